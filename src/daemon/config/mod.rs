@@ -1,0 +1,62 @@
+//! The validated configuration, whatever it was read from.
+
+mod cli;
+
+pub use cli::{HELP, parse};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    Serve(Config),
+    Help,
+    Version,
+}
+
+/// How to serve; every value is within its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub docroot: PathBuf,
+    pub listen: Vec<Listen>,
+    pub index: Vec<String>,
+    pub http_keepalive: Duration,
+    pub network_timeout: Duration,
+    pub max_connections: usize,
+    /// The interval of TCP keep-alive probes; `None` sends none.
+    pub tcp_keepalive: Option<Duration>,
+    pub no_dirlists: bool,
+    pub no_symlinks: bool,
+    pub gzip: bool,
+    pub access_log: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            docroot: PathBuf::from("."),
+            listen: Vec::new(),
+            index: ["index.html", "index.htm", "default.html", "default.htm"].map(String::from).into(),
+            http_keepalive: Duration::from_secs(20),
+            network_timeout: Duration::from_secs(30),
+            max_connections: 100,
+            tcp_keepalive: None,
+            no_dirlists: false,
+            no_symlinks: false,
+            gzip: false,
+            access_log: false,
+        }
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// `None`: every address.
+    pub ip: Option<String>,
+    pub port: u16,
+}
+
+/// The port when none is given.
+pub const DEFAULT_PORT: u16 = 8080;

@@ -1,0 +1,82 @@
+//! Answering with a folder's listing, streamed in bounded pieces.
+
+use super::limits::{LISTED, LISTED_AT_ONCE};
+use super::listing::{Entry, Page, order_from_query, sort};
+use super::root::proc_path;
+use super::{Files, status_of};
+use crate::server::{Connection, Request, Result};
+use crate::sys;
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::task::Poll;
+
+/// Lists the folder `relative` beneath the document root.
+pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, relative: &[u8]) -> Result<()> {
+    let opened = CString::new(relative).map_err(io::Error::from).and_then(|name| files.root.borrow().open(&name));
+    let entries = match opened {
+        Ok(dir) => read(&dir).await,
+        Err(error) => Err(error),
+    };
+    let mut entries = match entries {
+        Ok(entries) => entries,
+        Err(error) => return con.serve_error(status_of(&error)).await,
+    };
+    let order = order_from_query(req.query_string());
+    sort(&mut entries, order);
+    let mut path = vec![b'/'];
+    path.extend_from_slice(relative);
+    if !relative.is_empty() {
+        path.push(b'/');
+    }
+    let page = Page { path: &path, order, charset: "utf-8" };
+    con.add_header("content-type", "text/html; charset=utf-8")?;
+    let mut out = Vec::new();
+    page.head(&mut out);
+    for rows in entries.chunks(LISTED_AT_ONCE) {
+        for entry in rows {
+            page.row(entry, &mut out);
+        }
+        con.send(&out).await?;
+        out.clear();
+    }
+    page.foot(&mut out);
+    con.send(&out).await
+}
+
+/// Reads a folder's files and folders; what is neither, or can't be looked at, is left out.
+async fn read(dir: &File) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for (n, entry) in std::fs::read_dir(proc_path(dir.as_fd()))?.enumerate() {
+        let name = entry?.file_name();
+        if n >= LISTED {
+            log::warn!("a folder of more than {LISTED} entries is listed in part");
+            break;
+        }
+        if n % LISTED_AT_ONCE == LISTED_AT_ONCE - 1 {
+            pause().await;
+        }
+        let Ok(stat) = sys::stat_at(dir.as_fd(), &CString::new(name.as_bytes())?) else { continue };
+        if stat.is_dir() || stat.is_file() {
+            let name = name.as_bytes().to_vec();
+            entries.push(Entry { name, dir: stat.is_dir(), size: stat.size, mtime: stat.mtime.0 });
+        }
+    }
+    Ok(entries)
+}
+
+/// Lets the other connections have their turn.
+async fn pause() {
+    let mut paused = false;
+    std::future::poll_fn(|cx| {
+        if paused {
+            return Poll::Ready(());
+        }
+        paused = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

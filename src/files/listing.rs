@@ -1,0 +1,422 @@
+//! The page that lists a directory.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::io::Write as _;
+
+use crate::files::limits::MAX_CRUMBS;
+use crate::files::plan::modified_secs;
+
+/// One file or directory of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name: one path segment, in whatever bytes.
+    pub name: Vec<u8>,
+    /// It is a directory.
+    pub dir: bool,
+    /// Length in bytes.
+    pub size: u64,
+    /// Modification time in Unix seconds.
+    pub mtime: i64,
+}
+
+/// What a listing is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    /// The bytes of the name.
+    Name,
+    /// The length.
+    Size,
+    /// The modification time.
+    Time,
+}
+
+/// How a listing is sorted: by name and ascending, unless asked otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// By what.
+    pub key: SortKey,
+    /// The largest or newest first.
+    pub descending: bool,
+}
+
+/// Reads the order from a query, `C=` one of `N S M` and `O=` one of `A D`, as Apache's listings have it.
+pub fn order_from_query(query: &str) -> Order {
+    let mut order = Order { key: SortKey::Name, descending: false };
+    for piece in query.split(['&', ';']) {
+        match piece {
+            "C=N" => order.key = SortKey::Name,
+            "C=S" => order.key = SortKey::Size,
+            "C=M" => order.key = SortKey::Time,
+            "O=A" => order.descending = false,
+            "O=D" => order.descending = true,
+            _ => {}
+        }
+    }
+    order
+}
+
+/// Sorts entries: directories first, then as ordered, equals by name.
+pub fn sort(entries: &mut [Entry], order: Order) {
+    entries.sort_unstable_by(|a, b| {
+        let by_key = match order.key {
+            SortKey::Name => a.name.cmp(&b.name),
+            // The size of a directory says nothing, and is not shown.
+            SortKey::Size if a.dir => Ordering::Equal,
+            SortKey::Size => a.size.cmp(&b.size),
+            SortKey::Time => a.mtime.cmp(&b.mtime),
+        };
+        let by_key = match order.descending {
+            true => by_key.reverse(),
+            false => by_key,
+        };
+        b.dir.cmp(&a.dir).then(by_key).then_with(|| a.name.cmp(&b.name))
+    });
+}
+
+/// Writes a listing in pieces: its head, a row for each entry, its foot.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// The decoded path of the directory, from `/` to `/`.
+    pub path: &'a [u8],
+    /// How the rows are sorted.
+    pub order: Order,
+    /// The charset of the names, `utf-8` by default: what is not valid in that becomes U+FFFD.
+    ///
+    /// In another one the bytes are written as they are; it must be one in which ASCII is ASCII.
+    pub charset: &'a str,
+}
+
+impl Page<'_> {
+    /// Writes what goes before the rows.
+    pub fn head(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"");
+        push_html(out, self.charset.as_bytes());
+        out.extend_from_slice(
+            b"\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+              <meta name=\"color-scheme\" content=\"light dark\">\n<title>Index of ",
+        );
+        self.push_name(out, self.path);
+        out.extend_from_slice(b"</title>\n<style>\n");
+        out.extend_from_slice(STYLE);
+        out.extend_from_slice(b"</style>\n</head>\n<body>\n<h1>Index of ");
+        self.push_crumbs(out);
+        out.extend_from_slice(b"</h1>\n<table>\n<thead><tr>");
+        self.push_heading(out, SortKey::Name, "Name", "N");
+        self.push_heading(out, SortKey::Size, "Size", "S");
+        self.push_heading(out, SortKey::Time, "Modified (UTC)", "M");
+        out.extend_from_slice(b"</tr></thead>\n<tbody>\n");
+        if self.path.iter().any(|&b| b != b'/') {
+            out.extend_from_slice(b"<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
+        }
+    }
+
+    /// Writes the row of an entry.
+    pub fn row(&self, entry: &Entry, out: &mut Vec<u8>) {
+        let slash: &[u8] = if entry.dir { b"/" } else { b"" };
+        // Without the dot, a name like `a:b` would be a scheme.
+        out.extend_from_slice(b"<tr><td><a href=\"./");
+        push_url(out, &entry.name);
+        out.extend_from_slice(slash);
+        out.extend_from_slice(b"\">");
+        self.push_name(out, &entry.name);
+        out.extend_from_slice(slash);
+        out.extend_from_slice(b"</a></td><td");
+        if !entry.dir {
+            push_size(out, entry.size);
+        } else {
+            out.push(b'>');
+        }
+        out.extend_from_slice(b"</td><td>");
+        push_time(out, entry.mtime);
+        out.extend_from_slice(b"</td></tr>\n");
+    }
+
+    /// Writes what goes after the rows.
+    pub fn foot(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"</tbody>\n</table>\n</body>\n</html>\n");
+    }
+
+    /// Writes the path with a link to each directory above, relative so that they hold behind a proxy's prefix.
+    fn push_crumbs(&self, out: &mut Vec<u8>) {
+        let segments = || self.path.split(|&b| b == b'/').filter(|s| !s.is_empty());
+        let mut above = segments().count();
+        for segment in std::iter::once(&b""[..]).chain(segments()) {
+            let link = above < MAX_CRUMBS;
+            if link {
+                out.extend_from_slice(b"<a href=\"./");
+                out.extend_from_slice(&b"../".repeat(above));
+                out.extend_from_slice(b"\">");
+            }
+            self.push_name(out, segment);
+            out.push(b'/');
+            if link {
+                out.extend_from_slice(b"</a>");
+            }
+            above = above.saturating_sub(1);
+        }
+    }
+
+    /// Writes the heading of a column, a link that sorts by it; by the present one, the other way round.
+    fn push_heading(&self, out: &mut Vec<u8>, key: SortKey, label: &str, letter: &str) {
+        let (sort, next, arrow) = match (self.order.key == key, self.order.descending) {
+            (true, false) => (" aria-sort=\"ascending\"", "D", " &#9650;"),
+            (true, true) => (" aria-sort=\"descending\"", "A", " &#9660;"),
+            (false, _) => ("", "A", ""),
+        };
+        // Writing to memory does not fail.
+        let _ = write!(out, "<th{sort}><a href=\"?C={letter}&amp;O={next}\">{label}</a>{arrow}</th>");
+    }
+
+    /// Writes a name as text.
+    fn push_name(&self, out: &mut Vec<u8>, name: &[u8]) {
+        let text = match self.charset.eq_ignore_ascii_case("utf-8") {
+            true => Cow::Owned(String::from_utf8_lossy(name).into_owned().into_bytes()),
+            false => Cow::Borrowed(name),
+        };
+        push_html(out, &text);
+    }
+}
+
+/// Sent with each page, which asks for nothing else.
+const STYLE: &[u8] = b"\
+body{margin:1em auto;max-width:60em;padding:0 1em;font:1em/1.5 system-ui,sans-serif}
+h1{font-size:1.2em;overflow-wrap:anywhere}
+table{width:100%;border-collapse:collapse}
+th,td{padding:.3em .5em;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;width:100%}
+tbody tr{border-top:1px solid #8884}
+tbody tr:hover{background:#8882}
+a{text-decoration:none}
+a:hover{text-decoration:underline}
+td a{display:block}
+@media(max-width:30em){td:last-child,th:last-child{display:none}}
+";
+
+/// Writes text for HTML, in elements and in quoted attributes.
+///
+/// Control characters, which names may hold, become U+FFFD: some charsets switch their meaning of ASCII by one.
+fn push_html(out: &mut Vec<u8>, text: &[u8]) {
+    for &byte in text {
+        match byte {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            _ if byte.is_ascii_control() => out.extend_from_slice(b"&#xFFFD;"),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Writes a path segment for a URL: all but unreserved characters are escaped (RFC 3986 §2.3).
+pub fn push_url(out: &mut Vec<u8>, segment: &[u8]) {
+    for &byte in segment {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte);
+        } else {
+            // Writing to memory does not fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+/// Writes the rest of a cell with a length: exact in its title, in a unit that suits as its text.
+fn push_size(out: &mut Vec<u8>, size: u64) {
+    let _ = write!(out, " title=\"{size} bytes\">");
+    let (mut whole, mut rest) = (size, 0);
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].into_iter();
+    let mut unit = units.next();
+    while whole >= 1024 {
+        (whole, rest) = (whole / 1024, whole % 1024);
+        unit = units.next();
+    }
+    let _ = match unit {
+        Some(unit) if size >= 1024 => write!(out, "{whole}.{} {unit}", rest * 10 / 1024),
+        _ => write!(out, "{whole} B"),
+    };
+}
+
+/// Writes a time in UTC; one before 1970 as 1970, one after 9999 as the end of 9999.
+fn push_time(out: &mut Vec<u8>, mtime: i64) {
+    let seconds = modified_secs(mtime);
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let _ = write!(
+        out,
+        "<time datetime=\"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z\">\
+         {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}</time>"
+    );
+}
+
+/// Year, month and day of a number of days since 1970.
+///
+/// Counted in eras of 400 years and in years that begin in March, so that the leap day is the last one.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let (month, january) = match march_month {
+        0..10 => (march_month + 3, 0),
+        _ => (march_month - 9, 1),
+    };
+    (era * 400 + year_of_era + january, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BY_NAME: Order = Order { key: SortKey::Name, descending: false };
+    const PAGE: Page<'_> = Page { path: b"/", order: BY_NAME, charset: "utf-8" };
+
+    fn entry(name: &[u8], dir: bool, size: u64, mtime: i64) -> Entry {
+        let name = name.to_vec();
+        Entry { name, dir, size, mtime }
+    }
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rows_escape_names() {
+        #[rustfmt::skip]
+        let rows: &[(&[u8], &str, &str)] = &[
+            (b"plain-1.2_3~.txt", "./plain-1.2_3~.txt", "plain-1.2_3~.txt"),
+            (b"<script>alert(1)</script>", "./%3Cscript%3Ealert%281%29%3C%2Fscript%3E", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+            (b"\"quoted\" 'too'", "./%22quoted%22%20%27too%27", "&quot;quoted&quot; &#39;too&#39;"),
+            (b"a&amp;b", "./a%26amp%3Bb", "a&amp;amp;b"),
+            (b"a#b", "./a%23b", "a#b"),
+            (b"a?b=c", "./a%3Fb%3Dc", "a?b=c"),
+            (b"100%41", "./100%2541", "100%41"),
+            (b"a b+c", "./a%20b%2Bc", "a b+c"),
+            (b"a\nb\x1b\x7f", "./a%0Ab%1B%7F", "a&#xFFFD;b&#xFFFD;&#xFFFD;"),
+            (b"javascript:x", "./javascript%3Ax", "javascript:x"),
+            (b"//x", "./%2F%2Fx", "//x"),
+            ("\u{e9}".as_bytes(), "./%C3%A9", "\u{e9}"),
+            (b"a\xff\xfeb", "./a%FF%FEb", "a\u{fffd}\u{fffd}b"),
+        ];
+        for (name, url, text) in rows {
+            let row = written(|out| PAGE.row(&entry(name, false, 1536, 784_111_777), out));
+            let want = format!(
+                "<tr><td><a href=\"{url}\">{text}</a></td><td title=\"1536 bytes\">1.5 KiB</td><td>\
+                 <time datetime=\"1994-11-06T08:49:37Z\">1994-11-06 08:49</time></td></tr>\n"
+            );
+            assert_eq!(row, want, "{}", name.escape_ascii());
+            let row = written(|out| PAGE.row(&entry(name, true, 4096, 0), out));
+            assert!(row.contains(&format!("<a href=\"{url}/\">{text}/</a></td><td></td>")), "{row}");
+        }
+    }
+
+    #[test]
+    fn heads() {
+        let sub = Page { path: b"/a&b/\"c\"/", ..PAGE };
+        let head = written(|out| sub.head(out));
+        assert!(head.contains("<title>Index of /a&amp;b/&quot;c&quot;/</title>"), "{head}");
+        assert!(head.contains(
+            "<h1>Index of <a href=\"./../../\">/</a><a href=\"./../\">a&amp;b/</a><a href=\"./\">&quot;c&quot;/</a></h1>"
+        ), "{head}");
+        assert!(head.contains("<th aria-sort=\"ascending\"><a href=\"?C=N&amp;O=D\">Name</a> &#9650;</th>"), "{head}");
+        assert!(head.contains("<th><a href=\"?C=S&amp;O=A\">Size</a></th>"), "{head}");
+        assert!(head.ends_with("<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n"), "{head}");
+        let root = written(|out| PAGE.head(out));
+        assert!(root.contains("<h1>Index of <a href=\"./\">/</a></h1>"), "{root}");
+        assert!(!root.contains("../"), "no parent of the root");
+        assert!(root.is_ascii() && STYLE.len() < 1500);
+        let deep = Page { path: &b"/d".repeat(2000), ..PAGE };
+        assert!(written(|out| deep.head(out)).len() < 16_384);
+    }
+
+    #[test]
+    fn other_charsets_keep_the_bytes() {
+        let page = Page { charset: "iso-8859-1", ..PAGE };
+        let mut out = Vec::new();
+        page.row(&entry(b"\xe9<", false, 0, 0), &mut out);
+        assert!(out.windows(6).any(|w| w == b">\xe9&lt;"));
+    }
+
+    #[test]
+    fn orders() {
+        let order = |key, descending| Order { key, descending };
+        #[rustfmt::skip]
+        let rows: &[(&str, Order)] = &[
+            ("", BY_NAME),
+            ("C=N&O=A", BY_NAME),
+            ("C=S;O=D", order(SortKey::Size, true)),
+            ("O=D&C=M", order(SortKey::Time, true)),
+            ("O=D", order(SortKey::Name, true)),
+            ("x=1&C=M&C=X&O", order(SortKey::Time, false)),
+        ];
+        for (query, want) in rows {
+            assert_eq!(order_from_query(query), *want, "{query}");
+        }
+        let mut entries = [
+            entry(b"b", false, 2, 1),
+            entry(b"a", false, 2, 2),
+            entry(b"c", false, 1, 3),
+            entry(b"z", true, 1, 1),
+            entry(b"y", true, 9, 2),
+        ];
+        #[rustfmt::skip]
+        let rows: &[(SortKey, bool, &[u8])] = &[
+            (SortKey::Name, false, b"yzabc"),
+            (SortKey::Name, true, b"zycba"),
+            (SortKey::Size, false, b"yzcab"),
+            (SortKey::Size, true, b"yzabc"),
+            (SortKey::Time, false, b"zybac"),
+            (SortKey::Time, true, b"yzcab"),
+        ];
+        for &(key, descending, want) in rows {
+            sort(&mut entries, order(key, descending));
+            let got: Vec<_> = entries.iter().flat_map(|e| e.name.clone()).collect();
+            assert_eq!(got, want, "{key:?} {descending}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        #[rustfmt::skip]
+        let rows: &[(u64, &str)] = &[
+            (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_048_575, "1023.9 KiB"),
+            (1_048_576, "1.0 MiB"), (5_905_580_032, "5.5 GiB"), (u64::MAX, "15.9 EiB"),
+        ];
+        for (size, want) in rows {
+            let got = written(|out| push_size(out, *size));
+            assert_eq!(got, format!(" title=\"{size} bytes\">{want}"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn times_agree_with_httpdate(seconds in 0i64..253_402_300_800) {
+            let text = written(|out| push_time(out, seconds));
+            let (year, month, day) = date(seconds.unsigned_abs() / 86_400);
+            let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][usize::try_from(month - 1).unwrap()];
+            let want = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs()));
+            prop_assert_eq!(&want[5..25], format!("{day:02} {month} {year:04} {}", &text[27..35]));
+        }
+
+        #[test]
+        fn no_panic(path in proptest::collection::vec(any::<u8>(), 0..30), dir: bool, size: u64, mtime: i64, query in "([CO]=[A-Z][&;]?){0,3}") {
+            let page = Page { path: &path, order: order_from_query(&query), charset: "utf-8" };
+            let text = written(|out| {
+                page.head(out);
+                page.row(&entry(&path, dir, size, mtime), out);
+                page.foot(out);
+            });
+            let markup = text.matches('<').count();
+            prop_assert_eq!(markup, text.matches('>').count());
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Static files beneath the document root: [`Connection::serve_file`].
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `path` | a request's path, resolved textually |
+//! | `root` | opening beneath the document root, wherever links lead |
+//! | `cache` | hot files, exact by what stat(2) tells |
+//! | `plan` | pure: a file and a request make a status, ranges and header lines |
+//! | `mime` | content types |
+//! | `listing`, `folder` | the HTML of a folder, and reading one |
+
+mod cache;
+mod folder;
+mod limits;
+mod listing;
+mod mime;
+mod path;
+mod plan;
+mod root;
+
+use crate::http::{Coding, TargetForm, acceptable, status_reason};
+use crate::server::{Connection, Error, Options, Request, Result};
+use cache::{Cache, Content, Hot};
+use path::PathError;
+use plan::{Body, ByteRanges, Plan};
+use root::Root;
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// What the server keeps of its document root.
+pub(crate) struct Files {
+    root: RefCell<Root>,
+    cache: RefCell<Cache>,
+}
+
+impl Files {
+    fn new(options: &Options) -> Files {
+        Files {
+            root: RefCell::new(Root::new(options.docroot.clone(), options.follow_symlinks)),
+            cache: RefCell::default(),
+        }
+    }
+}
+
+/// What a path beneath the document root turned out to be.
+enum Found {
+    File(Rc<Hot>),
+    Folder,
+}
+
+impl Connection {
+    /// Answers a request with a file beneath `docroot`: the reference's `serve_file`.
+    ///
+    /// GET and HEAD (405 else); the query is ignored, the path decoded once and its dot segments resolved; what would leave
+    /// the document root, by `..` or by a link, is 403. A folder serves its index, after a redirect to its slash form.
+    /// Preconditions by RFC 9110 §13.2.2, ranges by §14 (several make `multipart/byteranges`), precompressed siblings
+    /// with `gzip(true)`. Missing files are 404, unreadable ones 403, and 503 says that the system has no descriptor left.
+    ///
+    /// # Errors
+    /// [`Error::HeadSent`]; [`Error::Closed`] when the client left. Whatever the file is, the client has its answer.
+    pub async fn serve_file(&mut self, req: &Request) -> Result<()> {
+        let get = req.head.is_get();
+        if !get && !req.head.is_head() {
+            return self.refuse_method(req).await;
+        }
+        let files = self.core.extension(Files::new);
+        let mut relative = Vec::with_capacity(limits::PATH_ROOM);
+        let slash = match path::normalize(req.path_bytes(), &mut relative) {
+            Ok(slash) => slash,
+            Err(PathError::Escapes) => return self.serve_error(403).await,
+            Err(PathError::BadByte) => return self.serve_error(400).await,
+        };
+        let found = if slash { self.find_index(req, &files, &relative) } else { self.find(req, &files, &relative) };
+        match found {
+            Ok(Found::File(hot)) => self.serve_hot(req, get, &hot).await,
+            Ok(Found::Folder) if !slash => self.add_slash(req, &relative).await,
+            Ok(Found::Folder) if self.core.options.dir_listing => folder::serve(self, req, &files, &relative).await,
+            Ok(Found::Folder) => self.serve_error(403).await,
+            Err(error) => {
+                let status = status_of(&error);
+                if status >= 500 {
+                    log::error!("{}: {status} {}: {error}", self.remote_addr(), req.raw_path());
+                }
+                self.serve_error(status).await
+            }
+        }
+    }
+
+    /// Looks for a file, in the best coding that the client accepts and that lies there.
+    fn find(&self, req: &Request, files: &Rc<Files>, relative: &[u8]) -> io::Result<Found> {
+        if self.core.options.gzip {
+            for coding in acceptable(&*req.head) {
+                if let Ok(Found::File(hot)) = self.look_up(files, relative, coding)
+                    && !files.root.borrow_mut().is_folder(relative, self.core.runtime.now())
+                {
+                    return Ok(Found::File(hot));
+                }
+            }
+        }
+        self.look_up(files, relative, Coding::Identity)
+    }
+
+    /// Looks for a folder's index file.
+    fn find_index(&self, req: &Request, files: &Rc<Files>, relative: &[u8]) -> io::Result<Found> {
+        let mut path = relative.to_vec();
+        for index in &self.core.options.index {
+            path.truncate(relative.len());
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(index.as_bytes());
+            match self.find(req, files, &path) {
+                Ok(Found::File(hot)) => return Ok(Found::File(hot)),
+                Ok(Found::Folder) => {}
+                Err(error) if matches!(status_of(&error), 404) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if files.root.borrow_mut().is_folder(relative, self.core.runtime.now()) {
+            Ok(Found::Folder)
+        } else {
+            // A file's name with a slash behind it, or nothing.
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    /// Takes a file from the cache if it is still the same, else from the file system.
+    fn look_up(&self, files: &Rc<Files>, relative: &[u8], coding: Coding) -> io::Result<Found> {
+        let mut name = Vec::with_capacity(relative.len() + coding.suffix().len() + 1);
+        name.extend_from_slice(relative);
+        name.extend_from_slice(coding.suffix().as_bytes());
+        let name = CString::new(name)?;
+        let stat = files.root.borrow_mut().stat(&name, self.core.runtime.now())?;
+        if let Some(hot) = files.cache.borrow_mut().get(&name, coding, &stat) {
+            return Ok(Found::File(hot));
+        }
+        if stat.is_dir() {
+            return Ok(Found::Folder);
+        }
+        if !stat.is_file() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let file = files.root.borrow().open(&name)?;
+        let content_type = mime::content_type(relative);
+        let hot = Rc::new(Hot::load(file, name, content_type, coding, self.core.options.gzip)?);
+        cache::keep(files, &self.core.runtime, &hot);
+        Ok(Found::File(hot))
+    }
+
+    /// Answers with a file that was found.
+    async fn serve_hot(&mut self, req: &Request, get: bool, hot: &Hot) -> Result<()> {
+        let plan = plan::plan(&*req.head, get, &hot.facts, &hot.etag, hot.content_type, boundary);
+        self.head_of(&plan, hot)?;
+        let length = match &plan.body {
+            Body::Nothing => 0,
+            Body::Whole => hot.facts.size,
+            Body::Part(range) => range.end - range.start,
+            Body::Parts(parts) => parts.length,
+        };
+        if !self.start(length)? {
+            return Ok(());
+        }
+        match plan.body {
+            Body::Nothing => Ok(()),
+            Body::Whole => self.send_whole(hot).await,
+            Body::Part(range) => self.send_part(hot, range).await,
+            Body::Parts(parts) => self.send_parts(hot, parts).await,
+        }
+    }
+
+    /// Sets status and fields of a plan.
+    fn head_of(&mut self, plan: &Plan, hot: &Hot) -> Result<()> {
+        let vary = self.core.options.gzip;
+        let mut response = self.response()?;
+        if plan.status != 200 {
+            response.set_status(plan.status, None)?;
+        }
+        match (plan.status, &plan.body) {
+            (200, _) => response.push_raw(&hot.lines),
+            (304, _) => {
+                let mut lines = Vec::new();
+                plan::not_modified_lines(&mut lines, &hot.etag, hot.facts.mtime, vary);
+                response.push_raw(&lines);
+            }
+            (206, body) => {
+                let mut lines = Vec::new();
+                let content_type = (!matches!(body, Body::Parts(_))).then_some(hot.content_type);
+                plan::file_lines(&mut lines, content_type, &hot.etag, hot.facts.mtime, hot.coding, vary);
+                response.push_raw(&lines);
+            }
+            _ => {}
+        }
+        response.push_raw(&plan.headers);
+        Ok(())
+    }
+
+    async fn send_whole(&mut self, hot: &Hot) -> Result<()> {
+        match &hot.content {
+            Content::Bytes(bytes) => self.push_shared(Rc::clone(bytes)),
+            Content::File(file) => self.push_file(Rc::clone(file), 0, hot.facts.size).await,
+        }
+    }
+
+    async fn send_part(&mut self, hot: &Hot, range: Range<u64>) -> Result<()> {
+        match &hot.content {
+            Content::Bytes(bytes) => self.send(slice(bytes, &range)).await,
+            Content::File(file) => self.push_file(Rc::clone(file), range.start, range.end - range.start).await,
+        }
+    }
+
+    async fn send_parts(&mut self, hot: &Hot, body: ByteRanges) -> Result<()> {
+        for (head, range) in body.parts {
+            self.send(head).await?;
+            self.send_part(hot, range).await?;
+        }
+        self.send(body.tail).await
+    }
+
+    /// Sends the client to the same folder with a slash at its end.
+    async fn add_slash(&mut self, req: &Request, relative: &[u8]) -> Result<()> {
+        // Made from the resolved path: the raw one may start with two slashes, which would name a host.
+        let mut location = vec![b'/'];
+        for segment in relative.split(|&b| b == b'/') {
+            listing::push_url(&mut location, segment);
+            location.push(b'/');
+        }
+        let mut location = String::from_utf8(location).unwrap_or_default();
+        if !req.query_string().is_empty() {
+            location.push('?');
+            location.push_str(req.query_string());
+        }
+        self.redirect(301, &location).await
+    }
+
+    async fn refuse_method(&mut self, req: &Request) -> Result<()> {
+        if req.head.form() == TargetForm::Asterisk {
+            self.set_status(204)?;
+            self.add_header("allow", "GET, HEAD, OPTIONS")?;
+            return self.answer("").await;
+        }
+        self.add_header("allow", "GET, HEAD")?;
+        self.serve_error(405).await
+    }
+
+    /// Answers with a short text; the connection goes on.
+    async fn serve_error(&mut self, status: u16) -> Result<()> {
+        self.set_status(status)?;
+        if status == 503 {
+            self.add_header("retry-after", 1)?;
+        }
+        self.add_header("content-type", "text/plain; charset=utf-8")?;
+        self.answer(&format!("{status} {}\n", status_reason(status))).await
+    }
+}
+
+/// The status that answers an error of the file system.
+fn status_of(error: &io::Error) -> u16 {
+    match error.raw_os_error() {
+        Some(libc::EXDEV | libc::ELOOP) => 403,
+        Some(libc::ENAMETOOLONG) => 404,
+        _ => Error::status_of_io(error),
+    }
+}
+
+fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
+    let index = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    bytes.get(index(range.start)..index(range.end)).unwrap_or_default()
+}
+
+/// A boundary that no file is likely to hold: std's hash keys are random.
+fn boundary() -> String {
+    let random = || RandomState::new().hash_one(0_u8);
+    format!("{:016x}{:016x}", random(), random())
+}

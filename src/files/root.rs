@@ -1,0 +1,174 @@
+//! The document root, and opening what lies beneath it.
+
+use super::limits::ROOT_CHECK;
+use crate::sys::{self, Stat};
+use std::cell::Cell;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The document root: a folder held open, found again by its path when it was replaced.
+pub(crate) struct Root {
+    path: PathBuf,
+    follow_symlinks: bool,
+    held: Option<Held>,
+    /// When the path was last compared with the folder held.
+    checked: Option<u64>,
+    /// openat2(2) is missing: Linux before 5.6, or a sandbox that knows it not.
+    no_openat2: Cell<bool>,
+}
+
+struct Held {
+    dir: File,
+    id: (u64, u64),
+}
+
+impl Root {
+    pub(crate) fn new(path: PathBuf, follow_symlinks: bool) -> Root {
+        Root { path, follow_symlinks, held: None, checked: None, no_openat2: Cell::new(false) }
+    }
+
+    /// What stat(2) tells of `name` beneath the root. `now` is the loop's clock.
+    pub(crate) fn stat(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
+        self.check(now)?;
+        sys::stat_at(self.dir()?, name)
+    }
+
+    pub(crate) fn is_folder(&mut self, relative: &[u8], now: u64) -> bool {
+        let Ok(name) = CString::new(relative) else { return false };
+        self.stat(&name, now).is_ok_and(|stat| stat.is_dir())
+    }
+
+    /// Opens `name`, every step of it beneath the root unless links may be followed out of it.
+    pub(crate) fn open(&self, name: &CStr) -> io::Result<File> {
+        let dir = self.dir()?;
+        // The root itself: to open, it needs a name.
+        let name = if name.is_empty() { c"." } else { name };
+        if self.follow_symlinks {
+            return sys::open_at(dir, name);
+        }
+        if !self.no_openat2.get() {
+            match sys::open_beneath(dir, name) {
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                    self.no_openat2.set(true)
+                }
+                opened => return opened,
+            }
+        }
+        open_checked(dir, name)
+    }
+
+    fn dir(&self) -> io::Result<BorrowedFd<'_>> {
+        match &self.held {
+            Some(held) => Ok(held.dir.as_fd()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Opens the root again if its path names another folder than it did.
+    fn check(&mut self, now: u64) -> io::Result<()> {
+        if self.held.is_some() && self.checked.is_some_and(|checked| now < checked.saturating_add(ROOT_CHECK)) {
+            return Ok(());
+        }
+        self.checked = Some(now);
+        let meta = std::fs::metadata(&self.path)?;
+        let id = (meta.dev(), meta.ino());
+        if self.held.as_ref().is_none_or(|held| held.id != id) {
+            let dir = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(&self.path)?;
+            self.held = Some(Held { dir, id });
+        }
+        Ok(())
+    }
+}
+
+/// Opens beneath `dir` without openat2: names the file first, then asks where the name led.
+///
+/// The check is made on the very object that is opened, so nobody can swap a link in between.
+fn open_checked(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<File> {
+    let named = sys::open_path(dir, name)?;
+    let root = std::fs::read_link(proc_path(dir))?;
+    let target = std::fs::read_link(proc_path(named.as_fd()))?;
+    if !is_beneath(&root, &target) {
+        return Err(io::Error::from_raw_os_error(libc::EXDEV));
+    }
+    File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(proc_path(named.as_fd()))
+}
+
+fn is_beneath(root: &Path, target: &Path) -> bool {
+    // The kernel marks what has no name any more; such a path says nothing.
+    !target.as_os_str().as_bytes().ends_with(b" (deleted)") && target.starts_with(root)
+}
+
+/// The name by which the kernel gives access to an open descriptor.
+pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn tree() -> (tempfile::TempDir, PathBuf) {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("root");
+        std::fs::create_dir_all(root.join("sub")).unwrap();
+        std::fs::write(root.join("sub/file"), "inside").unwrap();
+        std::fs::write(temp.path().join("secret"), "outside").unwrap();
+        std::fs::create_dir(temp.path().join("root-next-door")).unwrap();
+        std::fs::write(temp.path().join("root-next-door/file"), "outside").unwrap();
+        symlink("sub/file", root.join("inner")).unwrap();
+        symlink("../secret", root.join("outer")).unwrap();
+        symlink("../root-next-door", root.join("neighbour")).unwrap();
+        symlink(temp.path().join("secret"), root.join("absolute")).unwrap();
+        symlink("/proc/self/root", root.join("magic")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        (temp, root)
+    }
+
+    /// Name, with links kept inside, with links followed.
+    const ROWS: &[(&CStr, bool, bool)] = &[
+        (c"sub/file", true, true),
+        (c"inner", true, true),
+        (c"outer", false, true),
+        (c"absolute", false, true),
+        (c"neighbour/file", false, true),
+        (c"../secret", false, true),
+        (c"loop", false, false),
+        (c"missing", false, false),
+        (c"magic/etc/hostname", false, true),
+    ];
+
+    #[test]
+    fn nothing_outside_the_root_is_opened() {
+        let (_temp, path) = tree();
+        for no_openat2 in [false, true] {
+            for follow in [false, true] {
+                let mut root = Root::new(path.clone(), follow);
+                root.no_openat2.set(no_openat2);
+                root.check(0).unwrap();
+                for &(name, kept_in, followed) in ROWS {
+                    let may = if follow { followed } else { kept_in };
+                    let opened = root.open(name);
+                    assert_eq!(opened.is_ok(), may, "{name:?} follow {follow} no_openat2 {no_openat2}: {opened:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_replaced_root_is_found_again() {
+        let (_temp, path) = tree();
+        let mut root = Root::new(path.clone(), false);
+        root.stat(c"sub/file", 0).unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        assert_eq!(root.stat(c"sub/file", 1).unwrap_err().kind(), io::ErrorKind::NotFound);
+        std::fs::create_dir_all(path.join("sub")).unwrap();
+        std::fs::write(path.join("sub/file"), "new").unwrap();
+        assert_eq!(root.stat(c"sub/file", 1 + ROOT_CHECK).unwrap().size, 3);
+    }
+}

@@ -1,0 +1,211 @@
+//! How long a request's body is, and taking it out of the stream.
+
+use super::Reject;
+use super::chunked::Chunked;
+use super::headers::decimal;
+
+/// How a request's body is delimited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    #[default]
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks up to an empty one: RFC 9112 §7.1.
+    Chunked,
+}
+
+/// What the fields of a request say about its body, gathered field by field.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BodyFields {
+    length: Option<u64>,
+    coding: Coding,
+}
+
+impl BodyFields {
+    /// Takes a `Content-Length` in.
+    ///
+    /// RFC 9110 §8.6 would let equal repetitions pass; no client sends them, and
+    /// where they pass, requests are smuggled.
+    pub fn content_length(&mut self, value: &[u8]) -> Result<(), Reject> {
+        let Some(length) = decimal(value) else {
+            return Err(Reject::bad("malformed Content-Length"));
+        };
+        match self.length.replace(length) {
+            None => Ok(()),
+            Some(_) => Err(Reject::bad("more than one Content-Length")),
+        }
+    }
+
+    /// Takes a `Transfer-Encoding` in.
+    pub fn transfer_encoding(&mut self, value: &[u8]) {
+        let chunked = self.coding == Coding::None && value.eq_ignore_ascii_case(b"chunked");
+        self.coding = if chunked { Coding::Chunked } else { Coding::Other };
+    }
+
+    /// Decides, in the order of RFC 9112 §6.3 and with the numbers of its list.
+    pub fn framing(self, minor_version: u8) -> Result<Framing, Reject> {
+        match (self.coding, self.length) {
+            // 1., 2. are about responses.
+            // 3. Both: an attempt at smuggling, or a broken sender.
+            (Coding::Chunked | Coding::Other, Some(_)) => Err(Reject::bad("Transfer-Encoding beside Content-Length")),
+            // RFC 9112 §6.1: from HTTP/1.0 the framing is faulty.
+            (Coding::Chunked | Coding::Other, None) if minor_version == 0 => {
+                Err(Reject::bad("Transfer-Encoding in HTTP/1.0"))
+            }
+            // 4. chunked, and alone; other codings are not implemented (RFC 9112 §6.1).
+            (Coding::Chunked, None) => Ok(Framing::Chunked),
+            (Coding::Other, None) => Err(Reject::close(501, "unknown transfer coding")),
+            // 5. was refused in `content_length`.
+            // 6. a valid Content-Length.
+            (Coding::None, Some(length)) => Ok(Framing::Length(length)),
+            // 7. a request without either has no body; 8. is about responses.
+            (Coding::None, None) => Ok(Framing::None),
+        }
+    }
+}
+
+/// Takes one body out of the stream, whatever way its bytes are cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoder(State);
+
+impl Decoder {
+    /// A decoder for a body that starts with the next byte.
+    pub fn new(framing: Framing) -> Self {
+        Self(match framing {
+            Framing::None => State::Length(0),
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Chunked::default()),
+        })
+    }
+
+    /// Whether the whole body was taken.
+    pub fn is_done(&self) -> bool {
+        match &self.0 {
+            State::Length(left) => *left == 0,
+            State::Chunked(chunked) => chunked.is_done(),
+        }
+    }
+
+    /// How many bytes are to come, if that is known before they do.
+    pub fn left(&self) -> Option<u64> {
+        match &self.0 {
+            State::Length(left) => Some(*left),
+            State::Chunked(chunked) => chunked.is_done().then_some(0),
+        }
+    }
+
+    /// Takes bytes up to and with the next run of payload, never past the body's end.
+    ///
+    /// The caller drops `used` bytes and calls again until there is no input or
+    /// [`is_done`](Self::is_done). After an error the decoder is of no more use.
+    pub fn decode(&mut self, input: &[u8]) -> Result<Piece, Reject> {
+        match &mut self.0 {
+            State::Length(left) => {
+                let end = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                *left -= end as u64;
+                Ok(Piece { start: 0, end, used: end })
+            }
+            State::Chunked(chunked) => chunked.decode(input),
+        }
+    }
+}
+
+/// What [`Decoder::decode`] made of its input: the payload is `input[start..end]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// Where the payload starts.
+    pub start: usize,
+    /// Where the payload ends; `start` if there is none.
+    pub end: usize,
+    /// How many bytes of the input are dealt with.
+    pub used: usize,
+}
+
+/// What `Transfer-Encoding` says, all its lines together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Coding {
+    #[default]
+    None,
+    Chunked,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// So many bytes are to come.
+    Length(u64),
+    Chunked(Chunked),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The verdict on fields given as `c…` for Content-Length and `t…` for Transfer-Encoding.
+    fn framing(minor: u8, fields: &[&str]) -> Result<Framing, u16> {
+        let mut body = BodyFields::default();
+        for field in fields {
+            let value = &field.as_bytes()[1..];
+            if field.starts_with('c') {
+                body.content_length(value).map_err(|reject| reject.status)?;
+            } else {
+                body.transfer_encoding(value);
+            }
+        }
+        body.framing(minor).map_err(|reject| reject.status)
+    }
+
+    #[test]
+    fn request_bodies() {
+        #[rustfmt::skip]
+        let rows: [(&[&str], Result<Framing, u16>, &str); 17] = [
+            (&[], Ok(Framing::None), "nothing"),
+            (&["c0"], Ok(Framing::Length(0)), "zero"),
+            (&["c18446744073709551615"], Ok(Framing::Length(u64::MAX)), "largest"),
+            (&["c18446744073709551616"], Err(400), "overflow"),
+            (&["c"], Err(400), "empty length"),
+            (&["c+3"], Err(400), "sign"),
+            (&["c3, 3"], Err(400), "list of lengths"),
+            (&["c3", "c3"], Err(400), "equal lengths twice"),
+            (&["c3", "c4"], Err(400), "different lengths"),
+            (&["tchunked"], Ok(Framing::Chunked), "chunked"),
+            (&["tCHUNKED"], Ok(Framing::Chunked), "chunked in capitals"),
+            (&["tgzip, chunked"], Err(501), "gzip below"),
+            (&["tidentity"], Err(501), "identity"),
+            (&["t"], Err(501), "empty coding"),
+            (&["tchunked", "tchunked"], Err(501), "chunked twice"),
+            (&["tchunked", "c3"], Err(400), "both"),
+            (&["c3", "tgzip"], Err(400), "both, unknown coding"),
+        ];
+        for (fields, verdict, name) in rows {
+            assert_eq!(framing(1, fields), verdict, "{name}");
+        }
+        assert_eq!(framing(0, &["tchunked"]), Err(400), "chunked in HTTP/1.0");
+        assert_eq!(framing(0, &["c3"]), Ok(Framing::Length(3)), "length in HTTP/1.0");
+    }
+
+    #[test]
+    fn a_length_is_taken_and_no_byte_more() {
+        for cut in 0..=5 {
+            let mut decoder = Decoder::new(Framing::Length(5));
+            let (first, second) = b"hello".split_at(cut);
+            let piece = decoder.decode(first).unwrap();
+            assert_eq!((piece.start, piece.end, piece.used), (0, cut, cut));
+            assert_eq!(decoder.left(), Some(5 - cut as u64));
+            let piece = decoder.decode(&[second, b"GET"].concat()).unwrap();
+            assert_eq!(piece.used, 5 - cut);
+            assert!(decoder.is_done());
+            assert_eq!(decoder.decode(b"GET").unwrap(), Piece::default());
+        }
+        assert!(Decoder::new(Framing::None).is_done());
+        assert!(Decoder::new(Framing::Length(0)).is_done());
+        assert!(!Decoder::new(Framing::Chunked).is_done());
+    }
+
+    #[test]
+    fn a_decoder_is_small() {
+        assert!(size_of::<Decoder>() <= 24);
+    }
+}

@@ -1,0 +1,223 @@
+//! Small rules that readers and writers of header fields share.
+
+/// Whether a byte may stand in a token: `tchar` of RFC 9110 §5.6.2.
+pub const fn is_tchar(byte: u8) -> bool {
+    CLASS[byte as usize] & TCHAR != 0
+}
+
+/// Whether a byte may stand in a field value: HTAB, SP, VCHAR or obs-text (RFC 9110 §5.5).
+pub const fn is_value_byte(byte: u8) -> bool {
+    CLASS[byte as usize] & VALUE != 0
+}
+
+/// Whether a byte may stand in a request target as it is; `%` and `?` mean something there.
+pub const fn is_target_byte(byte: u8) -> bool {
+    CLASS[byte as usize] & TARGET != 0
+}
+
+/// Whether a byte may stand in a `reg-name` as it is: RFC 3986 §3.2.2.
+pub const fn is_name_byte(byte: u8) -> bool {
+    CLASS[byte as usize] & REG_NAME != 0
+}
+
+/// Whether the text is a token: at least one `tchar` and nothing else.
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&byte| is_tchar(byte))
+}
+
+/// The text without spaces and tabs around it: RFC 9110 §5.6.3.
+pub fn trim_ows(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The elements of a comma-separated list, trimmed; empty ones are skipped (RFC 9110 §5.6.1.2).
+///
+/// Knows no quoted strings: for lists of tokens.
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim_ows).filter(|element| !element.is_empty())
+}
+
+/// The number that a text of digits alone stands for: no sign, no space, no overflow.
+pub fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, &byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Appends a number in decimal digits.
+pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
+    push_digits::<10>(out, number);
+}
+
+/// Appends a number in hexadecimal digits.
+pub fn push_hex(out: &mut Vec<u8>, number: u64) {
+    push_digits::<16>(out, number);
+}
+
+/// The position of the first LF.
+pub fn find_lf(bytes: &[u8]) -> Option<usize> {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let hits = line_feeds(*word);
+        if hits != 0 {
+            return Some(at * 8 + lowest(hits));
+        }
+    }
+    let at = tail.iter().position(|&byte| byte == b'\n')?;
+    Some(bytes.len() - tail.len() + at)
+}
+
+/// A word with the high bit set in each byte that is an LF, the first byte lowest.
+///
+/// Exact in every byte, unlike the shorter `(x - 1) & !x` form, whose borrow
+/// marks bytes above a true hit.
+pub const fn line_feeds(word: [u8; 8]) -> u64 {
+    const LF: u64 = u64::from_le_bytes([b'\n'; 8]);
+    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
+    let zero_at_lf = u64::from_le_bytes(word) ^ LF;
+    !(((zero_at_lf & LOW) + LOW) | zero_at_lf | LOW)
+}
+
+/// Which byte of the word is the first that [`line_feeds`] marked.
+pub const fn lowest(hits: u64) -> usize {
+    (hits.trailing_zeros() / 8) as usize
+}
+
+/// Appends a number, its digits filled in from the right.
+fn push_digits<const BASE: u64>(out: &mut Vec<u8>, mut number: u64) {
+    let mut text = [0_u8; 20]; // the decimal digits of u64::MAX
+    let mut start = text.len();
+    for slot in text.iter_mut().rev() {
+        let [digit, ..] = (number % BASE).to_le_bytes();
+        *slot = digit + if digit < 10 { b'0' } else { b'a' - 10 };
+        start -= 1;
+        number /= BASE;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(text.get(start..).unwrap_or_default());
+}
+
+const TCHAR: u8 = 1;
+const VALUE: u8 = 2;
+const TARGET: u8 = 4;
+const REG_NAME: u8 = 8;
+
+/// What each byte may be, a bit a class.
+static CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let alnum = byte.is_ascii_alphanumeric();
+        let mut bits = 0;
+        if alnum || among(byte, b"!#$%&'*+-.^_`|~") {
+            bits |= TCHAR;
+        }
+        if byte == b'\t' || (byte >= b' ' && byte != 0x7f) {
+            bits |= VALUE;
+        }
+        if byte.is_ascii_graphic() && !among(byte, b"#%?") {
+            bits |= TARGET;
+        }
+        if alnum || among(byte, b"-._~!$&'()*+,;=") {
+            bits |= REG_NAME;
+        }
+        class[byte as usize] = bits;
+        if byte == u8::MAX {
+            break class;
+        }
+        byte += 1;
+    }
+};
+
+const fn among(byte: u8, set: &[u8]) -> bool {
+    let mut at = 0;
+    while at < set.len() {
+        if set[at] == byte {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn classes() {
+        for byte in 0..=u8::MAX {
+            let graphic = (0x21..=0x7e).contains(&byte);
+            let delimiter = b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+            assert_eq!(is_tchar(byte), graphic && !delimiter, "tchar {byte:#x}");
+            let control = byte < 0x20 || byte == 0x7f;
+            assert_eq!(is_value_byte(byte), !control || byte == b'\t', "value {byte:#x}");
+            assert_eq!(is_target_byte(byte), graphic && !b"#%?".contains(&byte), "target {byte:#x}");
+        }
+        assert!(is_token(b"Content-Type") && !is_token(b"") && !is_token(b"a b"));
+        assert!(is_name_byte(b'_') && !is_name_byte(b'@') && !is_name_byte(b'%'));
+    }
+
+    #[test]
+    fn lists() {
+        let rows: [(&str, &[&str]); 5] = [
+            ("", &[]),
+            (" , ,\t", &[]),
+            ("close", &["close"]),
+            (" keep-alive ,\tclose ", &["keep-alive", "close"]),
+            (",a,,b c,", &["a", "b c"]),
+        ];
+        for (value, elements) in rows {
+            let got: Vec<_> = list(value.as_bytes()).collect();
+            let want: Vec<_> = elements.iter().map(|e| e.as_bytes()).collect();
+            assert_eq!(got, want, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn decimals() {
+        let rows = [
+            ("0", Some(0)),
+            ("007", Some(7)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("99999999999999999999999", None),
+            ("", None),
+            ("+1", None),
+            ("-1", None),
+            ("1 ", None),
+            ("1,1", None),
+            ("0x1", None),
+        ];
+        for (text, number) in rows {
+            assert_eq!(decimal(text.as_bytes()), number, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_format_does(number: u64) {
+            let mut out = Vec::new();
+            push_decimal(&mut out, number);
+            out.push(b' ');
+            push_hex(&mut out, number);
+            prop_assert_eq!(out, format!("{number} {number:x}").into_bytes());
+        }
+
+        #[test]
+        fn lf_is_found_where_it_is(bytes in proptest::collection::vec(8_u8..13, 0..40)) {
+            let plain = bytes.iter().position(|&byte| byte == b'\n');
+            prop_assert_eq!(find_lf(&bytes), plain);
+        }
+    }
+}

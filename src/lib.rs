@@ -1,0 +1,61 @@
+//! A small, strict, fast HTTP/1.1 server on one thread, with the API of lua-eco's `eco.http.server`.
+//!
+//! ```no_run
+//! use ecohttpd::{Connection, Options, Request};
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let options = Options::new().docroot("/www").gzip(true);
+//!     ecohttpd::listen(None, 8080, options, async |con: &mut Connection, req: &mut Request| {
+//!         match req.path() {
+//!             "/hello" => {
+//!                 con.add_header("content-type", "text/plain")?;
+//!                 con.send("hello\n").await
+//!             }
+//!             _ => con.serve_file(req).await,
+//!         }
+//!     })
+//! }
+//! ```
+//!
+//! A handler is an `async` closure or function. It runs on the loop's one thread: no runtime, no `Send`, no locks.
+//! Where it waits, for its client or for anything else that is a [`Future`], the loop serves the others.
+//!
+//! # How it works
+//!
+//! ```text
+//!  listener ─► transport ─► buf::input ─► http ─► server ─► handler
+//!                 ▲                                            │
+//!                 └──────── buf::output ◄──────────────────────┘
+//! ```
+//!
+//! | module | what it is | uses |
+//! | --- | --- | --- |
+//! | `sys` | the only unsafe code: system calls | |
+//! | `buf` | bytes that wait | |
+//! | `http` | the protocol, pure: no I/O, no clock | `buf` |
+//! | `rt` | the runtime: readiness, wakes, timers, tasks | `sys`, `buf` |
+//! | `net` | listeners and transports | `sys`, `buf` |
+//! | `server` | all of them tied together: the tick, connections, handlers | all above |
+//! | `files` | static files | all above |
+//!
+//! A request costs a read, what its handler does, and a write; a connection that idles costs its slot of the slab and
+//! an entry in the table of deadlines, and no buffer. What a client may cost is bounded by [`Options`].
+
+#![warn(clippy::unwrap_used)]
+
+mod buf;
+mod files;
+mod http;
+mod net;
+mod rt;
+mod server;
+mod sys;
+
+// The public interface is:
+pub use http::Disposition;
+pub use net::PeerAddr;
+pub use rt::{AsyncFd, sleep, spawn};
+pub use server::{
+    Access, Connection, Error, FormEvent, Handle, IntoOutcome, Options, Outcome, Request, Result, Server, Upgraded,
+    listen, timeout,
+};

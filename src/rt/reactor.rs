@@ -1,0 +1,251 @@
+//! Readiness: `mio::Poll`, and descriptors that a handler awaits itself.
+
+use super::Runtime;
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
+use std::task::{self, Context};
+use std::time::Duration;
+
+/// Events taken from the kernel in one wait; more than that come with the next.
+const EVENTS: usize = 256;
+
+const WAKER: Token = Token(usize::MAX);
+
+/// Sockets and descriptors are registered once, for both directions, and never again: back-pressure is not reading.
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// Who an event is for; packed into mio's token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Conn(usize),
+    Listener(usize),
+    Fd(usize),
+}
+
+impl Source {
+    fn token(self) -> Token {
+        Token(match self {
+            Source::Conn(key) => key << 2,
+            Source::Listener(key) => key << 2 | 1,
+            Source::Fd(key) => key << 2 | 2,
+        })
+    }
+
+    fn of(token: Token) -> Option<Source> {
+        let key = token.0 >> 2;
+        match token.0 & 3 {
+            0 => Some(Source::Conn(key)),
+            1 => Some(Source::Listener(key)),
+            2 => Some(Source::Fd(key)),
+            _ => None,
+        }
+    }
+}
+
+/// The poll, its events, and the descriptors that futures await.
+pub(crate) struct Reactor {
+    poll: RefCell<Poll>,
+    events: RefCell<Events>,
+    fds: RefCell<Slab<Rc<Readiness>>>,
+}
+
+impl Reactor {
+    pub(crate) fn new() -> io::Result<Reactor> {
+        Ok(Reactor {
+            poll: RefCell::new(Poll::new()?),
+            events: RefCell::new(Events::with_capacity(EVENTS)),
+            fds: RefCell::default(),
+        })
+    }
+
+    pub(crate) fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.borrow().registry(), WAKER)
+    }
+
+    pub(crate) fn register(&self, io: &mut (impl mio::event::Source + ?Sized), source: Source) -> io::Result<()> {
+        self.poll.borrow().registry().register(io, source.token(), BOTH)
+    }
+
+    pub(crate) fn deregister(&self, io: &mut (impl mio::event::Source + ?Sized)) -> io::Result<()> {
+        self.poll.borrow().registry().deregister(io)
+    }
+
+    /// Waits for events, `None` for ever. A signal ends the wait early and is no error.
+    pub(crate) fn poll(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        match self.poll.borrow_mut().poll(&mut events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            polled => polled,
+        }
+    }
+
+    /// Hands the events of the last wait to `see`; those for awaited descriptors are dealt with here.
+    pub(crate) fn dispatch(&self, mut see: impl FnMut(Source, &Event)) {
+        for event in &*self.events.borrow() {
+            match Source::of(event.token()) {
+                Some(Source::Fd(key)) => {
+                    let readiness = self.fds.borrow().get(key).map(Rc::clone);
+                    if let Some(readiness) = readiness {
+                        readiness.notice(event);
+                    }
+                }
+                Some(source) => see(source, event),
+                // The waker: being awake is all it is for.
+                None => {}
+            }
+        }
+    }
+}
+
+/// Sticky readiness of one descriptor, and who waits for it.
+#[derive(Default)]
+struct Readiness {
+    read: Direction,
+    write: Direction,
+}
+
+#[derive(Default)]
+struct Direction {
+    ready: Cell<bool>,
+    waker: RefCell<Option<task::Waker>>,
+}
+
+impl Readiness {
+    fn notice(&self, event: &Event) {
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.read.set();
+        }
+        if event.is_writable() || event.is_write_closed() || event.is_error() {
+            self.write.set();
+        }
+    }
+}
+
+impl Direction {
+    fn set(&self) {
+        self.ready.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
+        if self.ready.get() {
+            return task::Poll::Ready(());
+        }
+        self.waker.replace(Some(cx.waker().clone()));
+        task::Poll::Pending
+    }
+}
+
+/// A descriptor whose readiness a handler or task can await: a pipe of a child process, a socket, a pidfd.
+///
+/// The descriptor must be non-blocking and of a kind that epoll(7) takes (not a regular file). One reader and
+/// one writer may wait at a time. It is taken off the loop when the value is dropped.
+///
+/// ```no_run
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+/// # async fn demo() -> std::io::Result<()> {
+/// let stream = UnixStream::connect("/run/service.sock")?;
+/// stream.set_nonblocking(true)?;
+/// let stream = ecohttpd::AsyncFd::new(stream)?;
+/// let mut reply = [0; 512];
+/// stream.write_with(|mut s| s.write(b"hello\n")).await?;
+/// let n = stream.read_with(|mut s| s.read(&mut reply)).await?;
+/// # let _ = n; Ok(()) }
+/// ```
+pub struct AsyncFd<T: AsFd> {
+    io: T,
+    key: usize,
+    readiness: Rc<Readiness>,
+    runtime: Rc<Runtime>,
+}
+
+impl<T: AsFd> AsyncFd<T> {
+    /// Registers `io` with the loop of this thread.
+    ///
+    /// # Errors
+    /// What epoll_ctl(2) answers: `EPERM` for a regular file, `EEXIST` for a descriptor registered already.
+    ///
+    /// # Panics
+    /// When called outside of a handler or task of a running server.
+    pub fn new(io: T) -> io::Result<AsyncFd<T>> {
+        let runtime = Runtime::current();
+        let readiness = Rc::new(Readiness::default());
+        let key = runtime.reactor.fds.borrow_mut().insert(Rc::clone(&readiness));
+        let fd = io.as_fd().as_raw_fd();
+        if let Err(error) = runtime.reactor.register(&mut SourceFd(&fd), Source::Fd(key)) {
+            runtime.reactor.fds.borrow_mut().remove(key);
+            return Err(error);
+        }
+        Ok(AsyncFd { io, key, readiness, runtime })
+    }
+
+    /// The descriptor's owner.
+    pub fn get_ref(&self) -> &T {
+        &self.io
+    }
+
+    /// Calls `attempt` when the descriptor is readable, again after each `WouldBlock`, and returns its result.
+    ///
+    /// # Errors
+    /// Those of `attempt`.
+    pub async fn read_with<R>(&self, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.when(&self.readiness.read, attempt).await
+    }
+
+    /// Calls `attempt` when the descriptor is writable, again after each `WouldBlock`, and returns its result.
+    ///
+    /// # Errors
+    /// Those of `attempt`.
+    pub async fn write_with<R>(&self, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.when(&self.readiness.write, attempt).await
+    }
+
+    async fn when<R>(&self, direction: &Direction, mut attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        loop {
+            poll_fn(|cx| direction.poll(cx)).await;
+            match attempt(&self.io) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => direction.ready.set(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl<T: AsFd> Drop for AsyncFd<T> {
+    fn drop(&mut self) {
+        let fd = self.io.as_fd().as_raw_fd();
+        if let Err(error) = self.runtime.reactor.deregister(&mut SourceFd(&fd)) {
+            log::debug!("cannot take descriptor {fd} off the loop: {error}");
+        }
+        self.runtime.reactor.fds.borrow_mut().remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_tell_their_sources_apart() {
+        for source in
+            [Source::Conn(0), Source::Listener(0), Source::Fd(0), Source::Conn(77), Source::Fd(usize::MAX >> 2)]
+        {
+            assert_eq!(Source::of(source.token()), Some(source));
+        }
+        assert_eq!(Source::of(WAKER), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! Wakes: how a future, on this thread or another, asks the loop to look at it again.
+
+use mio::Waker;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Wake;
+
+/// What a wake points at: a connection's slot or a task.
+///
+/// Keys are reused; a stale one costs one spurious look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// A slot of the server's slab.
+    Conn(usize),
+    /// A slot of the runtime's tasks.
+    Task(usize),
+}
+
+/// The keys that were woken, and whether the loop must be roused from its sleep for them.
+pub(crate) struct WakeQueue {
+    keys: Mutex<Vec<Key>>,
+    /// Something was pushed or signalled since the loop last took it; spares the lock when nothing was.
+    pending: AtomicBool,
+    /// The loop is in `poll`, or about to be: a push must interrupt it.
+    sleeping: AtomicBool,
+    waker: Waker,
+}
+
+impl WakeQueue {
+    pub(crate) fn new(waker: Waker) -> Self {
+        WakeQueue { keys: Mutex::default(), pending: AtomicBool::new(false), sleeping: AtomicBool::new(false), waker }
+    }
+
+    fn push(&self, key: Key) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+        self.rouse();
+    }
+
+    /// Makes the loop run a tick soon, from any thread.
+    pub(crate) fn rouse(&self) {
+        self.pending.store(true, Ordering::SeqCst);
+        if self.sleeping.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            // The pipe behind it is gone or full: full means that the loop will wake anyway.
+            log::debug!("cannot rouse the loop: {error}");
+        }
+    }
+
+    /// Declares that the loop goes to sleep; true when it must not, because something was woken.
+    pub(crate) fn about_to_sleep(&self) -> bool {
+        self.sleeping.store(true, Ordering::SeqCst);
+        self.pending.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn awake(&self) {
+        self.sleeping.store(false, Ordering::SeqCst);
+    }
+
+    /// Moves the woken keys into `into`; true when anything was woken or signalled.
+    pub(crate) fn take(&self, into: &mut Vec<Key>) -> bool {
+        if !self.pending.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        into.append(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        true
+    }
+}
+
+/// The waker of one slot; made once per slot and reused by all that live in it.
+pub(crate) struct SlotWaker {
+    key: Key,
+    woken: AtomicBool,
+    queue: Arc<WakeQueue>,
+}
+
+impl SlotWaker {
+    pub(crate) fn new(key: Key, queue: &Arc<WakeQueue>) -> Arc<SlotWaker> {
+        Arc::new(SlotWaker { key, woken: AtomicBool::new(false), queue: Arc::clone(queue) })
+    }
+
+    /// Marks the slot's future to be polled by the caller's own loop, without a trip through the queue.
+    pub(crate) fn set_woken(&self) {
+        self.woken.store(true, Ordering::Release);
+    }
+
+    /// Whether the future is to be polled.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Relaxed)
+    }
+
+    /// Whether the future is to be polled; clears the mark.
+    pub(crate) fn take_woken(&self) -> bool {
+        // The load spares the locked instruction in the usual case of nobody waking.
+        self.woken.load(Ordering::Relaxed) && self.woken.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Wake for SlotWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.queue.push(self.key);
+        }
+    }
+}

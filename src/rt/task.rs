@@ -1,0 +1,71 @@
+//! Tasks: futures that the loop runs beside the connections.
+
+use super::{Key, Runtime, SlotWaker};
+use slab::Slab;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+type Boxed = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Runs `future` on the loop, beside the connections; it lives until it ends or the server does.
+///
+/// # Panics
+/// When called outside of a handler or task of a running server ([`Server::spawn`](crate::Server::spawn) works before that).
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    Runtime::current().spawn(Box::pin(future));
+}
+
+/// The tasks of one loop.
+#[derive(Default)]
+pub(crate) struct Tasks(RefCell<Slab<Task>>);
+
+struct Task {
+    /// Absent while it is being polled.
+    future: Option<Boxed>,
+    woken: Arc<SlotWaker>,
+    waker: Waker,
+}
+
+impl Runtime {
+    pub(crate) fn spawn(&self, future: Boxed) {
+        let mut tasks = self.tasks.0.borrow_mut();
+        let entry = tasks.vacant_entry();
+        let woken = SlotWaker::new(Key::Task(entry.key()), &self.wakes);
+        let waker = Waker::from(Arc::clone(&woken));
+        entry.insert(Task { future: Some(future), woken, waker: waker.clone() });
+        waker.wake();
+    }
+
+    /// Polls one task if it was woken.
+    pub(crate) fn run_task(&self, key: usize) {
+        let (mut future, waker) = {
+            let mut tasks = self.tasks.0.borrow_mut();
+            let Some(task) = tasks.get_mut(key) else { return };
+            if !task.woken.take_woken() {
+                return;
+            }
+            let Some(future) = task.future.take() else { return };
+            (future, task.waker.clone())
+        };
+        // Not borrowed here: a task may spawn another.
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(()) => {
+                self.tasks.0.borrow_mut().remove(key);
+            }
+            Poll::Pending => {
+                if let Some(task) = self.tasks.0.borrow_mut().get_mut(key) {
+                    task.future = Some(future);
+                }
+            }
+        }
+    }
+
+    /// Drops every task: called when the loop ends.
+    pub(crate) fn drop_tasks(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.0.borrow_mut());
+        drop(tasks);
+    }
+}

@@ -1,0 +1,171 @@
+//! Deadlines in one ordered table, and the futures that wait for them.
+
+use super::Runtime;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Waits for `duration`; dropping the future forgets the timer.
+///
+/// The resolution is a millisecond, rounded up.
+///
+/// # Panics
+/// When called outside of a handler or task of a running server.
+#[must_use = "futures do nothing unless awaited"]
+pub fn sleep(duration: Duration) -> impl Future<Output = ()> {
+    let runtime = Runtime::current();
+    let when = runtime.deadline(duration);
+    Sleep { runtime, when, armed: None }
+}
+
+/// Runs `future` for at most `duration`; `None` when the time was up first, the future is dropped then.
+///
+/// # Panics
+/// When polled outside of a handler or task of a running server.
+pub(crate) async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = pin!(sleep(duration));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+struct Sleep {
+    runtime: Rc<Runtime>,
+    when: u64,
+    armed: Option<TimerId>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let runtime = Rc::clone(&self.runtime);
+        let mut timers = runtime.timers.borrow_mut();
+        if runtime.now() >= self.when {
+            if let Some(id) = self.armed.take() {
+                timers.remove(id);
+            }
+            return Poll::Ready(());
+        }
+        match self.armed {
+            Some(id) => timers.rearm(id, cx.waker()),
+            None => self.armed = Some(timers.insert(self.when, Due::Wake(cx.waker().clone()))),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(id) = self.armed {
+            self.runtime.timers.borrow_mut().remove(id);
+        }
+    }
+}
+
+/// What to do when a deadline has come.
+pub(crate) enum Due {
+    /// Look at the connection in this slot.
+    Conn(usize),
+    /// Try to accept again on every listener.
+    Accept,
+    /// Wake a future.
+    Wake(Waker),
+}
+
+/// Names one entry of the table: its time and a number that tells equal times apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TimerId {
+    pub(crate) when: u64,
+    number: u32,
+}
+
+/// The table of deadlines, in milliseconds of the runtime's clock.
+#[derive(Default)]
+pub(crate) struct Timers {
+    table: BTreeMap<TimerId, Due>,
+    number: u32,
+}
+
+impl Timers {
+    pub(crate) fn insert(&mut self, when: u64, due: Due) -> TimerId {
+        self.number = self.number.wrapping_add(1);
+        let id = TimerId { when, number: self.number };
+        self.table.insert(id, due);
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: TimerId) {
+        self.table.remove(&id);
+    }
+
+    fn rearm(&mut self, id: TimerId, waker: &Waker) {
+        if let Some(Due::Wake(armed)) = self.table.get_mut(&id) {
+            armed.clone_from(waker);
+        }
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.table.first_key_value().map(|(id, _)| id.when)
+    }
+
+    /// Takes one entry that is due at `now`.
+    pub(crate) fn pop(&mut self, now: u64) -> Option<Due> {
+        if self.next()? > now {
+            return None;
+        }
+        self.table.pop_first().map(|(_, due)| due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(timers: &mut Timers, now: u64) -> Vec<usize> {
+        let mut keys = Vec::new();
+        while let Some(due) = timers.pop(now) {
+            match due {
+                Due::Conn(key) => keys.push(key),
+                Due::Accept | Due::Wake(_) => unreachable!("none was inserted"),
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn entries_come_in_order_of_time_then_of_insertion() {
+        let mut timers = Timers::default();
+        timers.insert(20, Due::Conn(1));
+        timers.insert(10, Due::Conn(2));
+        timers.insert(20, Due::Conn(3));
+        assert_eq!(timers.next(), Some(10));
+        assert_eq!(due(&mut timers, 9), []);
+        assert_eq!(due(&mut timers, 20), [2, 1, 3]);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_removed_entry_never_comes() {
+        let mut timers = Timers::default();
+        let first = timers.insert(10, Due::Conn(1));
+        timers.insert(10, Due::Conn(2));
+        timers.remove(first);
+        assert_eq!(due(&mut timers, 100), [2]);
+    }
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        assert_eq!(super::super::deadline(5, Duration::from_micros(1)), 6);
+        assert_eq!(super::super::deadline(5, Duration::from_millis(1)), 6);
+        assert_eq!(super::super::deadline(5, Duration::ZERO), 5);
+        assert_eq!(super::super::deadline(5, Duration::MAX), u64::MAX);
+    }
+}

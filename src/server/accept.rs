@@ -1,0 +1,182 @@
+//! New connections: accepting them, making room for them, resting when the system has none left.
+
+use super::conn::{Conn, Link};
+use super::core::Core;
+use super::limits;
+use super::options::Options;
+use super::slot::Slot;
+use crate::net::{PeerAddr, Transport};
+use crate::rt::{Due, Source};
+use crate::sys;
+use mio::event::Event;
+use std::io;
+use std::rc::Rc;
+
+impl Core {
+    /// An event of a connection: only flags are set, the slot is driven later in the tick.
+    pub(super) fn notice(&self, key: usize, event: &Event) {
+        let slots = self.slots.borrow();
+        let Some(slot) = slots.get(key) else { return };
+        {
+            let mut conn = slot.conn.borrow_mut();
+            conn.readable |= event.is_readable() || event.is_read_closed();
+            conn.writable |= event.is_writable();
+            conn.peer_closed |= event.is_read_closed();
+            // Reset, or closed in both directions: nobody is left to answer.
+            if event.is_error() || event.is_write_closed() {
+                conn.link = Link::Dead;
+            }
+        }
+        self.make_ready(key);
+    }
+
+    pub(super) fn notice_listener(&self, key: usize) {
+        if let Some(listener) = self.listeners.borrow_mut().get_mut(key) {
+            listener.ready = true;
+        }
+    }
+
+    /// Accepts what waits, as far as there is room; what does not fit stays in the kernel's queue.
+    pub(super) fn accept(self: &Rc<Self>) {
+        let mut budget = limits::ACCEPT_BUDGET;
+        while budget > 0 && self.accepting.get() && self.listeners.borrow().iter().any(|(_, listener)| listener.ready) {
+            if !self.make_room() {
+                return;
+            }
+            for (_, listener) in &mut *self.listeners.borrow_mut() {
+                if !listener.ready || self.slots.borrow().len() >= self.options.max_connections {
+                    continue;
+                }
+                budget = budget.saturating_sub(1);
+                match listener.accept() {
+                    Ok((transport, peer)) => self.admit(transport, peer),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.ready = false,
+                    Err(error) => self.accept_failed(&error),
+                }
+            }
+        }
+        if budget == 0 {
+            self.runtime.wakes.rouse();
+        }
+    }
+
+    fn admit(&self, mut transport: Transport, peer: PeerAddr) {
+        let mut slots = self.slots.borrow_mut();
+        let entry = slots.vacant_entry();
+        let key = entry.key();
+        if let Err(error) = self.runtime.reactor.register(transport.source(), Source::Conn(key)) {
+            log::warn!("{peer}: cannot watch the connection: {error}");
+            return;
+        }
+        let conn = Conn::new(transport, peer, self.runtime.now(), self.options.header_timeout);
+        let next = conn.next_deadline();
+        entry.insert(Slot::new(conn, self.wakers(key)));
+        drop(slots);
+        self.arm_at(key, next);
+    }
+
+    /// Errors of single connections are skipped; without descriptors or memory accepting rests a while.
+    fn accept_failed(&self, error: &io::Error) {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                log::warn!("cannot accept connections: {error}");
+                self.accepting.set(false);
+                let when = self.runtime.deadline(limits::ACCEPT_PAUSE);
+                self.runtime.timers.borrow_mut().insert(when, Due::Accept);
+            }
+            _ => log::debug!("a connection was gone before it was accepted: {error}"),
+        }
+    }
+
+    pub(super) fn resume_accepting(&self) {
+        self.accepting.set(true);
+        self.retrying.set(false);
+    }
+
+    /// Whether one more connection fits; closes the one that idles longest if none does.
+    fn make_room(self: &Rc<Self>) -> bool {
+        if self.slots.borrow().len() < self.options.max_connections {
+            return true;
+        }
+        let now = self.runtime.now();
+        let idlest = {
+            let slots = self.slots.borrow();
+            let idle = slots.iter().filter_map(|(key, slot)| {
+                let conn = slot.conn.borrow();
+                conn.is_idle(now).then_some((conn.idle_since, key))
+            });
+            idle.min()
+        };
+        match idlest {
+            Some((_, key)) => {
+                self.shut(key);
+                true
+            }
+            None => {
+                // A connection that never spoke may become idle enough merely by time.
+                if !self.retrying.replace(true) {
+                    let when = self.runtime.deadline(limits::FRESH);
+                    self.runtime.timers.borrow_mut().insert(when, Due::Accept);
+                }
+                false
+            }
+        }
+    }
+
+    /// Closes a connection that nothing runs on.
+    fn shut(self: &Rc<Self>, key: usize) {
+        let conn = self.slots.borrow().get(key).map(|slot| Rc::clone(&slot.conn));
+        if let Some(conn) = conn {
+            conn.borrow_mut().link = Link::Dead;
+            self.drive(key);
+        }
+    }
+
+    /// Accepts no more, and closes what waits for a request.
+    pub(super) fn stop_listening(self: &Rc<Self>) {
+        let mut listeners = std::mem::take(&mut *self.listeners.borrow_mut());
+        for (_, listener) in &mut listeners {
+            if let Err(error) = self.runtime.reactor.deregister(listener.source()) {
+                log::debug!("cannot take a listener off the loop: {error}");
+            }
+        }
+        let waiting: Vec<usize> = {
+            let slots = self.slots.borrow();
+            slots.iter().filter(|(_, slot)| slot.conn.borrow().waits_for_request()).map(|(key, _)| key).collect()
+        };
+        for key in waiting {
+            self.shut(key);
+        }
+    }
+
+    /// Ends everything: tasks, handlers, connections, listeners.
+    pub(super) fn drop_all(self: &Rc<Self>) {
+        self.runtime.drop_tasks();
+        let keys: Vec<usize> = self.slots.borrow().iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.shut(key);
+        }
+        self.listeners.borrow_mut().clear();
+    }
+}
+
+/// Bounds the connections by the descriptors that the system allows, after asking it for as many as are needed.
+pub(super) fn fit_to_descriptors(mut options: Options) -> Options {
+    // A connection may hold a socket and a file.
+    let wanted = (options.max_connections as u64).saturating_mul(2).saturating_add(limits::RESERVED_DESCRIPTORS);
+    match sys::raise_descriptor_limit(wanted) {
+        Ok(allowed) => {
+            let fit = allowed.saturating_sub(limits::RESERVED_DESCRIPTORS).max(1);
+            let fit = usize::try_from(fit).unwrap_or(usize::MAX);
+            if fit < options.max_connections {
+                log::warn!(
+                    "max_connections lowered from {} to {fit}: {allowed} descriptors allowed",
+                    options.max_connections
+                );
+                options.max_connections = fit;
+            }
+        }
+        Err(error) => log::warn!("cannot read the limit of descriptors: {error}"),
+    }
+    options
+}

@@ -1,0 +1,28 @@
+//! What an access log wants to know of an exchange.
+
+use crate::net::PeerAddr;
+use std::time::Duration;
+
+/// One finished exchange, as handed to [`Options::access_log`](crate::Options::access_log).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Access<'a> {
+    /// The client.
+    pub peer: &'a PeerAddr,
+    /// The request's method; empty when the head could not be read.
+    pub method: &'a str,
+    /// The request's target as it was sent; empty when the head could not be read.
+    pub target: &'a str,
+    /// 0 or 1: the minor version of HTTP/1.
+    pub minor_version: u8,
+    /// The status that was sent; 499 when the client left before one was.
+    pub status: u16,
+    /// Bytes of body that went out, with their chunk framing.
+    pub bytes: u64,
+    /// From the end of the request's head to the last byte handed to the kernel, in steps of a millisecond.
+    pub duration: Duration,
+    /// The request's `Referer`, if it is text.
+    pub referer: Option<&'a str>,
+    /// The request's `User-Agent`, if it is text.
+    pub user_agent: Option<&'a str>,
+}

@@ -1,0 +1,663 @@
+//! The state of one connection, and its steps: reading heads, delimiting exchanges, sending, ending.
+//!
+//! ```text
+//!            a whole head                handler done             body read, reuse
+//!  Recv::Head ───────────► Recv::Body|Done ─────────► Recv::Drain ───────────────► Recv::Head
+//!  Send::Idle ───────────► Send::Body ──────────────► Send::Done ────────────────► Send::Idle
+//!                                                          │ else
+//!                                                          ▼
+//!                             Link::Open ──► Link::Closing ──► Link::Linger ──► gone
+//! ```
+
+use super::core::Core;
+use super::limits;
+use crate::buf::{Drained, Input, Output};
+use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner};
+use crate::net::{PeerAddr, Transport};
+use std::io;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// What the slot that holds a connection is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A request's head is in `work`: start its handler.
+    Start,
+    /// Something changed; step again.
+    Again,
+    /// Nothing to do before the next event, wake or deadline.
+    Park,
+    /// The connection is over.
+    Close,
+}
+
+/// The life of the byte stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// Exchanges may follow.
+    Open,
+    /// The stream belongs to an [`Upgraded`](super::upgrade::Upgraded).
+    Upgraded,
+    /// Nothing more is read as a request. What waits is still sent, then the stream is closed; before that, up to
+    /// `discard` bytes that the client still sends are thrown away.
+    Closing { discard: u64 },
+    /// Our direction is shut; what arrives is discarded, so that no reset overtakes the answer (RFC 9112 §9.6).
+    Linger { left: u64 },
+    /// To be closed at once.
+    Dead,
+}
+
+/// The read half.
+pub(super) enum Recv {
+    Head,
+    Body(Decoder),
+    /// The body that nobody read is being discarded.
+    Drain {
+        decoder: Decoder,
+        left: u64,
+    },
+    Done,
+    /// The client ended its direction, or broke its body's framing.
+    Closed,
+}
+
+/// The write half.
+pub(super) enum Send {
+    /// The head is not out.
+    Idle,
+    Body(Encoder),
+    Done,
+}
+
+/// What looking for a head came to; `used` bytes of the input are dealt with.
+enum Scanned {
+    More,
+    Head { used: usize },
+    Refused { reject: Reject, used: usize },
+}
+
+impl Scanned {
+    fn used(&self) -> usize {
+        match self {
+            Scanned::More => 0,
+            Scanned::Head { used } | Scanned::Refused { used, .. } => *used,
+        }
+    }
+}
+
+/// What the access log is still to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Logging {
+    Nothing,
+    /// Of an exchange whose head could not be read.
+    NoHead,
+    /// Of the exchange in `work`.
+    Head,
+}
+
+/// What a waiting handler waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    Nothing,
+    /// Bytes from the client.
+    Read,
+    /// Room below the low-water mark, and for a file.
+    Room,
+    /// All output gone to the kernel.
+    Flushed,
+}
+
+/// Why a connection may have to be looked at though nothing happened.
+#[derive(Clone, Copy)]
+pub(super) enum Timer {
+    Head,
+    KeepAlive,
+    /// A body that stands still.
+    Body,
+    /// One call to read it.
+    Call,
+    Write,
+    /// Draining or lingering.
+    End,
+}
+
+const TIMERS: usize = 6;
+
+/// No deadline.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// One connection. Idle, it owns no memory outside of itself.
+pub(super) struct Conn {
+    pub(super) transport: Transport,
+    pub(super) peer: PeerAddr,
+    /// Sticky hints: cleared only by `WouldBlock` or a short read or write.
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer has shut its direction: the next reads lead to the end, however short they are.
+    pub(super) peer_closed: bool,
+    pub(super) link: Link,
+    pub(super) recv: Recv,
+    pub(super) send: Send,
+    pub(super) asked: Asked,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(super) expecting: bool,
+    /// The input holds bytes that the scanner has not seen.
+    pub(super) unscanned: bool,
+    logging: Logging,
+    /// The deadline of a read passed while the handler waited.
+    pub(super) timed_out: bool,
+    scanner: Scanner,
+    pub(super) input: Input,
+    /// Present while a request is in flight or output waits.
+    pub(super) work: Option<Box<Work>>,
+    deadlines: [u64; TIMERS],
+    pub(super) want: Want,
+    pub(super) waiter: Option<Waker>,
+    /// Since when nothing is in flight; meaningful while idle.
+    pub(super) idle_since: u64,
+    /// Requests read so far.
+    pub(super) served: u32,
+}
+
+/// The memory of a request in flight: kept in a small pool, so that none is allocated for each request.
+#[derive(Default)]
+pub(super) struct Work {
+    pub(super) head: Rc<Head>,
+    pub(super) response: ResponseHead,
+    pub(super) output: Output,
+    /// When the request's head was complete.
+    started: u64,
+    /// Bytes of output that were not body: heads.
+    pub(super) head_bytes: u64,
+}
+
+impl Work {
+    /// Makes it as new, keeping what memory is worth keeping.
+    pub(super) fn clear(&mut self) {
+        self.response.clear();
+        self.output.clear();
+        self.output.restart_count();
+        self.head_bytes = 0;
+    }
+}
+
+impl Conn {
+    pub(super) fn new(transport: Transport, peer: PeerAddr, now: u64, header_timeout: Duration) -> Conn {
+        let mut conn = Conn {
+            transport,
+            peer,
+            readable: false,
+            // A fresh socket's buffer is empty; should that be wrong, the first write says so.
+            writable: true,
+            peer_closed: false,
+            link: Link::Open,
+            recv: Recv::Head,
+            send: Send::Idle,
+            asked: Asked { head: false, http10: false, keep_alive: false },
+            expecting: false,
+            unscanned: false,
+            logging: Logging::Nothing,
+            timed_out: false,
+            scanner: Scanner::default(),
+            input: Input::default(),
+            work: None,
+            deadlines: [NEVER; TIMERS],
+            want: Want::Nothing,
+            waiter: None,
+            idle_since: now,
+            served: 0,
+        };
+        conn.set(Timer::Head, crate::rt::deadline(now, header_timeout));
+        conn
+    }
+
+    /// One step. `busy`: a handler is running.
+    pub(super) fn step(&mut self, core: &Core, busy: bool) -> Step {
+        self.check_deadlines(core);
+        match self.link {
+            Link::Open => self.step_open(core, busy),
+            Link::Upgraded => self.step_upgraded(core),
+            Link::Closing { discard } => self.step_closing(core, discard),
+            Link::Linger { left } => self.step_linger(core, left),
+            Link::Dead => Step::Close,
+        }
+    }
+
+    fn step_open(&mut self, core: &Core, busy: bool) -> Step {
+        if !busy && matches!(self.send, Send::Done) && !(core.logs() && self.has_output()) {
+            return self.after_exchange(core);
+        }
+        let between = !busy && matches!(self.recv, Recv::Head);
+        if between && self.unscanned && self.may_pipeline() {
+            return self.scan(core);
+        }
+        let flushed = match self.flush(core) {
+            Ok(flushed) => flushed,
+            Err(step) => return step,
+        };
+        // Even while the answer is stuck: a client may send its whole body before it reads.
+        if matches!(self.recv, Recv::Drain { .. }) && (self.readable || !self.input.is_empty()) {
+            return self.drain(core, flushed);
+        }
+        if !flushed {
+            return if self.writable { Step::Again } else { Step::Park };
+        }
+        if !busy && matches!(self.send, Send::Done) {
+            return Step::Again;
+        }
+        if busy {
+            if self.readable && self.want == Want::Read {
+                self.wake();
+            }
+            return Step::Park;
+        }
+        match self.recv {
+            Recv::Head if self.unscanned => Step::Again,
+            Recv::Head if self.readable => self.read_head(core),
+            Recv::Head => {
+                if let Some(work) = self.work.take() {
+                    core.give_back(work);
+                }
+                Step::Park
+            }
+            _ => Step::Park,
+        }
+    }
+
+    // --- reading heads -------------------------------------------------------------------------
+
+    /// A pipelined request may be answered before the previous answer left, as long as little waits.
+    fn may_pipeline(&self) -> bool {
+        self.work.as_ref().is_none_or(|work| {
+            work.output.is_empty()
+                || self.writable && work.output.mem() < limits::PIPELINE_BATCH && work.output.files() == 0
+        })
+    }
+
+    fn read_head(&mut self, core: &Core) -> Step {
+        let mut scratch = core.scratch();
+        let n = match self.read(&mut scratch) {
+            Ok(0) => return self.at_end_of_input(),
+            Ok(n) => n,
+            Err(step) => return step,
+        };
+        self.head_has_begun(core);
+        if !self.input.is_empty() {
+            self.input.push(&scratch[..n]);
+            drop(scratch);
+            return self.scan(core);
+        }
+        // The usual case: a whole head in one read is parsed where it lies.
+        let scanned = self.scan_bytes(core, &scratch[..n]);
+        self.input.push(scratch.get(scanned.used()..n).unwrap_or_default());
+        drop(scratch);
+        self.scanned(core, scanned)
+    }
+
+    /// Looks for a head in the input.
+    fn scan(&mut self, core: &Core) -> Step {
+        self.head_has_begun(core);
+        let input = std::mem::take(&mut self.input);
+        let scanned = self.scan_bytes(core, input.bytes());
+        self.input = input;
+        self.input.consume(scanned.used());
+        self.scanned(core, scanned)
+    }
+
+    fn scanned(&mut self, core: &Core, scanned: Scanned) -> Step {
+        self.unscanned = scanned.used() > 0 && !self.input.is_empty();
+        match scanned {
+            Scanned::More => Step::Again,
+            Scanned::Head { .. } => Step::Start,
+            Scanned::Refused { reject, .. } => self.reject(core, reject),
+        }
+    }
+
+    /// The time for the head counts from its first byte.
+    fn head_has_begun(&mut self, core: &Core) {
+        if self.deadline(Timer::Head) == NEVER {
+            self.set(Timer::Head, core.runtime.deadline(core.options.header_timeout));
+            self.set(Timer::KeepAlive, NEVER);
+        }
+    }
+
+    /// Finds a head and parses it into `work`.
+    fn scan_bytes(&mut self, core: &Core, bytes: &[u8]) -> Scanned {
+        let length = match self.scanner.find(bytes, &core.options.head) {
+            Ok(Some(length)) => length,
+            Ok(None) => return Scanned::More,
+            Err(reject) => {
+                self.asked = Asked { head: false, http10: false, keep_alive: false };
+                return Scanned::Refused { reject, used: 0 };
+            }
+        };
+        let work = self.work.get_or_insert_with(|| core.take_work());
+        work.response.clear();
+        work.started = core.runtime.now();
+        let head = Rc::make_mut(&mut work.head);
+        let parsed = head.parse(bytes.get(..length).unwrap_or_default(), &core.options.head);
+        let keep_alive = head.keep_alive() && !core.options.keep_alive.is_zero() && !core.stopping();
+        self.asked = Asked { head: head.is_head(), http10: head.minor_version() == 0, keep_alive };
+        if let Err(reject) = parsed
+            && reject.close
+        {
+            return Scanned::Refused { reject, used: 0 };
+        }
+        self.expecting = head.expects_continue();
+        self.recv = match head.framing() {
+            Framing::None | Framing::Length(0) => Recv::Done,
+            framing => Recv::Body(Decoder::new(framing)),
+        };
+        self.send = Send::Idle;
+        self.logging = Logging::Head;
+        self.scanner = Scanner::default();
+        self.served = self.served.saturating_add(1);
+        self.set(Timer::Head, NEVER);
+        match parsed {
+            Ok(()) => Scanned::Head { used: length },
+            Err(reject) => Scanned::Refused { reject, used: length },
+        }
+    }
+
+    /// The client ended its direction between requests, or in the middle of a head: nobody waits for an answer.
+    fn at_end_of_input(&mut self) -> Step {
+        self.recv = Recv::Closed;
+        self.link = Link::Closing { discard: 0 };
+        Step::Again
+    }
+
+    /// Answers a request that no handler sees.
+    fn reject(&mut self, core: &Core, reject: Reject) -> Step {
+        log::info!("{}: {} {}", self.peer, reject.status, reject.reason);
+        if reject.close {
+            self.asked.keep_alive = false;
+            self.logging = Logging::NoHead;
+        }
+        let text = format!("{} {}: {}\n", reject.status, http::status_reason(reject.status), reject.reason);
+        self.work.get_or_insert_with(|| core.take_work()).response.clear();
+        if let Err(error) = self.answer_text(core, reject.status, &text) {
+            log::debug!("{}: cannot answer: {error}", self.peer);
+            self.link = Link::Dead;
+            return Step::Close;
+        }
+        if reject.close {
+            self.link = Link::Closing { discard: limits::LINGER_MAX };
+        }
+        Step::Again
+    }
+
+    // --- between exchanges ------------------------------------------------------------------------
+
+    /// Decides what follows an exchange: the one place where keep-alive is decided.
+    fn after_exchange(&mut self, core: &Core) -> Step {
+        self.log(core);
+        if core.stopping() || self.would_close_after() {
+            self.asked.keep_alive = false;
+        }
+        if !self.asked.keep_alive {
+            let linger = !matches!(self.recv, Recv::Done | Recv::Closed) || !self.input.is_empty();
+            self.link = Link::Closing { discard: if linger { limits::LINGER_MAX } else { 0 } };
+            return Step::Again;
+        }
+        match std::mem::replace(&mut self.recv, Recv::Head) {
+            Recv::Body(decoder) => self.recv = Recv::Drain { decoder, left: limits::DRAIN_MAX },
+            Recv::Head | Recv::Drain { .. } | Recv::Done | Recv::Closed => self.idle(core),
+        }
+        self.unbound_read();
+        self.want = Want::Nothing;
+        self.waiter = None;
+        self.send = Send::Idle;
+        Step::Again
+    }
+
+    /// Waits for the next request, or goes on with the one that has come already.
+    fn idle(&mut self, core: &Core) {
+        self.recv = Recv::Head;
+        self.idle_since = core.runtime.now();
+        self.set(Timer::KeepAlive, core.runtime.deadline(core.options.keep_alive));
+    }
+
+    /// Discards body that nobody read; its time runs once the answer is out.
+    fn drain(&mut self, core: &Core, flushed: bool) -> Step {
+        let Recv::Drain { decoder, left } = &mut self.recv else {
+            return Step::Again;
+        };
+        if self.input.is_empty() {
+            if flushed && self.deadlines[Timer::End as usize] == NEVER {
+                self.deadlines[Timer::End as usize] = core.runtime.deadline(limits::DRAIN_TIMEOUT);
+            }
+            let mut scratch = core.scratch();
+            match self.read(&mut scratch) {
+                Ok(0) => self.link = Link::Closing { discard: 0 },
+                Ok(n) => self.input.push(&scratch[..n]),
+                Err(step) => return step,
+            }
+            return Step::Again;
+        }
+        match decoder.decode(self.input.bytes()) {
+            Ok(piece) => {
+                self.input.consume(piece.used);
+                *left = left.saturating_sub(piece.used as u64);
+                if decoder.is_done() {
+                    self.set(Timer::End, NEVER);
+                    self.unscanned = !self.input.is_empty();
+                    self.idle(core);
+                } else if *left == 0 {
+                    self.link = Link::Closing { discard: limits::LINGER_MAX };
+                }
+            }
+            Err(_) => self.link = Link::Closing { discard: limits::LINGER_MAX },
+        }
+        Step::Again
+    }
+
+    /// Whether no request is being read or answered: between requests, or before the first.
+    pub(super) fn waits_for_request(&self) -> bool {
+        matches!(self.link, Link::Open)
+            && matches!(self.recv, Recv::Head)
+            && self.work.is_none()
+            && self.input.is_empty()
+    }
+
+    /// Whether closing this connection to make room for another costs nobody an answer.
+    pub(super) fn is_idle(&self, now: u64) -> bool {
+        let silent = self.waits_for_request() && !self.readable;
+        silent && (self.served > 0 || now >= crate::rt::deadline(self.idle_since, limits::FRESH))
+    }
+
+    /// Tells the access log of the exchange that ended.
+    pub(super) fn log(&mut self, core: &Core) {
+        let logging = std::mem::replace(&mut self.logging, Logging::Nothing);
+        let (Some(log), Some(work)) = (&core.options.access_log, &mut self.work) else { return };
+        let known = match logging {
+            Logging::Nothing => return,
+            Logging::NoHead => None,
+            Logging::Head => Some(&work.head),
+        };
+        let status = if matches!(self.send, Send::Idle) { 499 } else { work.response.status() };
+        log(&super::access::Access {
+            peer: &self.peer,
+            method: known.map_or("", |head| head.method()),
+            target: known.map_or("", |head| head.target()),
+            minor_version: known.map_or(1, |head| head.minor_version()),
+            status,
+            bytes: work.output.sent().saturating_sub(work.head_bytes),
+            duration: Duration::from_millis(core.runtime.now().saturating_sub(work.started)),
+            referer: known.and_then(|head| head.header("referer")),
+            user_agent: known.and_then(|head| head.header("user-agent")),
+        });
+        work.output.restart_count();
+        work.head_bytes = 0;
+    }
+
+    // --- bytes ------------------------------------------------------------------------------------
+
+    /// Reads what there is; a short read means that there was no more.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Step> {
+        match self.transport.read(buffer) {
+            Ok(n) => {
+                // epoll(7): with edge triggering a short read tells as much as EAGAIN. But not of a peer's end.
+                self.readable = n == buffer.len() || n > 0 && self.peer_closed;
+                Ok(n)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Err(Step::Again)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Step::Again),
+            Err(error) => {
+                log::debug!("{}: {error}", self.peer);
+                self.link = Link::Dead;
+                Err(Step::Close)
+            }
+        }
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| !work.output.is_empty())
+    }
+
+    /// Sends what waits; true when nothing is left.
+    fn flush(&mut self, core: &Core) -> std::result::Result<bool, Step> {
+        let Some(work) = &mut self.work else { return Ok(true) };
+        if work.output.is_empty() {
+            return Ok(true);
+        }
+        if !self.writable {
+            return Ok(false);
+        }
+        let before = work.output.sent();
+        let drained = match work.output.drain(&mut self.transport, limits::FLUSH_BUDGET) {
+            Ok(drained) => drained,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::UnexpectedEof {
+                    self.cut("a file shrank while it was being sent");
+                } else {
+                    log::debug!("{}: {error}", self.peer);
+                    self.link = Link::Dead;
+                }
+                return Err(Step::Close);
+            }
+        };
+        let (moved, left, files) = (work.output.sent() > before, work.output.mem(), work.output.files());
+        match drained {
+            Drained::Empty => self.set(Timer::Write, NEVER),
+            Drained::Blocked | Drained::Budget => {
+                self.writable = drained == Drained::Budget;
+                if moved || self.deadline(Timer::Write) == NEVER {
+                    self.set(Timer::Write, core.runtime.deadline(core.options.write_timeout));
+                }
+            }
+        }
+        let satisfied = match self.want {
+            Want::Room => left <= core.options.high_water / limits::LOW_WATER_DIVISOR && files < limits::QUEUED_FILES,
+            Want::Flushed => drained == Drained::Empty,
+            Want::Nothing | Want::Read => false,
+        };
+        if satisfied {
+            self.wake();
+        }
+        Ok(drained == Drained::Empty)
+    }
+
+    fn step_upgraded(&mut self, core: &Core) -> Step {
+        match self.flush(core) {
+            Ok(false) if self.writable => return Step::Again,
+            Ok(_) => {}
+            Err(step) => return step,
+        }
+        if self.readable && self.want == Want::Read {
+            self.wake();
+        }
+        Step::Park
+    }
+
+    fn step_closing(&mut self, core: &Core, discard: u64) -> Step {
+        match self.flush(core) {
+            Ok(true) => {}
+            Ok(false) if self.writable => return Step::Again,
+            Ok(false) if self.readable && discard > 0 => {
+                let n = match self.discard(core) {
+                    Ok(n) => n,
+                    Err(step) => return step,
+                };
+                self.link = Link::Closing { discard: if n == 0 { 0 } else { discard.saturating_sub(n) } };
+                return Step::Again;
+            }
+            Ok(false) => return Step::Park,
+            Err(step) => return step,
+        }
+        self.log(core);
+        if discard == 0 || self.transport.shutdown_write().is_err() {
+            self.link = Link::Dead;
+            return Step::Close;
+        }
+        if let Some(work) = self.work.take() {
+            core.give_back(work);
+        }
+        self.input = Input::default();
+        self.link = Link::Linger { left: discard };
+        self.set(Timer::End, core.runtime.deadline(limits::LINGER_TIMEOUT));
+        Step::Again
+    }
+
+    fn step_linger(&mut self, core: &Core, left: u64) -> Step {
+        if !self.readable {
+            return Step::Park;
+        }
+        match self.discard(core) {
+            Ok(n) if n > 0 && n < left => self.link = Link::Linger { left: left - n },
+            Ok(_) => self.link = Link::Dead,
+            Err(step) => return step,
+        }
+        Step::Again
+    }
+
+    /// Reads and forgets; 0 at the end.
+    fn discard(&mut self, core: &Core) -> std::result::Result<u64, Step> {
+        let mut scratch = core.scratch();
+        self.read(&mut scratch).map(|n| n as u64)
+    }
+
+    // --- deadlines --------------------------------------------------------------------------------
+
+    pub(super) fn deadline(&self, timer: Timer) -> u64 {
+        self.deadlines[timer as usize]
+    }
+
+    pub(super) fn set(&mut self, timer: Timer, when: u64) {
+        self.deadlines[timer as usize] = when;
+    }
+
+    /// The next time at which this connection must be looked at.
+    pub(super) fn next_deadline(&self) -> u64 {
+        self.deadlines.iter().copied().min().unwrap_or(NEVER)
+    }
+
+    fn check_deadlines(&mut self, core: &Core) {
+        let now = core.runtime.now();
+        if self.next_deadline() > now {
+            return;
+        }
+        let due = |timer: Timer, conn: &Conn| conn.deadline(timer) <= now;
+        if due(Timer::Write, self) {
+            log::info!("{}: does not take its answer", self.peer);
+            self.transport.reset_on_close();
+            self.link = Link::Dead;
+        } else if due(Timer::KeepAlive, self) || due(Timer::End, self) {
+            self.link = Link::Dead;
+        } else if due(Timer::Head, self) {
+            self.set(Timer::Head, NEVER);
+            if self.input.is_empty() {
+                self.link = Link::Dead;
+            } else {
+                self.reject(core, Reject { status: 408, reason: "the request head took too long", close: true });
+            }
+        } else {
+            self.unbound_read();
+            self.timed_out = true;
+            self.wake();
+        }
+    }
+}

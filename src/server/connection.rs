@@ -1,0 +1,339 @@
+//! The connection as its handler sees it: the methods of the reference's class of that name.
+
+use super::conn::{Conn, Recv, Send};
+use super::core::Core;
+use super::error::{Error, Outcome, Result};
+use super::form::{self, FormEvent};
+use super::request::Request;
+use super::upgrade::Upgraded;
+use crate::http::{Encoder, ResponseHead};
+use crate::net::PeerAddr;
+use std::cell::{Ref, RefCell, RefMut};
+use std::fmt::Display;
+use std::fs::File;
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// One client's connection, in the hands of the handler of one request.
+///
+/// Its asynchronous methods wait for the client; while they do, the loop serves others. When the client goes away,
+/// the handler is dropped where it waits.
+pub struct Connection {
+    pub(crate) core: Rc<Core>,
+    conn: Rc<RefCell<Conn>>,
+    key: usize,
+    peer: PeerAddr,
+}
+
+impl Connection {
+    pub(super) fn new(core: Rc<Core>, conn: Rc<RefCell<Conn>>, key: usize) -> Connection {
+        let peer = conn.borrow().peer;
+        Connection { core, conn, key, peer }
+    }
+
+    /// The client's address.
+    pub fn remote_addr(&self) -> &PeerAddr {
+        &self.peer
+    }
+
+    /// Our address on this connection.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system can't tell.
+    pub fn local_addr(&self) -> Result<PeerAddr> {
+        Ok(self.conn.borrow().transport.local_addr()?)
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_tls(&self) -> bool {
+        false
+    }
+
+    /// Sets a header field of the response, in the place of those of the same name in any case.
+    ///
+    /// `content-length` fixes the length of the body; `connection: close` closes after the reply;
+    /// `date` and `server` replace the library's own.
+    ///
+    /// # Errors
+    /// [`Error::HeadSent`] once the head is out. [`Error::BadHeader`] for a name that is no token, a value with CR, LF,
+    /// NUL or another control (RFC 9110 §5.5), and `transfer-encoding`, which is not the handler's to set.
+    pub fn add_header(&mut self, name: &str, value: impl Display) -> Result<()> {
+        Ok(self.response()?.set(name, value)?)
+    }
+
+    /// Adds a header field of the response beside those of the same name, as `set-cookie` needs it.
+    ///
+    /// # Errors
+    /// As [`add_header`](Connection::add_header).
+    pub fn append_header(&mut self, name: &str, value: impl Display) -> Result<()> {
+        Ok(self.response()?.append(name, value)?)
+    }
+
+    /// Sets the response's status, with the standard's reason phrase; 200 when never called.
+    ///
+    /// # Errors
+    /// [`Error::HeadSent`] once the head is out, [`Error::BadStatus`] outside 100..=999 and for 1xx, which
+    /// end no exchange ([`upgrade`](Connection::upgrade) sends 101).
+    pub fn set_status(&mut self, code: u16) -> Result<()> {
+        self.status(code, None)
+    }
+
+    /// Sets the response's status and reason phrase.
+    ///
+    /// # Errors
+    /// As [`set_status`](Connection::set_status); [`Error::BadHeader`] for a reason with controls.
+    pub fn set_status_reason(&mut self, code: u16, reason: &str) -> Result<()> {
+        self.status(code, Some(reason))
+    }
+
+    /// Answers with `code`, a reason phrase if given, and `content` (else an empty body); then the connection closes.
+    ///
+    /// Headers set before are sent too; the content is `text/plain` unless they say otherwise.
+    ///
+    /// # Errors
+    /// As [`set_status_reason`](Connection::set_status_reason).
+    pub async fn send_error<'a>(
+        &mut self,
+        code: u16,
+        status: impl Into<Option<&'a str>>,
+        content: impl Into<Option<&'a str>>,
+    ) -> Result<()> {
+        self.status(code, status.into())?;
+        let content = content.into();
+        {
+            let mut response = self.response()?;
+            response.set("connection", "close")?;
+            response.remove("content-length");
+            if content.is_some() && response.get("content-type").is_none() {
+                response.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");
+            }
+        }
+        self.answer(content.unwrap_or_default()).await
+    }
+
+    /// Answers with a redirection and an empty body. `code` is 3xx.
+    ///
+    /// # Errors
+    /// [`Error::BadStatus`] for another code, [`Error::BadHeader`] for a location that is no header value,
+    /// [`Error::HeadSent`] once the head is out.
+    pub async fn redirect(&mut self, code: u16, location: &str) -> Result<()> {
+        if !(300..400).contains(&code) {
+            return Err(Error::BadStatus);
+        }
+        self.response()?.set("location", location)?;
+        self.status(code, None)?;
+        self.response()?.remove("content-length");
+        self.answer("").await
+    }
+
+    /// Sends a piece of the body; waits only while more than the high-water mark of it waits already.
+    ///
+    /// The first call sends the head: with `content-length` if the handler set it, else chunked on HTTP/1.1 and ended by
+    /// closing on 1.0 (RFC 9112 §6). An empty piece sends just the head. For HEAD, 204 and 304 the bytes are dropped.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] for more than `content-length` promised, and the connection is cut.
+    pub async fn send(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
+        let mut data = data.as_ref();
+        self.conn.borrow_mut().commit(&self.core, None)?;
+        while !data.is_empty() {
+            self.room().await?;
+            let mut conn = self.conn.borrow_mut();
+            let (piece, rest) = data.split_at(data.len().min(conn.room(&self.core)));
+            conn.push_body(piece)?;
+            data = rest;
+        }
+        Ok(())
+    }
+
+    /// Sends `count` bytes (default: all) of a file from `offset` (default 0) as a piece of the body.
+    ///
+    /// On a plain connection the bytes never pass through this process: sendfile(2). A `count` past the file's end is
+    /// clamped. Waits while other files wait before it. A file that shrinks meanwhile cuts the connection.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it is missing, unreadable, or not a regular file; nothing was sent then.
+    pub async fn send_file(
+        &mut self,
+        path: impl AsRef<Path>,
+        count: impl Into<Option<u64>>,
+        offset: impl Into<Option<u64>>,
+    ) -> Result<()> {
+        let (file, size) = open_regular(path.as_ref())?;
+        let offset = offset.into().unwrap_or(0).min(size);
+        let count = count.into().unwrap_or(u64::MAX).min(size - offset);
+        self.conn.borrow_mut().commit(&self.core, None)?;
+        self.room().await?;
+        self.conn.borrow_mut().push_file(Rc::new(file), offset, count)
+    }
+
+    /// Waits until all that was queued is in the kernel's hands.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection is over.
+    pub async fn flush(&mut self) -> Result<()> {
+        poll_fn(|cx| self.conn.borrow_mut().poll_flushed(cx)).await
+    }
+
+    /// Reads exactly `count` bytes of the request body, or what is left of it if that is less; all of it when `None`.
+    ///
+    /// Empty at the body's end. `timeout` bounds this call, and the server's `body_timeout` the time that the body stands
+    /// still. The first call answers `Expect: 100-continue` (RFC 9110 §10.1.1). Bodies may have a Content-Length or be
+    /// chunked.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`]; [`Error::Closed`] when the client left before the body's end; [`Error::BadBody`] when its
+    /// framing is broken; [`Error::BodyTooLarge`] when `count` is `None` and the rest is longer than `max_body`.
+    /// After an error no more of the body can be read.
+    pub async fn read_body(
+        &mut self,
+        count: impl Into<Option<usize>>,
+        timeout: impl Into<Option<Duration>>,
+    ) -> Result<Vec<u8>> {
+        let count = count.into();
+        let max = usize::try_from(self.core.options.max_body).unwrap_or(usize::MAX - 1);
+        if count.is_none() && self.body_left().is_some_and(|left| left > max as u64) {
+            return Err(Error::BodyTooLarge);
+        }
+        // One byte more than allowed tells that there are more.
+        let upto = count.unwrap_or(max.saturating_add(1));
+        let body = self.read_upto(upto, timeout.into()).await?;
+        if count.is_none() && body.len() > max {
+            return Err(Error::BodyTooLarge);
+        }
+        Ok(body)
+    }
+
+    /// Reads the next event of a `multipart/form-data` body (RFC 7578), in bounded memory whatever a part's size.
+    ///
+    /// For each part: [`FormEvent::Header`] once for each of its header fields, then [`FormEvent::Body`] until its
+    /// `done` is true; after the last part [`FormEvent::End`]. `timeout` bounds this call.
+    ///
+    /// # Errors
+    /// Those of [`read_body`](Connection::read_body); [`Error::BadBody`] when the body is no form data.
+    pub async fn read_formdata(
+        &mut self,
+        req: &mut Request,
+        timeout: impl Into<Option<Duration>>,
+    ) -> Result<FormEvent> {
+        form::next(self, req, timeout.into()).await
+    }
+
+    /// Reads the rest of the request body and forgets it.
+    ///
+    /// # Errors
+    /// Those of [`read_body`](Connection::read_body).
+    pub async fn discard_body(&mut self) -> Result<()> {
+        while !self.read_upto(super::limits::SCRATCH, None).await?.is_empty() {}
+        Ok(())
+    }
+
+    /// Answers `101 Switching Protocols`, with the headers set before, and hands over the raw stream.
+    ///
+    /// The handler sets `upgrade` itself (and, say, `sec-websocket-accept`). It may go on in a task of its own; the stream
+    /// lives as long as the [`Upgraded`].
+    ///
+    /// # Errors
+    /// [`Error::HeadSent`] once the head is out; [`Error::BadStatus`] for HTTP/1.0, which knows no upgrade, or while the
+    /// request's body is unread.
+    pub async fn upgrade(&mut self) -> Result<Upgraded> {
+        {
+            let mut conn = self.conn.borrow_mut();
+            if conn.asked.http10 || !matches!(conn.recv, Recv::Done) {
+                return Err(Error::BadStatus);
+            }
+            conn.response()?.set_status(101, None)?;
+            conn.commit(&self.core, None)?;
+            conn.become_upgraded();
+        }
+        self.flush().await?;
+        Ok(Upgraded::new(Rc::clone(&self.core), Rc::clone(&self.conn), self.key))
+    }
+
+    // --- for the layers above ---------------------------------------------------------------------
+
+    /// The response's head, as long as it can be changed.
+    pub(crate) fn response(&mut self) -> Result<RefMut<'_, ResponseHead>> {
+        let mut conn = self.conn.borrow_mut();
+        conn.response()?;
+        let filtered = RefMut::filter_map(conn, |conn| conn.response().ok());
+        filtered.map_err(|_| Error::HeadSent)
+    }
+
+    pub(crate) fn status(&mut self, code: u16, reason: Option<&str>) -> Result<()> {
+        if code < 200 {
+            return Err(Error::BadStatus);
+        }
+        Ok(self.response()?.set_status(code, reason)?)
+    }
+
+    /// Sends a whole body and thereby ends the response.
+    pub(crate) async fn answer(&mut self, body: &str) -> Result<()> {
+        self.start(body.len() as u64)?;
+        self.send(body).await
+    }
+
+    /// Sends the head of a response whose body is `length` bytes long; tells whether a body is to follow.
+    pub(crate) fn start(&mut self, length: u64) -> Result<bool> {
+        let mut conn = self.conn.borrow_mut();
+        conn.response()?;
+        conn.commit(&self.core, Some(length))?;
+        Ok(!matches!(conn.send, Send::Body(Encoder::Nothing)))
+    }
+
+    /// Queues bytes that others share, whatever waits already: for small bodies, whole.
+    pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
+        self.conn.borrow_mut().push_shared(bytes)
+    }
+
+    /// Queues a piece of a file when there is room for one.
+    pub(crate) async fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
+        self.room().await?;
+        self.conn.borrow_mut().push_file(file, offset, count)
+    }
+
+    async fn room(&self) -> Result<()> {
+        poll_fn(|cx| self.conn.borrow_mut().poll_room(&self.core, cx)).await
+    }
+
+    /// What is known to be left of the body.
+    fn body_left(&self) -> Option<u64> {
+        match &Ref::map(self.conn.borrow(), |conn| &conn.recv) as &Recv {
+            Recv::Body(decoder) => decoder.left(),
+            _ => Some(0),
+        }
+    }
+
+    /// Reads until `upto` bytes are there or the body has ended.
+    pub(super) async fn read_upto(&mut self, upto: usize, timeout: Option<Duration>) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        if let Some(timeout) = timeout {
+            self.conn.borrow_mut().bound_read(&self.core, timeout);
+        }
+        let read = poll_fn(|cx| self.conn.borrow_mut().poll_body(&self.core, cx, &mut body, upto)).await;
+        self.conn.borrow_mut().unbound_read();
+        read.map(|()| body)
+    }
+
+    /// Ends the response with what the handler returned.
+    pub(super) fn finish(self, outcome: Result<Outcome>) {
+        self.conn.borrow_mut().finish(&self.core, outcome);
+    }
+}
+
+/// Opens a regular file for reading, without waiting for the other end of a FIFO.
+fn open_regular(path: &Path) -> io::Result<(File, u64)> {
+    let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, format!("{}: not a regular file", path.display()));
+    // Asked before opening: to open a device can have effects.
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_dir() || kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket() {
+        return Err(not_regular());
+    }
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_file() { Ok((file, meta.len())) } else { Err(not_regular()) }
+}

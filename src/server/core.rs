@@ -1,0 +1,155 @@
+//! What all connections of one server share.
+
+use super::conn::Work;
+use super::limits;
+use super::options::Options;
+use super::slot::{Service, Slot};
+use crate::net::Listener;
+use crate::rt::{Key, Runtime, SlotWaker};
+use slab::Slab;
+use std::any::Any;
+use std::cell::{Cell, OnceCell, Ref, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The server's state. Its `RefCell`s are borrowed for a statement or two, never while a handler runs.
+pub(crate) struct Core {
+    pub(crate) runtime: Rc<Runtime>,
+    pub(crate) options: Options,
+    pub(super) service: Box<dyn Service>,
+    pub(super) slots: RefCell<Slab<Slot>>,
+    pub(super) listeners: RefCell<Slab<Listener>>,
+    /// Slots to be driven in this tick.
+    pub(super) ready: RefCell<VecDeque<usize>>,
+    /// One waker for each slot ever used; reused by the connections that come after.
+    wakers: RefCell<Vec<Rc<SlotWakers>>>,
+    scratch: RefCell<Box<[u8]>>,
+    /// Boxed for good: what moves between here and a connection is the box.
+    #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
+    spare: RefCell<Vec<Box<Work>>>,
+    date: RefCell<Date>,
+    pub(super) stopping: Cell<Option<Stopping>>,
+    /// False while accepting rests because the system ran out of something.
+    pub(super) accepting: Cell<bool>,
+    /// A timer will try to accept again.
+    pub(super) retrying: Cell<bool>,
+    /// State of the layer above: the files that it keeps at hand.
+    extension: OnceCell<Rc<dyn Any>>,
+}
+
+/// A slot's waker, in the two shapes that it is needed in.
+pub(super) struct SlotWakers {
+    pub(super) mark: Arc<SlotWaker>,
+    pub(super) waker: Waker,
+}
+
+/// A stop that was asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Stopping {
+    /// When what is still in flight is dropped.
+    pub(super) deadline: u64,
+}
+
+impl Core {
+    pub(super) fn new(runtime: Rc<Runtime>, options: Options, service: Box<dyn Service>) -> Core {
+        Core {
+            runtime,
+            options,
+            service,
+            slots: RefCell::default(),
+            listeners: RefCell::default(),
+            ready: RefCell::default(),
+            wakers: RefCell::default(),
+            scratch: RefCell::new(vec![0; limits::SCRATCH].into_boxed_slice()),
+            spare: RefCell::default(),
+            date: RefCell::default(),
+            stopping: Cell::new(None),
+            accepting: Cell::new(true),
+            retrying: Cell::new(false),
+            extension: OnceCell::new(),
+        }
+    }
+
+    /// The loop's receive buffer, for the duration of one read and what is made of it.
+    pub(super) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
+        self.scratch.borrow_mut()
+    }
+
+    pub(super) fn take_work(&self) -> Box<Work> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&self, mut work: Box<Work>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < limits::SPARE_WORK {
+            work.clear();
+            spare.push(work);
+        }
+    }
+
+    pub(super) fn wakers(&self, key: usize) -> Rc<SlotWakers> {
+        let mut wakers = self.wakers.borrow_mut();
+        while wakers.len() <= key {
+            let mark = SlotWaker::new(Key::Conn(wakers.len()), &self.runtime.wakes);
+            wakers.push(Rc::new(SlotWakers { waker: Waker::from(Arc::clone(&mark)), mark }));
+        }
+        Rc::clone(&wakers[key])
+    }
+
+    /// Has the slot driven in this tick or the next.
+    pub(super) fn make_ready(&self, key: usize) {
+        self.ready.borrow_mut().push_back(key);
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.get().is_some()
+    }
+
+    pub(super) fn logs(&self) -> bool {
+        self.options.access_log.is_some()
+    }
+
+    /// The `Date` and `Server` lines; the date is made anew when the second has changed.
+    pub(super) fn date_lines(&self) -> Ref<'_, [u8]> {
+        self.date.borrow_mut().refresh(self.runtime.now());
+        Ref::map(self.date.borrow(), |date| &date.lines[..])
+    }
+
+    /// The upper layer's state, made at the first call. There is one type of it.
+    pub(crate) fn extension<T: 'static>(&self, make: impl FnOnce(&Options) -> T) -> Rc<T> {
+        let any = Rc::clone(self.extension.get_or_init(|| Rc::new(make(&self.options))));
+        any.downcast().unwrap_or_else(|_| unreachable!("one layer stores one type"))
+    }
+}
+
+/// The lines that every head has, and when they were made.
+#[derive(Default)]
+struct Date {
+    lines: Vec<u8>,
+    second: u64,
+    /// The tick in which the wall clock was last read.
+    tick: Option<u64>,
+}
+
+impl Date {
+    fn refresh(&mut self, tick: u64) {
+        if self.tick == Some(tick) {
+            return;
+        }
+        self.tick = Some(tick);
+        let now = SystemTime::now();
+        // A clock before 1970 (a router without a battery) is shown as 1970: the format knows no earlier time.
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if second != self.second || self.lines.is_empty() {
+            self.second = second;
+            let date = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(second));
+            self.lines.clear();
+            for piece in ["Date: ", &date, "\r\nServer: ecohttpd\r\n"] {
+                self.lines.extend_from_slice(piece.as_bytes());
+            }
+        }
+    }
+}

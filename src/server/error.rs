@@ -1,0 +1,167 @@
+//! What can go wrong in a handler, and what a handler can say.
+
+use crate::http::{BadForm, BadHead, Reject};
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// The result of this crate's asynchronous methods.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a method of [`Connection`](crate::Connection) failed; each knows the [status](Error::status) that answers it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The handler's: the response head is out, so it can't be changed any more.
+    HeadSent,
+    /// The handler's: CR, LF, NUL or another control in a header, a name that is no token, or a framing field that is not the handler's to set.
+    BadHeader,
+    /// The handler's: a status outside 100..=999, or one that the method does not take.
+    BadStatus,
+    /// The handler's: more or fewer bytes sent than its `content-length` promised; the connection is cut.
+    LengthMismatch,
+    /// The client's: it took longer than it may.
+    Timeout,
+    /// The client's: it left before the body's end.
+    Closed,
+    /// The client's: the body is longer than [`max_body`](crate::Options::max_body).
+    BodyTooLarge,
+    /// The client's: the body breaks its framing or format; the text says how.
+    BadBody(&'static str),
+    /// The system's: a file could not be opened or read.
+    Io(io::Error),
+}
+
+impl Error {
+    /// The status that answers this error when a handler returns it before the head was sent.
+    ///
+    /// 408, 413 and 400 for the client's errors, 404, 403 and 503 for files that are missing, forbidden or beyond
+    /// the limit of descriptors, 500 for everything else.
+    pub fn status(&self) -> u16 {
+        match self {
+            Error::HeadSent | Error::BadHeader | Error::BadStatus | Error::LengthMismatch => 500,
+            Error::Timeout => 408,
+            Error::Closed | Error::BadBody(_) => 400,
+            Error::BodyTooLarge => 413,
+            Error::Io(error) => Error::status_of_io(error),
+        }
+    }
+
+    /// The status that answers an error of the file system.
+    pub(crate) fn status_of_io(error: &io::Error) -> u16 {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => 503,
+            _ => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => 404,
+                io::ErrorKind::PermissionDenied => 403,
+                _ => 500,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::HeadSent => f.write_str("the response head was sent already"),
+            Error::BadHeader => f.write_str("not a valid header field for a handler to set"),
+            Error::BadStatus => f.write_str("not a status code for this"),
+            Error::LengthMismatch => f.write_str("the body's length differs from its content-length"),
+            Error::Timeout => f.write_str("timed out"),
+            Error::Closed => f.write_str("the client closed the connection"),
+            Error::BodyTooLarge => f.write_str("the request body is too large"),
+            Error::BadBody(how) => write!(f, "malformed request body: {how}"),
+            Error::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::Io(error)
+    }
+}
+
+impl From<Reject> for Error {
+    fn from(reject: Reject) -> Self {
+        if reject.status == 413 { Error::BodyTooLarge } else { Error::BadBody(reject.reason) }
+    }
+}
+
+impl From<BadForm> for Error {
+    fn from(bad: BadForm) -> Self {
+        Error::BadBody(bad.0)
+    }
+}
+
+impl From<BadHead> for Error {
+    fn from(bad: BadHead) -> Self {
+        match bad {
+            BadHead::Status => Error::BadStatus,
+            BadHead::Field => Error::BadHeader,
+        }
+    }
+}
+
+/// What becomes of the connection after a handler's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stays open for the next request, if the client and the protocol allow it.
+    KeepAlive,
+    /// It is closed once the answer is out.
+    Close,
+}
+
+/// What a handler may return.
+pub trait IntoOutcome {
+    /// Turns the handler's value into the connection's fate, or the error that answers the request.
+    ///
+    /// # Errors
+    /// The handler's own.
+    fn into_outcome(self) -> Result<Outcome>;
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Result<Outcome> {
+        Ok(Outcome::KeepAlive)
+    }
+}
+
+/// `false` closes the connection, as in the reference.
+impl IntoOutcome for bool {
+    fn into_outcome(self) -> Result<Outcome> {
+        Ok(if self { Outcome::KeepAlive } else { Outcome::Close })
+    }
+}
+
+impl IntoOutcome for Outcome {
+    fn into_outcome(self) -> Result<Outcome> {
+        Ok(self)
+    }
+}
+
+impl<T: IntoOutcome> IntoOutcome for Result<T> {
+    fn into_outcome(self) -> Result<Outcome> {
+        self?.into_outcome()
+    }
+}
+
+/// Runs `future` for at most `duration`; when the time is up first, it is dropped.
+///
+/// # Errors
+/// [`Error::Timeout`].
+///
+/// # Panics
+/// When polled outside of a handler or task of a running server.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output> {
+    crate::rt::within(duration, future).await.ok_or(Error::Timeout)
+}

@@ -1,0 +1,350 @@
+//! One exchange as its handler drives it: the response's framing, its length kept to, its end; the request's body.
+
+use super::conn::{Conn, Link, NEVER, Recv, Send, Step, Timer, Want, Work};
+use super::core::Core;
+use super::error::{Error, Outcome, Result};
+use super::limits;
+use crate::http::{self, Encoder, ResponseHead};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+impl Conn {
+    pub(super) fn work(&mut self) -> Result<&mut Work> {
+        self.work.as_deref_mut().ok_or(Error::Closed)
+    }
+
+    pub(super) fn response(&mut self) -> Result<&mut ResponseHead> {
+        if !matches!(self.send, Send::Idle) {
+            return Err(Error::HeadSent);
+        }
+        Ok(&mut self.work()?.response)
+    }
+
+    /// Queues the response's head if it is not out; `length` is the body's, where it is known.
+    pub(super) fn commit(&mut self, core: &Core, length: Option<u64>) -> Result<()> {
+        if !matches!(self.send, Send::Idle) {
+            return Ok(());
+        }
+        if self.would_close_after() {
+            self.asked.keep_alive = false;
+        }
+        let asked = self.asked;
+        let work = self.work()?;
+        let frame = http::frame(&work.response, asked, length);
+        let (response, before) = (&work.response, work.output.mem());
+        work.output.push_with(|out| http::write_head(out, response, asked, &frame, &core.date_lines()));
+        work.head_bytes += (work.output.mem() - before) as u64;
+        self.asked.keep_alive = frame.keep_alive;
+        self.send = Send::Body(frame.encoder);
+        Ok(())
+    }
+
+    /// Whether the request's body, left as it is now, would cost the connection.
+    pub(super) fn would_close_after(&self) -> bool {
+        match &self.recv {
+            // Whether the client still sends what it announced can't be known: RFC 9110 §10.1.1.
+            Recv::Body(_) if self.expecting => true,
+            Recv::Body(decoder) => decoder.left().is_some_and(|left| left > limits::DRAIN_MAX),
+            Recv::Closed => true,
+            Recv::Head | Recv::Drain { .. } | Recv::Done => false,
+        }
+    }
+
+    /// Bytes of body that fit below the high-water mark now; the encoder drops them where none belong.
+    pub(super) fn room(&self, core: &Core) -> usize {
+        self.work.as_ref().map_or(0, |work| core.options.high_water.saturating_sub(work.output.mem()))
+    }
+
+    /// Queues a piece of body in the response's framing.
+    pub(super) fn push_body(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.account(bytes.len() as u64)? {
+            let chunked = matches!(self.send, Send::Body(Encoder::Chunked));
+            self.work()?.output.push_with(|out| {
+                if chunked {
+                    http::chunk_head(out, bytes.len() as u64);
+                }
+                out.extend_from_slice(bytes);
+                if chunked {
+                    out.extend_from_slice(http::CHUNK_END);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Queues a piece of a file in the response's framing.
+    pub(super) fn push_file(&mut self, file: Rc<std::fs::File>, offset: u64, count: u64) -> Result<()> {
+        if self.account(count)? {
+            let chunked = matches!(self.send, Send::Body(Encoder::Chunked));
+            let output = &mut self.work()?.output;
+            if chunked {
+                output.push_with(|out| http::chunk_head(out, count));
+            }
+            output.push_file(file, offset, count);
+            if chunked {
+                output.push(http::CHUNK_END);
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues shared bytes in the response's framing.
+    pub(super) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
+        if matches!(self.send, Send::Body(Encoder::Chunked)) {
+            return self.push_body(&bytes);
+        }
+        if self.account(bytes.len() as u64)? {
+            self.work()?.output.push_shared(bytes);
+        }
+        Ok(())
+    }
+
+    /// Counts `n` bytes against what was promised; false when they are not to be sent at all.
+    fn account(&mut self, n: u64) -> Result<bool> {
+        match &mut self.send {
+            _ if n == 0 => Ok(false),
+            Send::Body(Encoder::Length { left }) if n <= *left => {
+                *left -= n;
+                Ok(true)
+            }
+            Send::Body(Encoder::Chunked | Encoder::UntilClose) => Ok(true),
+            Send::Body(Encoder::Nothing) => Ok(false),
+            Send::Body(Encoder::Length { .. }) => {
+                self.cut("more body than its content-length");
+                Err(Error::LengthMismatch)
+            }
+            Send::Idle | Send::Done => Err(Error::HeadSent),
+        }
+    }
+
+    /// Ends the response that a handler made, with what it returned.
+    pub(super) fn finish(&mut self, core: &Core, outcome: Result<Outcome>) {
+        if !matches!(self.link, Link::Open) {
+            return;
+        }
+        let done = match (outcome, &self.send) {
+            (Ok(Outcome::Close), _) => {
+                self.asked.keep_alive = false;
+                self.end_response(core)
+            }
+            (Ok(Outcome::KeepAlive), _) => self.end_response(core),
+            (Err(error), Send::Idle) => {
+                let status = error.status();
+                log::log!(error_level(status), "{}: {status} {error}", self.peer);
+                self.asked.keep_alive = false;
+                self.fail(core, status)
+            }
+            (Err(error), Send::Done) => {
+                log::debug!("{}: after the answer: {error}", self.peer);
+                self.asked.keep_alive = false;
+                Ok(())
+            }
+            (Err(error), Send::Body(_)) => {
+                log::info!("{}: reply cut: {error}", self.peer);
+                self.link = Link::Dead;
+                self.transport.reset_on_close();
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            log::debug!("{}: cannot finish the response: {error}", self.peer);
+            self.link = Link::Dead;
+        }
+    }
+
+    /// Ends the response of a handler that panicked.
+    pub(super) fn finish_panicked(&mut self, core: &Core) {
+        self.asked.keep_alive = false;
+        if !matches!(self.send, Send::Idle) {
+            self.cut("its handler panicked");
+        } else if let Err(error) = self.fail(core, 500) {
+            log::debug!("{}: cannot answer: {error}", self.peer);
+            self.link = Link::Dead;
+        }
+    }
+
+    /// Answers `status` in the place of whatever the handler had prepared.
+    pub(super) fn fail(&mut self, core: &Core, status: u16) -> Result<()> {
+        self.response()?.clear();
+        let text = format!("{status} {}\n", http::status_reason(status));
+        self.answer_text(core, status, &text)
+    }
+
+    /// Answers with a text; the response has no fields yet.
+    pub(super) fn answer_text(&mut self, core: &Core, status: u16, text: &str) -> Result<()> {
+        let work = self.work()?;
+        work.response.set_status(status, None)?;
+        work.response.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");
+        self.send = Send::Idle;
+        self.commit(core, Some(text.len() as u64))?;
+        self.push_body(text.as_bytes())?;
+        self.send = Send::Done;
+        Ok(())
+    }
+
+    /// Completes the body in its framing.
+    pub(super) fn end_response(&mut self, core: &Core) -> Result<()> {
+        self.commit(core, Some(0))?;
+        match &self.send {
+            Send::Body(Encoder::Chunked) => self.work()?.output.push(http::LAST_CHUNK),
+            Send::Body(Encoder::Length { left }) if *left > 0 => {
+                self.cut("less body than its content-length");
+                return Err(Error::LengthMismatch);
+            }
+            Send::Body(Encoder::UntilClose) => self.asked.keep_alive = false,
+            _ => {}
+        }
+        self.send = Send::Done;
+        Ok(())
+    }
+
+    /// Ends the connection so that the client sees a broken reply, never a whole-looking one.
+    pub(super) fn cut(&mut self, why: &str) {
+        log::warn!("{}: reply cut: {why}", self.peer);
+        self.transport.reset_on_close();
+        self.link = Link::Dead;
+    }
+
+    /// Reads body into `into` until it holds `upto` bytes or the body ends.
+    pub(super) fn poll_body(
+        &mut self,
+        core: &Core,
+        cx: &mut Context<'_>,
+        into: &mut Vec<u8>,
+        upto: usize,
+    ) -> Poll<Result<()>> {
+        loop {
+            if matches!(self.recv, Recv::Closed) {
+                return Poll::Ready(Err(Error::Closed));
+            }
+            let Recv::Body(decoder) = &mut self.recv else {
+                return Poll::Ready(Ok(()));
+            };
+            if decoder.is_done() {
+                self.recv = Recv::Done;
+                return Poll::Ready(Ok(()));
+            }
+            let missing = upto.saturating_sub(into.len());
+            if missing == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.input.is_empty() {
+                // Given no more bytes than are missing, the decoder can't find more payload than that.
+                let bytes = self.input.bytes();
+                match decoder.decode(&bytes[..missing.min(bytes.len())]) {
+                    Ok(piece) => {
+                        into.extend_from_slice(bytes.get(piece.start..piece.end).unwrap_or_default());
+                        self.input.consume(piece.used);
+                        self.unscanned = !self.input.is_empty();
+                    }
+                    Err(reject) => {
+                        log::info!("{}: {} {}", self.peer, reject.status, reject.reason);
+                        self.recv = Recv::Closed;
+                        self.asked.keep_alive = false;
+                        return Poll::Ready(Err(reject.into()));
+                    }
+                }
+                continue;
+            }
+            if !self.readable {
+                if self.timed_out {
+                    self.timed_out = false;
+                    self.asked.keep_alive = false;
+                    return Poll::Ready(Err(Error::Timeout));
+                }
+                return self.wait_for_body(core, cx);
+            }
+            let mut scratch = core.scratch();
+            match self.read(&mut scratch) {
+                Ok(0) => {
+                    self.recv = Recv::Closed;
+                    self.asked.keep_alive = false;
+                    return Poll::Ready(Err(Error::Closed));
+                }
+                Ok(n) => {
+                    self.set(Timer::Body, NEVER);
+                    self.input.push(&scratch[..n]);
+                }
+                Err(Step::Close) => {
+                    self.link = Link::Dead;
+                    return Poll::Ready(Err(Error::Closed));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn wait_for_body(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.expecting {
+            self.expecting = false;
+            // After the final head it would be no interim response any more.
+            if matches!(self.send, Send::Idle) {
+                let work = self.work()?;
+                work.output.push(http::CONTINUE);
+                work.head_bytes += http::CONTINUE.len() as u64;
+            }
+        }
+        if self.deadline(Timer::Body) == NEVER {
+            self.set(Timer::Body, core.runtime.deadline(core.options.body_timeout));
+        }
+        self.wait(Want::Read, cx);
+        Poll::Pending
+    }
+
+    /// Bounds the reads of one call, besides the body's own timeout.
+    pub(super) fn bound_read(&mut self, core: &Core, within: Duration) {
+        self.set(Timer::Call, core.runtime.deadline(within));
+    }
+
+    /// A call to read has ended, whatever its result.
+    pub(super) fn unbound_read(&mut self) {
+        self.timed_out = false;
+        self.set(Timer::Body, NEVER);
+        self.set(Timer::Call, NEVER);
+    }
+
+    /// Ready when output is below the high-water mark and a file more may be queued.
+    pub(super) fn poll_room(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if matches!(self.link, Link::Dead) {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        let work = self.work()?;
+        if work.output.mem() < core.options.high_water && work.output.files() < limits::QUEUED_FILES {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait(Want::Room, cx);
+        Poll::Pending
+    }
+
+    /// Ready when all output is in the kernel.
+    pub(super) fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if matches!(self.link, Link::Dead) {
+            return Poll::Ready(Err(Error::Closed));
+        }
+        if !self.has_output() {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait(Want::Flushed, cx);
+        Poll::Pending
+    }
+
+    pub(super) fn wait(&mut self, want: Want, cx: &Context<'_>) {
+        self.want = want;
+        match &mut self.waiter {
+            Some(waiter) => waiter.clone_from(cx.waker()),
+            None => self.waiter = Some(cx.waker().clone()),
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.want = Want::Nothing;
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
+}
+
+fn error_level(status: u16) -> log::Level {
+    if status >= 500 { log::Level::Error } else { log::Level::Info }
+}

@@ -1,0 +1,69 @@
+//! Limits of the server: what one connection, and all of them, may cost. Every default of [`Options`](super::Options).
+
+use std::time::Duration;
+
+/// How long a client may take to send a whole request head.
+pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a request body may stand still.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a client may refuse to take what waits for it.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a connection may idle between requests: the reference's default.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Connections at once; a router's default would be 100, an embedding program can afford more.
+pub(crate) const MAX_CONNECTIONS: usize = 1024;
+
+/// Bytes of a request body that `read_body(None)` may gather; longer ones are read in pieces.
+pub(crate) const MAX_BODY: u64 = 1 << 20;
+
+/// Bytes of memory that wait for one connection before `send` waits.
+pub(crate) const HIGH_WATER: usize = 32 << 10;
+
+/// The fraction of the high-water mark at which a waiting `send` goes on: late enough to write in large pieces.
+pub(crate) const LOW_WATER_DIVISOR: usize = 4;
+
+/// Pieces of files that may wait for one connection; each holds a descriptor.
+pub(crate) const QUEUED_FILES: usize = 2;
+
+/// Bytes of answers gathered from a pipeline before they are written: a few packets.
+pub(crate) const PIPELINE_BATCH: usize = 8 << 10;
+
+/// The receive buffer of the loop: a whole head of the default limit, or a body's piece, in one read.
+pub(crate) const SCRATCH: usize = 16 << 10;
+
+/// Bytes that one connection may send before the others get their turn.
+pub(crate) const FLUSH_BUDGET: u64 = 2 << 20;
+
+/// Steps (a head, a poll of the handler, a drained piece) of one connection before the others get their turn.
+pub(crate) const DRIVE_BUDGET: u32 = 32;
+
+/// Bytes of an unread body that are discarded to keep the connection; more, and closing is cheaper.
+pub(crate) const DRAIN_MAX: u64 = 64 << 10;
+
+/// How long the rest of an unread body may take.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long, after a last answer, what the client still sends is discarded so that no reset eats the answer.
+pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes discarded while lingering; a client that sends more than this does not read anyway.
+pub(crate) const LINGER_MAX: u64 = 1 << 20;
+
+/// Connections accepted in one tick, so that a flood of them does not starve those there are.
+pub(crate) const ACCEPT_BUDGET: usize = 64;
+
+/// How long accepting rests after the system ran out of descriptors or memory.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a connection that never sent a byte is safe from being closed to make room: its request may be on the way.
+pub(crate) const FRESH: Duration = Duration::from_secs(1);
+
+/// Descriptors kept for files and for the process itself when connections are counted against the limit.
+pub(crate) const RESERVED_DESCRIPTORS: u64 = 64;
+
+/// Buffers for requests in flight that are kept for the next ones.
+pub(crate) const SPARE_WORK: usize = 16;

@@ -1,0 +1,260 @@
+//! HTTP and bytes tied together: the server, its tick, and what handlers see.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `core` | what all connections share |
+//! | `accept` | new connections, and room for them |
+//! | `slot` | one connection and its handler; `drive`, the one door |
+//! | `conn` | the connection's state machine |
+//! | `exchange` | one request and its response: framing, length, body, end |
+//! | `connection`, `request`, `form`, `upgrade` | the handler's side |
+//! | `options`, `limits`, `error`, `access` | what can be set, is bounded, goes wrong, is logged |
+
+mod accept;
+mod access;
+mod conn;
+mod connection;
+mod core;
+mod error;
+mod exchange;
+mod form;
+mod limits;
+mod options;
+mod request;
+mod slot;
+mod upgrade;
+
+pub use access::Access;
+pub use connection::Connection;
+pub use error::{Error, IntoOutcome, Outcome, Result, timeout};
+pub use form::FormEvent;
+pub use options::Options;
+pub use request::Request;
+pub use upgrade::Upgraded;
+
+use self::core::{Core, Stopping};
+use crate::net::{Listener, parse_ip};
+use crate::rt::{Due, Key, Runtime, Source, WakeQueue};
+use slot::{Service, Task};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Listens on `ipaddr` and `port` and serves each request with `handler` until the process ends.
+///
+/// `None` is every address, IPv6 and IPv4 where the kernel allows both; else an IPv4 or IPv6 literal, a scoped one
+/// (`fe80::1%br-lan`) too. For several listeners, a port picked by the system, or a way to stop, see [`Server`].
+///
+/// # Errors
+/// `InvalidInput` for an address that is none; what bind(2) and listen(2) answer.
+pub fn listen<'a, H, R>(ipaddr: impl Into<Option<&'a str>>, port: u16, options: Options, handler: H) -> io::Result<()>
+where
+    H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
+    R: IntoOutcome,
+{
+    let mut server = Server::new(options, handler)?;
+    server.bind(ipaddr, port)?;
+    server.run()
+}
+
+/// A server: listeners, connections, and the loop that drives them on the thread that calls [`run`](Server::run).
+pub struct Server {
+    core: Rc<Core>,
+    control: Arc<Control>,
+}
+
+impl Server {
+    /// Makes a server without listeners.
+    ///
+    /// `handler` is an async closure or function; it runs on the loop's thread and needs to be neither `Send` nor `Sync`.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left for the loop.
+    pub fn new<H, R>(options: Options, handler: H) -> io::Result<Server>
+    where
+        H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
+        R: IntoOutcome,
+    {
+        let runtime = Runtime::new()?;
+        let handler = Rc::new(handler);
+        let service = service(move |mut con: Connection, mut req: Request| {
+            let handler = Rc::clone(&handler);
+            async move {
+                let outcome = handler(&mut con, &mut req).await.into_outcome();
+                con.finish(outcome);
+            }
+        });
+        let control = Arc::new(Control { stop: Mutex::default(), wakes: Arc::clone(&runtime.wakes) });
+        let options = accept::fit_to_descriptors(options);
+        Ok(Server { core: Rc::new(Core::new(runtime, options, service)), control })
+    }
+
+    /// Listens on a TCP address, `None` for every one; port 0 picks a free port. Returns the address. May be called again.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that is none; what bind(2) and listen(2) answer.
+    pub fn bind<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
+        let (ip, scope) = match ipaddr.into() {
+            Some(text) => {
+                let (ip, scope) = parse_ip(text)?;
+                (Some(ip), scope)
+            }
+            None => (None, 0),
+        };
+        let listener = Listener::tcp(ip, scope, port, &self.core.options.bind)?;
+        let addr = listener.local_addr()?;
+        self.add(listener)?;
+        Ok(addr)
+    }
+
+    /// Listens on a Unix socket, replacing one whose server is gone; the file is removed when the server ends.
+    ///
+    /// # Errors
+    /// What bind(2) answers: `AddrInUse` when a server listens there, or another file has the name.
+    pub fn bind_unix(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.add(Listener::unix(path.as_ref(), &self.core.options.bind)?)
+    }
+
+    fn add(&mut self, mut listener: Listener) -> io::Result<()> {
+        let mut listeners = self.core.listeners.borrow_mut();
+        let entry = listeners.vacant_entry();
+        self.core.runtime.reactor.register(listener.source(), Source::Listener(entry.key()))?;
+        entry.insert(listener);
+        Ok(())
+    }
+
+    /// A handle by which other threads, and handlers, control this server.
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.control))
+    }
+
+    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called.
+    pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
+        self.core.runtime.spawn(Box::pin(future));
+    }
+
+    /// Serves until a [`Handle`] stops it.
+    ///
+    /// # Errors
+    /// When the system refuses to wait for events, which no running system does.
+    pub fn run(self) -> io::Result<()> {
+        let _entered = self.core.runtime.enter();
+        self.core.runtime.read_clock();
+        let mut woken = Vec::new();
+        let served = loop {
+            if let Err(error) = self.tick(&mut woken) {
+                break Err(error);
+            }
+            if self.stopped() {
+                break Ok(());
+            }
+        };
+        self.core.drop_all();
+        served
+    }
+
+    /// One turn of the loop: wait, notice, drive what is ready, then accept.
+    fn tick(&self, woken: &mut Vec<Key>) -> io::Result<()> {
+        let core = &self.core;
+        core.runtime.wait(!core.ready.borrow().is_empty())?;
+        core.runtime.reactor.dispatch(|source, event| match source {
+            Source::Conn(key) => core.notice(key, event),
+            Source::Listener(key) => core.notice_listener(key),
+            Source::Fd(_) => {}
+        });
+        if core.runtime.wakes.take(woken) {
+            self.obey();
+            for key in woken.drain(..) {
+                match key {
+                    Key::Conn(key) => core.make_ready(key),
+                    Key::Task(key) => core.runtime.run_task(key),
+                }
+            }
+        }
+        self.pop_timers();
+        // Those that become ready meanwhile wait for the next tick, so that events are never starved.
+        let ready = core.ready.borrow().len();
+        for _ in 0..ready {
+            let next = core.ready.borrow_mut().pop_front();
+            if let Some(key) = next {
+                core.drive(key);
+            }
+        }
+        core.accept();
+        Ok(())
+    }
+
+    fn pop_timers(&self) {
+        let core = &self.core;
+        loop {
+            let due = core.runtime.timers.borrow_mut().pop(core.runtime.now());
+            match due {
+                Some(Due::Conn(key)) => {
+                    core.disarm(key);
+                    core.make_ready(key);
+                }
+                Some(Due::Accept) => core.resume_accepting(),
+                Some(Due::Wake(waker)) => waker.wake(),
+                None => return,
+            }
+        }
+    }
+
+    /// Takes over a stop that a handle asked for.
+    fn obey(&self) {
+        let asked = self.control.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(grace) = asked else { return };
+        let deadline = self.core.runtime.deadline(grace);
+        let before = self.core.stopping.get();
+        let deadline = before.map_or(deadline, |stopping| stopping.deadline.min(deadline));
+        self.core.stopping.set(Some(Stopping { deadline }));
+        if before.is_none() {
+            self.core.stop_listening();
+        }
+        // Only so that the loop wakes then.
+        self.core.runtime.timers.borrow_mut().insert(deadline, Due::Accept);
+    }
+
+    fn stopped(&self) -> bool {
+        let Some(stopping) = self.core.stopping.get() else { return false };
+        self.core.slots.borrow().is_empty() || self.core.runtime.now() >= stopping.deadline
+    }
+}
+
+/// Controls a [`Server`] from another thread, a signal's watcher, or a handler.
+#[derive(Clone)]
+pub struct Handle(Arc<Control>);
+
+struct Control {
+    /// The grace of a stop that the loop has not yet seen.
+    stop: Mutex<Option<Duration>>,
+    wakes: Arc<WakeQueue>,
+}
+
+impl Handle {
+    /// Stops the server: it accepts no more, closes idle connections, and lets those with a request in flight finish it
+    /// within `grace`. A second call may shorten the grace. [`Server::run`] then returns `Ok`.
+    pub fn stop(&self, grace: Duration) {
+        let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
+        drop(stop);
+        self.0.wakes.rouse();
+    }
+}
+
+/// Gives a function that makes futures the shape that slots store.
+fn service<F: Future<Output = ()> + 'static>(start: impl Fn(Connection, Request) -> F + 'static) -> Box<dyn Service> {
+    struct Boxing<S>(S);
+
+    impl<F: Future<Output = ()> + 'static, S: Fn(Connection, Request) -> F> Service for Boxing<S> {
+        fn start(&self, con: Connection, req: Request) -> Task {
+            Box::pin(self.0(con, req))
+        }
+    }
+
+    Box::new(Boxing(start))
+}

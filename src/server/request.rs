@@ -1,0 +1,99 @@
+//! What a handler sees of a request.
+
+use crate::http::{Head, Multipart, query};
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// The head of a request: method, target and header fields (RFC 9112 §3, §5).
+///
+/// Text accessors return `str`; where the client may send bytes that are not UTF-8 there is a twin in bytes.
+pub struct Request {
+    pub(crate) head: Rc<Head>,
+    /// The parser of the body, once `read_formdata` was called.
+    pub(crate) form: Option<Box<Multipart>>,
+}
+
+impl Request {
+    pub(crate) fn new(head: Rc<Head>) -> Request {
+        Request { head, form: None }
+    }
+
+    /// The method, as sent: methods are case-sensitive (RFC 9110 §9.1).
+    pub fn method(&self) -> &str {
+        self.head.method()
+    }
+
+    /// The target's path as it was sent, without the query; `*` for `OPTIONS *`, `host:port` for CONNECT.
+    pub fn raw_path(&self) -> &str {
+        self.head.raw_path()
+    }
+
+    /// The path, percent-decoded once; bytes that are not UTF-8 appear as U+FFFD.
+    ///
+    /// Dot segments are as the client sent them; `serve_file` resolves them.
+    pub fn path(&self) -> &str {
+        self.head.path()
+    }
+
+    /// The path, percent-decoded once, in bytes.
+    pub fn path_bytes(&self) -> &[u8] {
+        self.head.path_bytes()
+    }
+
+    /// The major version: 1.
+    pub fn major_version(&self) -> u8 {
+        1
+    }
+
+    /// The minor version: 0 or 1.
+    pub fn minor_version(&self) -> u8 {
+        self.head.minor_version()
+    }
+
+    /// The host that the request is for: of an absolute target, else of `Host` (RFC 9112 §3.2.2).
+    pub fn host(&self) -> Option<&str> {
+        self.head.host()
+    }
+
+    /// Whether the client offers another protocol: HTTP/1.1 with `Connection: upgrade` and `Upgrade` (RFC 9110 §7.8).
+    pub fn wants_upgrade(&self) -> bool {
+        self.head.wants_upgrade()
+    }
+
+    /// Names, in lower case, and values, in order; fields whose value is not UTF-8 are left out.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers_bytes().filter_map(|(name, value)| Some((name, str::from_utf8(value).ok()?)))
+    }
+
+    /// Names, in lower case, and values in bytes, in order.
+    pub fn headers_bytes(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.head.headers()
+    }
+
+    /// The first field of that name, in any case; `None` when absent or not UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.header(name)
+    }
+
+    /// The first field of that name, in any case.
+    pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.head.header_bytes(name)
+    }
+
+    /// The query after `?`, as sent; empty when there is none.
+    pub fn query_string(&self) -> &str {
+        self.head.query_string()
+    }
+
+    /// The query's pairs in order, decoded as `application/x-www-form-urlencoded`.
+    ///
+    /// `+` is a space, a malformed escape stays as it is, bytes that are not UTF-8 appear as U+FFFD.
+    pub fn query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        query::pairs(self.query_string())
+    }
+
+    /// The first value of that name in the query.
+    pub fn query_value(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.query().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+}

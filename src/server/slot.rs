@@ -1,0 +1,160 @@
+//! A place in the slab: a connection and the handler that runs on it. [`drive`](Core::drive) is the one door.
+
+use super::conn::{Conn, Link, Step};
+use super::connection::Connection;
+use super::core::{Core, SlotWakers};
+use super::limits;
+use super::request::Request;
+use crate::rt::{Due, TimerId};
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// A handler at work on one request; it has finished the response when it is ready.
+pub(super) type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The handler, whatever its type.
+pub(super) trait Service {
+    fn start(&self, con: Connection, req: Request) -> Task;
+}
+
+/// One connection and what runs on it.
+pub(super) struct Slot {
+    pub(super) conn: Rc<RefCell<Conn>>,
+    wakers: Rc<SlotWakers>,
+    /// Absent between requests, and while it is being polled.
+    task: Option<Task>,
+    /// The slot's one entry in the table of deadlines.
+    armed: Option<TimerId>,
+}
+
+impl Slot {
+    pub(super) fn new(conn: Conn, wakers: Rc<SlotWakers>) -> Slot {
+        Slot { conn: Rc::new(RefCell::new(conn)), wakers, task: None, armed: None }
+    }
+
+    fn arm(&mut self, core: &Core, key: usize, next: u64) {
+        // A deadline that moved away costs nothing: its old entry will find the new one.
+        if self.armed.is_some_and(|armed| armed.when <= next) {
+            return;
+        }
+        let mut timers = core.runtime.timers.borrow_mut();
+        if let Some(id) = self.armed.take() {
+            timers.remove(id);
+        }
+        if next != u64::MAX {
+            self.armed = Some(timers.insert(next, Due::Conn(key)));
+        }
+    }
+}
+
+impl Core {
+    /// Does all that can be done for one connection now, within its budget.
+    pub(super) fn drive(self: &Rc<Self>, key: usize) {
+        let (conn, wakers, mut task) = {
+            let mut slots = self.slots.borrow_mut();
+            let Some(slot) = slots.get_mut(key) else { return };
+            (Rc::clone(&slot.conn), Rc::clone(&slot.wakers), slot.task.take())
+        };
+        let step = self.steps(key, &conn, &wakers, &mut task);
+        if step == Step::Close {
+            self.close(key, &conn, task);
+            return;
+        }
+        self.arm(key, &conn, task);
+        if step == Step::Again {
+            self.make_ready(key);
+        }
+    }
+
+    /// Steps until there is nothing to do or the budget is spent; never returns `Start`.
+    fn steps(
+        self: &Rc<Self>,
+        key: usize,
+        conn: &Rc<RefCell<Conn>>,
+        wakers: &SlotWakers,
+        task: &mut Option<Task>,
+    ) -> Step {
+        for _ in 0..limits::DRIVE_BUDGET {
+            self.poll_task(conn, wakers, task);
+            let step = conn.borrow_mut().step(self, task.is_some());
+            match step {
+                Step::Start => {
+                    *task = self.start(key, conn);
+                    wakers.mark.set_woken();
+                }
+                Step::Again => {}
+                Step::Park if task.is_some() && wakers.mark.is_woken() => {}
+                Step::Park | Step::Close => return step,
+            }
+        }
+        Step::Again
+    }
+
+    fn start(self: &Rc<Self>, key: usize, conn: &Rc<RefCell<Conn>>) -> Option<Task> {
+        let head = Rc::clone(&conn.borrow_mut().work().ok()?.head);
+        let con = Connection::new(Rc::clone(self), Rc::clone(conn), key);
+        Some(self.service.start(con, Request::new(head)))
+    }
+
+    /// Polls the handler if it was woken; it is gone when it is done.
+    fn poll_task(&self, conn: &Rc<RefCell<Conn>>, wakers: &SlotWakers, task: &mut Option<Task>) {
+        let Some(future) = task else { return };
+        if !wakers.mark.take_woken() {
+            return;
+        }
+        let mut cx = Context::from_waker(&wakers.waker);
+        // Where panics unwind, a handler's ends its own connection and no other.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(())) => *task = None,
+            Err(_) => {
+                *task = None;
+                conn.borrow_mut().finish_panicked(self);
+            }
+        }
+    }
+
+    /// Puts the handler back and sees that the connection's next deadline is in the table.
+    fn arm(&self, key: usize, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
+        let next = conn.borrow().next_deadline();
+        if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
+            slot.task = task;
+            slot.arm(self, key, next);
+        }
+    }
+
+    pub(super) fn arm_at(&self, key: usize, next: u64) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
+            slot.arm(self, key, next);
+        }
+    }
+
+    /// The slot's entry in the table has come.
+    pub(super) fn disarm(&self, key: usize) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
+            slot.armed = None;
+        }
+    }
+
+    /// Frees the slot: first the handler, then the connection, so that what the handler owns goes at once.
+    fn close(&self, key: usize, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
+        drop(task);
+        {
+            let mut conn = conn.borrow_mut();
+            conn.link = Link::Dead;
+            conn.log(self);
+            conn.wake();
+            if let Some(work) = conn.work.take() {
+                self.give_back(work);
+            }
+        }
+        let slot = self.slots.borrow_mut().try_remove(key);
+        if let Some(armed) = slot.and_then(|slot| slot.armed) {
+            self.runtime.timers.borrow_mut().remove(armed);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The only unsafe code: system calls that neither std nor socket2 offers, one a function.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// What stat(2) tells of a file; equal values mean that nothing about it changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) dev: (u32, u32),
+    pub(crate) ino: u64,
+    pub(crate) mode: u16,
+    pub(crate) size: u64,
+    /// Last change of the content: Unix seconds and nanoseconds.
+    pub(crate) mtime: (i64, u32),
+    /// Last change of content or inode; unlike `mtime` nobody can set it.
+    pub(crate) ctime: (i64, u32),
+}
+
+impl Stat {
+    pub(crate) fn is_file(&self) -> bool {
+        self.kind() == libc::S_IFREG
+    }
+
+    pub(crate) fn is_dir(&self) -> bool {
+        self.kind() == libc::S_IFDIR
+    }
+
+    fn kind(&self) -> libc::mode_t {
+        libc::mode_t::from(self.mode) & libc::S_IFMT
+    }
+}
+
+/// Looks at `path` below `dir`, following symbolic links. An empty path means `dir` itself.
+pub(crate) fn stat_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<Stat> {
+    let mut buffer = MaybeUninit::<libc::statx>::uninit();
+    let mask = libc::STATX_TYPE
+        | libc::STATX_MODE
+        | libc::STATX_INO
+        | libc::STATX_SIZE
+        | libc::STATX_MTIME
+        | libc::STATX_CTIME;
+    // SAFETY: `path` ends in NUL, `dir` is open, and `buffer` has room for a whole struct statx.
+    let done = unsafe { libc::statx(dir.as_raw_fd(), path.as_ptr(), libc::AT_EMPTY_PATH, mask, buffer.as_mut_ptr()) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so the kernel filled the struct.
+    let stat = unsafe { buffer.assume_init() };
+    Ok(Stat {
+        dev: (stat.stx_dev_major, stat.stx_dev_minor),
+        ino: stat.stx_ino,
+        mode: stat.stx_mode,
+        size: stat.stx_size,
+        mtime: (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+        ctime: (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
+    })
+}
+
+/// How openat2(2) and openat(2) open: for reading, never blocking on a FIFO, never making a terminal ours.
+const READ: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+
+/// Opens `path` for reading with every step, symbolic links included, beneath `dir`: openat2(2), Linux 5.6.
+///
+/// `ENOSYS` on older kernels; `EXDEV` when a step leaves `dir`.
+pub(crate) fn open_beneath(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<File> {
+    // SAFETY: open_how is plain integers; the kernel wants its unused fields zero.
+    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
+    how.flags = u64::from(READ.unsigned_abs());
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: `path` ends in NUL, `dir` is open, `how` lives through the call and its true size is given.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
+    };
+    i32::try_from(fd).map_or_else(|_| Err(io::ErrorKind::Other.into()), own).map(File::from)
+}
+
+/// Opens `path` below `dir` for reading, following symbolic links wherever they lead.
+pub(crate) fn open_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<File> {
+    // SAFETY: `path` ends in NUL and `dir` is open.
+    own(unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), READ) }).map(File::from)
+}
+
+/// Names `path` below `dir` without opening what it is: O_PATH.
+pub(crate) fn open_path(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: `path` ends in NUL and `dir` is open.
+    own(unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) })
+}
+
+fn own(fd: i32) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends up to `count` bytes of `file` from `offset` to `socket`: sendfile(2) with a 64-bit offset.
+pub(crate) fn send_file(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+    let Ok(mut offset) = i64::try_from(offset) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    #[cfg(target_env = "musl")]
+    use libc::sendfile;
+    #[cfg(not(target_env = "musl"))]
+    use libc::sendfile64 as sendfile;
+    // SAFETY: both descriptors are open and `offset` lives through the call.
+    let sent = unsafe { sendfile(socket.as_raw_fd(), file.as_raw_fd(), &raw mut offset, count) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Sets the queue of TCP Fast Open requests on a listening socket.
+pub(crate) fn set_tcp_fastopen(socket: BorrowedFd<'_>, queue: i32) -> io::Result<()> {
+    const SIZE: libc::socklen_t = 4;
+    const { assert!(size_of::<libc::c_int>() == SIZE as usize) };
+    let value = (&raw const queue).cast();
+    // SAFETY: the option's value is an int, given with its size.
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN, value, SIZE) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The index of a network interface, for scoped IPv6 addresses.
+pub(crate) fn interface_index(name: &CStr) -> io::Result<u32> {
+    // SAFETY: `name` ends in NUL.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
+/// Lets this process open `wanted` descriptors if the hard limit allows; returns how many it may.
+pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
+    let mut limit = MaybeUninit::<libc::rlimit64>::uninit();
+    // SAFETY: `limit` has room for the struct.
+    if unsafe { libc::getrlimit64(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so the struct is filled.
+    let mut limit = unsafe { limit.assume_init() };
+    if limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = wanted.min(limit.rlim_max);
+        // SAFETY: `limit` is a valid struct that lives through the call.
+        if unsafe { libc::setrlimit64(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(limit.rlim_cur)
+}
