@@ -20,12 +20,12 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, re
         Ok(dir) => read(&dir).await,
         Err(error) => Err(error),
     };
-    let mut entries = match entries {
+    let entries = match entries {
         Ok(entries) => entries,
-        Err(error) => return con.serve_error(status_of(&error)).await,
+        Err(error) => return con.serve_error(status_of(&error)).map(|_| ()),
     };
     let order = order_from_query(req.query_string());
-    sort(&mut entries, order);
+    let entries = sort(entries, order);
     let mut path = vec![b'/'];
     path.extend_from_slice(relative);
     if !relative.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 use std::io::Write as _;
 
 use crate::files::limits::MAX_CRUMBS;
@@ -56,23 +57,51 @@ pub fn order_from_query(query: &str) -> Order {
     order
 }
 
-/// Sorts entries: directories first, then as ordered, equals by name.
-pub fn sort(entries: &mut [Entry], order: Order) {
-    entries.sort_unstable_by(|a, b| {
-        let by_key = match order.key {
+/// Sorts the entries, directories first.
+///
+/// By a heap: the standard library's sorts are faster, and six times the code.
+pub fn sort(entries: Vec<Entry>, order: Order) -> Vec<Entry> {
+    let heap: BinaryHeap<Ranked> = entries.into_iter().map(|entry| Ranked { entry, order }).collect();
+    heap.into_sorted_vec().into_iter().map(|ranked| ranked.entry).collect()
+}
+
+/// An entry that knows its place in an order.
+struct Ranked {
+    entry: Entry,
+    order: Order,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (&self.entry, &other.entry);
+        let by_key = match self.order.key {
             SortKey::Name => a.name.cmp(&b.name),
             // The size of a directory says nothing, and is not shown.
             SortKey::Size if a.dir => Ordering::Equal,
             SortKey::Size => a.size.cmp(&b.size),
             SortKey::Time => a.mtime.cmp(&b.mtime),
         };
-        let by_key = match order.descending {
+        let by_key = match self.order.descending {
             true => by_key.reverse(),
             false => by_key,
         };
         b.dir.cmp(&a.dir).then(by_key).then_with(|| a.name.cmp(&b.name))
-    });
+    }
 }
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}
 
 /// Writes a listing in pieces: its head, a row for each entry, its foot.
 #[derive(Debug, Clone, Copy)]
@@ -378,7 +407,7 @@ mod tests {
             (SortKey::Time, true, b"yzcab"),
         ];
         for &(key, descending, want) in rows {
-            sort(&mut entries, order(key, descending));
+            let entries = sort(entries.to_vec(), order(key, descending));
             let got: Vec<_> = entries.iter().flat_map(|e| e.name.clone()).collect();
             assert_eq!(got, want, "{key:?} {descending}");
         }

@@ -52,6 +52,13 @@ enum Found {
     Folder,
 }
 
+/// What of an answer is still to be sent, in pieces that may have to wait.
+enum Rest {
+    Nothing,
+    Ranges(Rc<Hot>, ByteRanges),
+    Listing { relative: Vec<u8> },
+}
+
 impl Connection {
     /// Answers a request with a file beneath `docroot`: the reference's `serve_file`.
     ///
@@ -63,29 +70,37 @@ impl Connection {
     /// # Errors
     /// [`Error::HeadSent`]; [`Error::Closed`] when the client left. Whatever the file is, the client has its answer.
     pub async fn serve_file(&mut self, req: &Request) -> Result<()> {
-        let get = req.head.is_get();
-        if !get && !req.head.is_head() {
-            return self.refuse_method(req).await;
-        }
         let files = self.core.extension(Files::new);
+        match self.serve_at_once(req, &files)? {
+            Rest::Nothing => Ok(()),
+            Rest::Ranges(hot, ranges) => self.send_ranges(&hot, ranges).await,
+            Rest::Listing { relative } => folder::serve(self, req, &files, &relative).await,
+        }
+    }
+
+    /// Answers as far as nothing has to be waited for, which is nearly always to the end.
+    fn serve_at_once(&mut self, req: &Request, files: &Rc<Files>) -> Result<Rest> {
+        if !req.head.is_get() && !req.head.is_head() {
+            return self.refuse_method(req);
+        }
         let mut relative = Vec::with_capacity(limits::PATH_ROOM);
         let slash = match path::normalize(req.path_bytes(), &mut relative) {
             Ok(slash) => slash,
-            Err(PathError::Escapes) => return self.serve_error(403).await,
-            Err(PathError::BadByte) => return self.serve_error(400).await,
+            Err(PathError::Escapes) => return self.serve_error(403),
+            Err(PathError::BadByte) => return self.serve_error(400),
         };
-        let found = if slash { self.find_index(req, &files, &relative) } else { self.find(req, &files, &relative) };
+        let found = if slash { self.find_index(req, files, &relative) } else { self.find(req, files, &relative) };
         match found {
-            Ok(Found::File(hot)) => self.serve_hot(req, get, &hot).await,
-            Ok(Found::Folder) if !slash => self.add_slash(req, &relative).await,
-            Ok(Found::Folder) if self.core.options.dir_listing => folder::serve(self, req, &files, &relative).await,
-            Ok(Found::Folder) => self.serve_error(403).await,
+            Ok(Found::File(hot)) => self.serve_hot(req, &hot),
+            Ok(Found::Folder) if !slash => self.add_slash(req, &relative),
+            Ok(Found::Folder) if self.core.options.dir_listing => Ok(Rest::Listing { relative }),
+            Ok(Found::Folder) => self.serve_error(403),
             Err(error) => {
                 let status = status_of(&error);
                 if status >= 500 {
                     log::error!("{}: {status} {}: {error}", self.remote_addr(), req.raw_path());
                 }
-                self.serve_error(status).await
+                self.serve_error(status)
             }
         }
     }
@@ -152,24 +167,38 @@ impl Connection {
     }
 
     /// Answers with a file that was found.
-    async fn serve_hot(&mut self, req: &Request, get: bool, hot: &Hot) -> Result<()> {
+    fn serve_hot(&mut self, req: &Request, hot: &Rc<Hot>) -> Result<Rest> {
+        if !req.head.is_selective() {
+            return self.serve_whole(hot);
+        }
+        let get = req.head.is_get();
         let plan = plan::plan(&*req.head, get, &hot.facts, &hot.etag, hot.content_type, boundary);
         self.head_of(&plan, hot)?;
-        let length = match &plan.body {
-            Body::Nothing => 0,
-            Body::Whole => hot.facts.size,
-            Body::Part(range) => range.end - range.start,
-            Body::Parts(parts) => parts.length,
+        let range = match plan.body {
+            Body::Nothing => 0..0,
+            Body::Whole => 0..hot.facts.size,
+            Body::Part(range) => range,
+            Body::Parts(ranges) => {
+                return Ok(if self.start(ranges.length)? {
+                    Rest::Ranges(Rc::clone(hot), ranges)
+                } else {
+                    Rest::Nothing
+                });
+            }
         };
-        if !self.start(length)? {
-            return Ok(());
+        if self.start(range.end - range.start)? {
+            self.push_range(hot, range)?;
         }
-        match plan.body {
-            Body::Nothing => Ok(()),
-            Body::Whole => self.send_whole(hot).await,
-            Body::Part(range) => self.send_part(hot, range).await,
-            Body::Parts(parts) => self.send_parts(hot, parts).await,
+        Ok(Rest::Nothing)
+    }
+
+    /// The usual case: all of the file, without looking for what no field asks.
+    fn serve_whole(&mut self, hot: &Hot) -> Result<Rest> {
+        self.response()?.push_raw(&hot.lines);
+        if self.start(hot.facts.size)? {
+            self.push_range(hot, 0..hot.facts.size)?;
         }
+        Ok(Rest::Nothing)
     }
 
     /// Sets status and fields of a plan.
@@ -198,30 +227,25 @@ impl Connection {
         Ok(())
     }
 
-    async fn send_whole(&mut self, hot: &Hot) -> Result<()> {
+    fn push_range(&mut self, hot: &Hot, range: Range<u64>) -> Result<()> {
         match &hot.content {
-            Content::Bytes(bytes) => self.push_shared(Rc::clone(bytes)),
-            Content::File(file) => self.push_file(Rc::clone(file), 0, hot.facts.size).await,
+            Content::Bytes(bytes) if range == (0..hot.facts.size) => self.push_shared(Rc::clone(bytes)),
+            Content::Bytes(bytes) => self.push(slice(bytes, &range)),
+            Content::File(file) => self.push_file(Rc::clone(file), range.start, range.end - range.start),
         }
     }
 
-    async fn send_part(&mut self, hot: &Hot, range: Range<u64>) -> Result<()> {
-        match &hot.content {
-            Content::Bytes(bytes) => self.send(slice(bytes, &range)).await,
-            Content::File(file) => self.push_file(Rc::clone(file), range.start, range.end - range.start).await,
-        }
-    }
-
-    async fn send_parts(&mut self, hot: &Hot, body: ByteRanges) -> Result<()> {
+    async fn send_ranges(&mut self, hot: &Hot, body: ByteRanges) -> Result<()> {
         for (head, range) in body.parts {
-            self.send(head).await?;
-            self.send_part(hot, range).await?;
+            self.room().await?;
+            self.push(&head)?;
+            self.push_range(hot, range)?;
         }
-        self.send(body.tail).await
+        self.push(&body.tail)
     }
 
     /// Sends the client to the same folder with a slash at its end.
-    async fn add_slash(&mut self, req: &Request, relative: &[u8]) -> Result<()> {
+    fn add_slash(&mut self, req: &Request, relative: &[u8]) -> Result<Rest> {
         // Made from the resolved path: the raw one may start with two slashes, which would name a host.
         let mut location = vec![b'/'];
         for segment in relative.split(|&b| b == b'/') {
@@ -233,27 +257,30 @@ impl Connection {
             location.push('?');
             location.push_str(req.query_string());
         }
-        self.redirect(301, &location).await
+        self.answer_redirect(301, &location)?;
+        Ok(Rest::Nothing)
     }
 
-    async fn refuse_method(&mut self, req: &Request) -> Result<()> {
-        if req.head.form() == TargetForm::Asterisk {
+    fn refuse_method(&mut self, req: &Request) -> Result<Rest> {
+        if req.method() == "OPTIONS" && req.head.form() == TargetForm::Asterisk {
             self.set_status(204)?;
             self.add_header("allow", "GET, HEAD, OPTIONS")?;
-            return self.answer("").await;
+            self.answer("")?;
+            return Ok(Rest::Nothing);
         }
         self.add_header("allow", "GET, HEAD")?;
-        self.serve_error(405).await
+        self.serve_error(405)
     }
 
     /// Answers with a short text; the connection goes on.
-    async fn serve_error(&mut self, status: u16) -> Result<()> {
+    fn serve_error(&mut self, status: u16) -> Result<Rest> {
         self.set_status(status)?;
         if status == 503 {
             self.add_header("retry-after", 1)?;
         }
-        self.add_header("content-type", "text/plain; charset=utf-8")?;
-        self.answer(&format!("{status} {}\n", status_reason(status))).await
+        self.response()?.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");
+        self.answer(&format!("{status} {}\n", status_reason(status)))?;
+        Ok(Rest::Nothing)
     }
 }
 

@@ -146,6 +146,11 @@ impl Head {
         !self.facts.close && (self.facts.minor > 0 || self.facts.keep)
     }
 
+    /// Whether the client wants more than just the whole: a precondition (RFC 9110 §13.1) or a range (§14.2).
+    pub fn is_selective(&self) -> bool {
+        self.facts.selective
+    }
+
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub fn expects_continue(&self) -> bool {
         self.facts.awaits && !matches!(self.facts.framing, Framing::None | Framing::Length(0))
@@ -205,6 +210,14 @@ impl Head {
                         self.facts.keep |= option.eq_ignore_ascii_case(b"keep-alive");
                         self.facts.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                     }
+                }
+                b"range"
+                | b"if-match"
+                | b"if-none-match"
+                | b"if-modified-since"
+                | b"if-unmodified-since"
+                | b"if-range" => {
+                    self.facts.selective = true;
                 }
                 b"content-length" => body.content_length(header.value)?,
                 b"transfer-encoding" => body.transfer_encoding(header.value),
@@ -267,6 +280,8 @@ struct Facts {
     keep: bool,
     /// `Connection` lists `upgrade`.
     upgrade: bool,
+    /// There is a precondition or a `Range`.
+    selective: bool,
     /// `Expect` lists `100-continue`, in HTTP/1.1.
     awaits: bool,
 }

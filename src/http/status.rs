@@ -2,67 +2,74 @@
 
 /// The reason phrase registered for a status code, or `Unknown`.
 pub fn reason(code: u16) -> &'static str {
-    match code {
-        100 => "Continue",
-        101 => "Switching Protocols",
-        102 => "Processing",
-        103 => "Early Hints",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        203 => "Non-Authoritative Information",
-        204 => "No Content",
-        205 => "Reset Content",
-        206 => "Partial Content",
-        207 => "Multi-Status",
-        208 => "Already Reported",
-        226 => "IM Used",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        305 => "Use Proxy",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        407 => "Proxy Authentication Required",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Range Not Satisfiable",
-        417 => "Expectation Failed",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        423 => "Locked",
-        424 => "Failed Dependency",
-        425 => "Too Early",
-        426 => "Upgrade Required",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        451 => "Unavailable For Legal Reasons",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        506 => "Variant Also Negotiates",
-        507 => "Insufficient Storage",
-        508 => "Loop Detected",
-        511 => "Network Authentication Required",
-        _ => "Unknown",
-    }
+    let phrase = |line: &'static str| {
+        let (digits, phrase) = line.split_at_checked(3)?;
+        (digits.parse() == Ok(code)).then_some(phrase)
+    };
+    REASONS.lines().find_map(phrase).unwrap_or("Unknown")
 }
+
+/// The registered phrases, those of most replies first.
+///
+/// One text rather than a table of slices: each slice would cost a relocation and a pointer, more than its bytes.
+const REASONS: &str = "\
+200OK\n\
+304Not Modified\n\
+206Partial Content\n\
+301Moved Permanently\n\
+302Found\n\
+404Not Found\n\
+403Forbidden\n\
+100Continue\n\
+101Switching Protocols\n\
+102Processing\n\
+103Early Hints\n\
+201Created\n\
+202Accepted\n\
+203Non-Authoritative Information\n\
+204No Content\n\
+205Reset Content\n\
+207Multi-Status\n\
+208Already Reported\n\
+226IM Used\n\
+300Multiple Choices\n\
+303See Other\n\
+305Use Proxy\n\
+307Temporary Redirect\n\
+308Permanent Redirect\n\
+400Bad Request\n\
+401Unauthorized\n\
+402Payment Required\n\
+405Method Not Allowed\n\
+406Not Acceptable\n\
+407Proxy Authentication Required\n\
+408Request Timeout\n\
+409Conflict\n\
+410Gone\n\
+411Length Required\n\
+412Precondition Failed\n\
+413Content Too Large\n\
+414URI Too Long\n\
+415Unsupported Media Type\n\
+416Range Not Satisfiable\n\
+417Expectation Failed\n\
+421Misdirected Request\n\
+422Unprocessable Content\n\
+423Locked\n\
+424Failed Dependency\n\
+425Too Early\n\
+426Upgrade Required\n\
+428Precondition Required\n\
+429Too Many Requests\n\
+431Request Header Fields Too Large\n\
+451Unavailable For Legal Reasons\n\
+500Internal Server Error\n\
+501Not Implemented\n\
+502Bad Gateway\n\
+503Service Unavailable\n\
+504Gateway Timeout\n\
+505HTTP Version Not Supported\n\
+506Variant Also Negotiates\n\
+507Insufficient Storage\n\
+508Loop Detected\n\
+511Network Authentication Required\n";

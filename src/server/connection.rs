@@ -112,7 +112,7 @@ impl Connection {
                 response.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");
             }
         }
-        self.answer(content.unwrap_or_default()).await
+        self.answer(content.unwrap_or_default())
     }
 
     /// Answers with a redirection and an empty body. `code` is 3xx.
@@ -121,13 +121,7 @@ impl Connection {
     /// [`Error::BadStatus`] for another code, [`Error::BadHeader`] for a location that is no header value,
     /// [`Error::HeadSent`] once the head is out.
     pub async fn redirect(&mut self, code: u16, location: &str) -> Result<()> {
-        if !(300..400).contains(&code) {
-            return Err(Error::BadStatus);
-        }
-        self.response()?.set("location", location)?;
-        self.status(code, None)?;
-        self.response()?.remove("content-length");
-        self.answer("").await
+        self.answer_redirect(code, location)
     }
 
     /// Sends a piece of the body; waits only while more than the high-water mark of it waits already.
@@ -271,10 +265,22 @@ impl Connection {
         Ok(self.response()?.set_status(code, reason)?)
     }
 
-    /// Sends a whole body and thereby ends the response.
-    pub(crate) async fn answer(&mut self, body: &str) -> Result<()> {
+    /// Answers with a whole body that the caller has at hand anyway: queued at once, whatever waits.
+    pub(crate) fn answer(&mut self, body: &str) -> Result<()> {
         self.start(body.len() as u64)?;
-        self.send(body).await
+        self.push(body.as_bytes())
+    }
+
+    pub(crate) fn answer_redirect(&mut self, code: u16, location: &str) -> Result<()> {
+        if !(300..400).contains(&code) {
+            return Err(Error::BadStatus);
+        }
+        let mut response = self.response()?;
+        response.set("location", location)?;
+        response.set_status(code, None)?;
+        response.remove("content-length");
+        drop(response);
+        self.answer("")
     }
 
     /// Sends the head of a response whose body is `length` bytes long; tells whether a body is to follow.
@@ -285,18 +291,23 @@ impl Connection {
         Ok(!matches!(conn.send, Send::Body(Encoder::Nothing)))
     }
 
-    /// Queues bytes that others share, whatever waits already: for small bodies, whole.
+    /// Queues a piece of body, whatever waits already: for small ones.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.conn.borrow_mut().push_body(bytes)
+    }
+
+    /// Queues bytes that others share, without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
         self.conn.borrow_mut().push_shared(bytes)
     }
 
-    /// Queues a piece of a file when there is room for one.
-    pub(crate) async fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
-        self.room().await?;
+    /// Queues a piece of a file; it costs no memory.
+    pub(crate) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
         self.conn.borrow_mut().push_file(file, offset, count)
     }
 
-    async fn room(&self) -> Result<()> {
+    /// Waits until less than the high-water mark waits, and a file more may.
+    pub(crate) async fn room(&self) -> Result<()> {
         poll_fn(|cx| self.conn.borrow_mut().poll_room(&self.core, cx)).await
     }
 

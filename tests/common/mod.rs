@@ -5,7 +5,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
-use ecohttpd::{Connection, Handle, IntoOutcome, Options, Request, Server};
+use ecohttpd::{Connection, Handle, IntoOutcome, Options, Request, Result, Server};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// How long anything may take before its test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A time that tests let pass: a server's timeout, or what shows that nothing happens.
+pub const MOMENT: Duration = Duration::from_millis(150);
 
 /// A server that runs on its own thread; stopped and joined when dropped.
 pub struct Running {
@@ -89,6 +92,42 @@ impl Drop for Running {
     }
 }
 
+/// What a method answered, as text that can leave the server's thread.
+pub type Told<T> = std::result::Result<T, String>;
+
+pub fn told<T>(result: Result<T>) -> Told<T> {
+    result.map_err(|error| format!("{error:?}"))
+}
+
+pub fn failed(error: &str) -> Told<()> {
+    Err(error.to_owned())
+}
+
+/// A server whose handler tells what its calls answered.
+pub fn telling<T: Send + 'static, H>(
+    options: impl FnOnce() -> Options + Send + 'static,
+    handler: H,
+) -> (Running, Receiver<T>)
+where
+    H: AsyncFn(&mut Connection, &mut Request, &Sender<T>) -> Result<()> + Send + 'static,
+{
+    let (tell, told) = channel();
+    let server = serve(options, async move |con: &mut Connection, req: &mut Request| handler(con, req, &tell).await);
+    (server, told)
+}
+
+pub fn post(path: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+pub fn post_chunked(path: &str, body: &[u8], size: usize) -> Vec<u8> {
+    let mut out = format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").into_bytes();
+    body.chunks(size).for_each(|piece| out.extend(chunk(piece)));
+    out.extend(chunk(""));
+    out
+}
+
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -127,7 +166,7 @@ impl Response {
         first
     }
 
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
@@ -218,7 +257,7 @@ impl Client {
     }
 
     /// A reply, or how the stream ended before it was whole; what came of it can be had by `rest`.
-    pub fn try_response(&mut self, to_head: bool) -> Result<Response, End> {
+    pub fn try_response(&mut self, to_head: bool) -> std::result::Result<Response, End> {
         let head_len = loop {
             match self.pending.windows(4).position(|four| four == b"\r\n\r\n") {
                 Some(at) => break at + 4,
@@ -303,14 +342,14 @@ impl Client {
         self.pending.escape_ascii().to_string()
     }
 
-    fn at_least(&mut self, n: usize) -> Result<(), End> {
+    fn at_least(&mut self, n: usize) -> std::result::Result<(), End> {
         while self.pending.len() < n {
             self.more()?;
         }
         Ok(())
     }
 
-    fn line_at(&mut self, at: usize) -> Result<Vec<u8>, End> {
+    fn line_at(&mut self, at: usize) -> std::result::Result<Vec<u8>, End> {
         loop {
             let rest = self.pending.get(at..).unwrap_or_default();
             match rest.windows(2).position(|two| two == b"\r\n") {
@@ -320,7 +359,7 @@ impl Client {
         }
     }
 
-    fn more(&mut self) -> Result<(), End> {
+    fn more(&mut self) -> std::result::Result<(), End> {
         if let Some(end) = self.ended {
             return Err(end);
         }

@@ -1,0 +1,294 @@
+//! `serve_file` through real sockets: files that change, files without end, a system that has nothing left.
+
+mod common;
+mod common_files;
+
+use common::{Client, PATIENCE, pattern, serve};
+use common_files::{Site, folder, mtime, request};
+use ecohttpd::{Connection, Options, Request};
+use std::cell::RefCell;
+use std::fs::{self, File, FileTimes};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+#[test]
+fn a_change_is_seen_by_the_very_next_request() {
+    let site = Site::new(|options| options);
+    let mut client = site.server.connect();
+    let mut get = |target: &str| {
+        client.send(request("GET", target, &[], false));
+        client.read_response()
+    };
+    for size in [16, 40_000] {
+        let mut etags = Vec::new();
+        for round in 0..40_u8 {
+            // The same size, and most of them within the same second.
+            let body = vec![round; size];
+            if round % 2 == 0 {
+                site.write("file", &body);
+            } else {
+                site.write("new", &body);
+                fs::rename(site.path("new"), site.path("file")).unwrap();
+            }
+            let reply = get("/file");
+            assert!(reply.body == body, "round {round} of {size} bytes");
+            if round % 2 == 1 {
+                etags.push(reply.header("etag").unwrap().to_owned());
+            }
+        }
+        etags.dedup();
+        assert_eq!(etags.len(), 20, "a replaced file has another tag");
+    }
+    fs::remove_file(site.path("file")).unwrap();
+    assert_eq!(get("/file").status, 404);
+    fs::create_dir(site.path("file")).unwrap();
+    assert_eq!(get("/file").status, 301);
+}
+
+/// A file that did not change for a while may be kept in memory; a change must show all the same.
+#[test]
+fn a_change_of_a_settled_file_is_seen_too() {
+    type Change = fn(&Site, &str, &[u8]);
+    let changes: &[(&str, Change)] = &[
+        ("in place", |site, name, new| {
+            File::options().write(true).open(site.path(name)).unwrap().write_all(new).unwrap();
+        }),
+        ("in place, time set back", |site, name, new| {
+            let mut file = File::options().write(true).open(site.path(name)).unwrap();
+            let before = file.metadata().unwrap().modified().unwrap();
+            file.write_all(new).unwrap();
+            file.set_times(FileTimes::new().set_modified(before)).unwrap();
+        }),
+        ("truncated and written", |site, name, new| site.write(name, new)),
+        ("replaced, time set back", |site, name, new| {
+            site.write("new", new);
+            let times = FileTimes::new().set_modified(mtime(&site.path(name)));
+            File::options().write(true).open(site.path("new")).unwrap().set_times(times).unwrap();
+            fs::rename(site.path("new"), site.path(name)).unwrap();
+        }),
+        ("its folder replaced", |site, name, new| {
+            let folder = name.split('/').next().unwrap();
+            site.write(&format!("new-{folder}/f"), new);
+            fs::rename(site.path(folder), site.path(&format!("old-{folder}"))).unwrap();
+            fs::rename(site.path(&format!("new-{folder}")), site.path(folder)).unwrap();
+        }),
+        ("a link instead", |site, name, new| {
+            site.write("elsewhere", new);
+            fs::remove_file(site.path(name)).unwrap();
+            symlink("../elsewhere", site.path(name)).unwrap();
+        }),
+    ];
+    let sizes = [10, 40_000];
+    let site = Site::new(|options| options.gzip(true));
+    let names: Vec<String> = (0..changes.len() * 2).map(|n| format!("{n}/f")).collect();
+    for (n, name) in names.iter().enumerate() {
+        site.write(name, vec![b'a'; sizes[n % 2]]);
+    }
+    // The change time can't be set: the cache's settle time has to pass once.
+    let written = SystemTime::now();
+    while written.elapsed().unwrap() < Duration::from_millis(4100) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut client = site.server.connect();
+    let mut get = |name: &str| {
+        client.send(request("GET", &format!("/{name}"), &["Accept-Encoding: gzip"], false));
+        client.read_response()
+    };
+    for (n, name) in names.iter().enumerate() {
+        let (how, change) = changes[n / 2];
+        let old = vec![b'a'; sizes[n % 2]];
+        assert!(get(name).body == old && get(name).body == old, "{how}");
+        let new = vec![b'b'; sizes[n % 2]];
+        change(&site, name, &new);
+        assert!(get(name).body == new, "{how}, {} bytes", sizes[n % 2]);
+        // Shorter, a coded sibling, gone.
+        site.write(name, "short");
+        assert_eq!(get(name).text(), "short", "{how}");
+        site.write(&format!("{name}.gz"), "coded");
+        assert_eq!(get(name).text(), "coded", "{how}");
+        fs::remove_file(site.path(&format!("{name}.gz"))).unwrap();
+        assert_eq!(get(name).text(), "short", "{how}");
+        fs::remove_file(site.path(name)).unwrap();
+        assert_eq!(get(name).status, 404, "{how}");
+    }
+}
+
+#[test]
+fn a_document_root_made_anew_is_found() {
+    let site = Site::new(|options| options);
+    site.write("file", "old");
+    assert_eq!(site.get("/file").text(), "old");
+    fs::rename(&site.root, site.temp.path().join("away")).unwrap();
+    fs::create_dir(&site.root).unwrap();
+    site.write("file", "new");
+    let start = Instant::now();
+    while site.get("/file").text() != "new" {
+        assert!(start.elapsed() < PATIENCE, "still the old one");
+    }
+}
+
+/// Asks for `/big` and takes the head and the first bytes, so that the server is in the middle of it.
+fn begin_download(site: &Site) -> Client {
+    let mut client = site.server.connect();
+    client.send(request("GET", "/big", &[], false));
+    let begun = client.read_exact(17);
+    assert_eq!(begun, b"HTTP/1.1 200 OK\r\n");
+    client
+}
+
+const BIG: usize = 64 << 20;
+
+#[test]
+fn a_file_that_shrinks_cuts_the_connection() {
+    let site = Site::new(|options| options);
+    let file = File::create(site.path("big")).unwrap();
+    file.set_len(BIG as u64).unwrap();
+    let mut client = begin_download(&site);
+    file.set_len(1000).unwrap();
+    let (rest, _) = client.rest();
+    assert!(rest.len() < BIG, "{} bytes", rest.len());
+    assert_eq!(site.get("/big").header("content-length"), Some("1000"), "the server goes on");
+}
+
+#[test]
+fn a_file_that_grows_sends_what_was_promised() {
+    let site = Site::new(|options| options);
+    site.write("big", pattern(BIG));
+    let mut client = begin_download(&site);
+    let mut file = File::options().append(true).open(site.path("big")).unwrap();
+    file.write_all(&[b'x'; 5000]).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(client.read_exact(1));
+    }
+    assert!(String::from_utf8(head).unwrap().contains(&format!("Content-Length: {BIG}\r\n")));
+    assert!(client.read_exact(BIG) == pattern(BIG));
+    client.send(request("HEAD", "/big", &[], true));
+    let length = (BIG + 5000).to_string();
+    assert_eq!(client.read_head_response().header("content-length"), Some(&*length), "in step with the next reply");
+    client.expect_close();
+}
+
+#[test]
+fn beyond_four_gigabytes() {
+    let site = Site::new(|options| options);
+    let size = (5_u64 << 30) + 7;
+    let mut file = File::create(site.path("sparse")).unwrap();
+    file.set_len(size).unwrap();
+    file.seek(SeekFrom::Start(size - 7)).unwrap();
+    file.write_all(b"the end").unwrap();
+    file.seek(SeekFrom::Start(4 << 30)).unwrap();
+    file.write_all(b"4 GiB").unwrap();
+    assert_eq!(site.ask("HEAD", "/sparse", &[]).header("content-length"), Some(&*size.to_string()));
+    let (end, four) = (size - 7, 4_u64 << 30);
+    #[rustfmt::skip]
+    let rows = [
+        (format!("{end}-"), end, "the end"), ("-7".into(), end, "the end"), (format!("{four}-{}", four + 4), four, "4 GiB"),
+        (format!("{end}-99999999999"), end, "the end"),
+    ];
+    for (range, from, body) in rows {
+        let reply = site.ask("GET", "/sparse", &[&format!("Range: bytes={range}")]);
+        assert_eq!((reply.status, reply.text()), (206, body), "{range}");
+        let to = from + body.len() as u64 - 1;
+        assert_eq!(reply.header("content-range"), Some(&*format!("bytes {from}-{to}/{size}")));
+    }
+    let long = site.ask("GET", "/sparse", &[&format!("Range: bytes={}-{}", four - 1_000_000, four + 4)]);
+    assert!(long.body.len() == 1_000_005 && long.body.ends_with(b"\x004 GiB"), "over the 4 GiB mark");
+    assert_eq!(site.ask("GET", "/sparse", &[&format!("Range: bytes={size}-")]).status, 416);
+}
+
+#[test]
+fn many_small_files() {
+    let site = Site::new(|options| options);
+    let content = |n: usize| format!("{n} ").repeat(n % 97 + 1);
+    for n in 0..500 {
+        site.write(&format!("{}/{n}", n % 7), content(n));
+    }
+    let mut client = site.server.connect();
+    for round in 0..2 {
+        for batch in (0..500).collect::<Vec<_>>().chunks(20) {
+            let all: String = batch.iter().map(|n| request("GET", &format!("/{}/{n}", n % 7), &[], false)).collect();
+            client.send(all);
+            for &n in batch {
+                assert_eq!(client.read_response().text(), content(n), "{n} in round {round}");
+            }
+        }
+    }
+}
+
+/// Set in the process that may open few files.
+const FEW: &str = "ECOHTTPD_TEST_FEW_FILES";
+
+/// Not a test: the server of the next one, in its own process.
+#[test]
+fn few_descriptors_server() {
+    let Ok(root) = std::env::var(FEW) else { return };
+    let held = RefCell::new(Vec::new());
+    let handler = async move |con: &mut Connection, req: &mut Request| {
+        match req.path() {
+            "/take" => {
+                while let Ok(file) = File::open("/dev/null") {
+                    held.borrow_mut().push(file);
+                }
+            }
+            "/give" => held.borrow_mut().clear(),
+            _ => return con.serve_file(req).await,
+        }
+        let count = held.borrow().len();
+        con.send(count.to_string()).await
+    };
+    let server = serve(move || Options::new().docroot(root).gzip(true).dir_listing(true), handler);
+    println!("\nADDRESS {}", server.addr);
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+#[test]
+fn without_descriptors_it_answers_503() {
+    let (_temp, root) = folder();
+    for (name, size) in [("first", 5), ("small", 10), ("large", 100_000), ("sub/index.html", 10)] {
+        fs::create_dir_all(root.join("sub")).unwrap();
+        fs::write(root.join(name), pattern(size)).unwrap();
+    }
+    fs::create_dir(root.join("empty")).unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -n 100; exec \"$0\" few_descriptors_server --exact --nocapture"])
+        .arg(std::env::current_exe().unwrap())
+        .env(FEW, &root)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let addr =
+        lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("ADDRESS ")?.parse().ok()).unwrap();
+    let mut client = Client::connect(addr);
+    let mut ask = |target: &str| {
+        client.send(request("GET", target, &[], false));
+        client.read_response()
+    };
+    assert_eq!(ask("/first").body, pattern(5), "before");
+    assert!(ask("/take").text().parse::<usize>().unwrap() > 10);
+    for target in ["/small", "/large", "/sub/", "/empty/"] {
+        let reply = ask(target);
+        assert_eq!(reply.status, 503, "{target}");
+        assert!(!reply.closes() && reply.header("retry-after").is_some(), "{target}: {reply:?}");
+    }
+    assert_eq!(ask("/missing").status, 404, "what needs no descriptor");
+    // This one finds none either: it waits in the kernel until there is.
+    let mut late = Client::connect(addr);
+    late.send(request("GET", "/small", &[], true));
+    assert_eq!(ask("/small").status, 503);
+    assert_eq!(ask("/give").text(), "0");
+    assert_eq!(late.read_response().body, pattern(10), "accepted later");
+    late.expect_close();
+    for (target, size) in [("/small", 10), ("/large", 100_000), ("/sub/", 10)] {
+        let reply = ask(target);
+        assert!(reply.status == 200 && reply.body == pattern(size), "{target} after");
+    }
+    assert_eq!(ask("/empty/").status, 200);
+    assert!(child.try_wait().unwrap().is_none(), "it lives");
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
