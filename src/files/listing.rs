@@ -390,7 +390,7 @@ mod tests {
         for (query, want) in rows {
             assert_eq!(order_from_query(query), *want, "{query}");
         }
-        let mut entries = [
+        let entries = [
             entry(b"b", false, 2, 1),
             entry(b"a", false, 2, 2),
             entry(b"c", false, 1, 3),

@@ -7,3 +7,5 @@ mod transport;
 pub(crate) use listener::{Bind, Listener, parse_ip};
 pub use peer::PeerAddr;
 pub(crate) use transport::Transport;
+#[cfg(test)]
+pub(crate) use transport::Wire;

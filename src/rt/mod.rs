@@ -82,6 +82,11 @@ impl Runtime {
         self.now.set(millis(self.start.elapsed()));
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_clock(&self, now: u64) {
+        self.now.set(now);
+    }
+
     /// The tick's time plus `after`, rounded up so that nothing is due early.
     pub(crate) fn deadline(&self, after: Duration) -> u64 {
         deadline(self.now.get(), after)

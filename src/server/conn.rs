@@ -237,8 +237,13 @@ impl Conn {
             Err(step) => return step,
         };
         // Even while the answer is stuck: a client may send its whole body before it reads.
-        if matches!(self.recv, Recv::Drain { .. }) && (self.readable || !self.input.is_empty()) {
-            return self.drain(core, flushed);
+        if matches!(self.recv, Recv::Drain { .. }) {
+            if flushed && self.deadline(Timer::End) == NEVER {
+                self.set(Timer::End, core.runtime.deadline(limits::DRAIN_TIMEOUT));
+            }
+            if self.readable || !self.input.is_empty() {
+                return self.drain(core);
+            }
         }
         if !flushed {
             return if self.writable { Step::Again } else { Step::Park };
@@ -418,15 +423,12 @@ impl Conn {
         self.set(Timer::KeepAlive, core.runtime.deadline(core.options.keep_alive));
     }
 
-    /// Discards body that nobody read; its time runs once the answer is out.
-    fn drain(&mut self, core: &Core, flushed: bool) -> Step {
+    /// Discards body that nobody read.
+    fn drain(&mut self, core: &Core) -> Step {
         let Recv::Drain { decoder, left } = &mut self.recv else {
             return Step::Again;
         };
         if self.input.is_empty() {
-            if flushed && self.deadlines[Timer::End as usize] == NEVER {
-                self.deadlines[Timer::End as usize] = core.runtime.deadline(limits::DRAIN_TIMEOUT);
-            }
             let mut scratch = core.scratch();
             match self.read(&mut scratch) {
                 Ok(0) => self.link = Link::Closing { discard: 0 },

@@ -21,6 +21,8 @@ mod form;
 mod limits;
 mod options;
 mod request;
+#[cfg(test)]
+mod simulation;
 mod slot;
 mod upgrade;
 
@@ -175,7 +177,7 @@ impl Server {
                 }
             }
         }
-        self.pop_timers();
+        core.pop_timers();
         // Those that become ready meanwhile wait for the next tick, so that events are never starved.
         let ready = core.ready.borrow().len();
         for _ in 0..ready {
@@ -186,22 +188,6 @@ impl Server {
         }
         core.accept();
         Ok(())
-    }
-
-    fn pop_timers(&self) {
-        let core = &self.core;
-        loop {
-            let due = core.runtime.timers.borrow_mut().pop(core.runtime.now());
-            match due {
-                Some(Due::Conn(key)) => {
-                    core.disarm(key);
-                    core.make_ready(key);
-                }
-                Some(Due::Accept) => core.resume_accepting(),
-                Some(Due::Wake(waker)) => waker.wake(),
-                None => return,
-            }
-        }
     }
 
     /// Takes over a stop that a handle asked for.

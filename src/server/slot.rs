@@ -133,8 +133,24 @@ impl Core {
         }
     }
 
+    /// Does what is due by the loop's clock.
+    pub(super) fn pop_timers(&self) {
+        loop {
+            let due = self.runtime.timers.borrow_mut().pop(self.runtime.now());
+            match due {
+                Some(Due::Conn(key)) => {
+                    self.disarm(key);
+                    self.make_ready(key);
+                }
+                Some(Due::Accept) => self.resume_accepting(),
+                Some(Due::Wake(waker)) => waker.wake(),
+                None => return,
+            }
+        }
+    }
+
     /// The slot's entry in the table has come.
-    pub(super) fn disarm(&self, key: usize) {
+    fn disarm(&self, key: usize) {
         if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
             slot.armed = None;
         }

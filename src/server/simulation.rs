@@ -1,0 +1,314 @@
+//! The whole server on a simulated wire and clock: any cuts of the bytes, any deadline, without a socket or a second.
+
+use super::conn::Conn;
+use super::core::Core;
+use super::slot::Slot;
+use super::{Connection, IntoOutcome, Options, Request, limits, service};
+use crate::net::{PeerAddr, Transport, Wire};
+use crate::rt::{Key, Runtime};
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A server with one connection.
+struct World {
+    core: Rc<Core>,
+    wire: Rc<RefCell<Wire>>,
+    key: usize,
+    now: u64,
+}
+
+impl World {
+    fn new<H, R>(options: Options, handler: H) -> World
+    where
+        H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
+        R: IntoOutcome,
+    {
+        let handler = Rc::new(handler);
+        let service = service(move |mut con: Connection, mut req: Request| {
+            let handler = Rc::clone(&handler);
+            async move {
+                let outcome = handler(&mut con, &mut req).await.into_outcome();
+                con.finish(outcome);
+            }
+        });
+        let core = Rc::new(Core::new(Runtime::new().unwrap(), options, service));
+        let wire = Rc::new(RefCell::new(Wire::default()));
+        let conn = Conn::new(Transport::Simulated(Rc::clone(&wire)), PeerAddr::Unix, 0, core.options.header_timeout);
+        let next = conn.next_deadline();
+        let key = core.slots.borrow_mut().insert(Slot::new(conn, core.wakers(0)));
+        core.arm_at(key, next);
+        World { core, wire, key, now: 0 }
+    }
+
+    fn send(&self, bytes: &[u8]) {
+        self.wire.borrow_mut().incoming.extend(bytes);
+    }
+
+    fn is_open(&self) -> bool {
+        self.core.slots.borrow().contains(self.key)
+    }
+
+    /// One tick: every edge that could come does, and the clock stands where it is.
+    fn tick(&self) {
+        let _entered = self.core.runtime.enter();
+        if let Some(slot) = self.core.slots.borrow().get(self.key) {
+            let mut conn = slot.conn.borrow_mut();
+            let wire = self.wire.borrow();
+            conn.readable |= !wire.incoming.is_empty() || wire.eof;
+            conn.peer_closed |= wire.eof;
+            conn.writable = true;
+        }
+        self.core.make_ready(self.key);
+        let mut woken = Vec::new();
+        self.core.runtime.wakes.take(&mut woken);
+        for key in woken {
+            if let Key::Conn(key) = key {
+                self.core.make_ready(key);
+            }
+        }
+        self.core.pop_timers();
+        let ready = std::mem::take(&mut *self.core.ready.borrow_mut());
+        for key in ready {
+            self.core.drive(key);
+        }
+    }
+
+    /// Ticks until a tick moves nothing any more.
+    fn settle(&self) {
+        for _ in 0..100_000 {
+            let before = self.state();
+            for _ in 0..4 {
+                self.tick();
+            }
+            if self.state() == before {
+                return;
+            }
+        }
+        panic!("never settles");
+    }
+
+    fn state(&self) -> (bool, usize, usize, usize, usize) {
+        let wire = self.wire.borrow();
+        let cuts = (wire.read_cuts.len(), wire.write_cuts.len());
+        (self.is_open(), wire.incoming.len(), wire.outgoing.len(), cuts.0, cuts.1)
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += u64::try_from(time.as_millis()).unwrap();
+        self.core.runtime.set_clock(self.now);
+        self.settle();
+    }
+
+    /// What was answered, with every `Date` line taken out.
+    fn answers(&self) -> String {
+        let wire = self.wire.borrow();
+        let text = String::from_utf8_lossy(&wire.outgoing);
+        text.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
+    }
+}
+
+/// Reads the body in small pieces, or not at all, and answers with what it got.
+async fn handler(con: &mut Connection, req: &mut Request) -> super::Result<()> {
+    match req.path() {
+        "/ignore" => con.send("ignored").await,
+        "/stream" => {
+            for piece in 0..40_u8 {
+                con.send([b'g' + piece % 20; 3000]).await?;
+            }
+            con.flush().await
+        }
+        "/fixed" => {
+            con.add_header("content-length", 5)?;
+            con.send("fi").await?;
+            con.send("xed").await
+        }
+        _ => {
+            let mut body = Vec::new();
+            loop {
+                let piece = con.read_body(7, None).await?;
+                if piece.is_empty() {
+                    break;
+                }
+                body.extend(piece);
+            }
+            con.send(format!("{} {} {}", req.method(), req.path(), body.escape_ascii())).await
+        }
+    }
+}
+
+/// Requests of every framing, one behind the other; the last one closes.
+const CONVERSATION: &[&str] = &[
+    "GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+    "\r\nPOST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\nhello world",
+    "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n14\r\nGET / HTTP/1.1\r\n\r\n\r\n\r\n0\r\nTrailer: t\r\n\r\n",
+    "HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n",
+    "POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 19\r\n\r\nGET /x HTTP/1.1\r\n\r\n",
+    "GET /stream HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody",
+    "GET /fixed HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+    "PUT /d HTTP/1.1\r\nHost: h\r\nExpect: nonsense\r\nContent-Length: 3\r\n\r\nabc",
+    "POST /e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
+    "GET /stream HTTP/1.0\r\n\r\n",
+];
+
+fn converse(read_cuts: Vec<usize>, write_cuts: Vec<usize>) -> String {
+    let world = World::new(Options::new().high_water(4096), handler);
+    world.send(CONVERSATION.concat().as_bytes());
+    world.wire.borrow_mut().read_cuts = read_cuts.into();
+    world.wire.borrow_mut().write_cuts = write_cuts.into();
+    world.settle();
+    assert!(!world.is_open(), "the last request closes");
+    world.answers()
+}
+
+/// Chunk boundaries and interim replies depend on the cuts; what they carry does not.
+fn essence(answers: &str) -> String {
+    answers
+        .replace("HTTP/1.1 100 Continue\r\n\r\n", "")
+        .split("\r\n")
+        .filter(|line| u64::from_str_radix(line, 16).is_err())
+        .collect()
+}
+
+#[test]
+fn a_conversation_is_answered_in_order() {
+    let answers = converse(Vec::new(), Vec::new());
+    let bodies = [
+        "GET /a ",
+        "POST /b hello world",
+        "POST /c helloGET / HTTP/1.1\\r\\n\\r\\n",
+        "ignored",
+        "gggg",
+        "fixed",
+        "417 Expectation Failed",
+        "POST /e abc",
+        "gggg",
+    ];
+    let mut from = 0;
+    for body in bodies {
+        let at = answers[from..].find(body).unwrap_or_else(|| panic!("{body} is not answered in its turn"));
+        from += at + body.len();
+    }
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 9);
+    assert_eq!(answers.matches("/x").count(), 0, "a body was taken for a request");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_cuts_give_the_same_answers(
+        reads in proptest::collection::vec(prop_oneof![3 => 0..4_usize, 1 => 0..400_usize], 0..600),
+        writes in proptest::collection::vec(prop_oneof![3 => 0..40_usize, 1 => 0..9000_usize], 0..200),
+    ) {
+        let (cut, whole) = (essence(&converse(reads, writes)), essence(&converse(Vec::new(), Vec::new())));
+        let same = cut.bytes().zip(whole.bytes()).take_while(|(a, b)| a == b).count();
+        prop_assert!(cut == whole, "{} and {} bytes, the same up to {same}", cut.len(), whole.len());
+    }
+
+    #[test]
+    fn garbage_ends_in_an_error_or_in_silence(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let mut world = World::new(Options::new(), handler);
+        world.send(&bytes);
+        world.wire.borrow_mut().eof = true;
+        world.settle();
+        world.pass(limits::LINGER_TIMEOUT);
+        prop_assert!(!world.is_open());
+        let answers = world.answers();
+        prop_assert!(answers.is_empty() || answers.starts_with("HTTP/1.1 "), "{}", answers);
+    }
+}
+
+/// What was sent before the silence, which timeout ends it, and how the answer begins.
+const SILENCES: &[(&str, fn(&Options) -> Duration, &str, &str)] = &[
+    ("", |o| o.header_timeout, "", "a client that never speaks is left in silence"),
+    ("GET / HT", |o| o.header_timeout, "HTTP/1.1 408 ", "a head that stalls is told so"),
+    ("GET /fixed HTTP/1.1\r\nHost: h\r\n\r\n", |o| o.keep_alive, "HTTP/1.1 200 ", "idle keep-alive ends in silence"),
+    (
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc",
+        |o| o.body_timeout,
+        "HTTP/1.1 408 ",
+        "a body that stalls",
+    ),
+    (
+        "POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc",
+        |_| limits::DRAIN_TIMEOUT,
+        "HTTP/1.1 200 ",
+        "an unread body that stalls",
+    ),
+];
+
+#[test]
+fn every_silence_has_its_end() {
+    let options = Options::new()
+        .header_timeout(Duration::from_secs(11))
+        .body_timeout(Duration::from_secs(12))
+        .http_keepalive(Duration::from_secs(13));
+    for (sent, timeout, answer, name) in SILENCES {
+        let mut world = World::new(options.clone(), handler);
+        world.send(sent.as_bytes());
+        world.settle();
+        world.pass(timeout(&options) - Duration::from_millis(1));
+        assert!(world.is_open(), "{name}: too early");
+        assert!(!world.answers().contains("408"), "{name}: too early");
+        world.pass(Duration::from_millis(1));
+        let answers = world.answers();
+        assert!(if answer.is_empty() { answers.is_empty() } else { answers.starts_with(answer) }, "{name}: {answers}");
+        world.pass(limits::LINGER_TIMEOUT);
+        assert!(!world.is_open(), "{name}: never ends");
+        assert_eq!(world.answers(), answers, "{name}: nothing follows");
+    }
+}
+
+#[test]
+fn a_trickle_does_not_hold_a_slot_beyond_the_head_timeout() {
+    let mut world = World::new(Options::new().header_timeout(Duration::from_secs(10)), handler);
+    for second in 0..10 {
+        assert!(world.is_open() && world.answers().is_empty(), "second {second}");
+        world.send(b"G");
+        world.pass(Duration::from_secs(1));
+    }
+    assert!(world.answers().starts_with("HTTP/1.1 408 "));
+    world.pass(limits::LINGER_TIMEOUT);
+    assert!(!world.is_open());
+}
+
+#[test]
+fn a_reader_that_moves_is_waited_for_and_one_that_stands_is_not() {
+    let mut world = World::new(Options::new().write_timeout(Duration::from_secs(10)).high_water(4096), handler);
+    world.send(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    for _ in 0..50 {
+        world.wire.borrow_mut().write_cuts = vec![100, 0].into();
+        world.wire.borrow_mut().stuck = false;
+        world.tick();
+        world.wire.borrow_mut().stuck = true;
+        world.pass(Duration::from_secs(9));
+        assert!(world.is_open());
+    }
+    world.pass(Duration::from_secs(10));
+    assert!(!world.is_open());
+    assert!(!world.answers().contains("\r\n0\r\n"), "it must not look whole");
+}
+
+#[test]
+fn waiting_output_is_bounded_by_the_high_water_mark() {
+    let world = World::new(Options::new().high_water(4096), handler);
+    world.wire.borrow_mut().stuck = true;
+    world.send(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    world.settle();
+    let slots = world.core.slots.borrow();
+    let conn = slots[world.key].conn.borrow();
+    let waits = conn.work.as_ref().map_or(0, |work| work.output.mem());
+    assert!((3000..4096 + 512).contains(&waits), "{waits} bytes wait");
+}
+
+#[test]
+fn a_connection_that_is_done_owns_no_buffer() {
+    let world = World::new(Options::new(), handler);
+    world.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+    world.settle();
+    let slots = world.core.slots.borrow();
+    let conn = slots[world.key].conn.borrow();
+    assert!(conn.work.is_none() && conn.input.is_empty() && conn.waits_for_request());
+}
