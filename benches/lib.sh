@@ -50,6 +50,8 @@ setup() {
     local size
     for size in 1 10 100; do head -c "${size}K" /dev/zero >"$dir/www/${size}k.bin"; done
     head -c 100M /dev/zero >"$dir/www/100m.bin" # not sparse: its pages are to be in the cache
+    # What changed within the last three seconds ecohttpd reads anew for each request.
+    sleep 4
 }
 
 started=()

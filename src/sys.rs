@@ -60,16 +60,19 @@ pub(crate) fn stat_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<Stat> {
     })
 }
 
-/// How openat2(2) and openat(2) open: for reading, never blocking on a FIFO, never making a terminal ours.
-const READ: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+/// To open for reading, without blocking on a FIFO or making a terminal ours.
+pub(crate) const READ: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
 
-/// Opens `path` for reading with every step, symbolic links included, beneath `dir`: openat2(2), Linux 5.6.
+/// To name a file without opening what it is.
+pub(crate) const NAME: i32 = libc::O_PATH | libc::O_CLOEXEC;
+
+/// Opens `path` with every step, symbolic links included, beneath `dir`: openat2(2), Linux 5.6.
 ///
-/// `ENOSYS` on older kernels; `EXDEV` when a step leaves `dir`.
-pub(crate) fn open_beneath(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<File> {
+/// `ENOSYS` on older kernels; `EXDEV` when a step leaves `dir`; `EAGAIN` when a rename somewhere left that in doubt.
+pub(crate) fn open_beneath(dir: BorrowedFd<'_>, path: &CStr, flags: i32) -> io::Result<File> {
     // SAFETY: open_how is plain integers; the kernel wants its unused fields zero.
     let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
-    how.flags = u64::from(READ.unsigned_abs());
+    how.flags = u64::from(flags.unsigned_abs());
     how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
     // SAFETY: `path` ends in NUL, `dir` is open, `how` lives through the call and its true size is given.
     let fd = unsafe {
@@ -78,16 +81,10 @@ pub(crate) fn open_beneath(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<File>
     i32::try_from(fd).map_or_else(|_| Err(io::ErrorKind::Other.into()), own).map(File::from)
 }
 
-/// Opens `path` below `dir` for reading, following symbolic links wherever they lead.
-pub(crate) fn open_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<File> {
+/// Opens `path` below `dir`, following symbolic links wherever they lead.
+pub(crate) fn open_at(dir: BorrowedFd<'_>, path: &CStr, flags: i32) -> io::Result<File> {
     // SAFETY: `path` ends in NUL and `dir` is open.
-    own(unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), READ) }).map(File::from)
-}
-
-/// Names `path` below `dir` without opening what it is: O_PATH.
-pub(crate) fn open_path(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
-    // SAFETY: `path` ends in NUL and `dir` is open.
-    own(unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) })
+    own(unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), flags) }).map(File::from)
 }
 
 fn own(fd: i32) -> io::Result<OwnedFd> {

@@ -6,7 +6,9 @@ mod common;
 
 use common::{Client, End, Framing, Gate, chunk, failed, next, pattern, post, serve, telling, told};
 use ecohttpd::{Connection, Error, Options, Outcome, Request, Result, sleep, spawn};
+use std::io::Write;
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 // --- the request ------------------------------------------------------------------------------------
@@ -477,4 +479,48 @@ fn errors_before_and_after_the_head() {
     }
     assert_eq!(server.get("/panic").status, 500);
     assert_eq!(server.get("/before?none").status, 404, "the server lives on");
+}
+
+#[test]
+fn the_access_log_is_told_of_each_exchange() {
+    let (tell, told) = channel();
+    let (started, starts) = channel();
+    let options = move || {
+        Options::new().access_log(move |access| {
+            let head = format!("{} {} 1.{}", access.method, access.target, access.minor_version);
+            let agent = format!("{:?} {:?}", access.referer, access.user_agent);
+            tell.send((head, access.status, access.bytes, agent, access.peer.ip().is_some())).unwrap();
+        })
+    };
+    let server = serve(options, async move |con: &mut Connection, req: &mut Request| {
+        if req.path() == "/wait" {
+            started.send(()).unwrap();
+            con.read_body(None, None).await?;
+        }
+        con.add_header("content-length", 5)?;
+        con.send("hello").await
+    });
+    let mut client = server.connect();
+    client.send("GET /a%20b?c HTTP/1.1\r\nHost: x\r\nReferer: r\r\nUser-Agent: \"u\"\r\n\r\n");
+    client.read_response();
+    client.send("HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    client.read_head_response();
+    client.send("OPTIONS * HTTP/1.1\r\nHost: x\r\nExpect: magic\r\n\r\n");
+    let refused = client.read_response().body.len() as u64;
+    client.send("nonsense\r\n\r\n");
+    let nonsense = client.read_response().body.len() as u64;
+    let mut gone = std::net::TcpStream::connect(server.addr).unwrap();
+    gone.write_all(b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n").unwrap();
+    let lines: Vec<_> = (0..4).map(|_| next(&told)).collect();
+    next(&starts);
+    common::reset(gone);
+    let none = "None None".to_owned();
+    let expected = [
+        ("GET /a%20b?c 1.1".to_owned(), 200, 5, "Some(\"r\") Some(\"\\\"u\\\"\")".to_owned(), true),
+        ("HEAD / 1.0".to_owned(), 200, 0, none.clone(), true),
+        ("OPTIONS * 1.1".to_owned(), 417, refused, none.clone(), true),
+        ("  1.1".to_owned(), 400, nonsense, none.clone(), true),
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(next(&told), ("POST /wait 1.1".to_owned(), 499, 0, none, true));
 }

@@ -92,22 +92,20 @@ fn a_reply_leaves_in_one_segment() {
     let server = quiet_handlers(move || Options::new().docroot(docroot).dir_listing(true));
     #[rustfmt::skip]
     let rows = [
-        ("/hello", "", "0\r\n\r\n"), ("/1k", "", "\x14"), ("/10k", "", ""), ("/missing", "", ""), ("/folder", "", ""), ("/folder/", "", "0\r\n\r\n"),
-        ("/1k", "Range: bytes=0-9,20-29\r\n", ""), ("/1k", "If-None-Match: *\r\n", ""), ("/error", "", ""),
+        ("/hello", ""), ("/1k", ""), ("/10k", ""), ("/missing", ""), ("/folder", ""), ("/folder/", ""), ("/error", ""),
+        ("/1k", "Range: bytes=0-9,20-29\r\n"), ("/1k", "If-None-Match: *\r\n"),
     ];
-    for (path, fields, ends_with) in rows {
+    for (path, fields) in rows {
         let mut stream = TcpStream::connect(server.addr).unwrap();
         stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-        let mut whole = server.connect();
         let request = format!("GET {path} HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
-        whole.send(&request);
-        let length = whole.read_response().raw.len();
+        let length = server.ask(&request).raw.len();
+        // The error ends its connection.
         for _ in 0..if path == "/error" { 1 } else { 10 } {
             stream.write_all(request.as_bytes()).unwrap();
             let mut reply = vec![0; 64 << 10];
             let n = stream.read(&mut reply).unwrap();
             assert_eq!(n, length, "{path}: {:?}", reply[..n.min(300)].escape_ascii().to_string());
-            assert!(reply[..n].ends_with(ends_with.as_bytes()), "{path}");
         }
     }
     // A file that goes by sendfile does not leave its head to travel alone.
@@ -370,4 +368,189 @@ fn what_is_too_long_is_refused() {
     let taken = (0..64).take_while(|_| client.try_send(&long).is_ok()).count();
     assert!(taken < 64, "the server read 64 MiB of a request line");
     assert_lives(&server);
+}
+
+/// uhttpd 9, lua-eco 1: a TLS client on the plain port was left waiting, or ended the listener.
+#[test]
+fn tls_on_the_plain_port_ends_quickly() {
+    let server = quiet_handlers(|| Options::new().max_connections(4).header_timeout(Duration::from_secs(3600)));
+    // A ClientHello as OpenSSL begins it: record, handshake, version, random.
+    let hello = [b"\x16\x03\x01\x00\xc4\x01\x00\x00\xc0\x03\x03".to_vec(), pattern(189)].concat();
+    for length in [1, 5, 11, hello.len()] {
+        let mut client = server.connect();
+        client.send(&hello[..length]);
+        assert_eq!(client.read_response().status, 400, "{length} bytes");
+        client.expect_close();
+        assert_lives(&server);
+    }
+}
+
+/// lua-eco 1: one connection that was gone before it was accepted ended the listener for ever.
+#[test]
+fn aborted_connections_do_not_end_the_listener() {
+    let server = quiet_handlers(|| Options::new().max_connections(8));
+    for bytes in [
+        "",
+        "G",
+        "GET /hello HTTP/1.1\r\nHost: t\r\n",
+        HELLO,
+        "POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nx",
+    ] {
+        for _ in 0..50 {
+            let mut stream = TcpStream::connect(server.addr).unwrap();
+            // Closing sends a reset.
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+            stream.write_all(bytes.as_bytes()).unwrap();
+        }
+        assert_lives(&server);
+    }
+}
+
+/// lua-eco 3 and 11: an error in one handler ended every connection.
+#[test]
+fn a_handler_that_fails_ends_its_own_connection_only() {
+    let server = quiet_handlers(Options::new);
+    let mut other = server.connect();
+    let mut waiting = server.connect();
+    waiting.send("POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\na");
+    for path in ["/error", "/panic"] {
+        let mut client = server.connect();
+        client.send(request("GET", path, &[], false) + HELLO);
+        let reply = client.read_response();
+        assert_eq!(reply.status, 500, "{path}");
+        assert_closing(&reply, path);
+        client.expect_close();
+    }
+    for path in ["/late-error", "/late-panic"] {
+        let mut client = server.connect();
+        client.send(request("GET", path, &[], false));
+        let end = client.try_response(false).expect_err("a reply that looks whole");
+        assert_eq!(end, End::Reset, "{path}");
+    }
+    other.send(HELLO);
+    assert_eq!(other.read_response().text(), "hello\n", "another connection");
+    waiting.send("b");
+    assert_eq!(waiting.read_response().text(), "ab", "another handler at work");
+}
+
+/// lua-eco 6: `.gz` was sent to clients that never said they take it; no `Vary`.
+#[test]
+fn coded_files_go_to_those_who_accept_them() {
+    let site = Site::new(|options| options.gzip(true));
+    site.write("file", "plain");
+    site.write("file.gz", "coded");
+    for (fields, body) in [
+        (&[][..], "plain"),
+        (&["Accept-Encoding: identity"], "plain"),
+        (&["Accept-Encoding: gzip;q=0"], "plain"),
+        (&["Accept-Encoding:"], "plain"),
+        (&["Accept-Encoding: gzip"], "coded"),
+    ] {
+        let reply = site.ask("GET", "/file", fields);
+        assert_eq!((reply.text(), reply.header("vary")), (body, Some("Accept-Encoding")), "{fields:?}");
+        assert_eq!(reply.header("content-encoding").is_some(), body == "coded", "{fields:?}");
+    }
+}
+
+/// lua-eco 8: local time was called GMT. And the tag had no quotes.
+#[test]
+fn last_modified_is_gmt_in_any_time_zone() {
+    for zone in ["UTC", "Asia/Shanghai", "XST-8", "America/New_York"] {
+        let site = common_files::folder();
+        let file = site.1.join("file");
+        std::fs::write(&file, "x").unwrap();
+        set_mtime(&file, 784_111_777);
+        let daemon = Daemon::start_with(&["-h", site.1.to_str().unwrap()], &[("TZ", zone)]);
+        let reply = daemon.get("/file");
+        assert_eq!(reply.header("last-modified"), Some("Sun, 06 Nov 1994 08:49:37 GMT"), "{zone}");
+        assert!(reply.header("etag").unwrap().starts_with('"'));
+        let date = httpdate::parse_http_date(reply.header("date").unwrap()).unwrap();
+        let off = std::time::SystemTime::now().duration_since(date).unwrap();
+        assert!(off < Duration::from_secs(600), "{zone}: Date is {off:?} off");
+        let listed = daemon.get("/");
+        assert!(listed.text().contains("1994-11-06T08:49:37Z"), "{zone}: {}", listed.text());
+    }
+}
+
+/// uhttpd 10, lua-eco 7 and 8: `Connection` is a list; HTTP/1.0 may keep alive, and knows no chunks.
+#[test]
+fn connections_last_as_long_as_was_said() {
+    let site = Site::new(|options| options.dir_listing(true));
+    site.write("file", "content");
+    let docroot = site.root.clone();
+    let server = quiet_handlers(move || Options::new().docroot(docroot).dir_listing(true));
+    #[rustfmt::skip]
+    let rows = [
+        ("1.1", "", true), ("1.1", "Connection: keep-alive", true), ("1.1", "Connection: close", false), ("1.1", "Connection: keep-alive, close", false),
+        ("1.1", "Connection: Close", false), ("1.1", "connection:\tx ,CLOSE", false), ("1.1", "Connection: keep-alive\r\nConnection: close", false),
+        ("1.1", "Connection: closed", true), ("1.0", "", false), ("1.0", "Connection: keep-alive", true), ("1.0", "Connection: Keep-Alive, x", true),
+        ("1.0", "Connection: keep-alive, close", false), ("1.0", "Connection: close", false),
+    ];
+    for (version, field, stays) in rows {
+        // Length known, length known to nobody.
+        for (path, status) in [("/file", 200), ("/hello", 200), ("/", 200), ("/missing", 404)] {
+            let mut client = server.connect();
+            let field = if field.is_empty() { String::new() } else { format!("{field}\r\n") };
+            client.send(format!("GET {path} HTTP/{version}\r\nHost: t\r\n{field}\r\n"));
+            let reply = client.read_response();
+            let name = format!("{path} HTTP/{version} {field:?}");
+            assert_eq!(reply.status, status, "{name}");
+            assert!(version == "1.1" || reply.header("transfer-encoding").is_none(), "{name}: {reply:?}");
+            let stays = stays && (version == "1.1" || reply.header("content-length").is_some());
+            assert_eq!(!reply.closes(), stays, "{name}: {reply:?}");
+            if stays {
+                assert!(version == "1.1" || reply.has_token("connection", "keep-alive"), "{name}: {reply:?}");
+                client.send(HELLO);
+                assert_eq!(client.read_response().text(), "hello\n", "{name}");
+            } else {
+                client.expect_close();
+            }
+        }
+    }
+}
+
+/// uhttpd 10: targets in absolute form were not found. Methods a file does not have were GETs.
+#[test]
+fn absolute_targets_and_allowed_methods() {
+    let site = Site::new(|options| options);
+    site.write("file", "content");
+    site.write("index.html", "index");
+    for (target, body) in [
+        ("http://t/file", "content"),
+        ("HTTP://elsewhere:8080/file?x", "content"),
+        ("http://[::1]/file", "content"),
+        ("http://t", "index"),
+        ("http://t/", "index"),
+        ("http://t?x", "index"),
+    ] {
+        assert_eq!(site.get(target).text(), body, "{target}");
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        let reply = site.ask(method, "/file", &[]);
+        assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")), "{method}");
+    }
+}
+
+/// uhttpd 9 and lua-eco 9: `Expect` went unanswered, chunked bodies unread, folders' index was for `/` only, and a client
+/// that half-closed got nothing.
+#[test]
+fn what_others_leave_unanswered() {
+    let (told, tells) = channel();
+    let site = Site::new(|options| options);
+    site.write("deep/er/index.html", "index");
+    assert_eq!(site.get("/deep/er/").text(), "index");
+    let server = handlers(Options::new, told);
+    let mut client = server.connect();
+    client.send("POST /body HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    assert_eq!(client.read_response().status, 100);
+    client.send("abc");
+    assert_eq!(client.read_response().text(), "abc");
+    client.send("POST /body HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send([chunk("one,"), chunk("two"), chunk("")].concat());
+    assert_eq!(client.read_response().text(), "one,two");
+    client.send(HELLO);
+    client.half_close();
+    assert_eq!(client.read_response().text(), "hello\n", "a half-closed client");
+    client.expect_close();
+    assert_eq!((next(&tells).as_str(), next(&tells).as_str()), ("Ok(3)", "Ok(7)"));
 }

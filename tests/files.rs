@@ -204,6 +204,19 @@ fn links_tell_nothing_of_outside() {
     assert!(forbidden(&there) && forbidden(&not_there), "{there:?} {not_there:?}");
 }
 
+/// Nor by a listing: no size, no time, and no folder that can't be entered.
+#[test]
+fn listings_tell_nothing_of_outside() {
+    let site = site_with_links(false);
+    site.write("../secret", vec![0; 123_457]);
+    set_mtime(&site.path("../secret"), 1_000_000_000);
+    let page = site.get("/");
+    assert!(page.text().contains("href=\"./inner\"") && page.text().contains("href=\"./subdir/\""), "links that stay");
+    for told in ["123457", "2001-09-09", "parent/", "slash/"] {
+        assert!(!page.text().contains(told), "{told}: {}", page.text());
+    }
+}
+
 #[test]
 fn directories_and_their_index() {
     let site = Site::new(|options| options.indexes(["index.html", "default.htm", "deep/start.txt"]));

@@ -3,7 +3,7 @@
 mod common;
 mod common_files;
 
-use common::{Client, PATIENCE, pattern, serve};
+use common::{Client, End, PATIENCE, pattern, serve};
 use common_files::{Site, folder, mtime, request};
 use ecohttpd::{Connection, Options, Request};
 use std::cell::RefCell;
@@ -11,6 +11,8 @@ use std::fs::{self, File, FileTimes};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 #[test]
@@ -115,6 +117,35 @@ fn a_change_of_a_settled_file_is_seen_too() {
     }
 }
 
+/// openat2(2) gives up on a `..` when something is renamed meanwhile, anywhere; that is no fault of the client.
+#[test]
+fn renames_elsewhere_disturb_no_links() {
+    let site = Site::new(|options| options);
+    site.write("deep/er/x", "x");
+    site.write("file", "content");
+    let winding = format!("../../{}file", "deep/er/../../".repeat(4));
+    symlink(winding, site.path("deep/er/up")).unwrap();
+    let elsewhere = site.temp.path().join("elsewhere");
+    fs::create_dir_all(elsewhere.join("a")).unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                fs::rename(elsewhere.join("a"), elsewhere.join("b")).unwrap();
+                fs::rename(elsewhere.join("b"), elsewhere.join("a")).unwrap();
+            }
+        });
+        let mut client = site.server.connect();
+        let statuses = (0..3000).map(|_| {
+            client.send(request("GET", "/deep/er/up", &[], false));
+            client.read_response().status
+        });
+        let wrong: Vec<u16> = statuses.filter(|&status| status != 200).collect();
+        over.store(true, Relaxed);
+        assert!(wrong.is_empty(), "{} of 3000, the first {}", wrong.len(), wrong[0]);
+    });
+}
+
 #[test]
 fn a_document_root_made_anew_is_found() {
     let site = Site::new(|options| options);
@@ -155,7 +186,8 @@ fn a_file_that_shrinks_cuts_the_connection() {
 #[test]
 fn a_file_that_grows_sends_what_was_promised() {
     let site = Site::new(|options| options);
-    site.write("big", pattern(BIG));
+    let body = pattern(1 << 20).repeat(BIG >> 20);
+    site.write("big", &body);
     let mut client = begin_download(&site);
     let mut file = File::options().append(true).open(site.path("big")).unwrap();
     file.write_all(&[b'x'; 5000]).unwrap();
@@ -164,11 +196,45 @@ fn a_file_that_grows_sends_what_was_promised() {
         head.extend(client.read_exact(1));
     }
     assert!(String::from_utf8(head).unwrap().contains(&format!("Content-Length: {BIG}\r\n")));
-    assert!(client.read_exact(BIG) == pattern(BIG));
+    assert!(client.read_exact(BIG) == body);
     client.send(request("HEAD", "/big", &[], true));
     let length = (BIG + 5000).to_string();
     assert_eq!(client.read_head_response().header("content-length"), Some(&*length), "in step with the next reply");
     client.expect_close();
+}
+
+/// The time for which a connection may idle runs while it idles, not while it still takes its reply.
+#[test]
+fn a_download_may_take_longer_than_keep_alive() {
+    for logs in [false, true] {
+        let site = Site::new(move |options| {
+            let options = options.http_keepalive(Duration::from_millis(200));
+            if logs { options.access_log(|_| {}) } else { options }
+        });
+        File::create(site.path("big")).unwrap().set_len(BIG as u64).unwrap();
+        let mut client = begin_download(&site);
+        std::thread::sleep(Duration::from_millis(800));
+        let (rest, end) = client.rest();
+        assert!(rest.len() > BIG, "cut after {} bytes by {end:?}, logs {logs}", rest.len());
+    }
+}
+
+/// A stop lets a download finish, and has nothing to wait for after that.
+#[test]
+fn a_stop_waits_for_downloads_and_no_longer() {
+    for logs in [false, true] {
+        let site = Site::new(move |options| if logs { options.access_log(|_| {}) } else { options });
+        File::create(site.path("big")).unwrap().set_len(BIG as u64).unwrap();
+        let mut client = begin_download(&site);
+        let mut idle = site.server.connect();
+        idle.send(request("GET", "/missing", &[], false));
+        assert_eq!(idle.read_response().status, 404);
+        site.server.handle.stop(Duration::from_secs(3600));
+        idle.expect_close();
+        let (rest, end) = client.rest();
+        assert!(rest.len() > BIG && end == End::Eof, "{} bytes, {end:?}, logs {logs}", rest.len());
+        site.server.join().unwrap();
+    }
 }
 
 #[test]
@@ -275,7 +341,7 @@ fn without_descriptors_it_answers_503() {
         assert_eq!(reply.status, 503, "{target}");
         assert!(!reply.closes() && reply.header("retry-after").is_some(), "{target}: {reply:?}");
     }
-    assert_eq!(ask("/missing").status, 404, "what needs no descriptor");
+    assert_eq!(ask("/missing").status, 503, "openat2 takes a descriptor before it looks");
     // This one finds none either: it waits in the kernel until there is.
     let mut late = Client::connect(addr);
     late.send(request("GET", "/small", &[], true));

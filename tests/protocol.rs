@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, End, Framing, Gate, Running, chunk, next, pattern, serve};
+use common::{Client, End, Framing, Gate, MOMENT, Running, chunk, next, pattern, serve};
 use ecohttpd::{Connection, Error, Options, Request, Result};
 use std::net::TcpStream;
 use std::sync::mpsc::{Sender, channel};
@@ -511,7 +511,7 @@ fn unread_bodies_are_never_requests() {
 
 #[test]
 fn a_stalled_head_is_told_and_silence_is_not() {
-    let options = || Options::new().header_timeout(Duration::from_millis(150));
+    let options = || Options::new().header_timeout(MOMENT * 4);
     let server = serve(options, app);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHo");
@@ -526,13 +526,13 @@ fn a_stalled_head_is_told_and_silence_is_not() {
     let mut client = server.connect();
     client.send(GET);
     client.read_response();
-    thread::sleep(Duration::from_millis(400));
+    thread::sleep(MOMENT * 6);
     client.send(GET);
     assert_eq!(client.read_response().text(), "GET /");
     client.send("G");
     assert_eq!(client.read_response().status, 408, "the second request's head has its own time");
 
-    let options = || Options::new().http_keepalive(Duration::from_millis(150));
+    let options = || Options::new().http_keepalive(MOMENT);
     let server = serve(options, app);
     let mut client = server.connect();
     client.send(GET);

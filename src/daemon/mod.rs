@@ -11,7 +11,7 @@ use ecohttpd::{AsyncFd, Connection, Handle, Options, Request, Server};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -49,8 +49,9 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     ExitCode::from(status)
 }
 
+/// Prints on standard output, to whoever still listens there.
 fn print(text: &str) -> u8 {
-    print!("{text}");
+    let _ = io::stdout().write_all(text.as_bytes());
     STOPPED
 }
 
@@ -69,7 +70,7 @@ fn open(config: &Config) -> io::Result<Server> {
     let mut server = Server::new(options(config), handle)?;
     for listen in &config.listen {
         for addr in bind(&mut server, listen)? {
-            println!("ecohttpd: serving {} at {}", config.docroot.display(), url(addr));
+            print(&format!("ecohttpd: serving {} at {}\n", config.docroot.display(), url(addr)));
         }
     }
     watch_signals(&mut server)?;

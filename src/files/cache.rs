@@ -96,13 +96,20 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The file of that name, if it is kept and `stat` is what was told of it.
-    pub(crate) fn get(&mut self, name: &CStr, coding: Coding, stat: &Stat) -> Option<Rc<Hot>> {
+    /// Whether a file of that name is kept.
+    pub(crate) fn knows(&self, name: &CStr, coding: Coding) -> bool {
+        self.find(name, coding).is_some()
+    }
+
+    fn find(&self, name: &CStr, coding: Coding) -> Option<(usize, &Rc<Hot>)> {
         let place = place_of(name, coding);
         let hot = self.places.get(place)?.as_ref()?;
-        if hot.coding != coding || hot.name.as_c_str() != name {
-            return None;
-        }
+        (hot.coding == coding && hot.name.as_c_str() == name).then_some((place, hot))
+    }
+
+    /// The file of that name, if it is kept and `stat` is what was told of it.
+    pub(crate) fn get(&mut self, name: &CStr, coding: Coding, stat: &Stat) -> Option<Rc<Hot>> {
+        let (place, hot) = self.find(name, coding)?;
         if hot.stat != *stat {
             self.remove(place);
             return None;

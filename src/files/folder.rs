@@ -17,7 +17,7 @@ use std::task::Poll;
 pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, relative: &[u8]) -> Result<()> {
     let opened = CString::new(relative).map_err(io::Error::from).and_then(|name| files.root.borrow().open(&name));
     let entries = match opened {
-        Ok(dir) => read(&dir).await,
+        Ok(dir) => read(con, files, relative, &dir).await,
         Err(error) => Err(error),
     };
     let entries = match entries {
@@ -46,11 +46,12 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, re
     con.send(&out).await
 }
 
-/// Reads a folder's files and folders; what is neither, or can't be looked at, is left out.
-async fn read(dir: &File) -> io::Result<Vec<Entry>> {
+/// Reads a folder's files and folders; what is neither, can't be looked at or leads outside is left out.
+async fn read(con: &Connection, files: &Files, relative: &[u8], dir: &File) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for (n, entry) in std::fs::read_dir(proc_path(dir.as_fd()))?.enumerate() {
-        let name = entry?.file_name();
+        let entry = entry?;
+        let name = entry.file_name();
         if n >= LISTED {
             log::warn!("a folder of more than {LISTED} entries is listed in part");
             break;
@@ -58,7 +59,17 @@ async fn read(dir: &File) -> io::Result<Vec<Entry>> {
         if n % LISTED_AT_ONCE == LISTED_AT_ONCE - 1 {
             pause().await;
         }
-        let Ok(stat) = sys::stat_at(dir.as_fd(), &CString::new(name.as_bytes())?) else { continue };
+        let stat = if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+            let path = CString::new(if relative.is_empty() {
+                name.as_bytes().to_vec()
+            } else {
+                [relative, b"/", name.as_bytes()].concat()
+            })?;
+            files.root.borrow_mut().stat(&path, con.core.runtime.now())
+        } else {
+            sys::stat_at(dir.as_fd(), &CString::new(name.as_bytes())?)
+        };
+        let Ok(stat) = stat else { continue };
         if stat.is_dir() || stat.is_file() {
             let name = name.as_bytes().to_vec();
             entries.push(Entry { name, dir: stat.is_dir(), size: stat.size, mtime: stat.mtime.0 });

@@ -28,6 +28,9 @@ pub const HOT_TIME: Duration = Duration::from_secs(5);
 /// leaves them equal. Two seconds also cover file systems with steps of a second or two, as FAT has.
 pub const SETTLED: Duration = Duration::from_secs(3);
 
+/// Attempts with openat2(2), which gives up on a `..` in a link when anything anywhere is renamed meanwhile.
+pub const OPENAT2_TRIES: u32 = 4;
+
 /// How often the document root itself is looked up again, in milliseconds.
 pub const ROOT_CHECK: u64 = 1000;
 

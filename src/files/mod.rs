@@ -149,10 +149,14 @@ impl Connection {
         name.extend_from_slice(relative);
         name.extend_from_slice(coding.suffix().as_bytes());
         let name = CString::new(name)?;
-        let stat = files.root.borrow_mut().stat(&name, self.core.runtime.now())?;
-        if let Some(hot) = files.cache.borrow_mut().get(&name, coding, &stat) {
-            return Ok(Found::File(hot));
+        let now = self.core.runtime.now();
+        if files.cache.borrow().knows(&name, coding) {
+            let stat = files.root.borrow_mut().glance(&name, now)?;
+            if let Some(hot) = files.cache.borrow_mut().get(&name, coding, &stat) {
+                return Ok(Found::File(hot));
+            }
         }
+        let stat = files.root.borrow_mut().stat(&name, now)?;
         if stat.is_dir() {
             return Ok(Found::Folder);
         }

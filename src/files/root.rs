@@ -1,6 +1,6 @@
 //! The document root, and opening what lies beneath it.
 
-use super::limits::ROOT_CHECK;
+use super::limits::{OPENAT2_TRIES, ROOT_CHECK};
 use crate::sys::{self, Stat};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
@@ -32,10 +32,21 @@ impl Root {
         Root { path, follow_symlinks, held: None, checked: None, no_openat2: Cell::new(false) }
     }
 
-    /// What stat(2) tells of `name` beneath the root. `now` is the loop's clock.
-    pub(crate) fn stat(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
+    /// What stat(2) tells of `name`, wherever links lead: to be compared with what was told of a file opened before.
+    pub(crate) fn glance(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
         self.check(now)?;
         sys::stat_at(self.dir()?, name)
+    }
+
+    /// What stat(2) tells of `name`; nothing of what lies outside unless links may be followed there.
+    ///
+    /// `now` is the loop's clock, in milliseconds.
+    pub(crate) fn stat(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
+        if self.follow_symlinks {
+            return self.glance(name, now);
+        }
+        self.check(now)?;
+        sys::stat_at(self.open_as(name, sys::NAME)?.as_fd(), c"")
     }
 
     pub(crate) fn is_folder(&mut self, relative: &[u8], now: u64) -> bool {
@@ -43,23 +54,32 @@ impl Root {
         self.stat(&name, now).is_ok_and(|stat| stat.is_dir())
     }
 
-    /// Opens `name`, every step of it beneath the root unless links may be followed out of it.
+    /// Opens `name` for reading, every step of it beneath the root unless links may be followed out of it.
     pub(crate) fn open(&self, name: &CStr) -> io::Result<File> {
+        self.open_as(name, sys::READ)
+    }
+
+    fn open_as(&self, name: &CStr, flags: i32) -> io::Result<File> {
         let dir = self.dir()?;
         // The root itself: to open, it needs a name.
         let name = if name.is_empty() { c"." } else { name };
         if self.follow_symlinks {
-            return sys::open_at(dir, name);
+            return sys::open_at(dir, name, flags);
         }
-        if !self.no_openat2.get() {
-            match sys::open_beneath(dir, name) {
-                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
-                    self.no_openat2.set(true)
-                }
+        for _ in 0..OPENAT2_TRIES {
+            if self.no_openat2.get() {
+                break;
+            }
+            match sys::open_beneath(dir, name, flags) {
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => {}
+                    Some(libc::ENOSYS | libc::EPERM) => self.no_openat2.set(true),
+                    _ => return Err(error),
+                },
                 opened => return opened,
             }
         }
-        open_checked(dir, name)
+        open_checked(dir, name, flags)
     }
 
     fn dir(&self) -> io::Result<BorrowedFd<'_>> {
@@ -87,15 +107,18 @@ impl Root {
 
 /// Opens beneath `dir` without openat2: names the file first, then asks where the name led.
 ///
-/// The check is made on the very object that is opened, so nobody can swap a link in between.
-fn open_checked(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<File> {
-    let named = sys::open_path(dir, name)?;
+/// Unlike openat2 it lets an absolute link lead back in. The check is made on the very object that is opened, so nobody can swap a link in between.
+fn open_checked(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> io::Result<File> {
+    let named = sys::open_at(dir, name, sys::NAME)?;
     let root = std::fs::read_link(proc_path(dir))?;
     let target = std::fs::read_link(proc_path(named.as_fd()))?;
     if !is_beneath(&root, &target) {
         return Err(io::Error::from_raw_os_error(libc::EXDEV));
     }
-    File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(proc_path(named.as_fd()))
+    if flags == sys::NAME {
+        return Ok(named);
+    }
+    File::options().read(true).custom_flags(flags).open(proc_path(named.as_fd()))
 }
 
 fn is_beneath(root: &Path, target: &Path) -> bool {

@@ -50,7 +50,7 @@ pub use target::TargetForm;
 pub struct Reject {
     /// The status code to answer with.
     pub status: u16,
-    /// What was wrong, for the log; never sent.
+    /// What was wrong, for the log and the text of the answer.
     pub reason: &'static str,
     /// Whether the connection cannot be used after the reply.
     pub close: bool,

@@ -54,8 +54,11 @@ impl ResponseHead {
 
     /// Sets the status code, 100 to 999, and a reason phrase if not the registered one.
     pub fn set_status(&mut self, code: u16, reason: Option<&str>) -> Result<(), BadHead> {
-        if !(100..=999).contains(&code) || !reason.unwrap_or_default().bytes().all(is_value_byte) {
+        if !(100..=999).contains(&code) {
             return Err(BadHead::Status);
+        }
+        if !reason.unwrap_or_default().bytes().all(is_value_byte) {
+            return Err(BadHead::Field);
         }
         self.status = code;
         self.reason = reason.map(str::to_owned);
@@ -494,7 +497,8 @@ mod tests {
             assert_eq!(response.append(name, value), Err(BadHead::Field), "{name:?} {value:?}");
         }
         for (code, reason) in [(99, None), (1000, None), (0, None), (200, Some("a\r\nb")), (200, Some("\0"))] {
-            assert_eq!(response.set_status(code, reason), Err(BadHead::Status), "{code}");
+            let wrong = if reason.is_none() { BadHead::Status } else { BadHead::Field };
+            assert_eq!(response.set_status(code, reason), Err(wrong), "{code}");
         }
         assert_eq!(text(&response), before);
         assert_eq!(response.declared, Some(5));

@@ -16,7 +16,7 @@ mod task;
 mod timer;
 
 pub use reactor::AsyncFd;
-pub(crate) use reactor::{Reactor, Source};
+pub(crate) use reactor::{Edges, Reactor, Source};
 pub(crate) use ready::{Key, SlotWaker, WakeQueue};
 pub(crate) use task::Tasks;
 pub use task::spawn;

@@ -90,7 +90,7 @@ impl Reactor {
     }
 
     /// Hands the events of the last wait to `see`; those for awaited descriptors are dealt with here.
-    pub(crate) fn dispatch(&self, mut see: impl FnMut(Source, &Event)) {
+    pub(crate) fn dispatch(&self, mut see: impl FnMut(Source, Edges)) {
         for event in &*self.events.borrow() {
             match Source::of(event.token()) {
                 Some(Source::Fd(key)) => {
@@ -99,10 +99,32 @@ impl Reactor {
                         readiness.notice(event);
                     }
                 }
-                Some(source) => see(source, event),
+                Some(source) => see(source, Edges::of(event)),
                 // The waker: being awake is all it is for.
                 None => {}
             }
+        }
+    }
+}
+
+/// What an event says of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edges {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer ended its direction.
+    pub(crate) read_closed: bool,
+    /// Reset, or closed in both directions: nobody is left to answer.
+    pub(crate) gone: bool,
+}
+
+impl Edges {
+    fn of(event: &Event) -> Edges {
+        Edges {
+            readable: event.is_readable() || event.is_read_closed(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+            gone: event.is_error() || event.is_write_closed(),
         }
     }
 }

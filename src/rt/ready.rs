@@ -70,13 +70,26 @@ impl WakeQueue {
 /// The waker of one slot; made once per slot and reused by all that live in it.
 pub(crate) struct SlotWaker {
     key: Key,
+    /// The future is to be polled.
     woken: AtomicBool,
+    /// The key is in the queue: once is enough, however often the future is woken.
+    queued: AtomicBool,
     queue: Arc<WakeQueue>,
 }
 
 impl SlotWaker {
     pub(crate) fn new(key: Key, queue: &Arc<WakeQueue>) -> Arc<SlotWaker> {
-        Arc::new(SlotWaker { key, woken: AtomicBool::new(false), queue: Arc::clone(queue) })
+        Arc::new(SlotWaker {
+            key,
+            woken: AtomicBool::new(false),
+            queued: AtomicBool::new(false),
+            queue: Arc::clone(queue),
+        })
+    }
+
+    /// The key was taken from the queue.
+    pub(crate) fn taken(&self) {
+        self.queued.store(false, Ordering::Release);
     }
 
     /// Marks the slot's future to be polled by the caller's own loop, without a trip through the queue.
@@ -102,7 +115,8 @@ impl Wake for SlotWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
+        self.woken.store(true, Ordering::Release);
+        if !self.queued.swap(true, Ordering::AcqRel) {
             self.queue.push(self.key);
         }
     }

@@ -4,6 +4,7 @@ use super::{Key, Runtime, SlotWaker};
 use slab::Slab;
 use std::cell::RefCell;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -44,23 +45,25 @@ impl Runtime {
         let (mut future, waker) = {
             let mut tasks = self.tasks.0.borrow_mut();
             let Some(task) = tasks.get_mut(key) else { return };
+            task.woken.taken();
             if !task.woken.take_woken() {
                 return;
             }
             let Some(future) = task.future.take() else { return };
             (future, task.waker.clone())
         };
-        // Not borrowed here: a task may spawn another.
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(()) => {
-                self.tasks.0.borrow_mut().remove(key);
+        // Not borrowed here: a task may spawn another. Where panics unwind, a task's ends no other.
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        if let Ok(Poll::Pending) = polled {
+            if let Some(task) = self.tasks.0.borrow_mut().get_mut(key) {
+                task.future = Some(future);
             }
-            Poll::Pending => {
-                if let Some(task) = self.tasks.0.borrow_mut().get_mut(key) {
-                    task.future = Some(future);
-                }
-            }
+            return;
         }
+        if polled.is_err() {
+            log::error!("a task panicked");
+        }
+        self.tasks.0.borrow_mut().remove(key);
     }
 
     /// Drops every task: called when the loop ends.

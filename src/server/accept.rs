@@ -6,24 +6,29 @@ use super::limits;
 use super::options::Options;
 use super::slot::Slot;
 use crate::net::{PeerAddr, Transport};
-use crate::rt::{Due, Source};
+use crate::rt::{Due, Edges, Source};
 use crate::sys;
-use mio::event::Event;
 use std::io;
 use std::rc::Rc;
 
+/// Where a new connection goes.
+enum Room {
+    Free,
+    /// In the place of the one that idles longest.
+    InPlaceOf(usize),
+}
+
 impl Core {
     /// An event of a connection: only flags are set, the slot is driven later in the tick.
-    pub(super) fn notice(&self, key: usize, event: &Event) {
+    pub(super) fn notice(&self, key: usize, edges: Edges) {
         let slots = self.slots.borrow();
         let Some(slot) = slots.get(key) else { return };
         {
             let mut conn = slot.conn.borrow_mut();
-            conn.readable |= event.is_readable() || event.is_read_closed();
-            conn.writable |= event.is_writable();
-            conn.peer_closed |= event.is_read_closed();
-            // Reset, or closed in both directions: nobody is left to answer.
-            if event.is_error() || event.is_write_closed() {
+            conn.readable |= edges.readable;
+            conn.writable |= edges.writable;
+            conn.peer_closed |= edges.read_closed;
+            if edges.gone {
                 conn.link = Link::Dead;
             }
         }
@@ -38,26 +43,38 @@ impl Core {
 
     /// Accepts what waits, as far as there is room; what does not fit stays in the kernel's queue.
     pub(super) fn accept(self: &Rc<Self>) {
-        let mut budget = limits::ACCEPT_BUDGET;
-        while budget > 0 && self.accepting.get() && self.listeners.borrow().iter().any(|(_, listener)| listener.ready) {
-            if !self.make_room() {
+        for _ in 0..limits::ACCEPT_BUDGET {
+            if !self.accepting.get() {
                 return;
             }
-            for (_, listener) in &mut *self.listeners.borrow_mut() {
-                if !listener.ready || self.slots.borrow().len() >= self.options.max_connections {
-                    continue;
+            let Some(listener) = self.ready_listener() else { return };
+            let Some(room) = self.room() else { return };
+            let accepted = self.listeners.borrow()[listener].accept();
+            match accepted {
+                Ok((transport, peer)) => {
+                    if let Room::InPlaceOf(key) = room {
+                        self.shut(key);
+                    }
+                    self.admit(transport, peer);
                 }
-                budget = budget.saturating_sub(1);
-                match listener.accept() {
-                    Ok((transport, peer)) => self.admit(transport, peer),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.ready = false,
-                    Err(error) => self.accept_failed(&error),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.listeners.borrow_mut()[listener].ready = false;
                 }
+                Err(error) => self.accept_failed(&error),
             }
         }
-        if budget == 0 {
-            self.runtime.wakes.rouse();
-        }
+        // Others may wait: the next tick goes on, after those that are ready.
+        self.runtime.wakes.rouse();
+    }
+
+    /// One that connections may wait at, in turns so that none is starved.
+    fn ready_listener(&self) -> Option<usize> {
+        let listeners = self.listeners.borrow();
+        let ready = || listeners.iter().filter(|(_, listener)| listener.ready).map(|(key, _)| key);
+        let last = self.last_listener.get();
+        let next = ready().find(|&key| key > last).or_else(|| ready().next())?;
+        self.last_listener.set(next);
+        Some(next)
     }
 
     fn admit(&self, mut transport: Transport, peer: PeerAddr) {
@@ -69,7 +86,7 @@ impl Core {
             return;
         }
         let conn = Conn::new(transport, peer, self.runtime.now(), self.options.header_timeout);
-        let next = conn.next_deadline();
+        let next = conn.deadlines.next();
         entry.insert(Slot::new(conn, self.wakers(key)));
         drop(slots);
         self.arm_at(key, next);
@@ -93,34 +110,26 @@ impl Core {
         self.retrying.set(false);
     }
 
-    /// Whether one more connection fits; closes the one that idles longest if none does.
-    fn make_room(self: &Rc<Self>) -> bool {
-        if self.slots.borrow().len() < self.options.max_connections {
-            return true;
+    /// Where one more connection would fit, if one comes.
+    fn room(&self) -> Option<Room> {
+        let slots = self.slots.borrow();
+        if slots.len() < self.options.max_connections {
+            return Some(Room::Free);
         }
         let now = self.runtime.now();
-        let idlest = {
-            let slots = self.slots.borrow();
-            let idle = slots.iter().filter_map(|(key, slot)| {
-                let conn = slot.conn.borrow();
-                conn.is_idle(now).then_some((conn.idle_since, key))
-            });
-            idle.min()
-        };
-        match idlest {
-            Some((_, key)) => {
-                self.shut(key);
-                true
-            }
-            None => {
-                // A connection that never spoke may become idle enough merely by time.
-                if !self.retrying.replace(true) {
-                    let when = self.runtime.deadline(limits::FRESH);
-                    self.runtime.timers.borrow_mut().insert(when, Due::Accept);
-                }
-                false
-            }
+        let idle = slots.iter().filter_map(|(key, slot)| {
+            let conn = slot.conn.borrow();
+            conn.is_idle(now).then_some((conn.idle_since, key))
+        });
+        if let Some((_, key)) = idle.min() {
+            return Some(Room::InPlaceOf(key));
         }
+        // A connection that never spoke may become idle enough merely by time.
+        if !self.retrying.replace(true) {
+            let when = self.runtime.deadline(limits::FRESH);
+            self.runtime.timers.borrow_mut().insert(when, Due::Accept);
+        }
+        None
     }
 
     /// Closes a connection that nothing runs on.
@@ -134,15 +143,11 @@ impl Core {
 
     /// Accepts no more, and closes what waits for a request.
     pub(super) fn stop_listening(self: &Rc<Self>) {
-        let mut listeners = std::mem::take(&mut *self.listeners.borrow_mut());
-        for (_, listener) in &mut listeners {
-            if let Err(error) = self.runtime.reactor.deregister(listener.source()) {
-                log::debug!("cannot take a listener off the loop: {error}");
-            }
-        }
+        // Before any client can see that this server goes: its next attempt must find another, or none.
+        self.listeners.borrow_mut().clear();
         let waiting: Vec<usize> = {
             let slots = self.slots.borrow();
-            slots.iter().filter(|(_, slot)| slot.conn.borrow().waits_for_request()).map(|(key, _)| key).collect()
+            slots.iter().filter(|(_, slot)| slot.conn.borrow().is_silent()).map(|(key, _)| key).collect()
         };
         for key in waiting {
             self.shut(key);

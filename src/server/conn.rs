@@ -10,6 +10,7 @@
 //! ```
 
 use super::core::Core;
+use super::deadlines::{Deadlines, NEVER, Timer};
 use super::limits;
 use crate::buf::{Drained, Input, Output};
 use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner};
@@ -108,25 +109,6 @@ pub(super) enum Want {
     Flushed,
 }
 
-/// Why a connection may have to be looked at though nothing happened.
-#[derive(Clone, Copy)]
-pub(super) enum Timer {
-    Head,
-    KeepAlive,
-    /// A body that stands still.
-    Body,
-    /// One call to read it.
-    Call,
-    Write,
-    /// Draining or lingering.
-    End,
-}
-
-const TIMERS: usize = 6;
-
-/// No deadline.
-pub(super) const NEVER: u64 = u64::MAX;
-
 /// One connection. Idle, it owns no memory outside of itself.
 pub(super) struct Conn {
     pub(super) transport: Transport,
@@ -148,10 +130,12 @@ pub(super) struct Conn {
     /// The deadline of a read passed while the handler waited.
     pub(super) timed_out: bool,
     scanner: Scanner,
+    /// Bytes that may pass in this turn without the handler having to wait.
+    pub(super) credit: usize,
     pub(super) input: Input,
     /// Present while a request is in flight or output waits.
     pub(super) work: Option<Box<Work>>,
-    deadlines: [u64; TIMERS],
+    pub(super) deadlines: Deadlines,
     pub(super) want: Want,
     pub(super) waiter: Option<Waker>,
     /// Since when nothing is in flight; meaningful while idle.
@@ -200,15 +184,16 @@ impl Conn {
             logging: Logging::Nothing,
             timed_out: false,
             scanner: Scanner::default(),
+            credit: limits::TURN,
             input: Input::default(),
             work: None,
-            deadlines: [NEVER; TIMERS],
+            deadlines: Deadlines::default(),
             want: Want::Nothing,
             waiter: None,
             idle_since: now,
             served: 0,
         };
-        conn.set(Timer::Head, crate::rt::deadline(now, header_timeout));
+        conn.deadlines.set(Timer::Head, crate::rt::deadline(now, header_timeout));
         conn
     }
 
@@ -238,8 +223,8 @@ impl Conn {
         };
         // Even while the answer is stuck: a client may send its whole body before it reads.
         if matches!(self.recv, Recv::Drain { .. }) {
-            if flushed && self.deadline(Timer::End) == NEVER {
-                self.set(Timer::End, core.runtime.deadline(limits::DRAIN_TIMEOUT));
+            if flushed && self.deadlines.get(Timer::End) == NEVER {
+                self.deadlines.set(Timer::End, core.runtime.deadline(limits::DRAIN_TIMEOUT));
             }
             if self.readable || !self.input.is_empty() {
                 return self.drain(core);
@@ -260,12 +245,7 @@ impl Conn {
         match self.recv {
             Recv::Head if self.unscanned => Step::Again,
             Recv::Head if self.readable => self.read_head(core),
-            Recv::Head => {
-                if let Some(work) = self.work.take() {
-                    core.give_back(work);
-                }
-                Step::Park
-            }
+            Recv::Head => self.rest(core),
             _ => Step::Park,
         }
     }
@@ -321,9 +301,9 @@ impl Conn {
 
     /// The time for the head counts from its first byte.
     fn head_has_begun(&mut self, core: &Core) {
-        if self.deadline(Timer::Head) == NEVER {
-            self.set(Timer::Head, core.runtime.deadline(core.options.header_timeout));
-            self.set(Timer::KeepAlive, NEVER);
+        if self.deadlines.get(Timer::Head) == NEVER {
+            self.deadlines.set(Timer::Head, core.runtime.deadline(core.options.header_timeout));
+            self.deadlines.set(Timer::KeepAlive, NEVER);
         }
     }
 
@@ -358,7 +338,7 @@ impl Conn {
         self.logging = Logging::Head;
         self.scanner = Scanner::default();
         self.served = self.served.saturating_add(1);
-        self.set(Timer::Head, NEVER);
+        self.deadlines.set(Timer::Head, NEVER);
         match parsed {
             Ok(()) => Scanned::Head { used: length },
             Err(reject) => Scanned::Refused { reject, used: length },
@@ -375,6 +355,7 @@ impl Conn {
     /// Answers a request that no handler sees.
     fn reject(&mut self, core: &Core, reject: Reject) -> Step {
         log::info!("{}: {} {}", self.peer, reject.status, reject.reason);
+        self.deadlines.set(Timer::Head, NEVER);
         if reject.close {
             self.asked.keep_alive = false;
             self.logging = Logging::NoHead;
@@ -401,13 +382,14 @@ impl Conn {
             self.asked.keep_alive = false;
         }
         if !self.asked.keep_alive {
-            let linger = !matches!(self.recv, Recv::Done | Recv::Closed) || !self.input.is_empty();
+            // To close with something unread would send a reset, which may overtake the answer.
+            let linger = !matches!(self.recv, Recv::Done | Recv::Closed) || !self.input.is_empty() || self.readable;
             self.link = Link::Closing { discard: if linger { limits::LINGER_MAX } else { 0 } };
             return Step::Again;
         }
         match std::mem::replace(&mut self.recv, Recv::Head) {
             Recv::Body(decoder) => self.recv = Recv::Drain { decoder, left: limits::DRAIN_MAX },
-            Recv::Head | Recv::Drain { .. } | Recv::Done | Recv::Closed => self.idle(core),
+            Recv::Head | Recv::Drain { .. } | Recv::Done | Recv::Closed => {}
         }
         self.unbound_read();
         self.want = Want::Nothing;
@@ -416,11 +398,20 @@ impl Conn {
         Step::Again
     }
 
-    /// Waits for the next request, or goes on with the one that has come already.
-    fn idle(&mut self, core: &Core) {
-        self.recv = Recv::Head;
-        self.idle_since = core.runtime.now();
-        self.set(Timer::KeepAlive, core.runtime.deadline(core.options.keep_alive));
+    /// All was answered and sent: gives the memory back, and has the time between requests begin.
+    fn rest(&mut self, core: &Core) -> Step {
+        if let Some(work) = self.work.take() {
+            core.give_back(work);
+        }
+        if core.stopping() && self.is_silent() {
+            self.link = Link::Dead;
+            return Step::Close;
+        }
+        if self.deadlines.get(Timer::Head) == NEVER && self.deadlines.get(Timer::KeepAlive) == NEVER {
+            self.idle_since = core.runtime.now();
+            self.deadlines.set(Timer::KeepAlive, core.runtime.deadline(core.options.keep_alive));
+        }
+        Step::Park
     }
 
     /// Discards body that nobody read.
@@ -442,9 +433,9 @@ impl Conn {
                 self.input.consume(piece.used);
                 *left = left.saturating_sub(piece.used as u64);
                 if decoder.is_done() {
-                    self.set(Timer::End, NEVER);
+                    self.deadlines.set(Timer::End, NEVER);
                     self.unscanned = !self.input.is_empty();
-                    self.idle(core);
+                    self.recv = Recv::Head;
                 } else if *left == 0 {
                     self.link = Link::Closing { discard: limits::LINGER_MAX };
                 }
@@ -462,10 +453,14 @@ impl Conn {
             && self.input.is_empty()
     }
 
+    /// Whether nothing of a next request has come either, as far as the kernel told.
+    pub(super) fn is_silent(&self) -> bool {
+        self.waits_for_request() && !self.readable
+    }
+
     /// Whether closing this connection to make room for another costs nobody an answer.
     pub(super) fn is_idle(&self, now: u64) -> bool {
-        let silent = self.waits_for_request() && !self.readable;
-        silent && (self.served > 0 || now >= crate::rt::deadline(self.idle_since, limits::FRESH))
+        self.is_silent() && (self.served > 0 || now >= crate::rt::deadline(self.idle_since, limits::FRESH))
     }
 
     /// Tells the access log of the exchange that ended.
@@ -544,11 +539,11 @@ impl Conn {
         };
         let (moved, left, files) = (work.output.sent() > before, work.output.mem(), work.output.files());
         match drained {
-            Drained::Empty => self.set(Timer::Write, NEVER),
+            Drained::Empty => self.deadlines.set(Timer::Write, NEVER),
             Drained::Blocked | Drained::Budget => {
                 self.writable = drained == Drained::Budget;
-                if moved || self.deadline(Timer::Write) == NEVER {
-                    self.set(Timer::Write, core.runtime.deadline(core.options.write_timeout));
+                if moved || self.deadlines.get(Timer::Write) == NEVER {
+                    self.deadlines.set(Timer::Write, core.runtime.deadline(core.options.write_timeout));
                 }
             }
         }
@@ -600,7 +595,8 @@ impl Conn {
         }
         self.input = Input::default();
         self.link = Link::Linger { left: discard };
-        self.set(Timer::End, core.runtime.deadline(limits::LINGER_TIMEOUT));
+        self.deadlines = Deadlines::default();
+        self.deadlines.set(Timer::End, core.runtime.deadline(limits::LINGER_TIMEOUT));
         Step::Again
     }
 
@@ -624,25 +620,12 @@ impl Conn {
 
     // --- deadlines --------------------------------------------------------------------------------
 
-    pub(super) fn deadline(&self, timer: Timer) -> u64 {
-        self.deadlines[timer as usize]
-    }
-
-    pub(super) fn set(&mut self, timer: Timer, when: u64) {
-        self.deadlines[timer as usize] = when;
-    }
-
-    /// The next time at which this connection must be looked at.
-    pub(super) fn next_deadline(&self) -> u64 {
-        self.deadlines.iter().copied().min().unwrap_or(NEVER)
-    }
-
     fn check_deadlines(&mut self, core: &Core) {
         let now = core.runtime.now();
-        if self.next_deadline() > now {
+        if self.deadlines.next() > now {
             return;
         }
-        let due = |timer: Timer, conn: &Conn| conn.deadline(timer) <= now;
+        let due = |timer: Timer, conn: &Conn| conn.deadlines.get(timer) <= now;
         if due(Timer::Write, self) {
             log::info!("{}: does not take its answer", self.peer);
             self.transport.reset_on_close();
@@ -650,7 +633,7 @@ impl Conn {
         } else if due(Timer::KeepAlive, self) || due(Timer::End, self) {
             self.link = Link::Dead;
         } else if due(Timer::Head, self) {
-            self.set(Timer::Head, NEVER);
+            self.deadlines.set(Timer::Head, NEVER);
             if self.input.is_empty() {
                 self.link = Link::Dead;
             } else {

@@ -182,7 +182,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Timeout`]; [`Error::Closed`] when the client left before the body's end; [`Error::BadBody`] when its
     /// framing is broken; [`Error::BodyTooLarge`] when `count` is `None` and the rest is longer than `max_body`.
-    /// After an error no more of the body can be read.
+    /// After an error no more of the body can be read; a call that is dropped before its end loses what it had read.
     pub async fn read_body(
         &mut self,
         count: impl Into<Option<usize>>,
@@ -195,7 +195,7 @@ impl Connection {
         }
         // One byte more than allowed tells that there are more.
         let upto = count.unwrap_or(max.saturating_add(1));
-        let body = self.read_upto(upto, timeout.into()).await?;
+        let body = self.read_upto(upto, upto, timeout.into()).await?;
         if count.is_none() && body.len() > max {
             return Err(Error::BodyTooLarge);
         }
@@ -222,7 +222,7 @@ impl Connection {
     /// # Errors
     /// Those of [`read_body`](Connection::read_body).
     pub async fn discard_body(&mut self) -> Result<()> {
-        while !self.read_upto(super::limits::SCRATCH, None).await?.is_empty() {}
+        while !self.read_upto(1, super::limits::SCRATCH, None).await?.is_empty() {}
         Ok(())
     }
 
@@ -319,13 +319,15 @@ impl Connection {
         }
     }
 
-    /// Reads until `upto` bytes are there or the body has ended.
-    pub(super) async fn read_upto(&mut self, upto: usize, timeout: Option<Duration>) -> Result<Vec<u8>> {
+    /// Reads `upto` bytes, fewer at the body's end, or `least` when there are no more at hand.
+    pub(super) async fn read_upto(&mut self, least: usize, upto: usize, timeout: Option<Duration>) -> Result<Vec<u8>> {
         let mut body = Vec::new();
+        // A call that was given up may have left its deadlines.
+        self.conn.borrow_mut().unbound_read();
         if let Some(timeout) = timeout {
             self.conn.borrow_mut().bound_read(&self.core, timeout);
         }
-        let read = poll_fn(|cx| self.conn.borrow_mut().poll_body(&self.core, cx, &mut body, upto)).await;
+        let read = poll_fn(|cx| self.conn.borrow_mut().poll_body(&self.core, cx, &mut body, least, upto)).await;
         self.conn.borrow_mut().unbound_read();
         read.map(|()| body)
     }

@@ -34,6 +34,8 @@ pub(crate) struct Core {
     pub(super) stopping: Cell<Option<Stopping>>,
     /// False while accepting rests because the system ran out of something.
     pub(super) accepting: Cell<bool>,
+    /// The listener that was accepted from last.
+    pub(super) last_listener: Cell<usize>,
     /// A timer will try to accept again.
     pub(super) retrying: Cell<bool>,
     /// State of the layer above: the files that it keeps at hand.
@@ -68,6 +70,7 @@ impl Core {
             date: RefCell::default(),
             stopping: Cell::new(None),
             accepting: Cell::new(true),
+            last_listener: Cell::new(0),
             retrying: Cell::new(false),
             extension: OnceCell::new(),
         }
@@ -99,9 +102,21 @@ impl Core {
         Rc::clone(&wakers[key])
     }
 
-    /// Has the slot driven in this tick or the next.
+    /// Has the slot driven, once, in this tick or the next.
     pub(super) fn make_ready(&self, key: usize) {
-        self.ready.borrow_mut().push_back(key);
+        if let Some(slot) = self.slots.borrow().get(key)
+            && !slot.ready.replace(true)
+        {
+            self.ready.borrow_mut().push_back(key);
+        }
+    }
+
+    /// A waker asked for the slot to be driven.
+    pub(super) fn woken(&self, key: usize) {
+        if let Some(wakers) = self.wakers.borrow().get(key) {
+            wakers.mark.taken();
+        }
+        self.make_ready(key);
     }
 
     pub(super) fn stopping(&self) -> bool {

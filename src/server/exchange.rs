@@ -1,7 +1,8 @@
 //! One exchange as its handler drives it: the response's framing, its length kept to, its end; the request's body.
 
-use super::conn::{Conn, Link, NEVER, Recv, Send, Step, Timer, Want, Work};
+use super::conn::{Conn, Link, Recv, Send, Step, Want, Work};
 use super::core::Core;
+use super::deadlines::{NEVER, Timer};
 use super::error::{Error, Outcome, Result};
 use super::limits;
 use crate::http::{self, Encoder, ResponseHead};
@@ -26,7 +27,7 @@ impl Conn {
         if !matches!(self.send, Send::Idle) {
             return Ok(());
         }
-        if self.would_close_after() {
+        if core.stopping() || self.would_close_after() {
             self.asked.keep_alive = false;
         }
         let asked = self.asked;
@@ -109,7 +110,10 @@ impl Conn {
                 Ok(true)
             }
             Send::Body(Encoder::Chunked | Encoder::UntilClose) => Ok(true),
-            Send::Body(Encoder::Nothing) => Ok(false),
+            Send::Body(Encoder::Nothing) => {
+                self.spend(usize::try_from(n).unwrap_or(usize::MAX));
+                Ok(false)
+            }
             Send::Body(Encoder::Length { .. }) => {
                 self.cut("more body than its content-length");
                 Err(Error::LengthMismatch)
@@ -206,12 +210,13 @@ impl Conn {
         self.link = Link::Dead;
     }
 
-    /// Reads body into `into` until it holds `upto` bytes or the body ends.
+    /// Reads body into `into` until it holds `upto` bytes or the body ends, or would have to wait with `least` bytes there.
     pub(super) fn poll_body(
         &mut self,
         core: &Core,
         cx: &mut Context<'_>,
         into: &mut Vec<u8>,
+        least: usize,
         upto: usize,
     ) -> Poll<Result<()>> {
         loop {
@@ -247,7 +252,13 @@ impl Conn {
                 }
                 continue;
             }
-            if !self.readable {
+            if !self.readable || self.credit == 0 {
+                if into.len() >= least {
+                    return Poll::Ready(Ok(()));
+                }
+                if self.readable {
+                    return self.let_others(cx);
+                }
                 if self.timed_out {
                     self.timed_out = false;
                     self.asked.keep_alive = false;
@@ -263,7 +274,8 @@ impl Conn {
                     return Poll::Ready(Err(Error::Closed));
                 }
                 Ok(n) => {
-                    self.set(Timer::Body, NEVER);
+                    self.spend(n);
+                    self.deadlines.set(Timer::Body, NEVER);
                     self.input.push(&scratch[..n]);
                 }
                 Err(Step::Close) => {
@@ -285,8 +297,8 @@ impl Conn {
                 work.head_bytes += http::CONTINUE.len() as u64;
             }
         }
-        if self.deadline(Timer::Body) == NEVER {
-            self.set(Timer::Body, core.runtime.deadline(core.options.body_timeout));
+        if self.deadlines.get(Timer::Body) == NEVER {
+            self.deadlines.set(Timer::Body, core.runtime.deadline(core.options.body_timeout));
         }
         self.wait(Want::Read, cx);
         Poll::Pending
@@ -294,14 +306,14 @@ impl Conn {
 
     /// Bounds the reads of one call, besides the body's own timeout.
     pub(super) fn bound_read(&mut self, core: &Core, within: Duration) {
-        self.set(Timer::Call, core.runtime.deadline(within));
+        self.deadlines.set(Timer::Call, core.runtime.deadline(within));
     }
 
     /// A call to read has ended, whatever its result.
     pub(super) fn unbound_read(&mut self) {
         self.timed_out = false;
-        self.set(Timer::Body, NEVER);
-        self.set(Timer::Call, NEVER);
+        self.deadlines.set(Timer::Body, NEVER);
+        self.deadlines.set(Timer::Call, NEVER);
     }
 
     /// Ready when output is below the high-water mark and a file more may be queued.
@@ -311,7 +323,7 @@ impl Conn {
         }
         let work = self.work()?;
         if work.output.mem() < core.options.high_water && work.output.files() < limits::QUEUED_FILES {
-            return Poll::Ready(Ok(()));
+            return if self.credit > 0 { Poll::Ready(Ok(())) } else { self.let_others(cx) };
         }
         self.wait(Want::Room, cx);
         Poll::Pending
@@ -326,6 +338,17 @@ impl Conn {
             return Poll::Ready(Ok(()));
         }
         self.wait(Want::Flushed, cx);
+        Poll::Pending
+    }
+
+    /// Counts bytes that passed without anybody having to wait for them.
+    fn spend(&mut self, n: usize) {
+        self.credit = self.credit.saturating_sub(n);
+    }
+
+    /// Ends a turn in which the handler never had to wait.
+    fn let_others<T>(&self, cx: &Context<'_>) -> Poll<T> {
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn next(con: &mut Connection, req: &mut Request, timeout: Optio
         if let Some(event) = form.next()? {
             return Ok(event.into());
         }
-        let bytes = con.read_upto(SCRATCH, timeout).await?;
+        let bytes = con.read_upto(1, SCRATCH, timeout).await?;
         if bytes.is_empty() {
             form.finish();
         } else {

@@ -38,6 +38,9 @@ pub(crate) const SCRATCH: usize = 16 << 10;
 /// Bytes that one connection may send before the others get their turn.
 pub(crate) const FLUSH_BUDGET: u64 = 2 << 20;
 
+/// Bytes that may come in, or be dropped on their way out, before a handler that never has to wait makes way for others.
+pub(crate) const TURN: usize = 256 << 10;
+
 /// Steps (a head, a poll of the handler, a drained piece) of one connection before the others get their turn.
 pub(crate) const DRIVE_BUDGET: u32 = 32;
 

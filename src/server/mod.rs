@@ -6,6 +6,7 @@
 //! | `accept` | new connections, and room for them |
 //! | `slot` | one connection and its handler; `drive`, the one door |
 //! | `conn` | the connection's state machine |
+//! | `deadlines` | when it must be looked at though nothing happens |
 //! | `exchange` | one request and its response: framing, length, body, end |
 //! | `connection`, `request`, `form`, `upgrade` | the handler's side |
 //! | `options`, `limits`, `error`, `access` | what can be set, is bounded, goes wrong, is logged |
@@ -15,6 +16,7 @@ mod access;
 mod conn;
 mod connection;
 mod core;
+mod deadlines;
 mod error;
 mod exchange;
 mod form;
@@ -172,7 +174,7 @@ impl Server {
             self.obey();
             for key in woken.drain(..) {
                 match key {
-                    Key::Conn(key) => core.make_ready(key),
+                    Key::Conn(key) => core.woken(key),
                     Key::Task(key) => core.runtime.run_task(key),
                 }
             }

@@ -36,7 +36,7 @@ impl World {
         let core = Rc::new(Core::new(Runtime::new().unwrap(), options, service));
         let wire = Rc::new(RefCell::new(Wire::default()));
         let conn = Conn::new(Transport::Simulated(Rc::clone(&wire)), PeerAddr::Unix, 0, core.options.header_timeout);
-        let next = conn.next_deadline();
+        let next = conn.deadlines.next();
         let key = core.slots.borrow_mut().insert(Slot::new(conn, core.wakers(0)));
         core.arm_at(key, next);
         World { core, wire, key, now: 0 }
@@ -65,7 +65,7 @@ impl World {
         self.core.runtime.wakes.take(&mut woken);
         for key in woken {
             if let Key::Conn(key) = key {
-                self.core.make_ready(key);
+                self.core.woken(key);
             }
         }
         self.core.pop_timers();
@@ -220,8 +220,10 @@ proptest! {
     }
 }
 
-/// What was sent before the silence, which timeout ends it, and how the answer begins.
-const SILENCES: &[(&str, fn(&Options) -> Duration, &str, &str)] = &[
+/// What was sent before the silence, which timeout ends it, how the answer begins, and the rule's name.
+type Silence = (&'static str, fn(&Options) -> Duration, &'static str, &'static str);
+
+const SILENCES: &[Silence] = &[
     ("", |o| o.header_timeout, "", "a client that never speaks is left in silence"),
     ("GET / HT", |o| o.header_timeout, "HTTP/1.1 408 ", "a head that stalls is told so"),
     ("GET /fixed HTTP/1.1\r\nHost: h\r\n\r\n", |o| o.keep_alive, "HTTP/1.1 200 ", "idle keep-alive ends in silence"),

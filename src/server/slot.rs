@@ -6,7 +6,7 @@ use super::core::{Core, SlotWakers};
 use super::limits;
 use super::request::Request;
 use crate::rt::{Due, TimerId};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -25,6 +25,8 @@ pub(super) trait Service {
 pub(super) struct Slot {
     pub(super) conn: Rc<RefCell<Conn>>,
     wakers: Rc<SlotWakers>,
+    /// It is in the queue of those to be driven.
+    pub(super) ready: Cell<bool>,
     /// Absent between requests, and while it is being polled.
     task: Option<Task>,
     /// The slot's one entry in the table of deadlines.
@@ -33,7 +35,7 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(conn: Conn, wakers: Rc<SlotWakers>) -> Slot {
-        Slot { conn: Rc::new(RefCell::new(conn)), wakers, task: None, armed: None }
+        Slot { conn: Rc::new(RefCell::new(conn)), wakers, ready: Cell::new(false), task: None, armed: None }
     }
 
     fn arm(&mut self, core: &Core, key: usize, next: u64) {
@@ -57,6 +59,7 @@ impl Core {
         let (conn, wakers, mut task) = {
             let mut slots = self.slots.borrow_mut();
             let Some(slot) = slots.get_mut(key) else { return };
+            slot.ready.set(false);
             (Rc::clone(&slot.conn), Rc::clone(&slot.wakers), slot.task.take())
         };
         let step = self.steps(key, &conn, &wakers, &mut task);
@@ -78,16 +81,21 @@ impl Core {
         wakers: &SlotWakers,
         task: &mut Option<Task>,
     ) -> Step {
+        conn.borrow_mut().credit = limits::TURN;
         for _ in 0..limits::DRIVE_BUDGET {
             self.poll_task(conn, wakers, task);
-            let step = conn.borrow_mut().step(self, task.is_some());
+            let (step, spent) = {
+                let mut conn = conn.borrow_mut();
+                (conn.step(self, task.is_some()), conn.credit == 0)
+            };
             match step {
                 Step::Start => {
                     *task = self.start(key, conn);
                     wakers.mark.set_woken();
                 }
                 Step::Again => {}
-                Step::Park if task.is_some() && wakers.mark.is_woken() => {}
+                Step::Park if task.is_some() && wakers.mark.is_woken() && !spent => {}
+                Step::Park if spent => return Step::Again,
                 Step::Park | Step::Close => return step,
             }
         }
@@ -120,7 +128,7 @@ impl Core {
 
     /// Puts the handler back and sees that the connection's next deadline is in the table.
     fn arm(&self, key: usize, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
-        let next = conn.borrow().next_deadline();
+        let next = conn.borrow().deadlines.next();
         if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
             slot.task = task;
             slot.arm(self, key, next);

@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -487,4 +488,29 @@ impl<T> Drop for OnDrop<T> {
 #[track_caller]
 pub fn next<T>(from: &Receiver<T>) -> T {
     from.recv_timeout(PATIENCE).expect("nothing came")
+}
+
+/// What a counter stands at when it has stopped to grow.
+pub fn settled(counter: &AtomicUsize) -> usize {
+    let mut before = counter.load(Ordering::SeqCst);
+    let mut still = 0;
+    while still < 10 {
+        thread::sleep(Duration::from_millis(30));
+        let now = counter.load(Ordering::SeqCst);
+        still = if now == before && now > 0 { still + 1 } else { 0 };
+        before = now;
+    }
+    before
+}
+
+/// Memory of this process that is resident, in bytes.
+pub fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// Closes with a reset instead of an end.
+pub fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }

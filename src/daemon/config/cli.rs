@@ -13,20 +13,22 @@ Usage: ecohttpd [OPTION]...
 Serves a folder over HTTP. Without options: the current folder, on port 8080.
 
   -h, --docroot DIR          the folder to serve (default: .)
-  -p, --listen [ADDR:]PORT   listen here; may be repeated (default: 8080 on every
-                             address); [ADDR] in brackets for IPv6; port 0 picks one
-  -I, --index NAME           name of an index file, tried before index.html,
-                             index.htm, default.html, default.htm; may be repeated
-  -D, --no-dirlists          answer 403 for a folder without an index, no listing
+  -p, --listen [ADDR:]PORT   listen here; may be repeated (default: 8080 on
+                             every address); IPv6 in brackets, as [::1]:80;
+                             port 0 picks one
+  -I, --index NAME           name of an index file; may be repeated; tried before
+                             index.html, index.htm, default.html, default.htm
+  -D, --no-dirlists          answer 403 for a folder without an index
   -S, --no-symlinks          refuse links that lead out of the folder served
       --gzip                 serve FILE.br, FILE.zst or FILE.gz for FILE to clients
                              that accept it
-  -k, --http-keepalive SECS  close idle connections after SECS; 0: after each reply
-                             (default: 20)
+  -k, --http-keepalive SECS  close idle connections after SECS; 0: after each
+                             reply (default: 20)
   -T, --network-timeout SECS time for a request's head, and for a client that
                              stands still (default: 30)
   -N, --max-connections N    connections at once (default: 100)
-  -A, --tcp-keepalive SECS   probe silent clients every SECS; 0: never (default: 0)
+  -A, --tcp-keepalive SECS   probe silent clients every SECS; 0: never
+                             (default: 0)
       --access-log           print a line for each request
   -f, --foreground           stay in the foreground, which is what it does
       --help                 print this
