@@ -15,6 +15,8 @@ use super::limits;
 use crate::buf::{Drained, Input, Output};
 use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner};
 use crate::net::{PeerAddr, Transport};
+use log::Level;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::task::Waker;
@@ -354,7 +356,7 @@ impl Conn {
 
     /// Answers a request that no handler sees.
     fn reject(&mut self, core: &Core, reject: Reject) -> Step {
-        log::info!("{}: {} {}", self.peer, reject.status, reject.reason);
+        self.note(Level::Info, format_args!("{} {}", reject.status, reject.reason));
         self.deadlines.set(Timer::Head, NEVER);
         if reject.close {
             self.asked.keep_alive = false;
@@ -363,7 +365,7 @@ impl Conn {
         let text = format!("{} {}: {}\n", reject.status, http::status_reason(reject.status), reject.reason);
         self.work.get_or_insert_with(|| core.take_work()).response.clear();
         if let Err(error) = self.answer_text(core, reject.status, &text) {
-            log::debug!("{}: cannot answer: {error}", self.peer);
+            self.note(Level::Debug, format_args!("cannot answer: {error}"));
             self.link = Link::Dead;
             return Step::Close;
         }
@@ -488,6 +490,12 @@ impl Conn {
         work.head_bytes = 0;
     }
 
+    /// A line of the log about this connection; one place, as each costs its bytes.
+    #[cold]
+    pub(super) fn note(&self, level: Level, what: fmt::Arguments<'_>) {
+        log::log!(level, "{}: {what}", self.peer);
+    }
+
     // --- bytes ------------------------------------------------------------------------------------
 
     /// Reads what there is; a short read means that there was no more.
@@ -504,7 +512,7 @@ impl Conn {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Step::Again),
             Err(error) => {
-                log::debug!("{}: {error}", self.peer);
+                self.note(Level::Debug, format_args!("{error}"));
                 self.link = Link::Dead;
                 Err(Step::Close)
             }
@@ -531,7 +539,7 @@ impl Conn {
                 if error.kind() == io::ErrorKind::UnexpectedEof {
                     self.cut("a file shrank while it was being sent");
                 } else {
-                    log::debug!("{}: {error}", self.peer);
+                    self.note(Level::Debug, format_args!("{error}"));
                     self.link = Link::Dead;
                 }
                 return Err(Step::Close);
@@ -627,7 +635,7 @@ impl Conn {
         }
         let due = |timer: Timer, conn: &Conn| conn.deadlines.get(timer) <= now;
         if due(Timer::Write, self) {
-            log::info!("{}: does not take its answer", self.peer);
+            self.note(Level::Info, format_args!("does not take its answer"));
             self.transport.reset_on_close();
             self.link = Link::Dead;
         } else if due(Timer::KeepAlive, self) || due(Timer::End, self) {

@@ -6,6 +6,7 @@ use super::deadlines::{NEVER, Timer};
 use super::error::{Error, Outcome, Result};
 use super::limits;
 use crate::http::{self, Encoder, ResponseHead};
+use log::Level;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -135,24 +136,24 @@ impl Conn {
             (Ok(Outcome::KeepAlive), _) => self.end_response(core),
             (Err(error), Send::Idle) => {
                 let status = error.status();
-                log::log!(error_level(status), "{}: {status} {error}", self.peer);
+                self.note(error_level(status), format_args!("{status} {error}"));
                 self.asked.keep_alive = false;
                 self.fail(core, status)
             }
             (Err(error), Send::Done) => {
-                log::debug!("{}: after the answer: {error}", self.peer);
+                self.note(Level::Debug, format_args!("after the answer: {error}"));
                 self.asked.keep_alive = false;
                 Ok(())
             }
             (Err(error), Send::Body(_)) => {
-                log::info!("{}: reply cut: {error}", self.peer);
+                self.note(Level::Info, format_args!("reply cut: {error}"));
                 self.link = Link::Dead;
                 self.transport.reset_on_close();
                 Ok(())
             }
         };
         if let Err(error) = done {
-            log::debug!("{}: cannot finish the response: {error}", self.peer);
+            self.note(Level::Debug, format_args!("cannot finish the response: {error}"));
             self.link = Link::Dead;
         }
     }
@@ -163,7 +164,7 @@ impl Conn {
         if !matches!(self.send, Send::Idle) {
             self.cut("its handler panicked");
         } else if let Err(error) = self.fail(core, 500) {
-            log::debug!("{}: cannot answer: {error}", self.peer);
+            self.note(Level::Debug, format_args!("cannot answer: {error}"));
             self.link = Link::Dead;
         }
     }
@@ -205,7 +206,7 @@ impl Conn {
 
     /// Ends the connection so that the client sees a broken reply, never a whole-looking one.
     pub(super) fn cut(&mut self, why: &str) {
-        log::warn!("{}: reply cut: {why}", self.peer);
+        self.note(Level::Warn, format_args!("reply cut: {why}"));
         self.transport.reset_on_close();
         self.link = Link::Dead;
     }
@@ -244,7 +245,7 @@ impl Conn {
                         self.unscanned = !self.input.is_empty();
                     }
                     Err(reject) => {
-                        log::info!("{}: {} {}", self.peer, reject.status, reject.reason);
+                        self.note(Level::Info, format_args!("{} {}", reject.status, reject.reason));
                         self.recv = Recv::Closed;
                         self.asked.keep_alive = false;
                         return Poll::Ready(Err(reject.into()));
@@ -368,6 +369,6 @@ impl Conn {
     }
 }
 
-fn error_level(status: u16) -> log::Level {
-    if status >= 500 { log::Level::Error } else { log::Level::Info }
+fn error_level(status: u16) -> Level {
+    if status >= 500 { Level::Error } else { Level::Info }
 }
