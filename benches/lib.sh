@@ -10,11 +10,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:/usr/sbin:/sbin # where nginx and lighttpd are, for a user too
 export LC_ALL=C
 
-# need COMMAND PACKAGE ...: says which Debian packages are missing, and ends.
+# need COMMAND-OR-FILE PACKAGE ...: says which Debian packages are missing, and ends.
 need() {
     local missing=()
     while [ $# -gt 0 ]; do
-        command -v "$1" >/dev/null || missing+=("$2")
+        command -v "$1" >/dev/null || [[ $1 == /* && -e $1 ]] || missing+=("$2")
         shift 2
     done
     if [ ${#missing[@]} -gt 0 ]; then
@@ -54,6 +54,12 @@ setup() {
     sleep 4
 }
 
+# certificate: makes cert.pem and key.pem in $dir, ECDSA P-256, which HTTPS servers (tls=1) take.
+certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
+        -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>"$dir/openssl.log" || { cat "$dir/openssl.log" >&2 && exit 1; }
+}
+
 started=()
 
 cleanup() {
@@ -87,15 +93,19 @@ free_port() {
     done
 }
 
-# serve KIND [ARG...]: starts a server on a free port, under ${under[@]} if set; sets $pid and $port.
-# KIND is ecohttpd, hello, nginx, lighttpd, h2o or ceiling (whose arguments are ARG).
-under=()
+# serve KIND [ARG...]: starts a server on a free port, under ${under[@]} if set; sets $pid, $port and $base (its URL).
+# KIND is ecohttpd, hello, nginx, lighttpd, h2o or ceiling (whose arguments are ARG). If $tls is not empty it is HTTPS
+# alone, with tickets for resumption (all have them by default), and TLS 1.3 with those that know it.
+under=() tls=
 serve() {
-    local kind=$1 cmd i
+    local kind=$1 cmd i listen=-p secure=()
     shift
+    [ -z "$tls" ] || listen=-s secure=(-C "$dir/cert.pem" -K "$dir/key.pem")
     free_port
+    # shellcheck disable=SC2034 # for who sources this
+    base=http${tls:+s}://127.0.0.1:$port
     case $kind in
-    ecohttpd) cmd=("$ECOHTTPD" -f -h "$dir/www" -p "127.0.0.1:$port" -k 300 -T 300 -N 4096) ;;
+    ecohttpd) cmd=("$ECOHTTPD" -f -h "$dir/www" "$listen" "127.0.0.1:$port" "${secure[@]}" -k 300 -T 300 -N 4096) ;;
     hello) cmd=("$HELLO" "127.0.0.1:$port") ;;
     ceiling) cmd=("$CEILING" "127.0.0.1:$port" "$@") ;;
     nginx) nginx_conf >"$dir/$port.conf" && cmd=(nginx -e stderr -p "$dir" -c "$dir/$port.conf") ;;
@@ -136,7 +146,9 @@ nginx_conf() {
 		    uwsgi_temp_path tmp;
 		    scgi_temp_path tmp;
 		    server {
-		        listen 127.0.0.1:$port backlog=1024;
+		        listen 127.0.0.1:$port ${tls:+ssl} backlog=1024;
+		        ${tls:+ssl_certificate $dir/cert.pem; ssl_certificate_key $dir/key.pem; ssl_session_tickets on;}
+		        ${tls:+ssl_protocols TLSv1.2 TLSv1.3; # 1.3 was no default before nginx 1.23.4}
 		        root $dir/www;
 		        location = /hello { default_type text/plain; return 200 "hello\n"; }
 		    }
@@ -159,6 +171,12 @@ lighttpd_conf() {
 		server.max-keep-alive-idle = 300
 		mimetype.assign = ( ".bin" => "application/octet-stream" )
 	END
+    [ -z "$tls" ] || cat <<-END
+		server.modules = ( "mod_openssl" )
+		ssl.engine = "enable"
+		ssl.pemfile = "$dir/cert.pem"
+		ssl.privkey = "$dir/key.pem"
+	END
 }
 
 # Its nearest to a hello handler is a line of mruby.
@@ -168,7 +186,7 @@ h2o_conf() {
 		max-connections: 4096
 		http1-request-timeout: 300
 		$([ "$EUID" != 0 ] || echo "user: root")
-		listen: { host: 127.0.0.1, port: $port }
+		listen: { host: 127.0.0.1, port: $port${tls:+, ssl: { certificate-file: $dir/cert.pem, key-file: $dir/key.pem \}} }
 		hosts:
 		  default:
 		    paths:
@@ -189,7 +207,7 @@ family() {
 # check URL BYTES: a benchmark of error pages is easily made.
 check() {
     local got
-    got=$(curl -s -o /dev/null -w '%{http_code} %{size_download}' "$1")
+    got=$(curl -sk --http1.1 -o /dev/null -w '%{http_code} %{size_download}' "$1")
     [ "$got" = "200 $2" ] && return
     echo "$1: expected 200 and $2 bytes, got $got" >&2
     exit 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Memory: of the idle server, of an idle keep-alive connection, of a stalled download.
+# Memory: of the idle server, of an idle keep-alive connection, of a stalled download; over HTTP and HTTPS.
 #
 #   benches/memory.sh               PEERS=1 adds nginx, lighttpd and h2o
 #
@@ -13,9 +13,10 @@
 idle=${IDLE:-1000} stalled=${STALLED:-100}
 peers=()
 [ -z "${PEERS:-}" ] || peers=(nginx lighttpd h2o)
-need python3 python3 taskset util-linux pgrep procps curl curl
-[ ${#peers[@]} = 0 ] || need nginx nginx lighttpd lighttpd h2o h2o
+need python3 python3 taskset util-linux pgrep procps curl curl openssl openssl
+[ ${#peers[@]} = 0 ] || need nginx nginx lighttpd lighttpd h2o h2o /usr/lib/lighttpd/mod_openssl.so lighttpd-mod-openssl
 setup
+certificate
 
 # sizes PID: sets $pss and $anon, KiB, summed over the processes of the server.
 sizes() {
@@ -27,9 +28,9 @@ sizes() {
 # grow SERVER MODE CONNECTIONS PATH: sets $pss0 and $anon0 (KiB before) and $pss1 and $anon1 (bytes a connection).
 grow() {
     serve "$1"
-    check "http://127.0.0.1:$port/1k.bin" 1024
+    check "$base/1k.bin" 1024
     # Before the first size, as it shares the C library: pages that get a sharer have less PSS.
-    coproc client { exec taskset -c "$CLIENT_CPU" python3 benches/client.py "$2" "$port" "$4" "$3" 2>&1; }
+    coproc client { exec taskset -c "$CLIENT_CPU" python3 benches/client.py ${tls:+--tls} "$2" "$port" "$4" "$3" 2>&1; }
     started+=("$client_PID")
     expect started
     sizes "$pid"
@@ -53,9 +54,11 @@ expect() {
 machine "${peers[@]}"
 echo "| server | idle PSS, KiB | idle anonymous, KiB | idle connection: PSS, bytes | anonymous | stalled download: PSS, bytes | anonymous |"
 echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-for server in ecohttpd "${peers[@]}"; do
-    grow "$server" hold "$idle" /1k.bin
-    row="| $server | $pss0 | $anon0 | $pss1 | $anon1"
-    grow "$server" stall "$stalled" /100m.bin
-    echo "$row | $pss1 | $anon1 |"
+for tls in "" 1; do
+    for server in ecohttpd "${peers[@]}"; do
+        grow "$server" hold "$idle" /1k.bin
+        row="| $server${tls:+, HTTPS} | $pss0 | $anon0 | $pss1 | $anon1"
+        grow "$server" stall "$stalled" /100m.bin
+        echo "$row | $pss1 | $anon1 |"
+    done
 done

@@ -54,6 +54,8 @@ mod sys;
 // The public interface is:
 pub use http::Disposition;
 pub use net::PeerAddr;
+#[cfg(feature = "tls")]
+pub use net::x509;
 pub use rt::{AsyncFd, sleep, spawn};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Options, Outcome, Request, Result, Server, Upgraded,

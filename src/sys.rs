@@ -1,6 +1,13 @@
 //! The only unsafe code: system calls that neither std nor socket2 offers, one a function.
 #![allow(unsafe_code)]
 
+/// The numbers of errors and flags that the rest of the crate names.
+pub(crate) use libc::{
+    EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINTR, ELOOP, EMFILE, ENAMETOOLONG,
+    ENETDOWN, ENETUNREACH, ENFILE, ENOMEM, ENONET, ENOPROTOOPT, ENOSYS, EOPNOTSUPP, EPERM, EPROTO, EXDEV, MSG_MORE,
+    MSG_NOSIGNAL, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, O_PATH,
+};
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
@@ -61,7 +68,7 @@ pub(crate) fn stat_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<Stat> {
 }
 
 /// To open for reading, without blocking on a FIFO or making a terminal ours.
-pub(crate) const READ: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+pub(crate) const READ: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_LARGEFILE;
 
 /// To name a file without opening what it is.
 pub(crate) const NAME: i32 = libc::O_PATH | libc::O_CLOEXEC;

@@ -273,7 +273,6 @@ fn if_none_match_beats_if_modified_since() {
 #[rustfmt::skip]
 const REFUSED: &[(&str, u16, &str)] = &[
     ("garbage\r\n\r\n", 400, "no request line"),
-    ("\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03", 400, "TLS on the plain port"),
     ("GET /hello HTTP/1.1\r\nHost: t\r\nno colon\r\n\r\n", 400, "a line without a colon"),
     ("GET /hello HTTP/1.1\r\nHost: t\r\nA: b\r\n c\r\n\r\n", 400, "obs-fold"),
     ("GET /hello HTTP/1.1\nHost: t\n\n", 400, "bare LF"),
@@ -379,7 +378,6 @@ fn tls_on_the_plain_port_ends_quickly() {
     for length in [1, 5, 11, hello.len()] {
         let mut client = server.connect();
         client.send(&hello[..length]);
-        assert_eq!(client.read_response().status, 400, "{length} bytes");
         client.expect_close();
         assert_lives(&server);
     }

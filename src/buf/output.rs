@@ -21,6 +21,9 @@ pub(crate) trait Sink {
 
     /// Sends up to `count` bytes of `file` from `offset`; 0 means that the file ends there.
     fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<u64>;
+
+    /// Sends on what was taken already; false when something of it still waits.
+    fn flush(&mut self) -> io::Result<bool>;
 }
 
 /// How a [`drain`](Output::drain) ended.
@@ -158,32 +161,33 @@ impl Output {
                             self.queue.pop_front();
                         }
                     }
-                    // A short sendfile may have other reasons than a full socket: only EAGAIN tells.
-                    sent.map(|_| true)
+                    sent.map(|_| ())
                 }
                 _ => self.drain_memory(sink),
             };
+            // Only `WouldBlock` tells that the sink is full: to take less than given may have other reasons.
             match step {
-                Ok(true) => {}
-                Ok(false) => return Ok(Drained::Blocked),
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Blocked),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Drained::Empty)
+        match sink.flush() {
+            Ok(true) => Ok(Drained::Empty),
+            Ok(false) => Ok(Drained::Blocked),
+            Err(error) => Err(error),
+        }
     }
 
-    /// One gathering write of the memory chunks in front; false when the sink took less than it was given.
-    fn drain_memory(&mut self, sink: &mut impl Sink) -> io::Result<bool> {
+    /// One gathering write of the memory chunks in front.
+    fn drain_memory(&mut self, sink: &mut impl Sink) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
-        let mut given = 0;
         for (slice, chunk) in slices.iter_mut().zip(&self.queue) {
             let Some(bytes) = chunk.memory() else { break };
             *slice = IoSlice::new(bytes);
             count += 1;
-            given += bytes.len();
         }
         let more = self.queue.len() > count;
         let sent = sink.write(&slices[..count], more)?;
@@ -193,7 +197,7 @@ impl Output {
         self.sent += sent as u64;
         self.mem -= sent;
         self.advance(sent);
-        Ok(sent == given)
+        Ok(())
     }
 
     /// Drops `n` sent bytes from the memory chunks in front.
@@ -206,6 +210,7 @@ impl Output {
             };
             if n < left {
                 *at += n;
+                self.compact();
                 return;
             }
             n -= left;
@@ -215,6 +220,16 @@ impl Output {
             if n == 0 {
                 return;
             }
+        }
+    }
+
+    /// Gives back what was sent of a buffer that is appended to faster than it empties.
+    fn compact(&mut self) {
+        if let Some(Chunk::Owned { bytes, at }) = self.queue.front_mut()
+            && *at >= bytes.len() / 2
+        {
+            bytes.drain(..*at);
+            *at = 0;
         }
     }
 
@@ -267,6 +282,10 @@ mod tests {
             let n = file.take(n).read_to_end(&mut self.got)?;
             Ok(n as u64)
         }
+
+        fn flush(&mut self) -> io::Result<bool> {
+            Ok(true)
+        }
     }
 
     fn file(bytes: &[u8]) -> Rc<File> {
@@ -314,6 +333,24 @@ mod tests {
         assert_eq!(output.drain(&mut wire, 3).unwrap(), Drained::Budget);
         assert_eq!(output.drain(&mut wire, 100).unwrap(), Drained::Empty);
         assert_eq!(wire.got.len(), 14);
+    }
+
+    #[test]
+    fn a_stream_that_never_empties_takes_no_more_memory_than_waits() {
+        let mut output = Output::default();
+        for _ in 0..10_000 {
+            while output.mem() < 32 << 10 {
+                output.push(&[0; 1000]);
+            }
+            let mut wire = Wire { script: [6000, 0].into(), ..Wire::default() };
+            assert_eq!(output.drain(&mut wire, u64::MAX).unwrap(), Drained::Blocked);
+        }
+        let held: usize = output.queue.iter().map(|chunk| chunk.memory().map_or(0, <[u8]>::len)).sum();
+        let owned = match output.queue.front() {
+            Some(Chunk::Owned { bytes, .. }) => bytes.capacity(),
+            _ => 0,
+        };
+        assert!(held == output.mem() && owned <= 128 << 10, "{held} bytes wait, {owned} are owned");
     }
 
     proptest! {

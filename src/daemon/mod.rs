@@ -5,16 +5,21 @@
 mod access_log;
 mod config;
 mod logger;
+mod secure;
+#[cfg(feature = "tls")]
+mod self_signed;
 
 use config::{Command, Config, Listen};
 use ecohttpd::{AsyncFd, Connection, Handle, Options, Request, Server};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use secure::Secure;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
-use std::ffi::OsString;
+use std::ffi::{OsString, c_int};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Stopped by a signal.
@@ -60,25 +65,43 @@ fn serve(config: &Config) -> u8 {
         Ok(()) => STOPPED,
         Err(error) => {
             eprintln!("ecohttpd: {error}");
-            CANNOT_SERVE
+            // What a certificate's file can be; what bind(2) answers is none of these.
+            match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::NotFound => BAD_CONFIG,
+                _ => CANNOT_SERVE,
+            }
         }
     }
 }
 
 /// Makes the server, binds its addresses and says where it listens.
 fn open(config: &Config) -> io::Result<Server> {
-    let mut server = Server::new(options(config), handle)?;
+    #[cfg(feature = "tls")]
+    self_signed::prepare(&config.tls)?;
+    let secure = Rc::new(Secure::new(config));
+    let policy = Rc::clone(&secure);
+    let mut server = Server::new(options(config), async move |con: &mut Connection, req: &mut Request| {
+        if policy.redirects(con, req).await? {
+            return Ok(());
+        }
+        con.serve_file(req).await
+    })?;
+    let say =
+        |scheme, addr| print(&format!("ecohttpd: serving {} at {}\n", config.docroot.display(), url(scheme, addr)));
     for listen in &config.listen {
-        for addr in bind(&mut server, listen)? {
-            print(&format!("ecohttpd: serving {} at {}\n", config.docroot.display(), url(addr)));
+        for addr in bind(&mut server, listen, |server, ip, port| server.bind(ip, port))? {
+            say("http", addr);
+        }
+    }
+    #[cfg(feature = "tls")]
+    for listen in &config.tls.listen {
+        for addr in bind(&mut server, listen, |server, ip, port| server.bind_tls(ip, port))? {
+            say("https", addr);
+            secure.found_port(addr.port());
         }
     }
     watch_signals(&mut server)?;
     Ok(server)
-}
-
-async fn handle(con: &mut Connection, req: &mut Request) -> ecohttpd::Result<()> {
-    con.serve_file(req).await
 }
 
 fn options(config: &Config) -> Options {
@@ -103,18 +126,25 @@ fn options(config: &Config) -> Options {
             .tcp_keepcnt(PROBES)
             .tcp_fastopen(FAST_OPEN);
     }
+    #[cfg(feature = "tls")]
+    if let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) {
+        options = options.cert(cert).key(key);
+    }
     if config.access_log {
         options = options.access_log(access_log::print);
     }
     options
 }
 
+/// `Server::bind` or `Server::bind_tls`.
+type Binder = fn(&mut Server, &str, u16) -> io::Result<SocketAddr>;
+
 /// Binds one address, or a port on every address of both families.
-fn bind(server: &mut Server, listen: &Listen) -> io::Result<Vec<SocketAddr>> {
+fn bind(server: &mut Server, listen: &Listen, bind: Binder) -> io::Result<Vec<SocketAddr>> {
     let Some(ip) = listen.ip.as_deref() else {
-        let v4 = attempt(server, "0.0.0.0", listen.port)?;
+        let v4 = attempt(server, "0.0.0.0", listen.port, bind)?;
         // A system without IPv6 is none the worse for it.
-        return Ok(match server.bind("::", v4.port()) {
+        return Ok(match bind(server, "::", v4.port()) {
             Ok(v6) => vec![v4, v6],
             Err(error) => {
                 log::info!("[::]:{}: {error}", v4.port());
@@ -122,44 +152,69 @@ fn bind(server: &mut Server, listen: &Listen) -> io::Result<Vec<SocketAddr>> {
             }
         });
     };
-    attempt(server, ip, listen.port).map(|addr| vec![addr])
+    attempt(server, ip, listen.port, bind).map(|addr| vec![addr])
 }
 
-fn attempt(server: &mut Server, ip: &str, port: u16) -> io::Result<SocketAddr> {
-    let shown = if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
-    server.bind(ip, port).map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {shown}: {error}")))
+fn attempt(server: &mut Server, ip: &str, port: u16, bind: Binder) -> io::Result<SocketAddr> {
+    bind(server, ip, port).map_err(|error| {
+        // An error of the library's own has said what is wrong.
+        if error.raw_os_error().is_none() {
+            return error;
+        }
+        let shown = if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
+        io::Error::new(error.kind(), format!("cannot listen on {shown}: {error}"))
+    })
 }
 
 /// What to open in a browser for an address.
-fn url(addr: SocketAddr) -> String {
+fn url(scheme: &str, addr: SocketAddr) -> String {
     if addr.ip().is_unspecified() {
         let host = if addr.is_ipv4() { "127.0.0.1" } else { "[::1]" };
-        return format!("http://{host}:{}/", addr.port());
+        return format!("{scheme}://{host}:{}/", addr.port());
     }
-    format!("http://{addr}/")
+    format!("{scheme}://{addr}/")
 }
 
-/// Stops the server gracefully at the first SIGTERM or SIGINT, at once at the second.
+/// Stops the server gracefully at the first SIGTERM or SIGINT, at once at the second; loads certificates at SIGHUP.
 fn watch_signals(server: &mut Server) -> io::Result<()> {
+    let stop = signals(&[SIGTERM, SIGINT])?;
+    let reload = signals(&[SIGHUP])?;
+    let handle = server.handle();
+    server.spawn(watch(stop, move |count| handle.stop(if count == 1 { GRACE } else { Duration::ZERO })));
+    let handle = server.handle();
+    server.spawn(watch(reload, move |_| self::reload(&handle)));
+    Ok(())
+}
+
+/// A pipe that gets a byte for each of these signals.
+fn signals(numbers: &[c_int]) -> io::Result<UnixStream> {
     let (receiver, sender) = UnixStream::pair()?;
     receiver.set_nonblocking(true)?;
-    for signal in [SIGTERM, SIGINT] {
-        pipe::register(signal, sender.try_clone()?)?;
+    for number in numbers {
+        pipe::register(*number, sender.try_clone()?)?;
     }
-    let handle = server.handle();
-    server.spawn(async move {
-        if let Err(error) = stop_at_signals(receiver, &handle).await {
-            log::error!("cannot watch for signals: {error}");
-        }
-    });
-    Ok(())
+    Ok(receiver)
 }
 
-async fn stop_at_signals(receiver: UnixStream, handle: &Handle) -> io::Result<()> {
-    let signals = AsyncFd::new(receiver)?;
-    for grace in [GRACE, Duration::ZERO] {
-        signals.read_with(|mut pipe| pipe.read(&mut [0])).await?;
-        handle.stop(grace);
+/// Calls `act` at each signal, with their number so far.
+async fn watch(signals: UnixStream, act: impl Fn(u64)) {
+    let watched = async {
+        let signals = AsyncFd::new(signals)?;
+        for count in 1.. {
+            signals.read_with(|mut pipe| pipe.read(&mut [0])).await?;
+            act(count);
+        }
+        io::Result::Ok(())
+    };
+    if let Err(error) = watched.await {
+        log::error!("cannot watch for signals: {error}");
     }
-    Ok(())
 }
+
+#[cfg(feature = "tls")]
+fn reload(handle: &Handle) {
+    handle.reload_tls();
+}
+
+#[cfg(not(feature = "tls"))]
+fn reload(_: &Handle) {}

@@ -119,7 +119,6 @@ impl Cache {
     }
 
     fn insert(&mut self, hot: &Rc<Hot>) {
-        self.places.resize_with(HOT_FILES, || None);
         let place = place_of(&hot.name, hot.coding);
         self.remove(place);
         if self.bytes + hot.bytes() > HOT_BYTES || self.descriptors + hot.descriptors() > HOT_DESCRIPTORS {
@@ -128,6 +127,8 @@ impl Cache {
         if self.bytes + hot.bytes() <= HOT_BYTES && self.descriptors + hot.descriptors() <= HOT_DESCRIPTORS {
             self.bytes += hot.bytes();
             self.descriptors += hot.descriptors();
+            // Only here: the sweep may have given the table's memory back.
+            self.places.resize_with(HOT_FILES, || None);
             self.places[place] = Some(Rc::clone(hot));
         }
     }
@@ -234,6 +235,12 @@ mod tests {
             std::fs::write(&path, vec![0; (16 << 10) + 1]).unwrap();
             cache.insert(&load(&path));
             assert!(cache.bytes <= HOT_BYTES && cache.descriptors <= HOT_DESCRIPTORS);
+        }
+        // One sweep takes the marks of use away, the next takes everything: the table itself goes, and is made anew.
+        for n in 0..200 {
+            let path = temp.path().join(format!("large{n}"));
+            cache.insert(&load(&path));
+            assert!(cache.descriptors <= HOT_DESCRIPTORS);
         }
         assert!(!cache.sweep(), "what is new survives one sweep");
         assert!(cache.sweep());

@@ -1,6 +1,6 @@
 //! Answering with a folder's listing, streamed in bounded pieces.
 
-use super::limits::{LISTED, LISTED_AT_ONCE};
+use super::limits::{LISTED, LISTED_AT_ONCE, LISTINGS};
 use super::listing::{Entry, Page, order_from_query, sort};
 use super::root::proc_path;
 use super::{Files, status_of};
@@ -11,16 +11,26 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 use std::task::Poll;
 
 /// Lists the folder `relative` beneath the document root.
 pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, relative: &[u8]) -> Result<()> {
+    if req.head.is_head() {
+        con.add_header("content-type", "text/html; charset=utf-8")?;
+        return con.send("").await;
+    }
+    // Held until the page is out.
+    let turn = Rc::clone(&files.listings);
+    if Rc::strong_count(&turn) > LISTINGS + 1 {
+        return con.serve_error(503).map(|_| ());
+    }
     let opened = CString::new(relative).map_err(io::Error::from).and_then(|name| files.root.borrow().open(&name));
     let entries = match opened {
         Ok(dir) => read(con, files, relative, &dir).await,
         Err(error) => Err(error),
     };
-    let entries = match entries {
+    let (entries, cut) = match entries {
         Ok(entries) => entries,
         Err(error) => return con.serve_error(status_of(&error)).map(|_| ()),
     };
@@ -42,19 +52,23 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, re
         con.send(&out).await?;
         out.clear();
     }
+    if cut {
+        page.cut(&mut out);
+    }
     page.foot(&mut out);
-    con.send(&out).await
+    con.send(&out).await?;
+    drop(turn);
+    Ok(())
 }
 
 /// Reads a folder's files and folders; what is neither, can't be looked at or leads outside is left out.
-async fn read(con: &Connection, files: &Files, relative: &[u8], dir: &File) -> io::Result<Vec<Entry>> {
+async fn read(con: &Connection, files: &Files, relative: &[u8], dir: &File) -> io::Result<(Vec<Entry>, bool)> {
     let mut entries = Vec::new();
     for (n, entry) in std::fs::read_dir(proc_path(dir.as_fd()))?.enumerate() {
         let entry = entry?;
         let name = entry.file_name();
         if n >= LISTED {
-            log::warn!("a folder of more than {LISTED} entries is listed in part");
-            break;
+            return Ok((entries, true));
         }
         if n % LISTED_AT_ONCE == LISTED_AT_ONCE - 1 {
             pause().await;
@@ -75,7 +89,7 @@ async fn read(con: &Connection, files: &Files, relative: &[u8], dir: &File) -> i
             entries.push(Entry { name, dir: stat.is_dir(), size: stat.size, mtime: stat.mtime.0 });
         }
     }
-    Ok(entries)
+    Ok((entries, false))
 }
 
 /// Lets the other connections have their turn.

@@ -25,7 +25,7 @@ pub const HOT_TIME: Duration = Duration::from_secs(5);
 /// How long ago a file must have changed before what was read of it may be kept.
 ///
 /// File times have the kernel's tick (some milliseconds) as their step: a change within the step of the one before
-/// leaves them equal. Two seconds also cover file systems with steps of a second or two, as FAT has.
+/// leaves them equal. Three seconds also cover file systems with steps of a second or two, as FAT has.
 pub const SETTLED: Duration = Duration::from_secs(3);
 
 /// Attempts with openat2(2), which gives up on a `..` in a link when anything anywhere is renamed meanwhile.
@@ -34,8 +34,11 @@ pub const OPENAT2_TRIES: u32 = 4;
 /// How often the document root itself is looked up again, in milliseconds.
 pub const ROOT_CHECK: u64 = 1000;
 
-/// Entries of a folder that are listed; a folder of more says so.
-pub const LISTED: usize = 20_000;
+/// Entries of a folder that are listed, some 100 bytes each until the page is out; a page of fewer says so.
+pub const LISTED: usize = 4000;
+
+/// Folders being listed at once: they take memory as long as their clients take to read them.
+pub const LISTINGS: usize = 8;
 
 /// Entries looked at before other connections get their turn.
 pub const LISTED_AT_ONCE: usize = 128;

@@ -161,6 +161,11 @@ impl Page<'_> {
         out.extend_from_slice(b"</td></tr>\n");
     }
 
+    /// Writes, after the rows, that there would be more.
+    pub fn cut(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice("<tr><td>… and more, not listed</td><td></td><td></td></tr>\n".as_bytes());
+    }
+
     /// Writes what goes after the rows.
     pub fn foot(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"</tbody>\n</table>\n</body>\n</html>\n");

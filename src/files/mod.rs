@@ -20,6 +20,7 @@ mod root;
 
 use crate::http::{Coding, TargetForm, acceptable, status_reason};
 use crate::server::{Connection, Error, Options, Request, Result};
+use crate::sys;
 use cache::{Cache, Content, Hot};
 use path::PathError;
 use plan::{Body, ByteRanges, Plan};
@@ -35,6 +36,8 @@ use std::rc::Rc;
 pub(crate) struct Files {
     root: RefCell<Root>,
     cache: RefCell<Cache>,
+    /// As many more owners as folders are being listed.
+    listings: Rc<()>,
 }
 
 impl Files {
@@ -42,6 +45,7 @@ impl Files {
         Files {
             root: RefCell::new(Root::new(options.docroot.clone(), options.follow_symlinks)),
             cache: RefCell::default(),
+            listings: Rc::default(),
         }
     }
 }
@@ -291,8 +295,8 @@ impl Connection {
 /// The status that answers an error of the file system.
 fn status_of(error: &io::Error) -> u16 {
     match error.raw_os_error() {
-        Some(libc::EXDEV | libc::ELOOP) => 403,
-        Some(libc::ENAMETOOLONG) => 404,
+        Some(sys::EXDEV | sys::ELOOP) => 403,
+        Some(sys::ENAMETOOLONG) => 404,
         _ => Error::status_of_io(error),
     }
 }

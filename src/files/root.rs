@@ -72,8 +72,8 @@ impl Root {
             }
             match sys::open_beneath(dir, name, flags) {
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) => {}
-                    Some(libc::ENOSYS | libc::EPERM) => self.no_openat2.set(true),
+                    Some(sys::EAGAIN) => {}
+                    Some(sys::ENOSYS | sys::EPERM) => self.no_openat2.set(true),
                     _ => return Err(error),
                 },
                 opened => return opened,
@@ -95,10 +95,16 @@ impl Root {
             return Ok(());
         }
         self.checked = Some(now);
-        let meta = std::fs::metadata(&self.path)?;
+        let meta = match std::fs::metadata(&self.path) {
+            Ok(meta) => meta,
+            Err(error) => {
+                self.held = None;
+                return Err(error);
+            }
+        };
         let id = (meta.dev(), meta.ino());
         if self.held.as_ref().is_none_or(|held| held.id != id) {
-            let dir = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(&self.path)?;
+            let dir = File::options().read(true).custom_flags(sys::O_PATH | sys::O_DIRECTORY).open(&self.path)?;
             self.held = Some(Held { dir, id });
         }
         Ok(())
@@ -113,7 +119,7 @@ fn open_checked(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> io::Result<File
     let root = std::fs::read_link(proc_path(dir))?;
     let target = std::fs::read_link(proc_path(named.as_fd()))?;
     if !is_beneath(&root, &target) {
-        return Err(io::Error::from_raw_os_error(libc::EXDEV));
+        return Err(io::Error::from_raw_os_error(sys::EXDEV));
     }
     if flags == sys::NAME {
         return Ok(named);

@@ -1,5 +1,7 @@
 //! Listening sockets.
 
+#[cfg(feature = "tls")]
+use super::tls::TlsContext;
 use super::{PeerAddr, Transport};
 use crate::sys;
 use mio::net::{TcpListener, UnixListener};
@@ -9,8 +11,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "tls")]
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How a listening socket is made. Accepted sockets inherit what can be inherited.
@@ -36,6 +39,9 @@ pub(crate) struct Listener {
     socket: Kind,
     /// Connections may wait: set by events, cleared by `WouldBlock`.
     pub(crate) ready: bool,
+    /// For a listener whose connections speak TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Rc<TlsContext>>,
 }
 
 enum Kind {
@@ -54,13 +60,13 @@ impl Listener {
             (None, Some(false)) => bind.tcp(every_v4, 0, port),
             (None, None) => match bind.tcp(every_v6, 0, port) {
                 // No IPv6 in this kernel, or switched off.
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => {
+                Err(error) if matches!(error.raw_os_error(), Some(sys::EAFNOSUPPORT | sys::EADDRNOTAVAIL)) => {
                     bind.tcp(every_v4, 0, port)
                 }
                 bound => bound,
             },
         }?;
-        Ok(Listener { socket: Kind::Tcp(TcpListener::from_std(socket.into())), ready: true })
+        Ok(Listener::new(Kind::Tcp(TcpListener::from_std(socket.into()))))
     }
 
     /// Listens on a Unix socket; a file left there by a server that is gone is replaced.
@@ -71,7 +77,16 @@ impl Listener {
         socket.bind(&SockAddr::unix(path)?)?;
         socket.listen(bind.backlog)?;
         let socket = UnixListener::from_std(socket.into());
-        Ok(Listener { socket: Kind::Unix(socket, path.to_owned()), ready: true })
+        Ok(Listener::new(Kind::Unix(socket, path.to_owned())))
+    }
+
+    fn new(socket: Kind) -> Listener {
+        Listener {
+            socket,
+            ready: true,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     pub(crate) fn source(&mut self) -> &mut dyn mio::event::Source {
@@ -92,6 +107,10 @@ impl Listener {
         match &self.socket {
             Kind::Tcp(socket) => {
                 let (stream, peer) = socket.accept()?;
+                #[cfg(feature = "tls")]
+                if let Some(tls) = &self.tls {
+                    return Ok((Transport::Tls(tls.accept(stream)?), PeerAddr::from(peer)));
+                }
                 Ok((Transport::Tcp(stream), PeerAddr::from(peer)))
             }
             Kind::Unix(socket, _) => {
@@ -189,11 +208,13 @@ fn zone_index(zone: &str) -> io::Result<u32> {
 /// Removes a socket file that nobody listens on; leaves anything else for bind(2) to refuse.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    if is_socket
-        && let Err(error) = UnixStream::connect(path)
-        && error.kind() == io::ErrorKind::ConnectionRefused
-    {
-        return std::fs::remove_file(path);
+    if is_socket {
+        let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // So that a server whose queue is full is not waited for.
+        probe.set_nonblocking(true)?;
+        if probe.connect(&SockAddr::unix(path)?).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return std::fs::remove_file(path);
+        }
     }
     Ok(())
 }

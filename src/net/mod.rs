@@ -2,10 +2,16 @@
 
 mod listener;
 mod peer;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
+#[cfg(feature = "tls")]
+pub mod x509;
 
 pub(crate) use listener::{Bind, Listener, parse_ip};
 pub use peer::PeerAddr;
+#[cfg(feature = "tls")]
+pub(crate) use tls::{TlsContext, TlsFiles};
 pub(crate) use transport::Transport;
 #[cfg(test)]
 pub(crate) use transport::Wire;

@@ -1,6 +1,8 @@
 //! The byte stream under a connection.
 
 use super::PeerAddr;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 use crate::buf::Sink;
 use crate::sys;
 use mio::net::{TcpStream, UnixStream};
@@ -17,6 +19,8 @@ use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
+    #[cfg(feature = "tls")]
+    Tls(Tls),
     #[cfg(test)]
     Simulated(Rc<RefCell<Wire>>),
 }
@@ -26,6 +30,8 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream,
             Transport::Unix(stream) => stream,
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.stream_mut(),
             #[cfg(test)]
             Transport::Simulated(_) => unreachable!("no event source"),
         }
@@ -35,16 +41,70 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.read(buffer),
             Transport::Unix(stream) => stream.read(buffer),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.read(buffer),
             #[cfg(test)]
             Transport::Simulated(wire) => wire.borrow_mut().read(buffer),
         }
     }
 
+    /// Whether the stream has ended though no event may announce it.
+    pub(crate) fn has_ended(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(tls) = self {
+            return tls.has_ended();
+        }
+        false
+    }
+
+    /// Whether bytes that were taken have not left yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(tls) = self {
+            return tls.is_pending();
+        }
+        false
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(_) = self {
+            return true;
+        }
+        false
+    }
+
+    /// The peer's verified certificate, in DER.
+    #[cfg(feature = "tls")]
+    pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Transport::Tls(tls) => tls.peer_certificate(),
+            _ => None,
+        }
+    }
+
+    /// Tells the peer that what it got was all, where the stream has a way to tell.
+    pub(crate) fn say_goodbye(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(tls) = self {
+            tls.send_close_notify();
+        }
+    }
+
+    /// Ends both directions at once.
+    pub(crate) fn shut(&self) {
+        // It may be broken already.
+        let _ = self.socket().shutdown(Shutdown::Both);
+    }
+
     /// Ends our direction; what was sent still arrives.
-    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
+        self.say_goodbye();
         match self {
             Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.stream().shutdown(Shutdown::Write),
             #[cfg(test)]
             Transport::Simulated(wire) => {
                 wire.borrow_mut().ended = true;
@@ -54,10 +114,17 @@ impl Transport {
     }
 
     /// Makes closing send a reset, so that the peer can't take what it got for the whole.
-    pub(crate) fn reset_on_close(&self) {
-        if let Transport::Tcp(stream) = self
-            && let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO))
-        {
+    pub(crate) fn reset_on_close(&mut self) {
+        let stream = match self {
+            Transport::Tcp(stream) => &*stream,
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => {
+                tls.forget_close_notify();
+                tls.stream()
+            }
+            _ => return,
+        };
+        if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
             log::debug!("cannot set SO_LINGER: {error}");
         }
     }
@@ -66,6 +133,8 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream.local_addr().map(PeerAddr::from),
             Transport::Unix(_) => Ok(PeerAddr::Unix),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.stream().local_addr().map(PeerAddr::from),
             #[cfg(test)]
             Transport::Simulated(_) => Ok(PeerAddr::Unix),
         }
@@ -75,8 +144,10 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => SockRef::from(stream),
             Transport::Unix(stream) => SockRef::from(stream),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => SockRef::from(tls.stream()),
             #[cfg(test)]
-            Transport::Simulated(_) => unreachable!("no socket"),
+            Transport::Simulated(_) => unreachable!("the simulation has no socket"),
         }
     }
 }
@@ -87,13 +158,19 @@ impl Sink for Transport {
         if let Transport::Simulated(wire) = self {
             return wire.borrow_mut().write(slices);
         }
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(tls) = self {
+            return tls.write(slices, more);
+        }
         if more {
-            return self.socket().send_vectored_with_flags(slices, libc::MSG_MORE | libc::MSG_NOSIGNAL);
+            return self.socket().send_vectored_with_flags(slices, sys::MSG_MORE | sys::MSG_NOSIGNAL);
         }
         match (self, slices) {
             (Transport::Tcp(stream), [one]) => stream.write(one),
             (Transport::Tcp(stream), _) => stream.write_vectored(slices),
             (Transport::Unix(stream), _) => stream.write_vectored(slices),
+            #[cfg(feature = "tls")]
+            (Transport::Tls(_), _) => unreachable!("written above"),
             #[cfg(test)]
             (Transport::Simulated(_), _) => unreachable!("written above"),
         }
@@ -104,10 +181,20 @@ impl Sink for Transport {
         let socket = match *self {
             Self::Tcp(ref stream) => stream.as_fd(),
             Self::Unix(ref stream) => stream.as_fd(),
+            #[cfg(feature = "tls")]
+            Self::Tls(ref mut tls) => return tls.send_file(file, offset, count as u64),
             #[cfg(test)]
             Self::Simulated(_) => unreachable!("no file is sent in the simulation"),
         };
         sys::send_file(socket, file.as_fd(), offset, count).map(|sent| sent as u64)
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(tls) = self {
+            return tls.flush();
+        }
+        Ok(true)
     }
 }
 

@@ -92,11 +92,19 @@ impl Runtime {
         deadline(self.now.get(), after)
     }
 
+    /// The time as it is plus `after`, rounded up: the tick may be older than a handler's work.
+    pub(crate) fn deadline_from_now(&self, after: Duration) -> u64 {
+        let now = self.start.elapsed();
+        deadline(millis(now).saturating_add(1), after)
+    }
+
     /// Waits for events until the next timer is due; at once when something is ready already.
     pub(crate) fn wait(&self, ready: bool) -> io::Result<()> {
         let wait = if ready || self.wakes.about_to_sleep() {
             Some(Duration::ZERO)
         } else {
+            // Since the tick began, its handlers have worked.
+            self.read_clock();
             let next = self.timers.borrow().next();
             next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
         };

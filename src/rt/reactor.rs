@@ -114,8 +114,10 @@ pub(crate) struct Edges {
     pub(crate) writable: bool,
     /// The peer ended its direction.
     pub(crate) read_closed: bool,
-    /// Reset, or closed in both directions: nobody is left to answer.
+    /// Reset: nothing can be sent or read any more.
     pub(crate) gone: bool,
+    /// Closed in both directions: what arrived before can still be read.
+    pub(crate) hung_up: bool,
 }
 
 impl Edges {
@@ -124,7 +126,8 @@ impl Edges {
             readable: event.is_readable() || event.is_read_closed(),
             writable: event.is_writable(),
             read_closed: event.is_read_closed(),
-            gone: event.is_error() || event.is_write_closed(),
+            gone: event.is_error(),
+            hung_up: event.is_write_closed(),
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 #[must_use = "futures do nothing unless awaited"]
 pub fn sleep(duration: Duration) -> impl Future<Output = ()> {
     let runtime = Runtime::current();
-    let when = runtime.deadline(duration);
+    let when = runtime.deadline_from_now(duration);
     Sleep { runtime, when, armed: None }
 }
 

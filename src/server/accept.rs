@@ -28,7 +28,7 @@ impl Core {
             conn.readable |= edges.readable;
             conn.writable |= edges.writable;
             conn.peer_closed |= edges.read_closed;
-            if edges.gone {
+            if edges.gone || edges.hung_up && conn.has_read_all() {
                 conn.link = Link::Dead;
             }
         }
@@ -92,16 +92,30 @@ impl Core {
         self.arm_at(key, next);
     }
 
-    /// Errors of single connections are skipped; without descriptors or memory accepting rests a while.
+    /// Errors of single connections are skipped; after others, as without descriptors or memory, accepting rests a while.
     fn accept_failed(&self, error: &io::Error) {
         match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+            // Of one connection, not of the listener (accept(2)); TLS refusing one has no number.
+            None
+            | Some(
+                sys::ECONNABORTED
+                | sys::EINTR
+                | sys::EPERM
+                | sys::EPROTO
+                | sys::ENOPROTOOPT
+                | sys::EOPNOTSUPP
+                | sys::ENETDOWN
+                | sys::ENETUNREACH
+                | sys::EHOSTDOWN
+                | sys::EHOSTUNREACH
+                | sys::ENONET,
+            ) => log::debug!("a connection was gone before it was accepted: {error}"),
+            Some(_) => {
                 log::warn!("cannot accept connections: {error}");
                 self.accepting.set(false);
                 let when = self.runtime.deadline(limits::ACCEPT_PAUSE);
                 self.runtime.timers.borrow_mut().insert(when, Due::Accept);
             }
-            _ => log::debug!("a connection was gone before it was accepted: {error}"),
         }
     }
 
@@ -162,6 +176,8 @@ impl Core {
             self.shut(key);
         }
         self.listeners.borrow_mut().clear();
+        // Those that handlers spawned as they went.
+        self.runtime.drop_tasks();
     }
 }
 

@@ -13,7 +13,7 @@ use super::core::Core;
 use super::deadlines::{Deadlines, NEVER, Timer};
 use super::limits;
 use crate::buf::{Drained, Input, Output};
-use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner};
+use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner, TargetForm};
 use crate::net::{PeerAddr, Transport};
 use log::Level;
 use std::fmt;
@@ -76,14 +76,24 @@ pub(super) enum Send {
 /// What looking for a head came to; `used` bytes of the input are dealt with.
 enum Scanned {
     More,
-    Head { used: usize },
-    Refused { reject: Reject, used: usize },
+    Head {
+        used: usize,
+    },
+    Refused {
+        reject: Reject,
+        used: usize,
+    },
+    /// The client speaks TLS where nobody does.
+    Tls,
 }
+
+/// The first byte of every TLS connection: the type of its first record (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
 
 impl Scanned {
     fn used(&self) -> usize {
         match self {
-            Scanned::More => 0,
+            Scanned::More | Scanned::Tls => 0,
             Scanned::Head { used } | Scanned::Refused { used, .. } => *used,
         }
     }
@@ -298,6 +308,12 @@ impl Conn {
             Scanned::More => Step::Again,
             Scanned::Head { .. } => Step::Start,
             Scanned::Refused { reject, .. } => self.reject(core, reject),
+            Scanned::Tls => {
+                // Whoever speaks TLS could not read an answer.
+                self.note(Level::Info, format_args!("a TLS handshake on a plain connection"));
+                self.link = Link::Closing { discard: limits::LINGER_MAX };
+                Step::Again
+            }
         }
     }
 
@@ -314,6 +330,7 @@ impl Conn {
         let length = match self.scanner.find(bytes, &core.options.head) {
             Ok(Some(length)) => length,
             Ok(None) => return Scanned::More,
+            Err(_) if bytes.first() == Some(&TLS_HANDSHAKE) => return Scanned::Tls,
             Err(reject) => {
                 self.asked = Asked { head: false, http10: false, keep_alive: false };
                 return Scanned::Refused { reject, used: 0 };
@@ -324,6 +341,11 @@ impl Conn {
         work.started = core.runtime.now();
         let head = Rc::make_mut(&mut work.head);
         let parsed = head.parse(bytes.get(..length).unwrap_or_default(), &core.options.head);
+        // What follows a CONNECT is not HTTP; taken for requests, it would be the tunnel's client speaking for us.
+        let parsed = match parsed {
+            Ok(()) if head.form() == TargetForm::Authority => Err(Reject::close(501, "no tunnels here")),
+            parsed => parsed,
+        };
         let keep_alive = head.keep_alive() && !core.options.keep_alive.is_zero() && !core.stopping();
         self.asked = Asked { head: head.is_head(), http10: head.minor_version() == 0, keep_alive };
         if let Err(reject) = parsed
@@ -363,7 +385,9 @@ impl Conn {
             self.logging = Logging::NoHead;
         }
         let text = format!("{} {}: {}\n", reject.status, http::status_reason(reject.status), reject.reason);
-        self.work.get_or_insert_with(|| core.take_work()).response.clear();
+        let work = self.work.get_or_insert_with(|| core.take_work());
+        work.response.clear();
+        work.started = core.runtime.now();
         if let Err(error) = self.answer_text(core, reject.status, &text) {
             self.note(Level::Debug, format_args!("cannot answer: {error}"));
             self.link = Link::Dead;
@@ -452,7 +476,17 @@ impl Conn {
         matches!(self.link, Link::Open)
             && matches!(self.recv, Recv::Head)
             && self.work.is_none()
-            && self.input.is_empty()
+            && self.has_blank_input()
+    }
+
+    /// Whether nothing that the client sent is of use any more: its request is read, and an answer would not arrive.
+    pub(super) fn has_read_all(&self) -> bool {
+        !matches!(self.link, Link::Upgraded) && !matches!(self.recv, Recv::Head | Recv::Body(_))
+    }
+
+    /// Whether nothing came, or only the empty line that old clients send after a body (RFC 9112 §2.2).
+    fn has_blank_input(&self) -> bool {
+        matches!(self.input.bytes(), b"" | b"\r" | b"\r\n")
     }
 
     /// Whether nothing of a next request has come either, as far as the kernel told.
@@ -503,7 +537,7 @@ impl Conn {
         match self.transport.read(buffer) {
             Ok(n) => {
                 // epoll(7): with edge triggering a short read tells as much as EAGAIN. But not of a peer's end.
-                self.readable = n == buffer.len() || n > 0 && self.peer_closed;
+                self.readable = n == buffer.len() || n > 0 && (self.peer_closed || self.transport.has_ended());
                 Ok(n)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -511,6 +545,11 @@ impl Conn {
                 Err(Step::Again)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Step::Again),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                // A turn's handshakes are done: this one's comes with the next.
+                self.credit = 0;
+                Err(Step::Park)
+            }
             Err(error) => {
                 self.note(Level::Debug, format_args!("{error}"));
                 self.link = Link::Dead;
@@ -520,20 +559,23 @@ impl Conn {
     }
 
     pub(super) fn has_output(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| !work.output.is_empty())
+        self.work.as_ref().is_some_and(|work| !work.output.is_empty()) || self.transport.is_pending()
     }
 
     /// Sends what waits; true when nothing is left.
     fn flush(&mut self, core: &Core) -> std::result::Result<bool, Step> {
-        let Some(work) = &mut self.work else { return Ok(true) };
-        if work.output.is_empty() {
+        if !self.has_output() {
             return Ok(true);
         }
         if !self.writable {
             return Ok(false);
         }
-        let before = work.output.sent();
-        let drained = match work.output.drain(&mut self.transport, limits::FLUSH_BUDGET) {
+        let mut none = Output::default();
+        let output = self.work.as_mut().map_or(&mut none, |work| &mut work.output);
+        let before = output.sent();
+        let drained = output.drain(&mut self.transport, limits::FLUSH_BUDGET);
+        let (moved, left, files) = (output.sent() > before, output.mem(), output.files());
+        let drained = match drained {
             Ok(drained) => drained,
             Err(error) => {
                 if error.kind() == io::ErrorKind::UnexpectedEof {
@@ -545,11 +587,13 @@ impl Conn {
                 return Err(Step::Close);
             }
         };
-        let (moved, left, files) = (work.output.sent() > before, work.output.mem(), work.output.files());
         match drained {
             Drained::Empty => self.deadlines.set(Timer::Write, NEVER),
             Drained::Blocked | Drained::Budget => {
                 self.writable = drained == Drained::Budget;
+                if self.writable {
+                    self.credit = 0;
+                }
                 if moved || self.deadlines.get(Timer::Write) == NEVER {
                     self.deadlines.set(Timer::Write, core.runtime.deadline(core.options.write_timeout));
                 }
@@ -642,7 +686,7 @@ impl Conn {
             self.link = Link::Dead;
         } else if due(Timer::Head, self) {
             self.deadlines.set(Timer::Head, NEVER);
-            if self.input.is_empty() {
+            if self.has_blank_input() {
                 self.link = Link::Dead;
             } else {
                 self.reject(core, Reject { status: 408, reason: "the request head took too long", close: true });

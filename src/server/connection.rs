@@ -8,6 +8,7 @@ use super::request::Request;
 use super::upgrade::Upgraded;
 use crate::http::{Encoder, ResponseHead};
 use crate::net::PeerAddr;
+use crate::sys;
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt::Display;
 use std::fs::File;
@@ -20,8 +21,9 @@ use std::time::Duration;
 
 /// One client's connection, in the hands of the handler of one request.
 ///
-/// Its asynchronous methods wait for the client; while they do, the loop serves others. When the client goes away,
-/// the handler is dropped where it waits.
+/// Its asynchronous methods wait for the client; while they do, the loop serves others. When the connection is reset or
+/// breaks, the handler is dropped where it waits. A client that merely ends its own direction may still want its answer;
+/// that it is gone altogether shows with the first bytes sent to it.
 pub struct Connection {
     pub(crate) core: Rc<Core>,
     conn: Rc<RefCell<Conn>>,
@@ -50,7 +52,14 @@ impl Connection {
 
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
-        false
+        self.conn.borrow().transport.is_tls()
+    }
+
+    /// The subject of the certificate that the client showed and [`Options::ca`](crate::Options::ca) verified, as text
+    /// (RFC 4514: `CN=router,O=home`); `None` without one.
+    #[cfg(feature = "tls")]
+    pub fn peer_subject(&self) -> Option<String> {
+        crate::net::x509::subject(self.conn.borrow().transport.peer_certificate()?)
     }
 
     /// Sets a header field of the response, in the place of those of the same name in any case.
@@ -182,7 +191,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Timeout`]; [`Error::Closed`] when the client left before the body's end; [`Error::BadBody`] when its
     /// framing is broken; [`Error::BodyTooLarge`] when `count` is `None` and the rest is longer than `max_body`.
-    /// After an error no more of the body can be read; a call that is dropped before its end loses what it had read.
+    /// After any error but a timeout no more of the body can be read; a call that is dropped before its end loses what it had read.
     pub async fn read_body(
         &mut self,
         count: impl Into<Option<usize>>,
@@ -346,7 +355,7 @@ fn open_regular(path: &Path) -> io::Result<(File, u64)> {
     if kind.is_dir() || kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket() {
         return Err(not_regular());
     }
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let file = File::options().read(true).custom_flags(sys::O_NONBLOCK | sys::O_NOCTTY).open(path)?;
     let meta = file.metadata()?;
     if meta.is_file() { Ok((file, meta.len())) } else { Err(not_regular()) }
 }

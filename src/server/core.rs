@@ -5,6 +5,8 @@ use super::limits;
 use super::options::Options;
 use super::slot::{Service, Slot};
 use crate::net::Listener;
+#[cfg(feature = "tls")]
+use crate::net::TlsContext;
 use crate::rt::{Key, Runtime, SlotWaker};
 use slab::Slab;
 use std::any::Any;
@@ -22,6 +24,9 @@ pub(crate) struct Core {
     pub(super) service: Box<dyn Service>,
     pub(super) slots: RefCell<Slab<Slot>>,
     pub(super) listeners: RefCell<Slab<Listener>>,
+    /// The certificates, once a TLS listener was bound.
+    #[cfg(feature = "tls")]
+    pub(super) tls: OnceCell<Rc<TlsContext>>,
     /// Slots to be driven in this tick.
     pub(super) ready: RefCell<VecDeque<usize>>,
     /// One waker for each slot ever used; reused by the connections that come after.
@@ -63,6 +68,8 @@ impl Core {
             service,
             slots: RefCell::default(),
             listeners: RefCell::default(),
+            #[cfg(feature = "tls")]
+            tls: OnceCell::new(),
             ready: RefCell::default(),
             wakers: RefCell::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH].into_boxed_slice()),

@@ -1,6 +1,7 @@
 //! What can go wrong in a handler, and what a handler can say.
 
 use crate::http::{BadForm, BadHead, Reject};
+use crate::sys;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Error {
     /// The status that answers an error of the file system.
     pub(crate) fn status_of_io(error: &io::Error) -> u16 {
         match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => 503,
+            Some(sys::EMFILE | sys::ENFILE | sys::ENOMEM) => 503,
             _ => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => 404,
                 io::ErrorKind::PermissionDenied => 403,

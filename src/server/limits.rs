@@ -53,8 +53,8 @@ pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long, after a last answer, what the client still sends is discarded so that no reset eats the answer.
 pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Bytes discarded while lingering; a client that sends more than this does not read anyway.
-pub(crate) const LINGER_MAX: u64 = 1 << 20;
+/// Bytes discarded while lingering: an upload that was refused may be well under way, and its sender reads only after.
+pub(crate) const LINGER_MAX: u64 = 16 << 20;
 
 /// Connections accepted in one tick, so that a flood of them does not starve those there are.
 pub(crate) const ACCEPT_BUDGET: usize = 64;

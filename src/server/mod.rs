@@ -37,6 +37,8 @@ pub use request::Request;
 pub use upgrade::Upgraded;
 
 use self::core::{Core, Stopping};
+#[cfg(feature = "tls")]
+use crate::net::TlsContext;
 use crate::net::{Listener, parse_ip};
 use crate::rt::{Due, Key, Runtime, Source, WakeQueue};
 use slot::{Service, Task};
@@ -45,6 +47,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
+#[cfg(feature = "tls")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,7 +64,14 @@ where
     H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
     R: IntoOutcome,
 {
+    #[cfg(feature = "tls")]
+    let tls = !options.tls_files().pairs.is_empty();
     let mut server = Server::new(options, handler)?;
+    #[cfg(feature = "tls")]
+    if tls {
+        server.bind_tls(ipaddr, port)?;
+        return server.run();
+    }
     server.bind(ipaddr, port)?;
     server.run()
 }
@@ -92,7 +103,12 @@ impl Server {
                 con.finish(outcome);
             }
         });
-        let control = Arc::new(Control { stop: Mutex::default(), wakes: Arc::clone(&runtime.wakes) });
+        let control = Arc::new(Control {
+            stop: Mutex::default(),
+            #[cfg(feature = "tls")]
+            reload: AtomicBool::new(false),
+            wakes: Arc::clone(&runtime.wakes),
+        });
         let options = accept::fit_to_descriptors(options);
         Ok(Server { core: Rc::new(Core::new(runtime, options, service)), control })
     }
@@ -102,17 +118,42 @@ impl Server {
     /// # Errors
     /// `InvalidInput` for an address that is none; what bind(2) and listen(2) answer.
     pub fn bind<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
-        let (ip, scope) = match ipaddr.into() {
+        self.add_tcp(self.listener(ipaddr.into(), port)?)
+    }
+
+    /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `http/1.1`).
+    ///
+    /// # Errors
+    /// Those of [`bind`](Server::bind); one line naming the file that is missing or wrong, and why.
+    #[cfg(feature = "tls")]
+    pub fn bind_tls<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
+        let context = match self.core.tls.get() {
+            Some(context) => Rc::clone(context),
+            None => {
+                let context = Rc::new(TlsContext::new(self.core.options.tls_files())?);
+                Rc::clone(self.core.tls.get_or_init(|| context))
+            }
+        };
+        let mut listener = self.listener(ipaddr.into(), port)?;
+        listener.tls = Some(context);
+        self.add_tcp(listener)
+    }
+
+    fn add_tcp(&mut self, listener: Listener) -> io::Result<SocketAddr> {
+        let addr = listener.local_addr()?;
+        self.add(listener)?;
+        Ok(addr)
+    }
+
+    fn listener(&self, ipaddr: Option<&str>, port: u16) -> io::Result<Listener> {
+        let (ip, scope) = match ipaddr {
             Some(text) => {
                 let (ip, scope) = parse_ip(text)?;
                 (Some(ip), scope)
             }
             None => (None, 0),
         };
-        let listener = Listener::tcp(ip, scope, port, &self.core.options.bind)?;
-        let addr = listener.local_addr()?;
-        self.add(listener)?;
-        Ok(addr)
+        Listener::tcp(ip, scope, port, &self.core.options.bind)
     }
 
     /// Listens on a Unix socket, replacing one whose server is gone; the file is removed when the server ends.
@@ -164,6 +205,10 @@ impl Server {
     /// One turn of the loop: wait, notice, drive what is ready, then accept.
     fn tick(&self, woken: &mut Vec<Key>) -> io::Result<()> {
         let core = &self.core;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = core.tls.get() {
+            tls.new_tick();
+        }
         core.runtime.wait(!core.ready.borrow().is_empty())?;
         core.runtime.reactor.dispatch(|source, event| match source {
             Source::Conn(key) => core.notice(key, event),
@@ -192,8 +237,17 @@ impl Server {
         Ok(())
     }
 
-    /// Takes over a stop that a handle asked for.
+    /// Takes over what a handle asked for.
     fn obey(&self) {
+        #[cfg(feature = "tls")]
+        if self.control.reload.swap(false, Ordering::SeqCst)
+            && let Some(tls) = self.core.tls.get()
+        {
+            match tls.reload() {
+                Ok(()) => log::info!("certificates loaded anew"),
+                Err(error) => log::error!("the old certificates stay: {error}"),
+            }
+        }
         let asked = self.control.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(grace) = asked else { return };
         let deadline = self.core.runtime.deadline(grace);
@@ -220,6 +274,9 @@ pub struct Handle(Arc<Control>);
 struct Control {
     /// The grace of a stop that the loop has not yet seen.
     stop: Mutex<Option<Duration>>,
+    /// The certificates are to be loaded anew.
+    #[cfg(feature = "tls")]
+    reload: AtomicBool,
     wakes: Arc<WakeQueue>,
 }
 
@@ -230,6 +287,15 @@ impl Handle {
         let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
         *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
         drop(stop);
+        self.0.wakes.rouse();
+    }
+
+    /// Loads the certificates of TLS listeners anew, for the connections to come; those that there are go on as they are.
+    ///
+    /// When that fails, a line of the log says which file is wrong, and the old certificates stay.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self) {
+        self.0.reload.store(true, Ordering::SeqCst);
         self.0.wakes.rouse();
     }
 }

@@ -4,6 +4,8 @@ use super::access::Access;
 use super::limits;
 use crate::http::HeadLimits;
 use crate::net::Bind;
+#[cfg(feature = "tls")]
+use crate::net::TlsFiles;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,6 +38,12 @@ pub struct Options {
     pub(crate) max_body: u64,
     pub(crate) high_water: usize,
     pub(crate) bind: Bind,
+    #[cfg(feature = "tls")]
+    pub(crate) cert: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    pub(crate) key: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: TlsFiles,
     pub(crate) access_log: Option<AccessLog>,
 }
 
@@ -70,6 +78,12 @@ impl Default for Options {
                 tcp_keepintvl: None,
                 tcp_fastopen: None,
             },
+            #[cfg(feature = "tls")]
+            cert: None,
+            #[cfg(feature = "tls")]
+            key: None,
+            #[cfg(feature = "tls")]
+            tls: TlsFiles::default(),
             access_log: None,
         }
     }
@@ -187,6 +201,53 @@ impl Options {
     pub fn access_log(mut self, log: impl Fn(&Access<'_>) + 'static) -> Self {
         self.access_log = Some(Rc::new(log));
         self
+    }
+
+    /// The certificate chain of TLS listeners, PEM or DER; default none.
+    #[cfg(feature = "tls")]
+    pub fn cert(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cert = Some(path.into());
+        self
+    }
+
+    /// The private key of [`cert`](Options::cert), PEM or DER: PKCS#8, PKCS#1 or SEC1; default none.
+    #[cfg(feature = "tls")]
+    pub fn key(mut self, path: impl Into<PathBuf>) -> Self {
+        self.key = Some(path.into());
+        self
+    }
+
+    /// A further certificate and its key, for clients that ask for a name in it (SNI, RFC 6066 §3).
+    ///
+    /// Those that name no host, or one that no certificate has, get the one of [`cert`](Options::cert), else the first.
+    #[cfg(feature = "tls")]
+    pub fn cert_key(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls.pairs.push((cert.into(), key.into()));
+        self
+    }
+
+    /// Ask clients for a certificate that one of the authorities in this file signed, and refuse them without; default none.
+    #[cfg(feature = "tls")]
+    pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.ca = Some(path.into());
+        self
+    }
+
+    /// With [`ca`](Options::ca): let clients in that show no certificate; default false.
+    #[cfg(feature = "tls")]
+    pub fn insecure(mut self, yes: bool) -> Self {
+        self.tls.insecure = yes;
+        self
+    }
+
+    /// The files of TLS listeners, [`cert`](Options::cert) and [`key`](Options::key) first.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_files(&self) -> TlsFiles {
+        let mut files = self.tls.clone();
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            files.pairs.insert(0, (cert.clone(), key.clone()));
+        }
+        files
     }
 
     /// For listeners on every address: true insists on IPv6, false is IPv4 only; default: both where the system has both.

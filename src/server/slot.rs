@@ -6,6 +6,7 @@ use super::core::{Core, SlotWakers};
 use super::limits;
 use super::request::Request;
 use crate::rt::{Due, TimerId};
+use log::Level;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,7 +63,9 @@ impl Core {
             slot.ready.set(false);
             (Rc::clone(&slot.conn), Rc::clone(&slot.wakers), slot.task.take())
         };
-        let step = self.steps(key, &conn, &wakers, &mut task);
+        // A handler whose connection is over is dropped where it waits.
+        let over = matches!(conn.borrow().link, Link::Dead);
+        let step = if over { Step::Close } else { self.steps(key, &conn, &wakers, &mut task) };
         if step == Step::Close {
             self.close(key, &conn, task);
             return;
@@ -93,6 +96,7 @@ impl Core {
                     *task = self.start(key, conn);
                     wakers.mark.set_woken();
                 }
+                Step::Again if spent => return Step::Again,
                 Step::Again => {}
                 Step::Park if task.is_some() && wakers.mark.is_woken() && !spent => {}
                 Step::Park if spent => return Step::Again,
@@ -164,13 +168,28 @@ impl Core {
         }
     }
 
+    /// Ends a stream that somebody still owns.
+    fn let_go(&self, conn: &mut Conn) {
+        if let Err(error) = self.runtime.reactor.deregister(conn.transport.source()) {
+            conn.note(Level::Debug, format_args!("cannot take it off the loop: {error}"));
+        }
+        conn.transport.shut();
+    }
+
     /// Frees the slot: first the handler, then the connection, so that what the handler owns goes at once.
     fn close(&self, key: usize, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
         drop(task);
         {
+            // An `Upgraded` may hold the stream longer than the slot (the count's other two are the slot's and ours): the
+            // key is another's then, and this stream's events must not reach it.
+            let outlived = Rc::strong_count(conn) > 2;
             let mut conn = conn.borrow_mut();
             conn.link = Link::Dead;
+            if outlived {
+                self.let_go(&mut conn);
+            }
             conn.log(self);
+            conn.transport.say_goodbye();
             conn.wake();
             if let Some(work) = conn.work.take() {
                 self.give_back(work);

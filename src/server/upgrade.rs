@@ -83,7 +83,11 @@ impl Conn {
         }
         while self.readable && !matches!(self.link, Link::Dead) {
             match self.read(buffer) {
-                Ok(n) => return Poll::Ready(Ok(n)),
+                Ok(n) => {
+                    // The end stays the end, however often it is asked for.
+                    self.readable |= n == 0;
+                    return Poll::Ready(Ok(n));
+                }
                 Err(Step::Close) => break,
                 Err(_) => {}
             }

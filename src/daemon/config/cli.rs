@@ -8,7 +8,31 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub const HELP: &str = "\
+#[cfg(feature = "tls")]
+macro_rules! tls_help {
+    () => {
+        "\
+  -s, --listen-tls [ADDR:]PORT
+                             listen here for HTTPS; may be repeated; needs -C, -K
+  -C, --cert FILE            certificate chain, PEM or DER
+  -K, --key FILE             its private key, PEM or DER
+      --self-signed          make the two files where both are missing
+  -q, --redirect-https       send clients from the plain listeners to the first
+                             HTTPS one, but for /.well-known/acme-challenge/
+      --hsts SECS            have browsers use HTTPS alone for so long
+"
+    };
+}
+
+#[cfg(not(feature = "tls"))]
+macro_rules! tls_help {
+    () => {
+        ""
+    };
+}
+
+pub const HELP: &str = concat!(
+    "\
 Usage: ecohttpd [OPTION]...
 Serves a folder over HTTP. Without options: the current folder, on port 8080.
 
@@ -16,6 +40,9 @@ Serves a folder over HTTP. Without options: the current folder, on port 8080.
   -p, --listen [ADDR:]PORT   listen here; may be repeated (default: 8080 on
                              every address); IPv6 in brackets, as [::1]:80;
                              port 0 picks one
+",
+    tls_help!(),
+    "\
   -I, --index NAME           name of an index file; may be repeated; tried before
                              index.html, index.htm, default.html, default.htm
   -D, --no-dirlists          answer 403 for a folder without an index
@@ -33,13 +60,18 @@ Serves a folder over HTTP. Without options: the current folder, on port 8080.
   -f, --foreground           stay in the foreground, which is what it does
       --help                 print this
       --version              print the version
-";
+"
+);
 
 /// Longest time that an option takes, in seconds: a day.
 const MAX_SECS: u64 = 86_400;
 
 /// Most connections: what a process may have descriptors for on any system.
 const MAX_CONNECTIONS: u64 = 1 << 20;
+
+/// Longest time that browsers are told to use HTTPS alone, in seconds: ten years.
+#[cfg(feature = "tls")]
+const MAX_HSTS: u64 = 315_360_000;
 
 /// Longest interval of TCP keep-alive probes that the kernel takes, in seconds.
 const MAX_PROBE_INTERVAL: u64 = 32_767;
@@ -55,7 +87,25 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Arg::Short('h') | Arg::Long("docroot") => config.docroot = docroot(&value(&mut parser, "-h", "a folder")?)?,
-            Arg::Short('p') | Arg::Long("listen") => config.listen.push(listen(&text(&mut parser, "-p", ADDRESS)?)?),
+            Arg::Short('p') | Arg::Long("listen") => {
+                config.listen.push(listen("-p", &text(&mut parser, "-p", ADDRESS)?)?)
+            }
+            #[cfg(feature = "tls")]
+            Arg::Short('s') | Arg::Long("listen-tls") => {
+                config.tls.listen.push(listen("-s", &text(&mut parser, "-s", ADDRESS)?)?);
+            }
+            #[cfg(feature = "tls")]
+            Arg::Short('C') | Arg::Long("cert") => config.tls.cert = Some(value(&mut parser, "-C", FILE)?.into()),
+            #[cfg(feature = "tls")]
+            Arg::Short('K') | Arg::Long("key") => config.tls.key = Some(value(&mut parser, "-K", FILE)?.into()),
+            #[cfg(feature = "tls")]
+            Arg::Long("self-signed") => config.tls.self_signed = true,
+            #[cfg(feature = "tls")]
+            Arg::Short('q') | Arg::Long("redirect-https") => config.tls.redirect = true,
+            #[cfg(feature = "tls")]
+            Arg::Long("hsts") => {
+                config.tls.hsts = Some(Duration::from_secs(number(&mut parser, "--hsts", 0, MAX_HSTS)?));
+            }
             Arg::Short('I') | Arg::Long("index") => indexes.push(index(text(&mut parser, "-I", INDEX)?)?),
             Arg::Short('D') | Arg::Long("no-dirlists") => config.no_dirlists = true,
             Arg::Short('S') | Arg::Long("no-symlinks") => config.no_symlinks = true,
@@ -82,7 +132,8 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
             Arg::Value(word) => return Err(wrong("argument", &word, "an option; see --help")),
         }
     }
-    if config.listen.is_empty() {
+    let has_tls = config.has_tls()?;
+    if config.listen.is_empty() && !has_tls {
         config.listen.push(Listen { ip: None, port: DEFAULT_PORT });
     }
     indexes.append(&mut config.index);
@@ -90,9 +141,37 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
     if !config.docroot.is_dir() {
         return Err(wrong("-h", config.docroot.as_os_str(), "a folder that exists"));
     }
-    Ok(Command::Serve(config))
+    Ok(Command::Serve(Box::new(config)))
 }
 
+#[cfg(feature = "tls")]
+impl Config {
+    /// Whether there is a TLS listener, with all that it needs.
+    fn has_tls(&self) -> Result<bool, String> {
+        if self.tls.listen.is_empty() {
+            return if self.tls.redirect { Err("-q: there is no -s to redirect to".into()) } else { Ok(false) };
+        }
+        let (Some(cert), Some(key)) = (&self.tls.cert, &self.tls.key) else {
+            return Err("-s: HTTPS needs a certificate and its key: -C FILE -K FILE".into());
+        };
+        for (option, file) in [("-C", cert), ("-K", key)] {
+            if !self.tls.self_signed && !file.is_file() {
+                return Err(wrong(option, file.as_os_str(), FILE));
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl Config {
+    fn has_tls(&self) -> Result<bool, String> {
+        Ok(false)
+    }
+}
+
+#[cfg(feature = "tls")]
+const FILE: &str = "a file that exists";
 const ADDRESS: &str = "[ADDR:]PORT, such as 8080, 127.0.0.1:8080 or [::1]:8080";
 const INDEX: &str = "a file's name, without a slash in front";
 
@@ -131,8 +210,8 @@ fn index(word: String) -> Result<String, String> {
     Ok(word)
 }
 
-fn listen(word: &str) -> Result<Listen, String> {
-    let bad = || wrong("-p", word.as_ref(), ADDRESS);
+fn listen(option: &str, word: &str) -> Result<Listen, String> {
+    let bad = || wrong(option, word.as_ref(), ADDRESS);
     let (ip, port) = match word.rsplit_once(':') {
         None => (None, word),
         Some((host, port)) => {
@@ -164,7 +243,7 @@ mod tests {
 
     fn config(words: &str) -> Config {
         match parse_words(words) {
-            Ok(Command::Serve(config)) => config,
+            Ok(Command::Serve(config)) => *config,
             other => panic!("{words}: {other:?}"),
         }
     }
@@ -197,11 +276,11 @@ mod tests {
             ("[fe80::1%br-lan]:80", Some("fe80::1%br-lan"), 80),
         ];
         for (word, ip, port) in good {
-            assert_eq!(listen(word), Ok(Listen { ip: ip.map(String::from), port }), "{word}");
+            assert_eq!(listen("-p", word), Ok(Listen { ip: ip.map(String::from), port }), "{word}");
         }
         let bad = ["", ":80", "80:", "a", "+80", "65536", "localhost:80", "::1:80", "[127.0.0.1]:80", "1.2.3.4:", "-1"];
         for word in bad {
-            let error = listen(word).unwrap_err();
+            let error = listen("-p", word).unwrap_err();
             assert!(error.contains(&format!("{word:?}")) && error.contains("[ADDR:]PORT"), "{error}");
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
-    Serve(Config),
+    Serve(Box<Config>),
     Help,
     Version,
 }
@@ -20,6 +20,8 @@ pub enum Command {
 pub struct Config {
     pub docroot: PathBuf,
     pub listen: Vec<Listen>,
+    #[cfg(feature = "tls")]
+    pub tls: Tls,
     pub index: Vec<String>,
     pub http_keepalive: Duration,
     pub network_timeout: Duration,
@@ -37,6 +39,8 @@ impl Default for Config {
         Config {
             docroot: PathBuf::from("."),
             listen: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
             index: ["index.html", "index.htm", "default.html", "default.htm"].map(String::from).into(),
             http_keepalive: Duration::from_secs(20),
             network_timeout: Duration::from_secs(30),
@@ -48,6 +52,22 @@ impl Default for Config {
             access_log: false,
         }
     }
+}
+
+/// HTTPS.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// With any, both files are given.
+    pub listen: Vec<Listen>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// Make the two files where both are missing.
+    pub self_signed: bool,
+    /// Send clients of the plain listeners to the first TLS listener.
+    pub redirect: bool,
+    /// The `max-age` of `Strict-Transport-Security`; `None` sends none.
+    pub hsts: Option<Duration>,
 }
 
 /// An address to listen on.

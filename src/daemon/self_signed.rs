@@ -1,0 +1,344 @@
+//! A certificate of the server's own, made where there is none.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::config::{Listen, Tls};
+use ecohttpd::x509::{self, SanName, SelfSigned};
+
+const DAY: u64 = 86_400;
+/// Seconds from the first valid one to the last: 397 days with both, for browsers take no more than 398.
+const LIFETIME: u64 = 397 * DAY - 1;
+/// Seconds by which a certificate begins before it is made, for clients whose clock is slow.
+const BACK_DATED: u64 = DAY;
+/// 2026-01-01 in Unix seconds: the program is no older, so a clock that shows less is wrong.
+const EARLIEST: u64 = 1_767_225_600;
+
+/// Characters of a line of PEM (RFC 7468 §2).
+const PEM_LINE: usize = 64;
+
+/// Makes the certificate that the configuration wants to have made, and says so.
+pub fn prepare(tls: &Tls) -> io::Result<()> {
+    let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
+        return Ok(());
+    };
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if ensure(cert, key, host.trim(), &addresses(&tls.listen))? {
+        log::info!("made a self-signed certificate: {}", cert.display());
+    }
+    Ok(())
+}
+
+/// The addresses that clients reach these listeners at.
+fn addresses(listen: &[Listen]) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for listen in listen {
+        // A zone is nobody's but this machine's.
+        let ip = listen.ip.as_deref().map(|ip| ip.split('%').next().unwrap_or(ip).parse::<IpAddr>());
+        match ip {
+            Some(Ok(ip)) if !ip.is_unspecified() => found.push(ip),
+            Some(Ok(IpAddr::V4(_))) => found.extend(own_v4()),
+            Some(Ok(IpAddr::V6(_))) => found.extend(own_v6()),
+            _ => found.extend(own_v4().chain(own_v6())),
+        }
+    }
+    found
+}
+
+/// This machine's IPv4 addresses: the leaves of the kernel's routing tree that are marked local.
+fn own_v4() -> impl Iterator<Item = IpAddr> {
+    let tree = fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+    let mut leaf = None;
+    let mut found = Vec::new();
+    for line in tree.lines() {
+        if let Some((_, ip)) = line.split_once("|-- ") {
+            leaf = ip.parse::<IpAddr>().ok();
+        } else if line.contains("/32 host LOCAL") {
+            found.extend(leaf.take());
+        }
+    }
+    found.into_iter()
+}
+
+/// This machine's IPv6 addresses but the link-local ones, which need a zone that no certificate can name.
+fn own_v6() -> impl Iterator<Item = IpAddr> {
+    let list = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let ip = |line: &str| Some(Ipv6Addr::from(u128::from_str_radix(line.split(' ').next()?, 16).ok()?));
+    let found: Vec<_> = list.lines().filter_map(ip).filter(|ip| !ip.is_unicast_link_local()).map(IpAddr::V6).collect();
+    found.into_iter()
+}
+
+/// Makes the files of a certificate and of its key where both are missing, and says whether it did.
+///
+/// The certificate names the host, if that is a DNS name, and the addresses, unless they stand for any address.
+/// Where only one of the two files is missing, making it would not help: that is an error, and so is one file for both.
+fn ensure(cert: &Path, key: &Path, host: &str, addrs: &[IpAddr]) -> io::Result<bool> {
+    match (exists(cert)?, exists(key)?) {
+        (true, true) => return Ok(false),
+        (true, false) => return Err(half(cert, key)),
+        (false, true) => return Err(half(key, cert)),
+        (false, false) if cert == key => {
+            let text = format!("{}: named for both the certificate and its key", cert.display());
+            return Err(io::Error::new(ErrorKind::InvalidInput, text));
+        }
+        (false, false) => {}
+    }
+    let (not_before, not_after) = validity(SystemTime::now());
+    let made = x509::self_signed(&names(host, addrs), not_before, not_after).map_err(io::Error::other)?;
+    publish(cert, key, &made)?;
+    Ok(true)
+}
+
+/// Whether there is a file; a link that leads nowhere is one, for it must not be replaced.
+fn exists(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(about(path, error)),
+    }
+}
+
+fn half(there: &Path, missing: &Path) -> io::Error {
+    let text = format!("{} is there, but not {}: remove it to have both made", there.display(), missing.display());
+    io::Error::new(ErrorKind::NotFound, text)
+}
+
+fn about(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// What a certificate made now speaks for.
+fn names(host: &str, addrs: &[IpAddr]) -> Vec<SanName> {
+    let mut names = Vec::new();
+    if x509::is_dns_name(host) {
+        names.push(SanName::Dns(host.to_owned()));
+    }
+    for addr in addrs {
+        let name = SanName::Ip(addr.to_canonical());
+        if !addr.is_unspecified() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The first and the last second of a certificate made now.
+///
+/// A router without a battery wakes in 1970, or when its firmware was built, and may need a certificate before it
+/// knows the time. A certificate of 1970 would have ended long before anybody sees it, so a clock that is known to be
+/// wrong counts as [`EARLIEST`]. Then, too, it may have ended: a client that takes it must have been told to anyway.
+fn validity(now: SystemTime) -> (u64, u64) {
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).max(EARLIEST);
+    let not_before = now - BACK_DATED;
+    (not_before, not_before + LIFETIME)
+}
+
+/// Gives both files their names once both lie complete on the disk.
+///
+/// What can fail for want of room or rights has happened by then, so that hardly anything leaves one without the other.
+fn publish(cert: &Path, key: &Path, made: &SelfSigned) -> io::Result<()> {
+    let key_draft = Draft::write(key, 0o600, &pem("PRIVATE KEY", &made.key))?;
+    let cert_draft = Draft::write(cert, 0o644, &pem("CERTIFICATE", &made.cert))?;
+    key_draft.publish()?;
+    cert_draft.publish().inspect_err(|_| {
+        // A key alone would be an error at every start.
+        let _ = fs::remove_file(key);
+    })
+}
+
+/// A file that does not have its name yet; it goes away unless it gets it.
+struct Draft<'a> {
+    temp: PathBuf,
+    path: &'a Path,
+}
+
+impl<'a> Draft<'a> {
+    /// Writes the text to the disk, in the folder of `path`: only there can it be renamed.
+    fn write(path: &'a Path, mode: u32, text: &str) -> io::Result<Self> {
+        let Some(name) = path.file_name() else {
+            return Err(about(path, ErrorKind::InvalidInput.into()));
+        };
+        // The process id keeps two daemons that start together from each other's drafts.
+        let mut temp = name.to_owned();
+        temp.push(format!(".{}.new", std::process::id()));
+        let temp = path.with_file_name(temp);
+        // One with our id is of a process that is gone.
+        let _ = fs::remove_file(&temp);
+        let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temp);
+        let mut file = opened.map_err(|error| about(&temp, error))?;
+        let draft = Self { temp, path };
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| about(&draft.temp, error))?;
+        Ok(draft)
+    }
+
+    fn publish(self) -> io::Result<()> {
+        fs::rename(&self.temp, self.path).map_err(|error| about(self.path, error))
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        // After a rename there is nothing by this name.
+        let _ = fs::remove_file(&self.temp);
+    }
+}
+
+/// The text form of DER (RFC 7468 §3).
+fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = base64(der);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for (at, char) in base64.chars().enumerate() {
+        if at > 0 && at % PEM_LINE == 0 {
+            out.push('\n');
+        }
+        out.push(char);
+    }
+    out.push_str(&format!("\n-----END {label}-----\n"));
+    out
+}
+
+/// Base64 with padding (RFC 4648 §4).
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| chunk.get(at).copied().map_or(0, usize::from);
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..4 {
+            let char = char::from(ALPHABET[group >> (18 - 6 * at) & 0x3f]);
+            out.push(if at <= chunk.len() { char } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::time::Duration;
+
+    use super::*;
+
+    const LOCAL: &[IpAddr] = &[IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)];
+
+    fn entries(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn both_are_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
+        assert!(ensure(&cert, &key, "router", LOCAL).unwrap());
+        assert_eq!(entries(folder.path()), ["a.crt", "a.key"]);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&key), 0o600);
+        assert_eq!(mode(&cert) & 0o133, 0, "nobody else writes it");
+
+        let (cert_text, key_text) = (fs::read_to_string(&cert).unwrap(), fs::read_to_string(&key).unwrap());
+        assert!(cert_text.starts_with("-----BEGIN CERTIFICATE-----\nMII"));
+        assert!(key_text.starts_with("-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0waw"));
+        assert!(key_text.ends_with("\n-----END PRIVATE KEY-----\n"));
+        assert!(!ensure(&cert, &key, "router", LOCAL).unwrap());
+        assert_eq!((fs::read_to_string(&cert).unwrap(), fs::read_to_string(&key).unwrap()), (cert_text, key_text));
+    }
+
+    #[test]
+    fn one_without_the_other_is_an_error_that_names_both() {
+        for there in ["a.crt", "a.key"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
+            fs::write(folder.path().join(there), "mine").unwrap();
+            let error = ensure(&cert, &key, "router", LOCAL).unwrap_err().to_string();
+            assert!(error.contains("a.crt") && error.contains("a.key"), "{error}");
+            assert_eq!(fs::read_to_string(folder.path().join(there)).unwrap(), "mine");
+            assert_eq!(entries(folder.path()), [there]);
+        }
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
+        symlink("/nowhere/a.crt", &cert).unwrap();
+        symlink("/nowhere/a.key", &key).unwrap();
+        assert!(!ensure(&cert, &key, "router", LOCAL).unwrap());
+        assert!(fs::symlink_metadata(&cert).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("a.key");
+        let error = ensure(&folder.path().join("missing/a.crt"), &key, "router", LOCAL).unwrap_err();
+        assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("missing/a.crt"), "{error}");
+        let error = ensure(&key, &key, "router", LOCAL).unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("a.key"), "{error}");
+        assert!(ensure(Path::new(""), &key, "router", LOCAL).is_err());
+        assert!(entries(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_key_without_its_certificate_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
+        // Nothing can be renamed to the name of a folder.
+        fs::create_dir(&cert).unwrap();
+        let made = x509::self_signed(&[], 0, 1).unwrap();
+        assert!(publish(&cert, &key, &made).unwrap_err().to_string().contains("a.crt"));
+        assert_eq!(entries(folder.path()), ["a.crt"]);
+    }
+
+    #[test]
+    fn a_stale_draft_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
+        let stale = folder.path().join(format!("a.key.{}.new", std::process::id()));
+        fs::write(&stale, "half a key").unwrap();
+        fs::set_permissions(&stale, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(ensure(&cert, &key, "router", LOCAL).unwrap());
+        assert_eq!(entries(folder.path()), ["a.crt", "a.key"]);
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn names_are_those_that_a_client_can_type() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let addrs = [ip("0.0.0.0"), ip("::"), ip("192.0.2.1"), ip("::ffff:192.0.2.1"), ip("2001:db8::1")];
+        let expected = [SanName::Dns("router".into()), SanName::Ip(addrs[2]), SanName::Ip(addrs[4])];
+        assert_eq!(names("router", &addrs), expected);
+        assert_eq!(names("my router", &addrs), expected[1..]);
+        assert_eq!(names("", &addrs[..2]), []);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_does_not_count() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let earliest = (EARLIEST - DAY, EARLIEST + 396 * DAY - 1);
+        for (now, expected, name) in [
+            (UNIX_EPOCH - Duration::from_secs(1), earliest, "before 1970"),
+            (at(60), earliest, "just switched on"),
+            (at(EARLIEST), earliest, "the first day"),
+            (at(EARLIEST + 60), (earliest.0 + 60, earliest.1 + 60), "later"),
+        ] {
+            assert_eq!(validity(now), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn base64_is_that_of_rfc_4648() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xbf]), "+/+/");
+        assert_eq!(pem("X", &[0; 48]), format!("-----BEGIN X-----\n{}\n-----END X-----\n", "A".repeat(64)));
+        assert!(pem("X", &[0; 49]).contains("\nAA==\n"));
+    }
+}

@@ -1,0 +1,586 @@
+//! TLS with peers as they are: openssl and curl where they are installed, and those that stall, lie or vanish.
+
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod common_files;
+mod common_tls;
+
+use common::{Client, End, Gate, MOMENT, OnDrop, PATIENCE, next, pattern, post, reset, settled};
+use common_files::{Daemon, program};
+use common_tls::{
+    BOTH, GET, GET_CLOSE, Identity, TLS12, TLS13, anonymous, client, connect, drain, exchange, has, hello, hi, leaf,
+    open, over, run, s_client, serve_both, serve_tls, trusting, try_open,
+};
+use ecohttpd::{Connection, Options, Request, Server, sleep};
+use rustls::client::Resumption;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+// --- certificates and keys as openssl makes them ----------------------------------------------------
+
+/// What makes `k`, a key, in each form; `c` is made of it.
+const KEYS: &[(&str, &str)] = &[
+    ("p256", "openssl ecparam -name prime256v1 -genkey -noout -out k"),
+    ("p256 after its parameters", "openssl ecparam -name prime256v1 -genkey -out k"),
+    ("p384", "openssl ecparam -name secp384r1 -genkey -noout -out k"),
+    ("ed25519", "openssl genpkey -algorithm ed25519 -out k"),
+    ("rsa", "openssl genrsa -traditional -out k 2048"),
+    ("rsa 4096", "openssl genrsa -traditional -out k 4096"),
+];
+
+/// Makes key `k` and certificate `c`, both PEM.
+fn make(folder: &Path, key: &str) {
+    run(folder, key);
+    let subject = "-subj /CN=localhost -days 30 -addext basicConstraints=critical,CA:FALSE";
+    run(folder, &format!("openssl req -x509 -new -key k -out c {subject} -addext subjectAltName=DNS:localhost"));
+    run(folder, "openssl x509 -in c -outform DER -out c.der");
+}
+
+#[test]
+fn every_form_of_key_and_certificate() {
+    if !has("openssl", "version") {
+        return;
+    }
+    for (name, command) in KEYS {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path();
+        make(folder, command);
+        run(folder, "openssl pkcs8 -topk8 -nocrypt -in k -out p8");
+        run(folder, "openssl pkcs8 -topk8 -nocrypt -in k -outform DER -out p8.der");
+        let mut keys = vec!["k", "p8", "p8.der", "all"];
+        if *name != "ed25519" {
+            // As px5g writes them: SEC1 or PKCS#1.
+            let kind = if name.starts_with("rsa") { "rsa -traditional" } else { "ec" };
+            run(folder, &format!("openssl {kind} -in k -outform DER -out k.der"));
+            keys.push("k.der");
+        }
+        let (cert, key) =
+            (fs::read_to_string(folder.join("c")).unwrap(), fs::read_to_string(folder.join("k")).unwrap());
+        fs::write(folder.join("all"), format!("About it:\n{key}\n{cert}")).unwrap();
+        fs::write(folder.join("crlf"), cert.replace('\n', "\r\n")).unwrap();
+        let shown = fs::read(folder.join("c.der")).unwrap();
+        for (key, cert) in keys.into_iter().zip(["c", "c.der", "crlf", "all", "c.der"]) {
+            let (cert, key) = (folder.join(cert), folder.join(key));
+            let about = format!("{name}: {} {}", cert.display(), key.display());
+            let server = serve_tls(move || Options::new().cert(cert).key(key), hi);
+            for versions in [TLS12, TLS13] {
+                let stream = open(&trusting(versions), server.addr);
+                assert!(*leaf(&stream) == shown, "{about}");
+                assert!(exchange(stream).unwrap().0.ends_with("hi"), "{about}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_named_in_one_line() {
+    if !has("openssl", "version") {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let path = |name: &str| temp.path().join(name);
+    for (folder, command) in [
+        ("good", KEYS[0].1),
+        ("other", KEYS[0].1),
+        ("rsa1024", "openssl genrsa -out k 1024"),
+        ("p521", "openssl ecparam -name secp521r1 -genkey -noout -out k"),
+        ("ed448", "openssl genpkey -algorithm ed448 -out k"),
+        ("v1", KEYS[0].1),
+    ] {
+        fs::create_dir(path(folder)).unwrap();
+        make(&path(folder), command);
+    }
+    run(&path("v1"), "openssl req -new -key k -subj /CN=localhost -out csr");
+    run(&path("v1"), "openssl x509 -req -in csr -signkey k -days 30 -out c");
+    assert!(run(&path("v1"), "openssl x509 -in c -noout -text").contains("Version: 1 "));
+    run(&path("good"), "openssl ec -in k -outform DER -out k.der");
+    run(&path("good"), "openssl pkcs8 -topk8 -in k -passout pass:secret -out encrypted");
+    let der = fs::read(path("good/c.der")).unwrap();
+    fs::write(path("cut.der"), &der[..der.len() / 2]).unwrap();
+    let pem = fs::read_to_string(path("good/c")).unwrap();
+    fs::write(path("cut"), &pem[..pem.len() / 2]).unwrap();
+    fs::write(path("bad64"), pem.replace("MII", "M*I")).unwrap();
+    fs::write(path("empty"), "").unwrap();
+    fs::write(path("text"), "no certificate\n").unwrap();
+    // Certificate, key, the file to blame; empty where it may be either.
+    let rows = [
+        ("none", "good/k", "none"),
+        ("good/c", "none", "none"),
+        ("good", "good/k", "good"),
+        ("empty", "good/k", "empty"),
+        ("good/c", "empty", "empty"),
+        ("text", "good/k", "text"),
+        ("good/c", "text", "text"),
+        ("good/k", "good/c", ""),
+        ("good/k.der", "good/c.der", ""),
+        ("good/c", "good/c", "good/c"),
+        ("good/c", "other/k", "other/k"),
+        ("good/c.der", "other/k", "other/k"),
+        ("good/c", "good/encrypted", "good/encrypted"),
+        ("cut", "good/k", "cut"),
+        ("cut.der", "good/k", "cut.der"),
+        ("bad64", "good/k", "bad64"),
+        ("rsa1024/c", "rsa1024/k", "rsa1024/k"),
+        ("p521/c", "p521/k", "p521/k"),
+        ("ed448/c", "ed448/k", "ed448/k"),
+        ("v1/c", "v1/k", "v1/c"),
+    ];
+    for (cert, key, blamed) in rows {
+        let options = Options::new().cert(path(cert)).key(path(key));
+        let line = Server::new(options, hi).unwrap().bind_tls("127.0.0.1", 0).expect_err(cert).to_string();
+        assert!(!line.contains('\n') && line.len() < 300, "{cert} {key}: {line:?}");
+        let name = |name: &str| line.contains(path(name).to_str().unwrap());
+        assert!(if blamed.is_empty() { name(cert) || name(key) } else { name(blamed) }, "{cert} {key}: {line}");
+        assert!(line.len() > path(blamed).as_os_str().len() + 5, "no reason: {line}");
+    }
+    let good = || Options::new().cert(path("good/c")).key(path("good/k"));
+    for ca in ["none", "empty", "text", "cut.der"] {
+        let line = Server::new(good().ca(path(ca)), hi).unwrap().bind_tls("127.0.0.1", 0).expect_err(ca).to_string();
+        assert!(line.contains(path(ca).to_str().unwrap()) && !line.contains('\n'), "{ca}: {line}");
+    }
+    assert!(Server::new(Options::new(), hi).unwrap().bind_tls("127.0.0.1", 0).is_err(), "no certificate at all");
+    assert!(Server::new(good(), hi).unwrap().bind_tls("127.0.0.1", 0).is_ok());
+}
+
+// --- openssl s_client and curl ----------------------------------------------------------------------
+
+#[test]
+fn openssl_s_client() {
+    if !has("openssl", "version") {
+        return;
+    }
+    let id = Identity::new();
+    let (cert, key) = id.ca.issue(&["exact.test"]).write(id.temp.path(), "exact");
+    let options = id.options();
+    let server = serve_tls(move || options().cert_key(cert, key), hi);
+    let ask = |args: &str| s_client(id.temp.path(), server.addr, args);
+    for (version, name, tickets) in [("-tls1_2", "TLSv1.2", 0), ("-tls1_3", "TLSv1.3", 1)] {
+        let verify = "-CAfile ca.crt -verify_return_error -verify_hostname localhost -servername localhost";
+        let (first, ok) = ask(&format!("{version} {verify} -alpn h2,http/1.1 -sess_out session"));
+        assert!(ok && first.contains("HTTP/1.1 200 OK") && first.contains("\r\n\r\nhi"), "{first}");
+        assert!(first.contains(&format!("New, {name}")) && first.contains("Verify return code: 0 (ok)"), "{first}");
+        assert!(first.contains("ALPN protocol: http/1.1"), "{first}");
+        assert_eq!(first.matches("New Session Ticket arrived").count(), tickets, "{first}");
+        assert!(!first.contains("unexpected eof") && !first.contains("Max Early Data: 1"), "{first}");
+        let (second, ok) = ask(&format!("{version} {verify} -alpn h2,http/1.1 -sess_in session"));
+        assert!(ok && second.contains(&format!("Reused, {name}")) && second.contains("\r\n\r\nhi"), "{second}");
+        // A ticket is bound to its name (RFC 6066 §3).
+        let (other, _) = ask(&format!("{version} -servername exact.test -sess_in session"));
+        assert!(other.contains("subject=CN = exact.test") || other.contains(&format!("New, {name}")), "{other}");
+        // Names are matched in any case.
+        let (upper, ok) = ask(&format!("{version} -servername EXACT.Test"));
+        assert!(ok && upper.contains("CN = exact.test"), "{upper}");
+        let (none, ok) = ask(&format!("{version} -noservername"));
+        assert!(ok && none.contains("CN = localhost"), "{none}");
+    }
+    let (again, ok) = ask("-tls1_2 -reconnect");
+    assert!(ok, "{again}");
+    assert_eq!(again.matches("Reused, TLSv1.2").count(), 5, "{again}");
+    for old in ["-tls1", "-tls1_1"] {
+        let (refused, ok) = ask(&format!("{old} -cipher DEFAULT@SECLEVEL=0"));
+        assert!(!ok && !refused.contains("HTTP/1.1"), "{old}: {refused}");
+    }
+}
+
+/// The daemon with a plain and a TLS listener, and where the latter is.
+fn daemon(id: &Identity, args: &[&str]) -> (Daemon, SocketAddr) {
+    let errors = File::options().create(true).append(true).open(id.path("stderr")).unwrap();
+    let root = id.path("root");
+    fs::create_dir_all(&root).unwrap();
+    let mut command = program();
+    command.args(["-f", "-p", "127.0.0.1:0", "-s", "127.0.0.1:0", "-h"]).arg(root).arg("-C").arg(&id.cert);
+    let mut daemon = Daemon::run(command.arg("-K").arg(&id.key).args(args).stderr(errors), 1);
+    loop {
+        if let Some(url) = daemon.greeting.iter().find_map(|line| line.split("https://").nth(1)) {
+            let addr = url.split('/').next().unwrap().parse().expect("an address to open");
+            return (daemon, addr);
+        }
+        let line = daemon.line();
+        daemon.greeting.push(line);
+    }
+}
+
+#[test]
+fn curl_and_the_daemon() {
+    if !has("curl", "--version") {
+        return;
+    }
+    let id = Identity::new();
+    let (_daemon, addr) = daemon(&id, &[]);
+    let data = pattern(20_000_003);
+    fs::write(id.path("root/large"), &data).unwrap();
+    fs::write(id.path("root/small"), "content").unwrap();
+    let curl = |args: &str| run(id.temp.path(), &format!("curl -q -sS -f --noproxy * --cacert ca.crt {args}"));
+    for version in [
+        "--tlsv1.2 --tls-max 1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256",
+        "--tlsv1.2 --tls-max 1.2 --ciphers ECDHE-ECDSA-CHACHA20-POLY1305",
+        "--tlsv1.3 --tls13-ciphers TLS_AES_256_GCM_SHA384",
+        "--tlsv1.3 --tls13-ciphers TLS_CHACHA20_POLY1305_SHA256",
+        "--http2",
+    ] {
+        let said = curl(&format!("{version} -o got https://{addr}/large -w %{{http_version}}-%{{http_code}}"));
+        assert_eq!(said, "1.1-200", "{version}");
+        assert!(fs::read(id.path("got")).unwrap() == data, "{version}");
+        assert_eq!(curl(&format!("{version} https://{addr}/small")), "content");
+        assert_eq!(curl(&format!("{version} -r 2-4 https://{addr}/small")), "nte");
+        let urls = format!("https://{addr}/small ").repeat(3);
+        let said = curl(&format!("{version} {urls} -w %{{num_connects}}"));
+        assert_eq!(said, "content1content0content0", "one connection: {version}");
+        assert!(
+            curl(&format!("{version} -I https://{addr}/large")).to_lowercase().contains("content-length: 20000003")
+        );
+    }
+    let said = run(id.temp.path(), &format!("curl -q -sS --noproxy * http://{addr}/small -w %{{http_code}}"));
+    assert!(said.ends_with("400") && said.len() > 10, "plain HTTP: {said}");
+}
+
+#[test]
+fn the_daemon_redirects() {
+    let id = Identity::new();
+    let (daemon, addr) = daemon(&id, &["-q"]);
+    fs::create_dir_all(id.path("root/.well-known/acme-challenge")).unwrap();
+    fs::write(id.path("root/.well-known/acme-challenge/token"), "proof").unwrap();
+    fs::write(id.path("root/file.txt"), "content").unwrap();
+    let port = addr.port();
+    let rows = [
+        ("GET /file.txt?a=b%20c HTTP/1.1\r\nHost: a.example\r\n\r\n", "a.example", "/file.txt?a=b%20c"),
+        ("GET / HTTP/1.1\r\nHost: a.example:8080\r\n\r\n", "a.example", "/"),
+        ("GET /%C3%BC HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n", "192.0.2.1", "/%C3%BC"),
+        ("GET / HTTP/1.1\r\nHost: [fe80::1]:80\r\n\r\n", "[fe80::1]", "/"),
+        ("GET /x HTTP/1.1\r\nHost: [::1]\r\n\r\n", "[::1]", "/x"),
+        ("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody", "a", "/x"),
+        ("GET http://b.example:81/x HTTP/1.1\r\nHost: a\r\n\r\n", "b.example", "/x"),
+        ("GET //evil.example/x HTTP/1.1\r\nHost: a\r\n\r\n", "a", "//evil.example/x"),
+        ("GET /.well-known/acme-challenges HTTP/1.1\r\nHost: a\r\n\r\n", "a", "/.well-known/acme-challenges"),
+    ];
+    for (request, host, path) in rows {
+        let mut client = daemon.connect();
+        client.send(request);
+        let reply = client.read_response();
+        let location = format!("https://{host}:{port}{path}");
+        assert_eq!((reply.status, reply.header("location")), (307, Some(location.as_str())), "{request:?}");
+    }
+    let mut nameless = daemon.connect();
+    nameless.send("GET /file.txt HTTP/1.0\r\n\r\n");
+    assert_eq!(
+        nameless.read_response().text(),
+        "content",
+        "without a host there is nowhere to redirect to, as in uhttpd"
+    );
+    assert_eq!(daemon.get("/.well-known/acme-challenge/token").text(), "proof");
+    for around in ["..", "%2e%2e", ".%2E"] {
+        let path = format!("/.well-known/acme-challenge/{around}/{around}/file.txt");
+        assert_eq!(daemon.get(&path).status, 307, "{path} is no challenge");
+    }
+    let mut client = client(&trusting(BOTH), addr);
+    client.send(GET_CLOSE.replace(" / ", " /file.txt "));
+    assert_eq!(client.read_response().text(), "content");
+    client.expect_close();
+}
+
+#[test]
+fn sighup_loads_the_certificate_anew() {
+    let id = Identity::new();
+    let (daemon, addr) = daemon(&id, &[]);
+    let shown = || leaf(&open(&trusting(BOTH), addr));
+    let until = |done: &dyn Fn() -> bool, what: &str| {
+        let start = Instant::now();
+        while !done() {
+            assert!(start.elapsed() < PATIENCE, "{what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    assert!(shown() == id.pair.cert);
+    let second = id.ca.issue(&["localhost"]);
+    second.write(id.temp.path(), "server");
+    daemon.signal("HUP");
+    until(&|| shown() == second.cert, "the new certificate does not come");
+    fs::write(&id.key, id.pair.key.serialize_pem()).unwrap();
+    daemon.signal("HUP");
+    let key = id.key.to_str().unwrap();
+    let said = || fs::read_to_string(id.path("stderr")).unwrap();
+    until(&|| said().contains(key), "no word of the key that does not fit");
+    assert_eq!(said().lines().filter(|line| line.contains(key)).count(), 1, "{}", said());
+    assert!(shown() == second.cert);
+    id.pair.write(id.temp.path(), "server");
+    daemon.signal("HUP");
+    until(&|| shown() == id.pair.cert, "the third does not come");
+
+    let missing = id.path("missing");
+    let args = ["-f", "-p", "127.0.0.1:0", "-s", "127.0.0.1:0", "-K", key, "-C"];
+    let output = program().args(args).arg(&missing).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && stderr.contains(missing.to_str().unwrap()), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn idle_and_stalled_connections_are_small() {
+    if std::env::var_os("ECOHTTPD_RUNNER").is_some() {
+        println!("skipped: the runner's memory is not the program's");
+        return;
+    }
+    // What one lot has freed the next would reuse: a daemon for each.
+    for (count, name, path, bound) in [(300, "idle", "/small", 8 << 10), (50, "stalled", "/large", 48 << 10)] {
+        let id = Identity::new();
+        let (daemon, addr) = daemon(&id, &["-N", "500"]);
+        fs::write(id.path("root/small"), "content").unwrap();
+        File::create(id.path("root/large")).unwrap().set_len(100 << 20).unwrap();
+        let config = trusting(BOTH);
+        let connected = || {
+            let mut stream = open(&config, addr);
+            stream.write_all(GET.replace(" / ", &format!(" {path} ")).as_bytes()).unwrap();
+            stream.flush().unwrap();
+            // A reply's beginning: of the small one it is all.
+            assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+            stream
+        };
+        drop(connected());
+        let before = anonymous(daemon.child.id());
+        let streams: Vec<_> = (0..count).map(|_| connected()).collect();
+        let each = anonymous(daemon.child.id()).saturating_sub(before) / streams.len();
+        println!("{each} bytes for a connection that is {name}");
+        assert!(each > 0 && each <= bound, "{each} bytes for a connection that is {name}");
+    }
+}
+
+// --- peers that stall, lie or vanish ----------------------------------------------------------------
+
+#[test]
+fn a_stalled_handshake_is_dropped() {
+    let id = Identity::new();
+    let options = id.options();
+    let server = serve_tls(move || options().header_timeout(Duration::from_millis(300)), hi);
+    let config = trusting(BOTH);
+    let hello = hello(&config);
+    let silent: Vec<_> = [0, 1, 5, hello.len() / 2, hello.len()]
+        .into_iter()
+        .map(|len| {
+            let mut stream = connect(server.addr);
+            stream.write_all(&hello[..len]).unwrap();
+            (len, stream)
+        })
+        .collect();
+    assert!(exchange(open(&config, server.addr)).unwrap().0.ends_with("hi"), "others are served meanwhile");
+    for (len, mut stream) in silent {
+        let got = drain(&mut stream);
+        // At most an alert, where the hello was not whole.
+        let early = got.is_empty() || got.starts_with(b"\x15\x03");
+        assert_eq!(early, len < hello.len(), "{len} bytes of the hello: {}", got.escape_ascii());
+    }
+    // Nor does trickling help: the hello takes ten times as long as it may.
+    let mut stream = connect(server.addr);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(3).div_f64(f64::from(u32::try_from(hello.len()).unwrap()))))
+        .unwrap();
+    let dropped = hello.iter().any(|byte| {
+        let sent = stream.write_all(&[*byte]);
+        let got = stream.read(&mut [0]).map_err(|error| error.kind());
+        sent.is_err() || !matches!(got, Ok(1) | Err(ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    });
+    assert!(dropped, "a byte at a time holds it");
+}
+
+#[test]
+fn garbage_ends_the_connection_only() {
+    let id = Identity::new();
+    let count = Arc::new(AtomicUsize::new(0));
+    let handled = Arc::clone(&count);
+    let server = serve_tls(id.options(), async move |con: &mut Connection, req: &mut Request| {
+        handled.fetch_add(1, Ordering::SeqCst);
+        hi(con, req).await
+    });
+    let config = trusting(BOTH);
+    let hello = hello(&config);
+    let rows: Vec<(&str, Vec<u8>)> = vec![
+        ("nothing", vec![]),
+        ("a pattern", pattern(100_000)),
+        ("zeros", vec![0; 100_000]),
+        ("ones", vec![0xff; 100_000]),
+        ("a record too long", [&b"\x16\x03\x01\xff\xff"[..], &pattern(70_000)].concat()),
+        ("empty records", b"\x16\x03\x01\x00\x00".repeat(10_000)),
+        ("a fatal alert", b"\x15\x03\x03\x00\x02\x02\x28".to_vec()),
+        ("warnings", b"\x15\x03\x03\x00\x02\x01\x5a".repeat(10_000)),
+        ("data first", b"\x17\x03\x03\x00\x04abcd".to_vec()),
+        ("a handshake message too long", [&b"\x16\x03\x01\x00\x04\x01\xff\xff\xff"[..], &pattern(9)].concat()),
+        ("SSLv2", b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10".repeat(10)),
+        ("a hello and garbage", [&hello[..], &pattern(1000)].concat()),
+        ("two hellos", hello.repeat(2)),
+        ("SSH", b"SSH-2.0-x\r\n".to_vec()),
+    ];
+    for (name, bytes) in &rows {
+        let mut stream = connect(server.addr);
+        // It may be refused before its end.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        drain(&mut stream);
+        assert!(exchange(open(&config, server.addr)).unwrap().0.ends_with("hi"), "after {name}");
+    }
+    let sound = count.load(Ordering::SeqCst);
+    assert_eq!(sound, rows.len());
+    // A record that was changed on its way, and none.
+    for versions in [TLS12, TLS13] {
+        for change in [true, false] {
+            let mut stream = open(&trusting(versions), server.addr);
+            let mut record = pattern(50);
+            if change {
+                stream.conn.writer().write_all(GET.as_bytes()).unwrap();
+                record.clear();
+                while stream.conn.wants_write() {
+                    stream.conn.write_tls(&mut record).unwrap();
+                }
+                *record.last_mut().unwrap() ^= 1;
+            }
+            stream.sock.write_all(&record).unwrap();
+            let mut got = Vec::new();
+            let error = stream.read_to_end(&mut got).expect_err("an alert, or a cut");
+            assert!(got.is_empty() && !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        }
+    }
+    assert_eq!(count.load(Ordering::SeqCst), sound, "a forged request was handled");
+}
+
+#[test]
+fn http_without_tls_and_tls_without_tls() {
+    let id = Identity::new();
+    let (server, plain) = serve_both(id.options(), hi);
+    let rows: [&[&str]; 6] = [
+        &[GET],
+        &["GET / HTTP/1.0\r\n\r\n"],
+        &["POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"],
+        &["OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"],
+        &["G", "ET / HTTP/1.1\r\nHost: x\r\n\r\n"],
+        &["GET / HTTP/1.1\r\nHost: x\r\n", "A: b\r\n\r\n"],
+    ];
+    for pieces in rows {
+        let mut client = Client::connect(server.addr);
+        for piece in pieces {
+            // The verdict may come before the end.
+            let _ = client.try_send(piece);
+            thread::sleep(Duration::from_millis(20));
+        }
+        let reply = client.read_response();
+        assert!(reply.status == 400 && reply.closes() && !reply.body.is_empty(), "{pieces:?}: {reply:?}");
+        client.expect_close();
+    }
+    // Long before the header timeout of 30 s, which is beyond our patience.
+    let error = try_open(&trusting(BOTH), plain, "localhost").expect_err("no TLS here");
+    assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+    let mut stream = connect(plain);
+    stream.write_all(&hello(&trusting(TLS12))).unwrap();
+    drain(&mut stream);
+}
+
+#[test]
+fn two_hundred_handshakes_beside_a_connection() {
+    const MANY: usize = 200;
+    let id = Identity::new();
+    let options = id.options();
+    let server = serve_tls(move || options().backlog(512), hi);
+    let addr = server.addr;
+    let mut config = Arc::unwrap_or_clone(trusting(BOTH));
+    config.resumption = Resumption::disabled();
+    let config = Arc::new(config);
+    let mut established = client(&config, addr);
+    let start = Arc::new(Barrier::new(MANY + 1));
+    let threads: Vec<_> = (0..MANY)
+        .map(|_| {
+            let (config, start) = (Arc::clone(&config), Arc::clone(&start));
+            thread::spawn(move || {
+                start.wait();
+                exchange(try_open(&config, addr, "localhost")?).map(|(reply, _)| reply.ends_with("\r\n\r\nhi"))
+            })
+        })
+        .collect();
+    let over_now = Arc::new(AtomicBool::new(false));
+    let watched = Arc::clone(&over_now);
+    let server_side = thread::spawn(move || {
+        let mut served = 0;
+        while !watched.load(Ordering::SeqCst) {
+            established.send(GET);
+            assert_eq!(established.read_response().text(), "hi");
+            served += 1;
+        }
+        served
+    });
+    start.wait();
+    for (number, thread) in threads.into_iter().enumerate() {
+        assert!(thread.join().unwrap().unwrap_or_else(|error| panic!("{number}: {error}")), "{number}");
+    }
+    over_now.store(true, Ordering::SeqCst);
+    let served = server_side.join().unwrap();
+    assert!(served >= 10, "only {served} requests on the connection that stood");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_the_handler() {
+    const PIECE: usize = 64 << 10;
+    let id = Identity::new();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let (count, (tell, dropped), options) = (Arc::clone(&sent), channel(), id.options());
+    let server = serve_tls(
+        move || options().write_timeout(Duration::from_secs(2)),
+        async move |con: &mut Connection, _: &mut Request| {
+            let _guard = OnDrop::new(&tell, ());
+            let piece = pattern(PIECE);
+            while con.send(&piece).await.is_ok() {
+                count.fetch_add(PIECE, Ordering::SeqCst);
+            }
+        },
+    );
+    let mut stream = open(&trusting(BOTH), server.addr);
+    stream.write_all(GET.as_bytes()).unwrap();
+    stream.flush().unwrap();
+    // What the kernel's socket buffers take, no more.
+    let waiting = settled(&sent);
+    assert!(waiting < 32 << 20, "{waiting} bytes accepted for a client that reads nothing");
+    // And the write timeout ends it: visibly broken.
+    next(&dropped);
+    let error = stream.read_to_end(&mut Vec::new()).expect_err("no end in order");
+    assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+}
+
+#[test]
+fn the_handler_is_dropped_when_the_client_resets() {
+    let id = Identity::new();
+    let (begin, begun) = channel();
+    let (tell, dropped) = channel();
+    let server = serve_tls(id.options(), async move |con: &mut Connection, req: &mut Request| {
+        let _guard = OnDrop::new(&tell, req.path().to_owned());
+        begin.send(()).unwrap();
+        match req.path() {
+            "/waits" => Gate::default().wait().await,
+            "/reads" => drop(con.read_body(None, None).await),
+            _ => loop {
+                con.send(pattern(100_000)).await?;
+                sleep(Duration::from_millis(1)).await;
+            },
+        }
+        con.send("").await
+    });
+    for path in ["/waits", "/reads", "/sends"] {
+        let mut stream = open(&trusting(BOTH), server.addr);
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").unwrap();
+        stream.flush().unwrap();
+        next(&begun);
+        thread::sleep(MOMENT / 3);
+        reset(stream.sock);
+        assert_eq!(next(&dropped), path);
+    }
+    // Its slot is free, the others go on.
+    let mut client = over(open(&trusting(BOTH), server.addr));
+    client.send(post("/reads", b"123456789"));
+    assert_eq!(client.read_response().status, 200);
+    assert_eq!(next(&dropped), "/reads");
+    client.half_close();
+    assert_eq!(client.rest(), (Vec::new(), End::Eof));
+}
