@@ -618,6 +618,7 @@ fn timeouts_and_stops_end_in_order() {
     assert!(exchange(open(&config, server.addr)).unwrap().0.ends_with("hi"));
     clients[1].send(GET);
     assert_eq!(clients[1].read_response().text(), "hi");
+    clients[0].expect_close();
 
     let gate = Gate::default();
     let (opened, (tell, begun)) = (gate.clone(), channel());
@@ -633,6 +634,18 @@ fn timeouts_and_stops_end_in_order() {
     opened.open();
     assert_eq!(running.read_response().text(), "late");
     running.expect_close();
+    server.join().unwrap();
+}
+
+#[test]
+fn idle_connections_end_in_order_at_a_stop() {
+    let id = Identity::new();
+    let server = serve_tls(id.options(), hi);
+    let mut idle = client(&trusting(BOTH), server.addr);
+    idle.send(GET);
+    assert_eq!(idle.read_response().text(), "hi");
+    server.handle.stop(PATIENCE);
+    idle.expect_close();
     server.join().unwrap();
 }
 

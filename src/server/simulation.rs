@@ -224,6 +224,12 @@ proptest! {
 type Silence = (&'static str, fn(&Options) -> Duration, &'static str, &'static str);
 
 const SILENCES: &[Silence] = &[
+    (
+        "GET /fixed HTTP/1.1\r\nHost: h\r\n\r\n\r\n",
+        |o| o.header_timeout,
+        "HTTP/1.1 200 ",
+        "an empty line is no request that stalls",
+    ),
     ("", |o| o.header_timeout, "", "a client that never speaks is left in silence"),
     ("GET / HT", |o| o.header_timeout, "HTTP/1.1 408 ", "a head that stalls is told so"),
     ("GET /fixed HTTP/1.1\r\nHost: h\r\n\r\n", |o| o.keep_alive, "HTTP/1.1 200 ", "idle keep-alive ends in silence"),
@@ -257,6 +263,7 @@ fn every_silence_has_its_end() {
         world.pass(Duration::from_millis(1));
         let answers = world.answers();
         assert!(if answer.is_empty() { answers.is_empty() } else { answers.starts_with(answer) }, "{name}: {answers}");
+        assert_eq!(answers.matches("408").count(), answer.matches("408").count() * 2, "{name}: {answers}");
         world.pass(limits::LINGER_TIMEOUT);
         assert!(!world.is_open(), "{name}: never ends");
         assert_eq!(world.answers(), answers, "{name}: nothing follows");
