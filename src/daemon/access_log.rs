@@ -3,30 +3,23 @@
 use ecohttpd::Access;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::time::SystemTime;
 
 /// Prints the line of one exchange on standard output.
 pub fn print(access: &Access<'_>) {
-    let line = Line { access, when: SystemTime::now() };
     // As with the diagnostics: a log that can't be written must not stop the server.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(std::io::stdout(), "{}", Line(access));
 }
 
-struct Line<'a> {
-    access: &'a Access<'a>,
-    when: SystemTime,
-}
+struct Line<'a>(&'a Access<'a>);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let access = self.access;
+        let access = self.0;
         match access.peer.ip() {
             Some(ip) => write!(f, "{ip}")?,
             None => f.write_str("unix:")?,
         }
-        // "Sun, 06 Nov 1994 08:49:37 GMT"
-        let date = httpdate::fmt_http_date(self.when);
-        let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or_default();
+        let part = |range: std::ops::Range<usize>| access.date.get(range).unwrap_or_default();
         write!(f, " - - [{}/{}/{}:{} +0000] ", part(5..7), part(8..11), part(12..16), part(17..25))?;
         if access.method.is_empty() {
             f.write_str("\"-\"")?;

@@ -1,11 +1,10 @@
 //! What to answer for a regular file that exists: status, which bytes, which fields.
 
-use std::io::Write as _;
 use std::ops::Range;
-use std::time::{Duration, UNIX_EPOCH};
 
 use crate::http::coding::Coding;
 use crate::http::conditional::{self, Precondition, Validators};
+use crate::http::date;
 use crate::http::fields::Fields;
 use crate::http::range::{self, Ranges};
 
@@ -196,19 +195,14 @@ fn push_line(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 fn push_last_modified(out: &mut Vec<u8>, modified: i64) {
-    let time = UNIX_EPOCH + Duration::from_secs(modified_secs(modified));
     out.extend_from_slice(b"Last-Modified: ");
-    // Writing to memory does not fail.
-    let _ = write!(out, "{}", httpdate::HttpDate::from(time));
+    date::push(out, modified_secs(modified));
     out.extend_from_slice(b"\r\n");
 }
 
-/// The last second that an HTTP date can say: Fri, 31 Dec 9999 23:59:59 GMT.
-const LAST_DATE: i64 = 253_402_300_799;
-
 /// A modification time as an HTTP date can say it, in Unix seconds.
 pub fn modified_secs(mtime: i64) -> u64 {
-    mtime.clamp(0, LAST_DATE).unsigned_abs()
+    mtime.max(0).unsigned_abs().min(date::LAST)
 }
 
 /// Appends a number in lower case hexadecimal without leading zeros.

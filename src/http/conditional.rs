@@ -1,7 +1,5 @@
 //! Conditional requests: is what the client holds still what we would send? (RFC 9110 §13)
 
-use std::time::UNIX_EPOCH;
-
 use crate::http::fields::Fields;
 
 /// What the selected representation is compared by.
@@ -64,7 +62,7 @@ pub fn range_applies(fields: &impl Fields, v: &Validators<'_>) -> bool {
     let Some(value) = values.next() else {
         return true;
     };
-    let ours = value == v.etag.as_bytes() || parse_date(value) == Some(v.modified);
+    let ours = value == v.etag.as_bytes() || super::date::parse(value) == Some(v.modified);
     ours && values.next().is_none()
 }
 
@@ -127,14 +125,7 @@ fn opaque_tag(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The date in a field, in Unix seconds; `None` when there is no valid and single one.
 fn date(fields: &impl Fields, name: &str) -> Option<u64> {
-    parse_date(fields.only(name)?)
-}
-
-/// Reads any of the three date forms of RFC 9110 §5.6.7.
-fn parse_date(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value).ok()?;
-    let time = httpdate::parse_http_date(text).ok()?;
-    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    super::date::parse(fields.only(name)?)
 }
 
 #[cfg(test)]

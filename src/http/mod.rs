@@ -12,12 +12,14 @@
 //! | [`response`], [`status`] | the reply's head and how its body is delimited |
 //! | [`conditional`], [`range`], [`coding`] | what a request wants of a representation; they read it as [`fields`] |
 //! | [`multipart`], [`parameters`], [`query`] | forms, in bodies and in targets |
+//! | [`date`] | dates as HTTP writes them |
 //! | [`headers`] | the small rules that all of them share |
 //! | [`limits`] | every bound, with its reason |
 
 pub mod chunked;
 pub mod coding;
 pub mod conditional;
+pub mod date;
 pub mod fields;
 pub mod framing;
 pub mod head;

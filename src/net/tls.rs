@@ -4,6 +4,7 @@
 //! and `write` drive the handshake as they go, so the server above sees a stream like any other.
 
 use crate::buf::Sink;
+use crate::http::date;
 use mio::net::TcpStream;
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, ring};
@@ -13,7 +14,7 @@ use rustls::server::{
     ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::{CipherSuite, RootCertStore, ServerConfig, ServerConnection};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs::File;
@@ -204,15 +205,14 @@ impl Tls {
 
     /// Answers HTTP without TLS in a way that its client can read.
     fn refuse_plain(&mut self) {
-        const TEXT: &str = "400 Bad Request: this port speaks TLS.\n";
-        let reply = format!(
-            "HTTP/1.1 400 Bad Request\r\nDate: {}\r\nServer: ecohttpd\r\nContent-Length: {}\r\nConnection: close\r\n\
-             Content-Type: text/plain; charset=utf-8\r\n\r\n{TEXT}",
-            httpdate::fmt_http_date(SystemTime::now().max(SystemTime::UNIX_EPOCH)),
-            TEXT.len(),
-        );
+        const REST: &[u8] = b"\r\nServer: ecohttpd\r\nContent-Length: 39\r\nConnection: close\r\n\
+            Content-Type: text/plain; charset=utf-8\r\n\r\n400 Bad Request: this port speaks TLS.\n";
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut reply = b"HTTP/1.1 400 Bad Request\r\nDate: ".to_vec();
+        date::push(&mut reply, now.as_secs());
+        reply.extend_from_slice(REST);
         // The buffer of a fresh socket has room for this.
-        let _ = self.stream.write(reply.as_bytes());
+        let _ = self.stream.write(&reply);
         let _ = self.stream.shutdown(Shutdown::Write);
         self.state = State::Refused;
     }
@@ -294,7 +294,7 @@ impl Sink for Tls {
 
 /// Makes a configuration of the files.
 fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(provider());
     let resolver = Arc::new(Certificates::load(&files.pairs, &provider)?);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -312,6 +312,8 @@ fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
         }
     };
     let mut config = builder.with_cert_resolver(resolver);
+    // The suites' order is ours, not the client's: it is this machine that has little to spare.
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // Stateless resumption: tickets under keys that rotate. One is enough, as a browser resumes each only once anyway
     // and gets the next with it; the memory of sessions would be the clients' to fill.
@@ -319,6 +321,39 @@ fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
+}
+
+/// ring, with the suites first that cost this machine least: those of AES-128 where the processor has instructions for
+/// AES, else those of ChaCha20. AES-256, whose SHA-384 makes handshakes dearer, is for clients that insist.
+fn provider() -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    let aes = has_aes();
+    provider.cipher_suites.sort_by_key(|suite| match suite.suite() {
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => u8::from(!aes),
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => u8::from(aes),
+        _ => 2,
+    });
+    provider
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn has_aes() -> bool {
+    std::arch::is_x86_feature_detected!("aes")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+}
+
+/// MIPS and 32-bit ARM have none.
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+fn has_aes() -> bool {
+    false
 }
 
 /// The certificates to choose from by the name that the client asks for.

@@ -2,6 +2,7 @@
 //!
 //! DER (X.690) is written and read here rather than by a crate: these few functions are a fraction of one's size.
 
+use crate::http::date::civil;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -231,7 +232,7 @@ fn extension(id: &[u8], value: &[u8]) -> Vec<u8> {
 
 /// A time in Unix seconds: with two digits of the year to 2049, with four from 2050 (RFC 5280 §4.1.2.5).
 fn time(seconds: u64) -> Result<Vec<u8>, &'static str> {
-    let (year, month, day) = date(seconds / 86_400);
+    let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     let (tag, year) = if year < 2050 {
         (UTC_TIME, format!("{:02}", year % 100))
@@ -241,23 +242,6 @@ fn time(seconds: u64) -> Result<Vec<u8>, &'static str> {
         return Err("a year has more than four digits");
     };
     Ok(der(tag, &[format!("{year}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z").as_bytes()]))
-}
-
-/// Year, month and day of a number of days since 1970.
-///
-/// Counted in eras of 400 years and in years that begin in March, so that the leap day is the last one.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let (month, january) = match march_month {
-        0..10 => (march_month + 3, 0),
-        _ => (march_month - 9, 1),
-    };
-    (era * 400 + year_of_era + january, month, day)
 }
 
 /// Writes one DER element, whose contents are the parts in their order.
@@ -648,7 +632,7 @@ mod tests {
 
         #[test]
         fn days_follow_each_other(days in 0..3_000_000_u64) {
-            let ((year, month, day), next) = (date(days), date(days + 1));
+            let ((year, month, day), next) = (civil(days), civil(days + 1));
             prop_assert!(next == (year, month, day + 1) || next == (year, month + 1, 1) || next == (year + 1, 1, 1));
         }
     }

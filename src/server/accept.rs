@@ -151,6 +151,8 @@ impl Core {
         let conn = self.slots.borrow().get(key).map(|slot| Rc::clone(&slot.conn));
         if let Some(conn) = conn {
             conn.borrow_mut().link = Link::Dead;
+            // Not held on to: who else owns a connection decides how it ends.
+            drop(conn);
             self.drive(key);
         }
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Access<'a> {
+    /// When the exchange ended, as an HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub date: &'a str,
     /// The client.
     pub peer: &'a PeerAddr,
     /// The request's method; empty when the head could not be read.

@@ -510,6 +510,7 @@ impl Conn {
         };
         let status = if matches!(self.send, Send::Idle) { 499 } else { work.response.status() };
         log(&super::access::Access {
+            date: &core.http_date(),
             peer: &self.peer,
             method: known.map_or("", |head| head.method()),
             target: known.map_or("", |head| head.target()),

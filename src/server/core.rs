@@ -4,6 +4,7 @@ use super::conn::Work;
 use super::limits;
 use super::options::Options;
 use super::slot::{Service, Slot};
+use crate::http::date;
 use crate::net::Listener;
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
@@ -140,12 +141,22 @@ impl Core {
         Ref::map(self.date.borrow(), |date| &date.lines[..])
     }
 
+    /// The time as an HTTP date.
+    pub(super) fn http_date(&self) -> String {
+        let lines = self.date_lines();
+        let date = lines.get(DATE.len()..DATE.len() + date::LEN).unwrap_or_default();
+        String::from_utf8_lossy(date).into_owned()
+    }
+
     /// The upper layer's state, made at the first call. There is one type of it.
     pub(crate) fn extension<T: 'static>(&self, make: impl FnOnce(&Options) -> T) -> Rc<T> {
         let any = Rc::clone(self.extension.get_or_init(|| Rc::new(make(&self.options))));
         any.downcast().unwrap_or_else(|_| unreachable!("one layer stores one type"))
     }
 }
+
+/// How the lines begin that every head has.
+const DATE: &[u8] = b"Date: ";
 
 /// The lines that every head has, and when they were made.
 #[derive(Default)]
@@ -167,11 +178,10 @@ impl Date {
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if second != self.second || self.lines.is_empty() {
             self.second = second;
-            let date = httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(second));
             self.lines.clear();
-            for piece in ["Date: ", &date, "\r\nServer: ecohttpd\r\n"] {
-                self.lines.extend_from_slice(piece.as_bytes());
-            }
+            self.lines.extend_from_slice(DATE);
+            date::push(&mut self.lines, second);
+            self.lines.extend_from_slice(b"\r\nServer: ecohttpd\r\n");
         }
     }
 }

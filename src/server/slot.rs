@@ -185,11 +185,11 @@ impl Core {
             let outlived = Rc::strong_count(conn) > 2;
             let mut conn = conn.borrow_mut();
             conn.link = Link::Dead;
+            conn.log(self);
+            conn.transport.say_goodbye();
             if outlived {
                 self.let_go(&mut conn);
             }
-            conn.log(self);
-            conn.transport.say_goodbye();
             conn.wake();
             if let Some(work) = conn.work.take() {
                 self.give_back(work);

@@ -1,0 +1,201 @@
+//! Dates as HTTP has them (RFC 9110 §5.6.7): written in one form, read in three.
+//!
+//! The crate for this is several times the code: it goes by way of the standard library's times and their errors.
+
+/// The last second that an HTTP date can say: Fri, 31 Dec 9999 23:59:59 GMT.
+pub const LAST: u64 = 253_402_300_799;
+
+/// Bytes of an IMF-fixdate.
+pub const LEN: usize = 29;
+
+const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+/// Appends a time in Unix seconds as an IMF-fixdate; times after year 9999 as the last second of it.
+pub fn push(out: &mut Vec<u8>, seconds: u64) {
+    const DAYS: &[u8] = b"ThuFriSatSunMonTueWed";
+    let seconds = seconds.min(LAST);
+    let (year, month, day) = civil(seconds / 86_400);
+    push_name(out, DAYS, seconds / 86_400 % 7);
+    out.extend_from_slice(b", ");
+    push_two(out, day);
+    out.push(b' ');
+    push_name(out, MONTHS.as_bytes(), month - 1);
+    out.push(b' ');
+    push_two(out, year / 100);
+    push_two(out, year % 100);
+    for (before, part) in [(b' ', seconds / 3600 % 24), (b':', seconds / 60 % 60), (b':', seconds % 60)] {
+        out.push(before);
+        push_two(out, part);
+    }
+    out.extend_from_slice(b" GMT");
+}
+
+/// Reads a date in any of the three forms; `None` for what is none, or lies before 1970.
+///
+/// The name of the day is not compared: it says nothing that the date does not.
+pub fn parse(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let Some((_, rest)) = text.split_once(", ") else { return parse_asctime(text) };
+    // "06 Nov 1994 08:49:37 GMT", or of old "06-Nov-94 08:49:37 GMT"
+    let (date, time) = rest.strip_suffix(" GMT")?.rsplit_once(' ')?;
+    let (day, rest) = date.split_at_checked(2)?;
+    let (month, year) = match rest.as_bytes().first()? {
+        b'-' => {
+            let (month, year) = rest.get(1..)?.split_once('-')?;
+            let year = number(year, 2)?;
+            (month, if year < 70 { 2000 + year } else { 1900 + year })
+        }
+        _ => {
+            let (month, year) = rest.strip_prefix(' ')?.split_once(' ')?;
+            (month, number(year, 4)?)
+        }
+    };
+    seconds(year, month, number(day, 2)?, time)
+}
+
+/// "Sun Nov  6 08:49:37 1994", as C's asctime() writes it.
+fn parse_asctime(text: &str) -> Option<u64> {
+    let mut words = text.split(' ').skip(1);
+    let (month, day) = (words.next()?, words.next()?);
+    let day = if day.is_empty() { number(words.next()?, 1)? } else { number(day, 2)? };
+    let (time, year) = (words.next()?, words.next()?);
+    if words.next().is_some() { None } else { seconds(number(year, 4)?, month, day, time) }
+}
+
+/// A date and a time of day, `08:49:37`, in Unix seconds; `None` when there is no such day or time.
+fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
+    let at = MONTHS.find(month).filter(|at| month.len() == 3 && at % 3 == 0)?;
+    let month = at as u64 / 3 + 1;
+    let mut parts = time.split(':').map(|part| number(part, 2));
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    // A leap second is the next minute's first.
+    if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 || year < 1970 {
+        return None;
+    }
+    let (march_year, march_month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days =
+        365 * march_year + march_year / 4 - march_year / 100 + march_year / 400 + (153 * march_month + 2) / 5 + day;
+    let days = days.checked_sub(719_469)?;
+    // A day that the month does not have would be another's.
+    (civil(days) == (year, month, day)).then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// A number of exactly so many digits.
+fn number(text: &str, digits: usize) -> Option<u64> {
+    if text.len() != digits || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Year, month and day of a number of days since 1970.
+///
+/// Counted in eras of 400 years and in years that begin in March, so that the leap day is the last one.
+pub fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let (month, january) = match march_month {
+        0..10 => (march_month + 3, 0),
+        _ => (march_month - 9, 1),
+    };
+    (era * 400 + year_of_era + january, month, day)
+}
+
+/// Appends one of the names of three letters.
+fn push_name(out: &mut Vec<u8>, names: &[u8], index: u64) {
+    let at = usize::try_from(index).unwrap_or(0) * 3;
+    out.extend_from_slice(names.get(at..at + 3).unwrap_or_default());
+}
+
+fn push_two(out: &mut Vec<u8>, number: u64) {
+    for digit in [number / 10 % 10, number % 10] {
+        out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn written(seconds: u64) -> String {
+        let mut out = Vec::new();
+        push(&mut out, seconds);
+        assert_eq!(out.len(), LEN);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn dates() {
+        let rows = [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (2_147_483_648, "Tue, 19 Jan 2038 03:14:08 GMT"),
+            (LAST, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ];
+        for (seconds, text) in rows {
+            assert_eq!(written(seconds), text);
+        }
+    }
+
+    #[test]
+    fn forms() {
+        const MODIFIED: Option<u64> = Some(784_111_777);
+        let rows = [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", MODIFIED),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", MODIFIED),
+            ("Sun Nov  6 08:49:37 1994", MODIFIED),
+            ("Sun Nov 16 08:49:37 1994", Some(784_111_777 + 864_000)),
+            ("Mon, 06 Nov 1994 08:49:37 GMT", MODIFIED),
+            ("Tue, 29 Feb 2000 00:00:00 GMT", Some(951_782_400)),
+            ("Sat, 31 Dec 2016 23:59:60 GMT", Some(1_483_228_800)),
+            ("Thursday, 01-Jan-70 00:00:00 GMT", Some(0)),
+            ("Friday, 01-Jan-69 00:00:00 GMT", Some(3_124_224_000)),
+            ("Thu, 29 Feb 2001 00:00:00 GMT", None),
+            ("Thu, 00 Jan 2001 00:00:00 GMT", None),
+            ("Thu, 31 Apr 2001 00:00:00 GMT", None),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", None),
+            ("Sun, 6 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 06 nov 1994 08:49:37 GMT", None),
+            ("Sun, 06 anF 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 94 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37 UTC", None),
+            ("Sun, 06 Nov 1994 08:49:37", None),
+            ("Sun, 06 Nov 1994 24:00:00 GMT", None),
+            ("Sun, 06 Nov 1994 08:60:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:61 GMT", None),
+            ("Sun, 06 Nov 1994 08:49 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37:00 GMT", None),
+            ("Sun, 06 Nov +994 08:49:37 GMT", None),
+            ("Sun Nov 6 08:49:37 1994", None),
+            ("Sun Nov  6 08:49:37 1994 ", None),
+            ("784111777", None),
+            ("", None),
+        ];
+        for (text, seconds) in rows {
+            assert_eq!(parse(text.as_bytes()), seconds, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn as_httpdate_writes_them(seconds in 0..=LAST) {
+            prop_assert_eq!(written(seconds), httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds)));
+            prop_assert_eq!(parse(written(seconds).as_bytes()), Some(seconds));
+        }
+
+        #[test]
+        fn any_bytes(text in proptest::collection::vec(any::<u8>(), 0..40), cut in 0..30_usize) {
+            parse(&text);
+            let written = written(784_111_777);
+            parse(&[&written.as_bytes()[..cut.min(LEN)], &text].concat());
+        }
+    }
+}
