@@ -86,7 +86,7 @@ impl TlsContext {
         let config = Arc::clone(&self.config.borrow());
         let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
         session.set_buffer_limit(Some(BUFFER));
-        Ok(Tls { stream, session: Box::new(session), context: Rc::clone(self), state: State::Fresh })
+        Ok(Tls { stream, session: Box::new(session), context: Rc::clone(self), state: State::Fresh, drained: false })
     }
 }
 
@@ -96,6 +96,22 @@ pub(crate) struct Tls {
     session: Box<ServerConnection>,
     context: Rc<TlsContext>,
     state: State,
+    /// The last read from the socket was short.
+    drained: bool,
+}
+
+/// A socket that notes whether it gave all that it had.
+struct Noting<'a> {
+    stream: &'a mut TcpStream,
+    drained: &'a mut bool,
+}
+
+impl Read for Noting<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.stream.read(buffer)?;
+        *self.drained = n < buffer.len();
+        Ok(n)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,6 +154,10 @@ impl Tls {
                     return Ok(filled);
                 }
                 Ok(n) => filled += n,
+                // The last read was short, so the socket is empty: epoll(7). Saves asking it once more for each request.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && filled > 0 && self.drained => {
+                    return Ok(filled);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.receive() {
                     Ok(()) => {}
                     Err(error) if filled == 0 => return Err(error),
@@ -175,16 +195,19 @@ impl Tls {
             }
         }
         // A little at a time, as rustls wants it: what it decrypts is taken before more comes.
-        let n = self.session.read_tls(&mut self.stream)?;
+        let n = self.session.read_tls(&mut Noting { stream: &mut self.stream, drained: &mut self.drained })?;
         if let Err(error) = self.session.process_new_packets() {
             // The alert that rustls made of it should arrive; if it can't, the reset says enough.
             let _ = self.send_pending();
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
-        self.send_pending()?;
-        if n == 0 && self.session.is_handshaking() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        if self.session.is_handshaking() {
+            self.send_pending()?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
+        // What a finished handshake leaves, a ticket, goes with the first answer.
         Ok(())
     }
 
@@ -266,10 +289,14 @@ impl Tls {
 
 impl Sink for Tls {
     fn write(&mut self, slices: &[IoSlice<'_>], _more: bool) -> io::Result<usize> {
-        if !self.send_pending()? {
-            return Err(io::ErrorKind::WouldBlock.into());
+        let mut n = self.session.writer().write_vectored(slices)?;
+        if n == 0 {
+            // The buffer is full of what was taken before.
+            if !self.send_pending()? {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            n = self.session.writer().write_vectored(slices)?;
         }
-        let n = self.session.writer().write_vectored(slices)?;
         self.send_pending()?;
         Ok(n)
     }
