@@ -41,7 +41,10 @@ impl Secure {
             }
             return Ok(false);
         }
-        let (true, Some(port), Some(host)) = (self.redirect, self.port.get(), req.host()) else { return Ok(false) };
+        if !self.redirect {
+            return Ok(false);
+        }
+        let (Some(port), Some(host)) = (self.port.get(), req.host()) else { return Ok(false) };
         let challenge = req.path().starts_with(ACME) && !req.path().split('/').any(|segment| segment == "..");
         if host.is_empty() || !req.raw_path().starts_with('/') || challenge {
             return Ok(false);

@@ -67,6 +67,12 @@ impl Hot {
         Ok(Hot { name, coding, stat, facts, content_type, etag, lines, content, used: Cell::new(true) })
     }
 
+    /// Whether the file is what it was, by what is now told of it; marks it as used.
+    pub(crate) fn is_still(&self, stat: &Stat) -> bool {
+        self.used.set(true);
+        self.stat == *stat
+    }
+
     fn bytes(&self) -> u64 {
         match self.content {
             Content::Bytes(_) => self.facts.size,
@@ -96,26 +102,15 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Whether a file of that name is kept.
-    pub(crate) fn knows(&self, name: &CStr, coding: Coding) -> bool {
-        self.find(name, coding).is_some()
+    /// The file of that name, if it is kept; whether it is still the same is for stat(2) to tell.
+    pub(crate) fn get(&self, name: &CStr, coding: Coding) -> Option<Rc<Hot>> {
+        let hot = self.places.get(place_of(name, coding))?.as_ref()?;
+        (hot.coding == coding && hot.name.as_c_str() == name).then(|| Rc::clone(hot))
     }
 
-    fn find(&self, name: &CStr, coding: Coding) -> Option<(usize, &Rc<Hot>)> {
-        let place = place_of(name, coding);
-        let hot = self.places.get(place)?.as_ref()?;
-        (hot.coding == coding && hot.name.as_c_str() == name).then_some((place, hot))
-    }
-
-    /// The file of that name, if it is kept and `stat` is what was told of it.
-    pub(crate) fn get(&mut self, name: &CStr, coding: Coding, stat: &Stat) -> Option<Rc<Hot>> {
-        let (place, hot) = self.find(name, coding)?;
-        if hot.stat != *stat {
-            self.remove(place);
-            return None;
-        }
-        hot.used.set(true);
-        Some(Rc::clone(hot))
+    /// Keeps a file no longer that has changed.
+    pub(crate) fn forget(&mut self, hot: &Hot) {
+        self.remove(place_of(&hot.name, hot.coding));
     }
 
     fn insert(&mut self, hot: &Rc<Hot>) {
@@ -207,11 +202,13 @@ mod tests {
         let hot = load(&path);
         let mut cache = Cache::default();
         cache.insert(&hot);
-        assert!(cache.get(c"a", Coding::Identity, &hot.stat).is_some());
-        assert!(cache.get(c"a", Coding::Gzip, &hot.stat).is_none(), "another coding is another thing");
-        assert!(cache.get(c"b", Coding::Identity, &hot.stat).is_none());
+        assert!(cache.get(c"a", Coding::Identity).is_some_and(|kept| kept.is_still(&hot.stat)));
+        assert!(cache.get(c"a", Coding::Gzip).is_none(), "another coding is another thing");
+        assert!(cache.get(c"b", Coding::Identity).is_none());
         let changed = Stat { ctime: (hot.stat.ctime.0, hot.stat.ctime.1 ^ 1), ..hot.stat };
-        assert!(cache.get(c"a", Coding::Identity, &changed).is_none());
+        assert!(!hot.is_still(&changed));
+        cache.forget(&hot);
+        assert!(cache.get(c"a", Coding::Identity).is_none());
         assert_eq!((cache.bytes, cache.descriptors), (0, 0));
     }
 

@@ -154,11 +154,12 @@ impl Connection {
         name.extend_from_slice(coding.suffix().as_bytes());
         let name = CString::new(name)?;
         let now = self.core.runtime.now();
-        if files.cache.borrow().knows(&name, coding) {
-            let stat = files.root.borrow_mut().glance(&name, now)?;
-            if let Some(hot) = files.cache.borrow_mut().get(&name, coding, &stat) {
+        let kept = files.cache.borrow().get(&name, coding);
+        if let Some(hot) = kept {
+            if hot.is_still(&files.root.borrow_mut().glance(&name, now)?) {
                 return Ok(Found::File(hot));
             }
+            files.cache.borrow_mut().forget(&hot);
         }
         let stat = files.root.borrow_mut().stat(&name, now)?;
         if stat.is_dir() {

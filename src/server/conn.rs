@@ -12,7 +12,7 @@
 use super::core::Core;
 use super::deadlines::{Deadlines, NEVER, Timer};
 use super::limits;
-use crate::buf::{Drained, Input, Output};
+use crate::buf::{Drained, Input, Output, Sink};
 use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner, TargetForm};
 use crate::net::{PeerAddr, Transport};
 use log::Level;
@@ -571,11 +571,17 @@ impl Conn {
         if !self.writable {
             return Ok(false);
         }
-        let mut none = Output::default();
-        let output = self.work.as_mut().map_or(&mut none, |work| &mut work.output);
-        let before = output.sent();
-        let drained = output.drain(&mut self.transport, limits::FLUSH_BUDGET);
-        let (moved, left, files) = (output.sent() > before, output.mem(), output.files());
+        let (drained, moved, left, files) = match &mut self.work {
+            Some(work) => {
+                let before = work.output.sent();
+                let drained = work.output.drain(&mut self.transport, limits::FLUSH_BUDGET);
+                (drained, work.output.sent() > before, work.output.mem(), work.output.files())
+            }
+            None => {
+                let flushed = self.transport.flush();
+                (flushed.map(|all| if all { Drained::Empty } else { Drained::Blocked }), false, 0, 0)
+            }
+        };
         let drained = match drained {
             Ok(drained) => drained,
             Err(error) => {
