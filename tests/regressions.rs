@@ -108,3 +108,28 @@ fn a_dead_upgraded_stream_leaves_its_successor_alone() {
     assert_eq!(successor.read_response().text(), "answered");
     assert_eq!(other.read_response().text(), "answered");
 }
+
+/// A task that reads an upgraded stream as fast as it comes, and writes it back, must still let others have their turn.
+#[test]
+fn a_busy_upgraded_stream_lets_others_have_their_turn() {
+    let server = serve(Options::new, async |con: &mut Connection, req: &mut Request| {
+        if req.path() != "/up" {
+            return con.send("served").await;
+        }
+        let mut stream = con.upgrade().await?;
+        spawn(async move {
+            let mut buffer = vec![0; 64 << 10];
+            while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
+        });
+        Ok(())
+    });
+    let mut busy = TcpStream::connect(server.addr).unwrap();
+    std::io::Write::write_all(&mut busy, UPGRADE.as_bytes()).unwrap();
+    let mut sending = busy.try_clone().unwrap();
+    let sender = std::thread::spawn(move || while std::io::Write::write_all(&mut sending, &[7; 256 << 10]).is_ok() {});
+    for _ in 0..20 {
+        assert_eq!(server.get("/").text(), "served");
+    }
+    busy.shutdown(std::net::Shutdown::Both).unwrap();
+    sender.join().unwrap();
+}

@@ -44,7 +44,7 @@ impl Core {
     /// Accepts what waits, as far as there is room; what does not fit stays in the kernel's queue.
     pub(super) fn accept(self: &Rc<Self>) {
         for _ in 0..limits::ACCEPT_BUDGET {
-            if !self.accepting.get() {
+            if !self.accepting.get() || self.crowded.get() {
                 return;
             }
             let Some(listener) = self.ready_listener() else { return };
@@ -122,6 +122,7 @@ impl Core {
     pub(super) fn resume_accepting(&self) {
         self.accepting.set(true);
         self.retrying.set(false);
+        self.crowded.set(false);
     }
 
     /// Where one more connection would fit, if one comes.
@@ -138,6 +139,7 @@ impl Core {
         if let Some((_, key)) = idle.min() {
             return Some(Room::InPlaceOf(key));
         }
+        self.crowded.set(true);
         // A connection that never spoke may become idle enough merely by time.
         if !self.retrying.replace(true) {
             let when = self.runtime.deadline(limits::FRESH);

@@ -429,6 +429,7 @@ impl Conn {
         if let Some(work) = self.work.take() {
             core.give_back(work);
         }
+        core.crowded.set(false);
         if core.stopping() && self.is_silent() {
             self.link = Link::Dead;
             return Step::Close;

@@ -40,6 +40,8 @@ pub(crate) struct Core {
     pub(super) stopping: Cell<Option<Stopping>>,
     /// False while accepting rests because the system ran out of something.
     pub(super) accepting: Cell<bool>,
+    /// No connection more fits, and none could be closed for it; so it stays until one ends or comes to rest.
+    pub(super) crowded: Cell<bool>,
     /// The listener that was accepted from last.
     pub(super) last_listener: Cell<usize>,
     /// A timer will try to accept again.
@@ -78,6 +80,7 @@ impl Core {
             date: RefCell::default(),
             stopping: Cell::new(None),
             accepting: Cell::new(true),
+            crowded: Cell::new(false),
             last_listener: Cell::new(0),
             retrying: Cell::new(false),
             extension: OnceCell::new(),

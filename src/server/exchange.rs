@@ -343,12 +343,12 @@ impl Conn {
     }
 
     /// Counts bytes that passed without anybody having to wait for them.
-    fn spend(&mut self, n: usize) {
+    pub(super) fn spend(&mut self, n: usize) {
         self.credit = self.credit.saturating_sub(n);
     }
 
     /// Ends a turn in which the handler never had to wait.
-    fn let_others<T>(&self, cx: &Context<'_>) -> Poll<T> {
+    pub(super) fn let_others<T>(&self, cx: &Context<'_>) -> Poll<T> {
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -196,6 +196,7 @@ impl Core {
             }
         }
         let slot = self.slots.borrow_mut().try_remove(key);
+        self.crowded.set(false);
         if let Some(armed) = slot.and_then(|slot| slot.armed) {
             self.runtime.timers.borrow_mut().remove(armed);
         }

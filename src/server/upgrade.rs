@@ -25,7 +25,11 @@ impl Upgraded {
     /// # Errors
     /// [`Error::Closed`] when the connection broke.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        poll_fn(|cx| self.conn.borrow_mut().poll_read_raw(cx, buffer)).await
+        poll_fn(|cx| {
+            self.renew_credit();
+            self.conn.borrow_mut().poll_read_raw(cx, buffer)
+        })
+        .await
     }
 
     /// Queues all of `data`; waits only while more than the high-water mark waits already.
@@ -34,7 +38,11 @@ impl Upgraded {
     /// [`Error::Closed`] when the connection broke.
     pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
         while !data.is_empty() {
-            poll_fn(|cx| self.conn.borrow_mut().poll_room(&self.core, cx)).await?;
+            poll_fn(|cx| {
+                self.renew_credit();
+                self.conn.borrow_mut().poll_room(&self.core, cx)
+            })
+            .await?;
             let mut conn = self.conn.borrow_mut();
             let (piece, rest) = data.split_at(data.len().min(conn.room(&self.core)));
             conn.work()?.output.push(piece);
@@ -44,6 +52,13 @@ impl Upgraded {
             self.core.make_ready(self.key);
         }
         Ok(())
+    }
+
+    /// Asks for the connection's next turn when this one is spent: in a task of its own, nobody else does.
+    fn renew_credit(&self) {
+        if self.conn.borrow().credit == 0 {
+            self.core.make_ready(self.key);
+        }
     }
 
     /// Waits until all that was written is in the kernel's hands, then closes.
@@ -81,9 +96,13 @@ impl Conn {
             self.input.consume(n);
             return Poll::Ready(Ok(n));
         }
+        if self.readable && self.credit == 0 {
+            return self.let_others(cx);
+        }
         while self.readable && !matches!(self.link, Link::Dead) {
             match self.read(buffer) {
                 Ok(n) => {
+                    self.spend(n);
                     // The end stays the end, however often it is asked for.
                     self.readable |= n == 0;
                     return Poll::Ready(Ok(n));
