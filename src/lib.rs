@@ -33,8 +33,8 @@
 //! | `sys` | the only unsafe code: system calls | |
 //! | `buf` | bytes that wait | |
 //! | `http` | the protocol, pure: no I/O, no clock | `buf` |
-//! | `rt` | the runtime: readiness, wakes, timers, tasks | `sys`, `buf` |
-//! | `net` | listeners and transports | `sys`, `buf` |
+//! | `rt` | the runtime: readiness, wakes, timers, tasks | |
+//! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
 //! | `server` | all of them tied together: the tick, connections, handlers | all above |
 //! | `files` | static files | all above |
 //!

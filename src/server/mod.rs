@@ -95,14 +95,7 @@ impl Server {
         R: IntoOutcome,
     {
         let runtime = Runtime::new()?;
-        let handler = Rc::new(handler);
-        let service = service(move |mut con: Connection, mut req: Request| {
-            let handler = Rc::clone(&handler);
-            async move {
-                let outcome = handler(&mut con, &mut req).await.into_outcome();
-                con.finish(outcome);
-            }
-        });
+        let service = service(handler);
         let control = Arc::new(Control {
             stop: Mutex::default(),
             #[cfg(feature = "tls")]
@@ -300,8 +293,12 @@ impl Handle {
     }
 }
 
-/// Gives a function that makes futures the shape that slots store.
-fn service<F: Future<Output = ()> + 'static>(start: impl Fn(Connection, Request) -> F + 'static) -> Box<dyn Service> {
+/// Gives a handler the shape that slots store: a function that makes a future which also finishes the response.
+fn service<H, R>(handler: H) -> Box<dyn Service>
+where
+    H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
+    R: IntoOutcome,
+{
     struct Boxing<S>(S);
 
     impl<F: Future<Output = ()> + 'static, S: Fn(Connection, Request) -> F> Service for Boxing<S> {
@@ -310,5 +307,12 @@ fn service<F: Future<Output = ()> + 'static>(start: impl Fn(Connection, Request)
         }
     }
 
-    Box::new(Boxing(start))
+    let handler = Rc::new(handler);
+    Box::new(Boxing(move |mut con: Connection, mut req: Request| {
+        let handler = Rc::clone(&handler);
+        async move {
+            let outcome = handler(&mut con, &mut req).await.into_outcome();
+            con.finish(outcome);
+        }
+    }))
 }

@@ -25,15 +25,7 @@ impl World {
         H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
         R: IntoOutcome,
     {
-        let handler = Rc::new(handler);
-        let service = service(move |mut con: Connection, mut req: Request| {
-            let handler = Rc::clone(&handler);
-            async move {
-                let outcome = handler(&mut con, &mut req).await.into_outcome();
-                con.finish(outcome);
-            }
-        });
-        let core = Rc::new(Core::new(Runtime::new().unwrap(), options, service));
+        let core = Rc::new(Core::new(Runtime::new().unwrap(), options, service(handler)));
         let wire = Rc::new(RefCell::new(Wire::default()));
         let conn = Conn::new(Transport::Simulated(Rc::clone(&wire)), PeerAddr::Unix, 0, core.options.header_timeout);
         let next = conn.deadlines.next();
