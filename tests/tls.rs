@@ -227,6 +227,35 @@ fn decrypted_bytes_wait_for_the_handler() {
     }
 }
 
+/// What is left decrypted from an earlier read must not make the next one believe that the socket is empty.
+#[test]
+fn what_comes_between_two_reads_is_not_overlooked() {
+    let id = Identity::new();
+    let gates = [Gate::default(), Gate::default()];
+    let opened = gates.clone();
+    let server = serve_tls(id.options(), async move |con: &mut Connection, _: &mut Request| {
+        gates[0].wait().await;
+        // As much of two records as the loop's buffer holds; the rest of the second stays with the session.
+        let mut body = con.read_body(1, None).await?;
+        gates[1].wait().await;
+        body.extend(con.read_body(None, None).await?);
+        con.send(body).await
+    });
+    let body = pattern(20_100);
+    let mut client = client(&trusting(BOTH), server.addr);
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20100\r\n\r\n");
+    for (record, gate) in [(0..10_000, None), (10_000..20_000, Some(&opened[0])), (20_000..20_100, Some(&opened[1]))] {
+        client.send(&body[record]);
+        if let Some(gate) = gate {
+            // The event of what was sent is to be over before the handler reads on.
+            thread::sleep(MOMENT);
+            gate.open();
+            thread::sleep(MOMENT);
+        }
+    }
+    assert!(client.read_response().body == body);
+}
+
 #[test]
 fn expect_continue_and_upgrade() {
     let id = Identity::new();

@@ -35,6 +35,9 @@ const FILE_STEP: usize = 16 << 10;
 /// Full handshakes begun in one tick: their public-key work is the longest thing that the loop ever does.
 const HANDSHAKES_A_TICK: u32 = 2;
 
+/// Reads from the socket for one read of the server; records may carry nothing, so these are to be bounded.
+const RECORDS_A_READ: u32 = 64;
+
 /// Bytes of a certificate, key or CA file; a CA bundle of a whole system has some 200 KiB.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -86,7 +89,14 @@ impl TlsContext {
         let config = Arc::clone(&self.config.borrow());
         let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
         session.set_buffer_limit(Some(BUFFER));
-        Ok(Tls { stream, session: Box::new(session), context: Rc::clone(self), state: State::Fresh, drained: false })
+        Ok(Tls {
+            stream,
+            session: Box::new(session),
+            context: Rc::clone(self),
+            state: State::Fresh,
+            drained: false,
+            unasked: false,
+        })
     }
 }
 
@@ -98,6 +108,8 @@ pub(crate) struct Tls {
     state: State,
     /// The last read from the socket was short.
     drained: bool,
+    /// The last read ended before the socket was empty.
+    unasked: bool,
 }
 
 /// A socket that notes whether it gave all that it had.
@@ -142,11 +154,19 @@ impl Tls {
     ///
     /// `ResourceBusy` asks to be called again in the next tick.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        match self.state {
+            State::Refused => return self.discard(),
+            State::Broken => return Err(io::ErrorKind::ConnectionAborted.into()),
+            State::Fresh | State::Running | State::Ended | State::Cut => {}
+        }
         let mut filled = 0;
-        loop {
-            if self.state == State::Refused {
-                return self.discard();
-            }
+        // What an earlier call noted is stale: an edge may have come since.
+        self.drained = false;
+        self.unasked = false;
+        for _ in 0..RECORDS_A_READ {
             match self.session.reader().read(&mut buffer[filled..]) {
                 // The peer's close_notify.
                 Ok(0) => {
@@ -175,15 +195,21 @@ impl Tls {
                     return Ok(filled);
                 }
             }
+            if self.state == State::Refused {
+                return self.discard();
+            }
             if filled == buffer.len() {
                 return Ok(filled);
             }
         }
+        // Many records with hardly a byte in them: the others' turn.
+        self.unasked = true;
+        if filled > 0 { Ok(filled) } else { Err(io::ErrorKind::ResourceBusy.into()) }
     }
 
     /// Whether `read` has more to tell though no event announces it.
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.state, State::Ended | State::Broken)
+    pub(crate) fn has_more(&self) -> bool {
+        self.unasked || matches!(self.state, State::Ended | State::Broken)
     }
 
     /// Takes ciphertext from the socket and decrypts it, or goes on with the handshake.
@@ -243,11 +269,12 @@ impl Tls {
     /// Throws away what a refused client still sends: to close instead would send a reset, which may overtake the reply.
     fn discard(&mut self) -> io::Result<usize> {
         let mut scratch = self.context.scratch.borrow_mut();
-        loop {
+        for _ in 0..RECORDS_A_READ {
             if self.stream.read(&mut scratch)? == 0 {
                 return Ok(0);
             }
         }
+        Err(io::ErrorKind::ResourceBusy.into())
     }
 
     /// Sends what rustls has ready; true when nothing is left.
@@ -482,8 +509,12 @@ fn is_pem(bytes: &[u8]) -> bool {
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes)).map_err(named)?;
-    Ok(bytes)
+    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(named)?;
+    if bytes.len() as u64 > MAX_FILE {
+        Err(wrong(path, format_args!("larger than {MAX_FILE} bytes")))
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn wrong(path: &Path, what: impl fmt::Display) -> io::Error {

@@ -48,11 +48,11 @@ impl Transport {
         }
     }
 
-    /// Whether the stream has ended though no event may announce it.
-    pub(crate) fn has_ended(&self) -> bool {
+    /// Whether a read would tell more, if only the end, though no event announces it.
+    pub(crate) fn has_more(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Transport::Tls(tls) = self {
-            return tls.has_ended();
+            return tls.has_more();
         }
         false
     }

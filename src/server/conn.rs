@@ -480,6 +480,11 @@ impl Conn {
             && self.has_blank_input()
     }
 
+    /// Whether all that was begun was sent, so that the peer may be told that this is the end.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self.send, Send::Body(_)) && !self.has_output()
+    }
+
     /// Whether nothing that the client sent is of use any more: its request is read, and an answer would not arrive.
     pub(super) fn has_read_all(&self) -> bool {
         !matches!(self.link, Link::Upgraded) && !matches!(self.recv, Recv::Head | Recv::Body(_))
@@ -539,7 +544,7 @@ impl Conn {
         match self.transport.read(buffer) {
             Ok(n) => {
                 // epoll(7): with edge triggering a short read tells as much as EAGAIN. But not of a peer's end.
-                self.readable = n == buffer.len() || n > 0 && (self.peer_closed || self.transport.has_ended());
+                self.readable = n == buffer.len() || n > 0 && (self.peer_closed || self.transport.has_more());
                 Ok(n)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -637,6 +642,11 @@ impl Conn {
             Ok(false) if self.readable && discard > 0 => {
                 let n = match self.discard(core) {
                     Ok(n) => n,
+                    // The end of what a client sends is not the end of what it takes; if it is, the next write tells.
+                    Err(Step::Close) => {
+                        self.readable = false;
+                        0
+                    }
                     Err(step) => return step,
                 };
                 self.link = Link::Closing { discard: if n == 0 { 0 } else { discard.saturating_sub(n) } };

@@ -186,7 +186,9 @@ impl Core {
             let mut conn = conn.borrow_mut();
             conn.link = Link::Dead;
             conn.log(self);
-            conn.transport.say_goodbye();
+            if conn.is_whole() {
+                conn.transport.say_goodbye();
+            }
             if outlived {
                 self.let_go(&mut conn);
             }

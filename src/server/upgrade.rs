@@ -108,6 +108,7 @@ impl Conn {
                     return Poll::Ready(Ok(n));
                 }
                 Err(Step::Close) => break,
+                Err(_) if self.credit == 0 => return self.let_others(cx),
                 Err(_) => {}
             }
         }
