@@ -58,6 +58,6 @@ pub use net::PeerAddr;
 pub use net::x509;
 pub use rt::{AsyncFd, sleep, spawn};
 pub use server::{
-    Access, Connection, Error, FormEvent, Handle, IntoOutcome, Options, Outcome, Request, Result, Server, Upgraded,
-    listen, timeout,
+    Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Request, Result,
+    Server, Site, Upgraded, listen, timeout,
 };

@@ -74,7 +74,7 @@ impl Connection {
     /// # Errors
     /// [`Error::HeadSent`]; [`Error::Closed`] when the client left. Whatever the file is, the client has its answer.
     pub async fn serve_file(&mut self, req: &Request) -> Result<()> {
-        let files = self.core.extension(Files::new);
+        let files = self.site.extension(Files::new);
         match self.serve_at_once(req, &files)? {
             Rest::Nothing => Ok(()),
             Rest::Ranges(hot, ranges) => self.send_ranges(&hot, ranges).await,
@@ -97,7 +97,7 @@ impl Connection {
         match found {
             Ok(Found::File(hot)) => self.serve_hot(req, &hot),
             Ok(Found::Folder) if !slash => self.add_slash(req, &relative),
-            Ok(Found::Folder) if self.core.options.dir_listing => Ok(Rest::Listing { relative }),
+            Ok(Found::Folder) if self.site.options.dir_listing => Ok(Rest::Listing { relative }),
             Ok(Found::Folder) => self.serve_error(403),
             Err(error) => {
                 let status = status_of(&error);
@@ -111,7 +111,7 @@ impl Connection {
 
     /// Looks for a file, in the best coding that the client accepts and that lies there.
     fn find(&self, req: &Request, files: &Rc<Files>, relative: &[u8]) -> io::Result<Found> {
-        if self.core.options.gzip {
+        if self.site.options.gzip {
             for coding in acceptable(&*req.head) {
                 if let Ok(Found::File(hot)) = self.look_up(files, relative, coding)
                     && !files.root.borrow_mut().is_folder(relative, self.core.runtime.now())
@@ -126,7 +126,7 @@ impl Connection {
     /// Looks for a folder's index file.
     fn find_index(&self, req: &Request, files: &Rc<Files>, relative: &[u8]) -> io::Result<Found> {
         let mut path = relative.to_vec();
-        for index in &self.core.options.index {
+        for index in &self.site.options.index {
             path.truncate(relative.len());
             if !path.is_empty() {
                 path.push(b'/');
@@ -170,7 +170,7 @@ impl Connection {
         }
         let file = files.root.borrow().open(&name)?;
         let content_type = mime::content_type(relative);
-        let hot = Rc::new(Hot::load(file, name, content_type, coding, self.core.options.gzip)?);
+        let hot = Rc::new(Hot::load(file, name, content_type, coding, self.site.options.gzip)?);
         cache::keep(files, &self.core.runtime, &hot);
         Ok(Found::File(hot))
     }
@@ -212,7 +212,7 @@ impl Connection {
 
     /// Sets status and fields of a plan.
     fn head_of(&mut self, plan: &Plan, hot: &Hot) -> Result<()> {
-        let vary = self.core.options.gzip;
+        let vary = self.site.options.gzip;
         let mut response = self.response()?;
         if plan.status != 200 {
             response.set_status(plan.status, None)?;

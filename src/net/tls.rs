@@ -15,7 +15,7 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, RootCertStore, ServerConfig, ServerConnection};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
@@ -56,9 +56,25 @@ pub(crate) struct TlsFiles {
 pub(crate) struct TlsContext {
     files: TlsFiles,
     config: RefCell<Arc<ServerConfig>>,
+    shared: Rc<Shared>,
+}
+
+/// What all contexts of a thread share.
+struct Shared {
     /// One buffer for all: a piece of a file on its way into a record.
     scratch: RefCell<Box<[u8]>>,
     handshakes_left: Cell<u32>,
+}
+
+impl Shared {
+    fn new() -> Rc<Shared> {
+        let scratch = RefCell::new(vec![0; FILE_STEP].into_boxed_slice());
+        Rc::new(Shared { scratch, handshakes_left: Cell::new(HANDSHAKES_A_TICK) })
+    }
+}
+
+thread_local! {
+    static SHARED: OnceCell<Rc<Shared>> = const { OnceCell::new() };
 }
 
 impl TlsContext {
@@ -68,8 +84,8 @@ impl TlsContext {
     /// One line naming the file and what is wrong with it.
     pub(crate) fn new(files: TlsFiles) -> io::Result<TlsContext> {
         let config = RefCell::new(load(&files)?);
-        let scratch = RefCell::new(vec![0; FILE_STEP].into_boxed_slice());
-        Ok(TlsContext { files, config, scratch, handshakes_left: Cell::new(HANDSHAKES_A_TICK) })
+        let shared = SHARED.with(|shared| Rc::clone(shared.get_or_init(Shared::new)));
+        Ok(TlsContext { files, config, shared })
     }
 
     /// Loads the certificates anew for the connections to come; after an error the old ones stay.
@@ -81,8 +97,13 @@ impl TlsContext {
         Ok(())
     }
 
-    pub(crate) fn new_tick(&self) {
-        self.handshakes_left.set(HANDSHAKES_A_TICK);
+    /// The thread's loop turns once more.
+    pub(crate) fn new_tick() {
+        SHARED.with(|shared| {
+            if let Some(shared) = shared.get() {
+                shared.handshakes_left.set(HANDSHAKES_A_TICK);
+            }
+        });
     }
 
     pub(crate) fn accept(self: &Rc<Self>, stream: TcpStream) -> io::Result<Tls> {
@@ -239,7 +260,7 @@ impl Tls {
 
     /// Looks at the first byte, and starts a handshake if it is this tick's turn for one more.
     fn begin(&mut self) -> io::Result<()> {
-        let Some(left) = self.context.handshakes_left.get().checked_sub(1) else {
+        let Some(left) = self.context.shared.handshakes_left.get().checked_sub(1) else {
             return Err(io::ErrorKind::ResourceBusy.into());
         };
         let mut first = [0];
@@ -247,7 +268,7 @@ impl Tls {
             self.refuse_plain();
             return Ok(());
         }
-        self.context.handshakes_left.set(left);
+        self.context.shared.handshakes_left.set(left);
         self.state = State::Running;
         Ok(())
     }
@@ -268,7 +289,7 @@ impl Tls {
 
     /// Throws away what a refused client still sends: to close instead would send a reset, which may overtake the reply.
     fn discard(&mut self) -> io::Result<usize> {
-        let mut scratch = self.context.scratch.borrow_mut();
+        let mut scratch = self.context.shared.scratch.borrow_mut();
         for _ in 0..RECORDS_A_READ {
             if self.stream.read(&mut scratch)? == 0 {
                 return Ok(0);
@@ -333,7 +354,7 @@ impl Sink for Tls {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let count = usize::try_from(count).unwrap_or(FILE_STEP).min(FILE_STEP);
-        let mut scratch = self.context.scratch.borrow_mut();
+        let mut scratch = self.context.shared.scratch.borrow_mut();
         let n = file.read_at(&mut scratch[..count], offset)?;
         let n = self.session.writer().write(&scratch[..n])?;
         drop(scratch);

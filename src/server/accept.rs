@@ -3,7 +3,7 @@
 use super::conn::{Conn, Link};
 use super::core::Core;
 use super::limits;
-use super::options::Options;
+use super::site::Place;
 use super::slot::Slot;
 use crate::net::{PeerAddr, Transport};
 use crate::rt::{Due, Edges, Source};
@@ -36,8 +36,8 @@ impl Core {
     }
 
     pub(super) fn notice_listener(&self, key: usize) {
-        if let Some(listener) = self.listeners.borrow_mut().get_mut(key) {
-            listener.ready = true;
+        if let Some(entry) = self.listeners.borrow_mut().get_mut(key) {
+            entry.listener.ready = true;
         }
     }
 
@@ -49,17 +49,22 @@ impl Core {
             }
             let Some(listener) = self.ready_listener() else { return };
             let Some(room) = self.room() else { return };
-            let accepted = self.listeners.borrow()[listener].accept();
+            let accepted = {
+                let entry = &mut self.listeners.borrow_mut()[listener];
+                let accepted = entry.listener.accept();
+                if accepted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                    entry.listener.ready = false;
+                }
+                accepted.map(|(transport, peer)| (transport, peer, Rc::clone(&entry.place)))
+            };
             match accepted {
-                Ok((transport, peer)) => {
+                Ok((transport, peer, place)) => {
                     if let Room::InPlaceOf(key) = room {
                         self.shut(key);
                     }
-                    self.admit(transport, peer);
+                    self.admit(transport, peer, place);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.listeners.borrow_mut()[listener].ready = false;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => self.accept_failed(&error),
             }
         }
@@ -70,14 +75,14 @@ impl Core {
     /// One that connections may wait at, in turns so that none is starved.
     fn ready_listener(&self) -> Option<usize> {
         let listeners = self.listeners.borrow();
-        let ready = || listeners.iter().filter(|(_, listener)| listener.ready).map(|(key, _)| key);
+        let ready = || listeners.iter().filter(|(_, entry)| entry.listener.ready).map(|(key, _)| key);
         let last = self.last_listener.get();
         let next = ready().find(|&key| key > last).or_else(|| ready().next())?;
         self.last_listener.set(next);
         Some(next)
     }
 
-    fn admit(&self, mut transport: Transport, peer: PeerAddr) {
+    fn admit(&self, mut transport: Transport, peer: PeerAddr, place: Place) {
         let mut slots = self.slots.borrow_mut();
         let entry = slots.vacant_entry();
         let key = entry.key();
@@ -85,7 +90,7 @@ impl Core {
             log::warn!("{peer}: cannot watch the connection: {error}");
             return;
         }
-        let conn = Conn::new(transport, peer, self.runtime.now(), self.options.header_timeout);
+        let conn = Conn::new(transport, peer, self.runtime.now(), place);
         let next = conn.deadlines.next();
         entry.insert(Slot::new(conn, self.wakers(key)));
         drop(slots);
@@ -128,7 +133,7 @@ impl Core {
     /// Where one more connection would fit, if one comes.
     fn room(&self) -> Option<Room> {
         let slots = self.slots.borrow();
-        if slots.len() < self.options.max_connections {
+        if slots.len() < self.max_connections.get() {
             return Some(Room::Free);
         }
         let now = self.runtime.now();
@@ -183,25 +188,22 @@ impl Core {
         // Those that handlers spawned as they went.
         self.runtime.drop_tasks();
     }
-}
 
-/// Bounds the connections by the descriptors that the system allows, after asking it for as many as are needed.
-pub(super) fn fit_to_descriptors(mut options: Options) -> Options {
-    // A connection may hold a socket and a file.
-    let wanted = (options.max_connections as u64).saturating_mul(2).saturating_add(limits::RESERVED_DESCRIPTORS);
-    match sys::raise_descriptor_limit(wanted) {
-        Ok(allowed) => {
-            let fit = allowed.saturating_sub(limits::RESERVED_DESCRIPTORS).max(1);
-            let fit = usize::try_from(fit).unwrap_or(usize::MAX);
-            if fit < options.max_connections {
-                log::warn!(
-                    "max_connections lowered from {} to {fit}: {allowed} descriptors allowed",
-                    options.max_connections
-                );
-                options.max_connections = fit;
+    /// Sets how many connections there may be, within the descriptors that the system allows, asked for as many as needed.
+    pub(super) fn fit_to_descriptors(&self, mut count: usize) {
+        // A connection may hold a socket and a file.
+        let wanted = (count as u64).saturating_mul(2).saturating_add(limits::RESERVED_DESCRIPTORS);
+        match sys::raise_descriptor_limit(wanted) {
+            Ok(allowed) => {
+                let fit = allowed.saturating_sub(limits::RESERVED_DESCRIPTORS).max(1);
+                let fit = usize::try_from(fit).unwrap_or(usize::MAX);
+                if fit < count {
+                    log::warn!("max_connections lowered from {count} to {fit}: {allowed} descriptors allowed");
+                    count = fit;
+                }
             }
+            Err(error) => log::warn!("cannot read the limit of descriptors: {error}"),
         }
-        Err(error) => log::warn!("cannot read the limit of descriptors: {error}"),
+        self.max_connections.set(count);
     }
-    options
 }

@@ -5,6 +5,7 @@ use super::core::Core;
 use super::error::{Error, Outcome, Result};
 use super::form::{self, FormEvent};
 use super::request::Request;
+use super::site::Profile;
 use super::upgrade::Upgraded;
 use crate::http::{Encoder, ResponseHead};
 use crate::net::PeerAddr;
@@ -26,15 +27,16 @@ use std::time::Duration;
 /// that it is gone altogether shows with the first bytes sent to it.
 pub struct Connection {
     pub(crate) core: Rc<Core>,
+    pub(crate) site: Rc<Profile>,
     conn: Rc<RefCell<Conn>>,
     key: usize,
     peer: PeerAddr,
 }
 
 impl Connection {
-    pub(super) fn new(core: Rc<Core>, conn: Rc<RefCell<Conn>>, key: usize) -> Connection {
+    pub(super) fn new(core: Rc<Core>, site: Rc<Profile>, conn: Rc<RefCell<Conn>>, key: usize) -> Connection {
         let peer = conn.borrow().peer;
-        Connection { core, conn, key, peer }
+        Connection { core, site, conn, key, peer }
     }
 
     /// The client's address.
@@ -146,7 +148,7 @@ impl Connection {
         while !data.is_empty() {
             self.room().await?;
             let mut conn = self.conn.borrow_mut();
-            let (piece, rest) = data.split_at(data.len().min(conn.room(&self.core)));
+            let (piece, rest) = data.split_at(data.len().min(conn.room()));
             conn.push_body(piece)?;
             data = rest;
         }
@@ -198,7 +200,7 @@ impl Connection {
         timeout: impl Into<Option<Duration>>,
     ) -> Result<Vec<u8>> {
         let count = count.into();
-        let max = usize::try_from(self.core.options.max_body).unwrap_or(usize::MAX - 1);
+        let max = usize::try_from(self.site.options.max_body).unwrap_or(usize::MAX - 1);
         if count.is_none() && self.body_left().is_some_and(|left| left > max as u64) {
             return Err(Error::BodyTooLarge);
         }
@@ -317,7 +319,7 @@ impl Connection {
 
     /// Waits until less than the high-water mark waits, and a file more may.
     pub(crate) async fn room(&self) -> Result<()> {
-        poll_fn(|cx| self.conn.borrow_mut().poll_room(&self.core, cx)).await
+        poll_fn(|cx| self.conn.borrow_mut().poll_room(cx)).await
     }
 
     /// What is known to be left of the body.

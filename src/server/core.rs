@@ -2,16 +2,15 @@
 
 use super::conn::Work;
 use super::limits;
-use super::options::Options;
-use super::slot::{Service, Slot};
+use super::site::Place;
+use super::slot::Slot;
 use crate::http::date;
 use crate::net::Listener;
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
 use crate::rt::{Key, Runtime, SlotWaker};
 use slab::Slab;
-use std::any::Any;
-use std::cell::{Cell, OnceCell, Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,13 +20,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The server's state. Its `RefCell`s are borrowed for a statement or two, never while a handler runs.
 pub(crate) struct Core {
     pub(crate) runtime: Rc<Runtime>,
-    pub(crate) options: Options,
-    pub(super) service: Box<dyn Service>,
+    /// Connections at once.
+    pub(super) max_connections: Cell<usize>,
     pub(super) slots: RefCell<Slab<Slot>>,
-    pub(super) listeners: RefCell<Slab<Listener>>,
-    /// The certificates, once a TLS listener was bound.
-    #[cfg(feature = "tls")]
-    pub(super) tls: OnceCell<Rc<TlsContext>>,
+    pub(super) listeners: RefCell<Slab<Entry>>,
     /// Slots to be driven in this tick.
     pub(super) ready: RefCell<VecDeque<usize>>,
     /// One waker for each slot ever used; reused by the connections that come after.
@@ -46,8 +42,12 @@ pub(crate) struct Core {
     pub(super) last_listener: Cell<usize>,
     /// A timer will try to accept again.
     pub(super) retrying: Cell<bool>,
-    /// State of the layer above: the files that it keeps at hand.
-    extension: OnceCell<Rc<dyn Any>>,
+}
+
+/// A listener, and what it serves.
+pub(super) struct Entry {
+    pub(super) listener: Listener,
+    pub(super) place: Place,
 }
 
 /// A slot's waker, in the two shapes that it is needed in.
@@ -64,15 +64,12 @@ pub(super) struct Stopping {
 }
 
 impl Core {
-    pub(super) fn new(runtime: Rc<Runtime>, options: Options, service: Box<dyn Service>) -> Core {
+    pub(super) fn new(runtime: Rc<Runtime>) -> Core {
         Core {
             runtime,
-            options,
-            service,
+            max_connections: Cell::new(limits::MAX_CONNECTIONS),
             slots: RefCell::default(),
             listeners: RefCell::default(),
-            #[cfg(feature = "tls")]
-            tls: OnceCell::new(),
             ready: RefCell::default(),
             wakers: RefCell::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH].into_boxed_slice()),
@@ -83,7 +80,6 @@ impl Core {
             crowded: Cell::new(false),
             last_listener: Cell::new(0),
             retrying: Cell::new(false),
-            extension: OnceCell::new(),
         }
     }
 
@@ -130,12 +126,25 @@ impl Core {
         self.make_ready(key);
     }
 
-    pub(super) fn stopping(&self) -> bool {
-        self.stopping.get().is_some()
+    /// Loads the certificates of all listeners anew.
+    #[cfg(feature = "tls")]
+    pub(super) fn reload_tls(&self) {
+        let mut done: Vec<Rc<TlsContext>> = Vec::new();
+        for (_, entry) in &*self.listeners.borrow() {
+            let Some(tls) = &entry.listener.tls else { continue };
+            if done.iter().any(|other| Rc::ptr_eq(other, tls)) {
+                continue;
+            }
+            match tls.reload() {
+                Ok(()) => log::info!("certificates loaded anew"),
+                Err(error) => log::error!("the old certificates stay: {error}"),
+            }
+            done.push(Rc::clone(tls));
+        }
     }
 
-    pub(super) fn logs(&self) -> bool {
-        self.options.access_log.is_some()
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.get().is_some()
     }
 
     /// The `Date` and `Server` lines; the date is made anew when the second has changed.
@@ -149,12 +158,6 @@ impl Core {
         let lines = self.date_lines();
         let date = lines.get(DATE.len()..DATE.len() + date::LEN).unwrap_or_default();
         String::from_utf8_lossy(date).into_owned()
-    }
-
-    /// The upper layer's state, made at the first call. There is one type of it.
-    pub(crate) fn extension<T: 'static>(&self, make: impl FnOnce(&Options) -> T) -> Rc<T> {
-        let any = Rc::clone(self.extension.get_or_init(|| Rc::new(make(&self.options))));
-        any.downcast().unwrap_or_else(|_| unreachable!("one layer stores one type"))
     }
 }
 

@@ -54,8 +54,8 @@ impl Conn {
     }
 
     /// Bytes of body that fit below the high-water mark now; the encoder drops them where none belong.
-    pub(super) fn room(&self, core: &Core) -> usize {
-        self.work.as_ref().map_or(0, |work| core.options.high_water.saturating_sub(work.output.mem()))
+    pub(super) fn room(&self) -> usize {
+        self.work.as_ref().map_or(0, |work| self.site.options.high_water.saturating_sub(work.output.mem()))
     }
 
     /// Queues a piece of body in the response's framing.
@@ -299,7 +299,7 @@ impl Conn {
             }
         }
         if self.deadlines.get(Timer::Body) == NEVER {
-            self.deadlines.set(Timer::Body, core.runtime.deadline(core.options.body_timeout));
+            self.deadlines.set(Timer::Body, core.runtime.deadline(self.site.options.body_timeout));
         }
         self.wait(Want::Read, cx);
         Poll::Pending
@@ -318,12 +318,13 @@ impl Conn {
     }
 
     /// Ready when output is below the high-water mark and a file more may be queued.
-    pub(super) fn poll_room(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if matches!(self.link, Link::Dead) {
             return Poll::Ready(Err(Error::Closed));
         }
+        let high_water = self.site.options.high_water;
         let work = self.work()?;
-        if work.output.mem() < core.options.high_water && work.output.files() < limits::QUEUED_FILES {
+        if work.output.mem() < high_water && work.output.files() < limits::QUEUED_FILES {
             return if self.credit > 0 { Poll::Ready(Ok(())) } else { self.let_others(cx) };
         }
         self.wait(Want::Room, cx);

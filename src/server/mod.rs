@@ -3,6 +3,8 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `core` | what all connections share |
+//! | `site` | what listeners serve: options and a handler |
+//! | `listeners` | listeners while the server runs |
 //! | `accept` | new connections, and room for them |
 //! | `slot` | one connection and its handler; `drive`, the one door |
 //! | `conn` | the connection's state machine |
@@ -21,10 +23,12 @@ mod error;
 mod exchange;
 mod form;
 mod limits;
+mod listeners;
 mod options;
 mod request;
 #[cfg(test)]
 mod simulation;
+mod site;
 mod slot;
 mod upgrade;
 
@@ -32,16 +36,17 @@ pub use access::Access;
 pub use connection::Connection;
 pub use error::{Error, IntoOutcome, Outcome, Result, timeout};
 pub use form::FormEvent;
+pub use listeners::{Listeners, Listening};
 pub use options::Options;
 pub use request::Request;
+pub use site::Site;
 pub use upgrade::Upgraded;
 
 use self::core::{Core, Stopping};
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
-use crate::net::{Listener, parse_ip};
 use crate::rt::{Due, Key, Runtime, Source, WakeQueue};
-use slot::{Service, Task};
+use site::Profile;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -79,6 +84,8 @@ where
 /// A server: listeners, connections, and the loop that drives them on the thread that calls [`run`](Server::run).
 pub struct Server {
     core: Rc<Core>,
+    /// What the listeners serve that are bound without a site of their own.
+    site: Rc<Profile>,
     control: Arc<Control>,
 }
 
@@ -95,15 +102,15 @@ impl Server {
         R: IntoOutcome,
     {
         let runtime = Runtime::new()?;
-        let service = service(handler);
         let control = Arc::new(Control {
             stop: Mutex::default(),
             #[cfg(feature = "tls")]
             reload: AtomicBool::new(false),
             wakes: Arc::clone(&runtime.wakes),
         });
-        let options = accept::fit_to_descriptors(options);
-        Ok(Server { core: Rc::new(Core::new(runtime, options, service)), control })
+        let core = Rc::new(Core::new(runtime));
+        core.fit_to_descriptors(options.max_connections);
+        Ok(Server { core, site: Rc::new(Profile::new(options, handler)), control })
     }
 
     /// Listens on a TCP address, `None` for every one; port 0 picks a free port. Returns the address. May be called again.
@@ -111,7 +118,7 @@ impl Server {
     /// # Errors
     /// `InvalidInput` for an address that is none; what bind(2) and listen(2) answer.
     pub fn bind<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
-        self.add_tcp(self.listener(ipaddr.into(), port)?)
+        self.core.bind(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
     /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `http/1.1`).
@@ -120,33 +127,7 @@ impl Server {
     /// Those of [`bind`](Server::bind); one line naming the file that is missing or wrong, and why.
     #[cfg(feature = "tls")]
     pub fn bind_tls<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
-        let context = match self.core.tls.get() {
-            Some(context) => Rc::clone(context),
-            None => {
-                let context = Rc::new(TlsContext::new(self.core.options.tls_files())?);
-                Rc::clone(self.core.tls.get_or_init(|| context))
-            }
-        };
-        let mut listener = self.listener(ipaddr.into(), port)?;
-        listener.tls = Some(context);
-        self.add_tcp(listener)
-    }
-
-    fn add_tcp(&mut self, listener: Listener) -> io::Result<SocketAddr> {
-        let addr = listener.local_addr()?;
-        self.add(listener)?;
-        Ok(addr)
-    }
-
-    fn listener(&self, ipaddr: Option<&str>, port: u16) -> io::Result<Listener> {
-        let (ip, scope) = match ipaddr {
-            Some(text) => {
-                let (ip, scope) = parse_ip(text)?;
-                (Some(ip), scope)
-            }
-            None => (None, 0),
-        };
-        Listener::tcp(ip, scope, port, &self.core.options.bind)
+        self.core.bind_tls(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
     /// Listens on a Unix socket, replacing one whose server is gone; the file is removed when the server ends.
@@ -154,15 +135,12 @@ impl Server {
     /// # Errors
     /// What bind(2) answers: `AddrInUse` when a server listens there, or another file has the name.
     pub fn bind_unix(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.add(Listener::unix(path.as_ref(), &self.core.options.bind)?)
+        self.core.bind_unix(&self.site, path.as_ref())
     }
 
-    fn add(&mut self, mut listener: Listener) -> io::Result<()> {
-        let mut listeners = self.core.listeners.borrow_mut();
-        let entry = listeners.vacant_entry();
-        self.core.runtime.reactor.register(listener.source(), Source::Listener(entry.key()))?;
-        entry.insert(listener);
-        Ok(())
+    /// The server's listeners, to be changed while it runs.
+    pub fn listeners(&self) -> Listeners {
+        Listeners(Rc::downgrade(&self.core))
     }
 
     /// A handle by which other threads, and handlers, control this server.
@@ -199,9 +177,7 @@ impl Server {
     fn tick(&self, woken: &mut Vec<Key>) -> io::Result<()> {
         let core = &self.core;
         #[cfg(feature = "tls")]
-        if let Some(tls) = core.tls.get() {
-            tls.new_tick();
-        }
+        TlsContext::new_tick();
         core.runtime.wait(!core.ready.borrow().is_empty())?;
         core.runtime.reactor.dispatch(|source, event| match source {
             Source::Conn(key) => core.notice(key, event),
@@ -233,13 +209,8 @@ impl Server {
     /// Takes over what a handle asked for.
     fn obey(&self) {
         #[cfg(feature = "tls")]
-        if self.control.reload.swap(false, Ordering::SeqCst)
-            && let Some(tls) = self.core.tls.get()
-        {
-            match tls.reload() {
-                Ok(()) => log::info!("certificates loaded anew"),
-                Err(error) => log::error!("the old certificates stay: {error}"),
-            }
+        if self.control.reload.swap(false, Ordering::SeqCst) {
+            self.core.reload_tls();
         }
         let asked = self.control.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(grace) = asked else { return };
@@ -291,28 +262,4 @@ impl Handle {
         self.0.reload.store(true, Ordering::SeqCst);
         self.0.wakes.rouse();
     }
-}
-
-/// Gives a handler the shape that slots store: a function that makes a future which also finishes the response.
-fn service<H, R>(handler: H) -> Box<dyn Service>
-where
-    H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
-    R: IntoOutcome,
-{
-    struct Boxing<S>(S);
-
-    impl<F: Future<Output = ()> + 'static, S: Fn(Connection, Request) -> F> Service for Boxing<S> {
-        fn start(&self, con: Connection, req: Request) -> Task {
-            Box::pin(self.0(con, req))
-        }
-    }
-
-    let handler = Rc::new(handler);
-    Box::new(Boxing(move |mut con: Connection, mut req: Request| {
-        let handler = Rc::clone(&handler);
-        async move {
-            let outcome = handler(&mut con, &mut req).await.into_outcome();
-            con.finish(outcome);
-        }
-    }))
 }

@@ -2,8 +2,9 @@
 
 use super::conn::Conn;
 use super::core::Core;
+use super::site::Profile;
 use super::slot::Slot;
-use super::{Connection, IntoOutcome, Options, Request, limits, service};
+use super::{Connection, IntoOutcome, Options, Request, limits};
 use crate::net::{PeerAddr, Transport, Wire};
 use crate::rt::{Key, Runtime};
 use proptest::prelude::*;
@@ -25,9 +26,10 @@ impl World {
         H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
         R: IntoOutcome,
     {
-        let core = Rc::new(Core::new(Runtime::new().unwrap(), options, service(handler)));
+        let core = Rc::new(Core::new(Runtime::new().unwrap()));
+        let place = Rc::new(RefCell::new(Rc::new(Profile::new(options, handler))));
         let wire = Rc::new(RefCell::new(Wire::default()));
-        let conn = Conn::new(Transport::Simulated(Rc::clone(&wire)), PeerAddr::Unix, 0, core.options.header_timeout);
+        let conn = Conn::new(Transport::Simulated(Rc::clone(&wire)), PeerAddr::Unix, 0, place);
         let next = conn.deadlines.next();
         let key = core.slots.borrow_mut().insert(Slot::new(conn, core.wakers(0)));
         core.arm_at(key, next);

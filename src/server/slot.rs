@@ -107,9 +107,13 @@ impl Core {
     }
 
     fn start(self: &Rc<Self>, key: usize, conn: &Rc<RefCell<Conn>>) -> Option<Task> {
-        let head = Rc::clone(&conn.borrow_mut().work().ok()?.head);
-        let con = Connection::new(Rc::clone(self), Rc::clone(conn), key);
-        Some(self.service.start(con, Request::new(head)))
+        let (head, site) = {
+            let mut conn = conn.borrow_mut();
+            conn.refresh_site();
+            (Rc::clone(&conn.work().ok()?.head), Rc::clone(&conn.site))
+        };
+        let con = Connection::new(Rc::clone(self), Rc::clone(&site), Rc::clone(conn), key);
+        Some(site.service.start(con, Request::new(head)))
     }
 
     /// Polls the handler if it was woken; it is gone when it is done.

@@ -40,11 +40,11 @@ impl Upgraded {
         while !data.is_empty() {
             poll_fn(|cx| {
                 self.renew_credit();
-                self.conn.borrow_mut().poll_room(&self.core, cx)
+                self.conn.borrow_mut().poll_room(cx)
             })
             .await?;
             let mut conn = self.conn.borrow_mut();
-            let (piece, rest) = data.split_at(data.len().min(conn.room(&self.core)));
+            let (piece, rest) = data.split_at(data.len().min(conn.room()));
             conn.work()?.output.push(piece);
             data = rest;
             drop(conn);
