@@ -52,6 +52,7 @@ mod server;
 mod sys;
 
 // The public interface is:
+pub use files::{CleanPath, Files, Inspected};
 pub use http::Disposition;
 pub use net::PeerAddr;
 #[cfg(feature = "tls")]

@@ -5,7 +5,7 @@
 //!
 //! A file changed through a shared memory mapping may be seen late: the kernel notes such changes when it likes.
 
-use super::Files;
+use super::Store;
 use super::limits::{HOT_BYTES, HOT_DESCRIPTORS, HOT_FILES, HOT_TIME, SETTLED, SMALL_FILE};
 use super::plan::{self, Facts};
 use crate::http::Coding;
@@ -71,6 +71,11 @@ impl Hot {
     pub(crate) fn is_still(&self, stat: &Stat) -> bool {
         self.used.set(true);
         self.stat == *stat
+    }
+
+    /// The permissions of what was opened.
+    pub(crate) fn mode(&self) -> u16 {
+        self.stat.mode
     }
 
     fn bytes(&self) -> u64 {
@@ -151,7 +156,7 @@ impl Cache {
 }
 
 /// Keeps a file for the requests to come, if that is safe, and sees that it goes when it is unused.
-pub(crate) fn keep(files: &Rc<Files>, runtime: &Runtime, hot: &Rc<Hot>) {
+pub(crate) fn keep(files: &Rc<Store>, runtime: &Runtime, hot: &Rc<Hot>) {
     if !hot.is_settled() {
         return;
     }

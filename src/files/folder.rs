@@ -3,7 +3,7 @@
 use super::limits::{LISTED, LISTED_AT_ONCE, LISTINGS};
 use super::listing::{Entry, Page, order_from_query, sort};
 use super::root::proc_path;
-use super::{Files, status_of};
+use super::{Store, status_of};
 use crate::server::{Connection, Request, Result};
 use crate::sys;
 use std::ffi::CString;
@@ -14,25 +14,27 @@ use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::task::Poll;
 
-/// Lists the folder `relative` beneath the document root.
-pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, relative: &[u8]) -> Result<()> {
+/// Lists the folder `relative` beneath the document root, or returns the status of an error.
+pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Store, relative: &[u8]) -> Result<Option<u16>> {
+    let content_type = format!("text/html; charset={}", files.charset);
     if req.head.is_head() {
-        con.add_header("content-type", "text/html; charset=utf-8")?;
-        return con.send("").await;
+        con.add_header("content-type", content_type)?;
+        return con.send("").await.map(|()| None);
     }
     // Held until the page is out.
     let turn = Rc::clone(&files.listings);
     if Rc::strong_count(&turn) > LISTINGS + 1 {
-        return con.serve_error(503).map(|_| ());
+        return Ok(Some(503));
     }
     let opened = CString::new(relative).map_err(io::Error::from).and_then(|name| files.root.borrow().open(&name));
     let entries = match opened {
-        Ok(dir) => read(con, files, relative, &dir).await,
+        Ok(dir) if files.may_list(&dir) => read(con, files, relative, &dir).await,
+        Ok(_) => return Ok(Some(403)),
         Err(error) => Err(error),
     };
     let (entries, cut) = match entries {
         Ok(entries) => entries,
-        Err(error) => return con.serve_error(status_of(&error)).map(|_| ()),
+        Err(error) => return Ok(Some(status_of(&error))),
     };
     let order = order_from_query(req.query_string());
     let entries = sort(entries, order);
@@ -41,8 +43,8 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, re
     if !relative.is_empty() {
         path.push(b'/');
     }
-    let page = Page { path: &path, order, charset: "utf-8" };
-    con.add_header("content-type", "text/html; charset=utf-8")?;
+    let page = Page { path: &path, order, charset: &files.charset };
+    con.add_header("content-type", content_type)?;
     let mut out = Vec::new();
     page.head(&mut out);
     for rows in entries.chunks(LISTED_AT_ONCE) {
@@ -58,11 +60,11 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Files, re
     page.foot(&mut out);
     con.send(&out).await?;
     drop(turn);
-    Ok(())
+    Ok(None)
 }
 
 /// Reads a folder's files and folders; what is neither, can't be looked at or leads outside is left out.
-async fn read(con: &Connection, files: &Files, relative: &[u8], dir: &File) -> io::Result<(Vec<Entry>, bool)> {
+async fn read(con: &Connection, files: &Store, relative: &[u8], dir: &File) -> io::Result<(Vec<Entry>, bool)> {
     let mut entries = Vec::new();
     for (n, entry) in std::fs::read_dir(proc_path(dir.as_fd()))?.enumerate() {
         let entry = entry?;
@@ -84,7 +86,8 @@ async fn read(con: &Connection, files: &Files, relative: &[u8], dir: &File) -> i
             sys::stat_at(dir.as_fd(), &CString::new(name.as_bytes())?)
         };
         let Ok(stat) = stat else { continue };
-        if stat.is_dir() || stat.is_file() {
+        let shown = stat.is_file() && files.may_read(stat.mode) || stat.is_dir() && files.may_enter(stat.mode);
+        if shown {
             let name = name.as_bytes().to_vec();
             entries.push(Entry { name, dir: stat.is_dir(), size: stat.size, mtime: stat.mtime.0 });
         }

@@ -27,28 +27,84 @@ use plan::{Body, ByteRanges, Plan};
 use root::Root;
 use std::cell::RefCell;
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// What the server keeps of its document root.
-pub(crate) struct Files {
+/// A folder of static files, for handlers that serve others than [`Options::docroot`], or answer errors themselves.
+///
+/// Clones share what is kept of hot files.
+#[derive(Clone)]
+pub struct Files(Rc<Store>);
+
+/// A path beneath a folder: what a client asked for, with dot segments and duplicate slashes resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanPath {
+    relative: Vec<u8>,
+    folder: bool,
+}
+
+/// What [`Files::inspect`] tells of a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inspected {
+    /// It is a regular file.
+    pub is_file: bool,
+    /// It is a folder.
+    pub is_folder: bool,
+    /// The permission bits, as those of chmod(2).
+    pub mode: u16,
+}
+
+/// What is kept of a folder, and how it is served.
+pub(crate) struct Store {
     root: RefCell<Root>,
     cache: RefCell<Cache>,
     /// As many more owners as folders are being listed.
     listings: Rc<()>,
+    index: Vec<String>,
+    gzip: bool,
+    dir_listing: bool,
+    world_readable: bool,
+    charset: String,
 }
 
-impl Files {
-    fn new(options: &Options) -> Files {
-        Files {
+impl Store {
+    fn new(options: &Options) -> Store {
+        Store {
             root: RefCell::new(Root::new(options.docroot.clone(), options.follow_symlinks)),
             cache: RefCell::default(),
             listings: Rc::default(),
+            index: options.index.clone(),
+            gzip: options.gzip,
+            dir_listing: options.dir_listing,
+            world_readable: options.world_readable,
+            charset: options.listing_charset.clone(),
         }
     }
+
+    /// Whether a file or folder of this mode may be read by anybody who asks.
+    fn may_read(&self, mode: u16) -> bool {
+        !self.world_readable || mode & WORLD_READS != 0
+    }
+
+    /// Whether a folder of this mode may be gone through by anybody who asks.
+    fn may_enter(&self, mode: u16) -> bool {
+        !self.world_readable || mode & WORLD_ENTERS != 0
+    }
+
+    fn may_list(&self, folder: &File) -> bool {
+        sys::stat_at(folder.as_fd(), c"").is_ok_and(|stat| self.may_read(stat.mode))
+    }
 }
+
+/// `S_IROTH`.
+const WORLD_READS: u16 = 0o004;
+/// `S_IXOTH`.
+const WORLD_ENTERS: u16 = 0o001;
 
 /// What a path beneath the document root turned out to be.
 enum Found {
@@ -56,11 +112,87 @@ enum Found {
     Folder,
 }
 
-/// What of an answer is still to be sent, in pieces that may have to wait.
+/// What of an answer is still to be sent.
 enum Rest {
     Nothing,
+    /// All of it: this error.
+    Error(u16),
+    /// Pieces that may have to wait.
     Ranges(Rc<Hot>, ByteRanges),
-    Listing { relative: Vec<u8> },
+    Listing,
+}
+
+impl CleanPath {
+    /// Resolves a decoded path, textually.
+    ///
+    /// # Errors
+    /// The status that answers it: 403 for a path that climbs above its root, 400 for one with a NUL.
+    pub fn new(decoded: &[u8]) -> std::result::Result<CleanPath, u16> {
+        let mut relative = Vec::with_capacity(limits::PATH_ROOM);
+        match path::normalize(decoded, &mut relative) {
+            Ok(folder) => Ok(CleanPath { relative, folder }),
+            Err(PathError::Escapes) => Err(403),
+            Err(PathError::BadByte) => Err(400),
+        }
+    }
+
+    /// The path, without a slash at either end; empty is the folder itself.
+    pub fn relative(&self) -> &[u8] {
+        &self.relative
+    }
+
+    /// Whether it names a folder by its form: it ended in a slash or a dot segment.
+    pub fn is_folder(&self) -> bool {
+        self.folder
+    }
+}
+
+impl Files {
+    /// A folder with `docroot`, `indexes`, `gzip`, `follow_symlinks`, `dir_listing`, `world_readable` and
+    /// `listing_charset` of the options.
+    pub fn new(options: &Options) -> Files {
+        Files(Rc::new(Store::new(options)))
+    }
+
+    /// Answers a request as [`Connection::serve_file`] does, from this folder.
+    ///
+    /// # Errors
+    /// Those of [`Connection::serve_file`].
+    pub async fn serve(&self, con: &mut Connection, req: &Request) -> Result<()> {
+        if req.method() == "OPTIONS" && req.head.form() == TargetForm::Asterisk {
+            con.set_status(204)?;
+            con.add_header("allow", "GET, HEAD, OPTIONS")?;
+            return con.answer("");
+        }
+        let status = match CleanPath::new(req.path_bytes()) {
+            Ok(path) => self.try_serve(con, req, &path).await?,
+            Err(status) => Some(status),
+        };
+        status.map_or(Ok(()), |status| con.serve_error(status))
+    }
+
+    /// Answers with what `path` names, or returns the status of an error (400, 403, 404, 405, 500, 503) for the caller
+    /// to answer: nothing was sent then.
+    ///
+    /// # Errors
+    /// Those of [`Connection::serve_file`].
+    pub async fn try_serve(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<Option<u16>> {
+        match con.serve_at_once(req, &self.0, path)? {
+            Rest::Nothing => Ok(None),
+            Rest::Error(status) => Ok(Some(status)),
+            Rest::Ranges(hot, ranges) => con.send_ranges(&hot, ranges).await.map(|()| None),
+            Rest::Listing => folder::serve(con, req, &self.0, &path.relative).await,
+        }
+    }
+
+    /// Tells what `relative`, a path as of [`CleanPath::relative`], names beneath the folder, links resolved as for serving.
+    ///
+    /// # Errors
+    /// What stat(2) or openat2(2) answer.
+    pub fn inspect(&self, con: &Connection, relative: &[u8]) -> io::Result<Inspected> {
+        let stat = self.0.root.borrow_mut().stat(&CString::new(relative)?, con.core.runtime.now())?;
+        Ok(Inspected { is_file: stat.is_file(), is_folder: stat.is_dir(), mode: stat.mode & 0o7777 })
+    }
 }
 
 impl Connection {
@@ -74,44 +206,34 @@ impl Connection {
     /// # Errors
     /// [`Error::HeadSent`]; [`Error::Closed`] when the client left. Whatever the file is, the client has its answer.
     pub async fn serve_file(&mut self, req: &Request) -> Result<()> {
-        let files = self.site.extension(Files::new);
-        match self.serve_at_once(req, &files)? {
-            Rest::Nothing => Ok(()),
-            Rest::Ranges(hot, ranges) => self.send_ranges(&hot, ranges).await,
-            Rest::Listing { relative } => folder::serve(self, req, &files, &relative).await,
-        }
+        Files(self.site.extension(Store::new)).serve(self, req).await
     }
 
     /// Answers as far as nothing has to be waited for, which is nearly always to the end.
-    fn serve_at_once(&mut self, req: &Request, files: &Rc<Files>) -> Result<Rest> {
+    fn serve_at_once(&mut self, req: &Request, files: &Rc<Store>, path: &CleanPath) -> Result<Rest> {
         if !req.head.is_get() && !req.head.is_head() {
-            return self.refuse_method(req);
+            return Ok(Rest::Error(405));
         }
-        let mut relative = Vec::with_capacity(limits::PATH_ROOM);
-        let slash = match path::normalize(req.path_bytes(), &mut relative) {
-            Ok(slash) => slash,
-            Err(PathError::Escapes) => return self.serve_error(403),
-            Err(PathError::BadByte) => return self.serve_error(400),
-        };
-        let found = if slash { self.find_index(req, files, &relative) } else { self.find(req, files, &relative) };
+        let relative = &path.relative;
+        let found = if path.folder { self.find_index(req, files, relative) } else { self.find(req, files, relative) };
         match found {
-            Ok(Found::File(hot)) => self.serve_hot(req, &hot),
-            Ok(Found::Folder) if !slash => self.add_slash(req, &relative),
-            Ok(Found::Folder) if self.site.options.dir_listing => Ok(Rest::Listing { relative }),
-            Ok(Found::Folder) => self.serve_error(403),
+            Ok(Found::File(hot)) => self.serve_hot(req, files, &hot),
+            Ok(Found::Folder) if !path.folder => self.add_slash(req, relative),
+            Ok(Found::Folder) if files.dir_listing => Ok(Rest::Listing),
+            Ok(Found::Folder) => Ok(Rest::Error(403)),
             Err(error) => {
                 let status = status_of(&error);
                 if status >= 500 {
                     log::error!("{}: {status} {}: {error}", self.remote_addr(), req.raw_path());
                 }
-                self.serve_error(status)
+                Ok(Rest::Error(status))
             }
         }
     }
 
     /// Looks for a file, in the best coding that the client accepts and that lies there.
-    fn find(&self, req: &Request, files: &Rc<Files>, relative: &[u8]) -> io::Result<Found> {
-        if self.site.options.gzip {
+    fn find(&self, req: &Request, files: &Rc<Store>, relative: &[u8]) -> io::Result<Found> {
+        if files.gzip {
             for coding in acceptable(&*req.head) {
                 if let Ok(Found::File(hot)) = self.look_up(files, relative, coding)
                     && !files.root.borrow_mut().is_folder(relative, self.core.runtime.now())
@@ -124,9 +246,9 @@ impl Connection {
     }
 
     /// Looks for a folder's index file.
-    fn find_index(&self, req: &Request, files: &Rc<Files>, relative: &[u8]) -> io::Result<Found> {
+    fn find_index(&self, req: &Request, files: &Rc<Store>, relative: &[u8]) -> io::Result<Found> {
         let mut path = relative.to_vec();
-        for index in &self.site.options.index {
+        for index in &files.index {
             path.truncate(relative.len());
             if !path.is_empty() {
                 path.push(b'/');
@@ -148,7 +270,7 @@ impl Connection {
     }
 
     /// Takes a file from the cache if it is still the same, else from the file system.
-    fn look_up(&self, files: &Rc<Files>, relative: &[u8], coding: Coding) -> io::Result<Found> {
+    fn look_up(&self, files: &Rc<Store>, relative: &[u8], coding: Coding) -> io::Result<Found> {
         let mut name = Vec::with_capacity(relative.len() + coding.suffix().len() + 1);
         name.extend_from_slice(relative);
         name.extend_from_slice(coding.suffix().as_bytes());
@@ -165,24 +287,27 @@ impl Connection {
         if stat.is_dir() {
             return Ok(Found::Folder);
         }
-        if !stat.is_file() {
+        if !stat.is_file() || !files.may_read(stat.mode) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let file = files.root.borrow().open(&name)?;
         let content_type = mime::content_type(relative);
-        let hot = Rc::new(Hot::load(file, name, content_type, coding, self.site.options.gzip)?);
+        let hot = Rc::new(Hot::load(file, name, content_type, coding, files.gzip)?);
+        if !files.may_read(hot.mode()) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         cache::keep(files, &self.core.runtime, &hot);
         Ok(Found::File(hot))
     }
 
     /// Answers with a file that was found.
-    fn serve_hot(&mut self, req: &Request, hot: &Rc<Hot>) -> Result<Rest> {
+    fn serve_hot(&mut self, req: &Request, files: &Store, hot: &Rc<Hot>) -> Result<Rest> {
         if !req.head.is_selective() {
             return self.serve_whole(hot);
         }
         let get = req.head.is_get();
         let plan = plan::plan(&*req.head, get, &hot.facts, &hot.etag, hot.content_type, boundary);
-        self.head_of(&plan, hot)?;
+        self.head_of(&plan, hot, files.gzip)?;
         let range = match plan.body {
             Body::Nothing => 0..0,
             Body::Whole => 0..hot.facts.size,
@@ -211,8 +336,7 @@ impl Connection {
     }
 
     /// Sets status and fields of a plan.
-    fn head_of(&mut self, plan: &Plan, hot: &Hot) -> Result<()> {
-        let vary = self.site.options.gzip;
+    fn head_of(&mut self, plan: &Plan, hot: &Hot, vary: bool) -> Result<()> {
         let mut response = self.response()?;
         if plan.status != 200 {
             response.set_status(plan.status, None)?;
@@ -270,26 +394,16 @@ impl Connection {
         Ok(Rest::Nothing)
     }
 
-    fn refuse_method(&mut self, req: &Request) -> Result<Rest> {
-        if req.method() == "OPTIONS" && req.head.form() == TargetForm::Asterisk {
-            self.set_status(204)?;
-            self.add_header("allow", "GET, HEAD, OPTIONS")?;
-            self.answer("")?;
-            return Ok(Rest::Nothing);
-        }
-        self.add_header("allow", "GET, HEAD")?;
-        self.serve_error(405)
-    }
-
     /// Answers with a short text; the connection goes on.
-    fn serve_error(&mut self, status: u16) -> Result<Rest> {
+    fn serve_error(&mut self, status: u16) -> Result<()> {
         self.set_status(status)?;
-        if status == 503 {
-            self.add_header("retry-after", 1)?;
+        match status {
+            405 => self.add_header("allow", "GET, HEAD")?,
+            503 => self.add_header("retry-after", 1)?,
+            _ => {}
         }
         self.response()?.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");
-        self.answer(&format!("{status} {}\n", status_reason(status)))?;
-        Ok(Rest::Nothing)
+        self.answer(&format!("{status} {}\n", status_reason(status)))
     }
 }
 

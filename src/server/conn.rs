@@ -219,7 +219,7 @@ impl Conn {
     }
 
     /// A request begins: it is served by what its listener serves now.
-    pub(super) fn refresh_site(&mut self) {
+    fn refresh_site(&mut self) {
         let current = self.place.borrow();
         if !Rc::ptr_eq(&self.site, &current) {
             self.site = Rc::clone(&current);
@@ -353,6 +353,7 @@ impl Conn {
                 return Scanned::Refused { reject, used: 0 };
             }
         };
+        self.refresh_site();
         let work = self.work.get_or_insert_with(|| core.take_work());
         work.response.clear();
         work.started = core.runtime.now();

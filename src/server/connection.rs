@@ -84,6 +84,15 @@ impl Connection {
         Ok(self.response()?.append(name, value)?)
     }
 
+    /// Takes the response's header fields of that name, in any case, back.
+    ///
+    /// # Errors
+    /// [`Error::HeadSent`] once the head is out.
+    pub fn remove_header(&mut self, name: &str) -> Result<()> {
+        self.response()?.remove(name);
+        Ok(())
+    }
+
     /// Sets the response's status, with the standard's reason phrase; 200 when never called.
     ///
     /// # Errors

@@ -147,15 +147,16 @@ impl Core {
         self.stopping.get().is_some()
     }
 
-    /// The `Date` and `Server` lines; the date is made anew when the second has changed.
-    pub(super) fn date_lines(&self) -> Ref<'_, [u8]> {
+    /// The `Date` line and, if wanted, the `Server` line; the date is made anew when the second has changed.
+    pub(super) fn date_lines(&self, server: bool) -> Ref<'_, [u8]> {
         self.date.borrow_mut().refresh(self.runtime.now());
-        Ref::map(self.date.borrow(), |date| &date.lines[..])
+        let end = if server { usize::MAX } else { DATE.len() + date::LEN + 2 };
+        Ref::map(self.date.borrow(), |date| date.lines.get(..end).unwrap_or(&date.lines))
     }
 
     /// The time as an HTTP date.
     pub(super) fn http_date(&self) -> String {
-        let lines = self.date_lines();
+        let lines = self.date_lines(false);
         let date = lines.get(DATE.len()..DATE.len() + date::LEN).unwrap_or_default();
         String::from_utf8_lossy(date).into_owned()
     }

@@ -31,11 +31,11 @@ impl Conn {
         if core.stopping() || self.would_close_after() {
             self.asked.keep_alive = false;
         }
-        let asked = self.asked;
+        let (asked, server) = (self.asked, self.site.options.server_header);
         let work = self.work()?;
         let frame = http::frame(&work.response, asked, length);
         let (response, before) = (&work.response, work.output.mem());
-        work.output.push_with(|out| http::write_head(out, response, asked, &frame, &core.date_lines()));
+        work.output.push_with(|out| http::write_head(out, response, asked, &frame, &core.date_lines(server)));
         work.head_bytes += (work.output.mem() - before) as u64;
         self.asked.keep_alive = frame.keep_alive;
         self.send = Send::Body(frame.encoder);

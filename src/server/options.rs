@@ -29,6 +29,8 @@ pub struct Options {
     pub(crate) gzip: bool,
     pub(crate) follow_symlinks: bool,
     pub(crate) dir_listing: bool,
+    pub(crate) listing_charset: String,
+    pub(crate) world_readable: bool,
     pub(crate) keep_alive: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -44,6 +46,7 @@ pub struct Options {
     pub(crate) key: Option<PathBuf>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsFiles,
+    pub(crate) server_header: bool,
     pub(crate) access_log: Option<AccessLog>,
 }
 
@@ -55,6 +58,8 @@ impl Default for Options {
             gzip: false,
             follow_symlinks: false,
             dir_listing: false,
+            listing_charset: "utf-8".into(),
+            world_readable: false,
             keep_alive: limits::KEEP_ALIVE,
             header_timeout: limits::HEADER_TIMEOUT,
             body_timeout: limits::BODY_TIMEOUT,
@@ -84,6 +89,7 @@ impl Default for Options {
             key: None,
             #[cfg(feature = "tls")]
             tls: TlsFiles::default(),
+            server_header: true,
             access_log: None,
         }
     }
@@ -129,6 +135,21 @@ impl Options {
     /// Answer a folder without an index with a listing of it; default false: 403.
     pub fn dir_listing(mut self, yes: bool) -> Self {
         self.dir_listing = yes;
+        self
+    }
+
+    /// The charset that listings declare for the names of files; default `utf-8`.
+    ///
+    /// Names that are no UTF-8 are shown with U+FFFD; with any other charset they are sent as they are.
+    pub fn listing_charset(mut self, charset: impl Into<String>) -> Self {
+        self.listing_charset = charset.into();
+        self
+    }
+
+    /// Serve only files, and list only folders, that all users of the system may read (`S_IROTH`); default false: what
+    /// this process may read. The others are 403.
+    pub fn world_readable(mut self, yes: bool) -> Self {
+        self.world_readable = yes;
         self
     }
 
@@ -194,6 +215,12 @@ impl Options {
     /// Bytes of memory that may wait for one connection before `send` waits; default 32 KiB, at least 4 KiB.
     pub fn high_water(mut self, bytes: usize) -> Self {
         self.high_water = bytes.max(4096);
+        self
+    }
+
+    /// Name the server in the `Server` field; default true.
+    pub fn server_header(mut self, yes: bool) -> Self {
+        self.server_header = yes;
         self
     }
 

@@ -109,7 +109,6 @@ impl Core {
     fn start(self: &Rc<Self>, key: usize, conn: &Rc<RefCell<Conn>>) -> Option<Task> {
         let (head, site) = {
             let mut conn = conn.borrow_mut();
-            conn.refresh_site();
             (Rc::clone(&conn.work().ok()?.head), Rc::clone(&conn.site))
         };
         let con = Connection::new(Rc::clone(self), Rc::clone(&site), Rc::clone(conn), key);
