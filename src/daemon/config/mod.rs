@@ -1,6 +1,8 @@
 //! The validated configuration, whatever it was read from.
 
 mod cli;
+#[allow(dead_code)]
+pub mod uci;
 
 pub use cli::{HELP, parse};
 
