@@ -2,6 +2,8 @@
 
 mod cli;
 #[allow(dead_code)]
+pub mod httpd_conf;
+#[allow(dead_code)]
 pub mod uci;
 
 pub use cli::{HELP, parse};

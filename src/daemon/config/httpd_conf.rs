@@ -1,0 +1,133 @@
+//! The lines of /etc/httpd.conf that uhttpd knows of busybox's httpd.
+
+/// What the file says, in its order.
+#[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct HttpdConf {
+    pub realms: Vec<RealmLine>,
+    /// `I:index.html`
+    pub index: Vec<String>,
+    /// `E404:/url`
+    pub error_page: Option<String>,
+    /// `*.php:/usr/bin/php-cgi`: the extension with its dot, and the program.
+    pub interpreters: Vec<(String, String)>,
+    /// What is wrong with lines that were ignored, or can't do what they are meant to.
+    pub warnings: Vec<String>,
+}
+
+/// `/path:user:pass`: who may see what lies below a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealmLine {
+    pub path: String,
+    pub user: String,
+    /// A password, a hash of crypt(3), or `$p$` and the name of a user of the system.
+    pub pass: String,
+}
+
+/// Reads the file; unlike uhttpd it takes lines of any length, and a last one without its end.
+pub fn parse(text: &[u8]) -> HttpdConf {
+    let mut conf = HttpdConf::default();
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let number = index + 1;
+        // A realm with an unreadable byte keeps its path shut, so the line is not dropped.
+        let lossy = String::from_utf8_lossy(line);
+        if matches!(lossy, std::borrow::Cow::Owned(_)) && !lossy.starts_with('#') {
+            conf.warnings.push(format!("line {number}: not UTF-8"));
+        }
+        if let Err(wrong) = conf.take(&lossy, number) {
+            conf.warnings.push(format!("line {number}: {wrong}: ignored"));
+        }
+    }
+    conf
+}
+
+impl HttpdConf {
+    fn take(&mut self, line: &str, number: usize) -> Result<(), &'static str> {
+        if let Some(name) = line.strip_prefix("I:") {
+            if name.is_empty() || name.starts_with('/') {
+                return Err("I: wants the name of a file, as in I:index.html");
+            }
+            self.index.push(name.into());
+        } else if let Some(url) = line.strip_prefix("E404:") {
+            if !url.starts_with('/') {
+                return Err("E404: wants a path, as in E404:/missing.html");
+            }
+            self.error_page = Some(url.into());
+        } else if let Some(rule) = line.strip_prefix('*') {
+            let rule = rule.split_once(':').filter(|(extension, program)| {
+                extension.len() > 1 && extension.starts_with('.') && program.starts_with('/')
+            });
+            let (extension, program) = rule.ok_or("not of the form *.extension:/program")?;
+            self.interpreters.push((extension.into(), program.into()));
+        } else if line.starts_with('/') {
+            self.realms.push(realm(line).ok_or("not of the form /path:user:password")?);
+        } else if !line.trim_ascii().is_empty() && !line.trim_ascii_start().starts_with('#') {
+            log::debug!("httpd.conf: line {number} is of a kind that is not known: ignored");
+        }
+        Ok(())
+    }
+}
+
+/// Splits a line at its first two colons: the password may have more.
+fn realm(line: &str) -> Option<RealmLine> {
+    let (path, login) = line.split_once(':')?;
+    let (user, pass) = login.split_once(':')?;
+    Some(RealmLine { path: path.into(), user: user.into(), pass: pass.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Everything in one line, to compare with.
+    fn summary(text: &[u8]) -> String {
+        let conf = parse(text);
+        let mut shown = Vec::new();
+        shown.extend(conf.realms.iter().map(|realm| format!("{} {} {}", realm.path, realm.user, realm.pass)));
+        shown.extend(conf.index.iter().map(|name| format!("I {name}")));
+        shown.extend(conf.error_page.iter().map(|url| format!("E {url}")));
+        shown.extend(conf.interpreters.iter().map(|(extension, program)| format!("{extension} {program}")));
+        shown.extend(conf.warnings.iter().map(|warning| format!("! {warning}")));
+        shown.join("; ")
+    }
+
+    #[test]
+    fn lines() {
+        #[rustfmt::skip]
+        let rows: &[(&[u8], &str, &str)] = &[
+            (b"", "", "nothing"),
+            (b"\n  \n# /a:b:c\n  # x\n", "", "blanks and comments"),
+            (b"/a:b:c\n", "/a b c", "a realm"),
+            (b"/a:b:c", "/a b c", "a last line without its end"),
+            (b"/a:b:c\r\n", "/a b c", "CR LF"),
+            (b"/:u:$p$root\n/x:v:a:b c\n", "/ u $p$root; /x v a:b c", "a password with colons and blanks"),
+            (b"/a:b:\n", "/a b ", "an empty password"),
+            (b"I:index.php\nI:a\n", "I index.php; I a", "index names"),
+            (b"E404:/a\nE404:/b\n", "E /b", "the last error page"),
+            (b"*.php:/usr/bin/php-cgi\n", ".php /usr/bin/php-cgi", "an interpreter"),
+            (b"A:192.168.1.\nD:*\nP:/a:b\n.ext:text/x\nH:/www\n", "", "what uhttpd does not know"),
+            (b"\n/a:b\n", "! line 2: not of the form /path:user:password: ignored", "no password"),
+            (b"*php:/bin/php\n", "! line 1: not of the form *.extension:/program: ignored", "no dot"),
+            (b"*.php:php\n", "! line 1: not of the form *.extension:/program: ignored", "a relative program"),
+            (b"E404:x\n", "! line 1: E404: wants a path, as in E404:/missing.html: ignored", "not a path"),
+            (b"I:/x\n", "! line 1: I: wants the name of a file, as in I:index.html: ignored", "a path"),
+            (b"/a:b:\xff\n", "/a b \u{fffd}; ! line 1: not UTF-8", "a realm stays shut"),
+            (b"# \xff\n", "", "a comment may hold anything"),
+        ];
+        for (text, expected, name) in rows {
+            assert_eq!(summary(text), *expected, "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn hostile_text_is_answered(text in prop::collection::vec(prop::sample::select(b"/:*.IE404ab\n\r\xff\0 #".as_slice()), 0..60)) {
+            let conf = parse(&text);
+            prop_assert!(conf.realms.iter().all(|realm| realm.path.starts_with('/')));
+        }
+    }
+}
