@@ -22,8 +22,8 @@ const WORDS: &[(&str, &[&str])] = &[
     ("mio", &["rt/", "net/"]),
     ("rustls", &["net/tls.rs"]),
     ("httparse", &["http/head.rs"]),
-    ("unsafe", &["sys.rs"]),
-    ("unsafe_code", &["sys.rs"]),
+    ("unsafe", &["sys.rs", "daemon/sys/"]),
+    ("unsafe_code", &["sys.rs", "daemon/sys/"]),
 ];
 
 #[test]

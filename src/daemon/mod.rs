@@ -3,11 +3,15 @@
 //! It uses the library through its public interface alone.
 
 mod access_log;
+#[allow(dead_code, unused_imports)]
+mod auth;
 mod config;
 mod logger;
 mod secure;
 #[cfg(feature = "tls")]
 mod self_signed;
+#[allow(dead_code, unused_imports)]
+mod sys;
 
 use config::{Command, Config, Listen};
 use ecohttpd::{AsyncFd, Connection, Handle, Options, Request, Server};

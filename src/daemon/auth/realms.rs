@@ -1,0 +1,232 @@
+//! Which paths want a login, and whose.
+
+use super::verify::Secret;
+use crate::daemon::config::httpd_conf::RealmLine;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a user database: far above any router's.
+const MAX_DATABASE: u64 = 1 << 20;
+
+/// The protected paths.
+pub struct Realms(Vec<Realm>);
+
+/// A path, and who may see what lies below it.
+pub struct Realm {
+    /// As it was configured, for the log.
+    pub path: String,
+    segments: Vec<Vec<u8>>,
+    pub accounts: Vec<Account>,
+}
+
+pub struct Account {
+    pub user: String,
+    pub secret: Secret,
+}
+
+/// Where the system keeps its users' passwords.
+pub struct Database {
+    pub shadow: PathBuf,
+    pub passwd: PathBuf,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Database { shadow: "/etc/shadow".into(), passwd: "/etc/passwd".into() }
+    }
+}
+
+impl Realms {
+    /// Gathers the lines of each path and looks up the system's users; whatever is odd about them is logged, once.
+    ///
+    /// A line without a password protects nothing, as in uhttpd: neither an empty one, nor that of a system's user
+    /// who has none, which is how a router comes from the factory.
+    pub fn new(lines: &[RealmLine], database: &Database) -> Realms {
+        let mut realms: Vec<Realm> = Vec::new();
+        for line in lines {
+            let Some(secret) = secret(line, database) else { continue };
+            let account = Account { user: line.user.clone(), secret };
+            let segments = owned(&segments(line.path.as_bytes()));
+            match realms.iter_mut().find(|realm| realm.segments == segments) {
+                Some(realm) => realm.accounts.push(account),
+                None => realms.push(Realm { path: line.path.clone(), segments, accounts: vec![account] }),
+            }
+        }
+        Realms(realms)
+    }
+
+    /// The realm of a decoded path, and its index: that with the longest path that the request's lies at or below.
+    ///
+    /// Paths are compared by segments, so that `/sub` is not `/submarine`, and as file systems do it: `/Sub` is not
+    /// `/sub` (uhttpd thinks otherwise of both). Dot segments and doubled slashes are resolved as `serve_file` does.
+    pub fn find(&self, path: &[u8]) -> Option<(usize, &Realm)> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let path = segments(path);
+        let above = self.0.iter().enumerate().filter(|(_, realm)| {
+            let start = path.get(..realm.segments.len());
+            start.is_some_and(|start| realm.segments.iter().eq(start))
+        });
+        above.max_by_key(|(_, realm)| realm.segments.len())
+    }
+}
+
+fn segments(path: &[u8]) -> Vec<&[u8]> {
+    let mut segments = Vec::new();
+    for segment in path.split(|&byte| byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." => {
+                segments.pop();
+            }
+            name => segments.push(name),
+        }
+    }
+    segments
+}
+
+fn owned(segments: &[&[u8]]) -> Vec<Vec<u8>> {
+    segments.iter().map(|segment| segment.to_vec()).collect()
+}
+
+/// What the line's password is compared with; `None` if it has none.
+fn secret(line: &RealmLine, database: &Database) -> Option<Secret> {
+    let RealmLine { path, user, pass } = line;
+    if let Some(account) = pass.strip_prefix("$p$") {
+        return database.secret(account, path);
+    }
+    if pass.is_empty() {
+        log::warn!("{path} is not protected by user '{user}', whose password is empty");
+        return None;
+    }
+    if !Secret::is_portable(pass) {
+        log::warn!(
+            "nobody may be able to log in to {path} as '{user}': the hash is none of $1$ $2a$ $2b$ $2y$ $5$ $6$"
+        );
+    }
+    Some(Secret::new(pass))
+}
+
+impl Database {
+    /// The password of a system's user; `None` if none is needed.
+    fn secret(&self, account: &str, path: &str) -> Option<Secret> {
+        let hash =
+            field(&self.shadow, account).or_else(|| field(&self.passwd, account).filter(|hash| !hash.is_empty()));
+        let wrong = match hash.as_deref() {
+            Some("") => {
+                log::warn!("{path} is not protected by the system's user '{account}', who has no password yet");
+                return None;
+            }
+            Some(hash) if hash.starts_with('$') => return Some(Secret::new(hash)),
+            Some(_) => "is locked",
+            None => "does not exist",
+        };
+        log::warn!("nobody can log in to {path} by the system's user '{account}', who {wrong}");
+        Some(Secret::Never)
+    }
+}
+
+/// The second field of the line of a database that begins with the account's name.
+fn field(file: &Path, account: &str) -> Option<String> {
+    let mut text = Vec::new();
+    File::open(file).and_then(|file| file.take(MAX_DATABASE).read_to_end(&mut text)).ok()?;
+    text.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        let found = !account.is_empty() && fields.next() == Some(account.as_bytes());
+        // An unreadable hash is one that nothing matches.
+        fields.next().filter(|_| found).map(|hash| String::from_utf8_lossy(hash).into_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(path: &str, user: &str, pass: &str) -> RealmLine {
+        RealmLine { path: path.into(), user: user.into(), pass: pass.into() }
+    }
+
+    fn database(folder: &Path) -> Database {
+        Database { shadow: folder.join("shadow"), passwd: folder.join("passwd") }
+    }
+
+    #[test]
+    fn matching() {
+        let lines = [line("/sub", "a", "1"), line("/sub/deep/", "b", "2"), line("//x/./y/../z", "c", "3")];
+        let realms = Realms::new(&lines, &Database::default());
+        #[rustfmt::skip]
+        let rows = [
+            ("/", None, "the root"),
+            ("", None, "nothing"),
+            ("/sub", Some("/sub"), "itself"),
+            ("/sub/", Some("/sub"), "as a folder"),
+            ("/sub/x", Some("/sub"), "below"),
+            ("/submarine", None, "a longer name"),
+            ("/su", None, "a shorter name"),
+            ("/Sub/x", None, "another case"),
+            ("/other/sub", None, "elsewhere"),
+            ("/sub/deep", Some("/sub/deep/"), "the longer path"),
+            ("/sub/deep/x", Some("/sub/deep/"), "below the longer path"),
+            ("/sub/deeper", Some("/sub"), "not the longer path"),
+            ("//sub//x", Some("/sub"), "doubled slashes"),
+            ("/./sub/x", Some("/sub"), "a dot"),
+            ("/a/../sub/x", Some("/sub"), "in by two dots"),
+            ("/../sub", Some("/sub"), "above the root"),
+            ("/sub/../x", None, "out by two dots"),
+            ("/sub/deep/..", Some("/sub"), "up by two dots"),
+            ("sub/x", Some("/sub"), "without its slash"),
+            ("/x/z/1", Some("//x/./y/../z"), "a configured path is resolved as well"),
+        ];
+        for (path, expected, name) in rows {
+            assert_eq!(realms.find(path.as_bytes()).map(|(_, realm)| realm.path.as_str()), expected, "{name}");
+        }
+        let everything = Realms::new(&[line("/", "a", "1"), line("/x", "b", "2")], &Database::default());
+        for (path, index) in [("/", 0), ("", 0), ("/y", 0), ("/x/y", 1), ("*", 0)] {
+            assert_eq!(everything.find(path.as_bytes()).unwrap().0, index, "{path}");
+        }
+        assert!(Realms::new(&[], &Database::default()).find(b"/").is_none());
+    }
+
+    #[test]
+    fn one_path_gathers_accounts() {
+        let lines = [line("/x", "a", "1"), line("/y", "b", "2"), line("/x/", "c", "3"), line("/x", "d", "")];
+        let realms = Realms::new(&lines, &Database::default());
+        let (index, realm) = realms.find(b"/x").unwrap();
+        assert_eq!(index, 0);
+        assert_eq!(realm.accounts.iter().map(|account| account.user.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn users_of_the_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let shadow = "root:$1$s$hash:19000:0:99999:7:::\nempty::0:::::\nlocked:!$1$s$hash:0:::::\nstar:*:0:::::\n\
+            x:x:0:::::\ndes:rl0uE3kqLrh5w:0:::::\nbare\nlast:$5$s$h";
+        std::fs::write(folder.path().join("shadow"), shadow).unwrap();
+        let passwd = "root:x:0:0::/:/bin/sh\nold:$6$s$h:1:1::/:/bin/sh\nopen::2:2::/:/bin/sh\n";
+        std::fs::write(folder.path().join("passwd"), passwd).unwrap();
+        let database = database(folder.path());
+        let hash = |text: &str| Some(Secret::new(text));
+        #[rustfmt::skip]
+        let rows = [
+            ("root", hash("$1$s$hash"), "a hash"),
+            ("last", hash("$5$s$h"), "a last line without its end"),
+            ("old", hash("$6$s$h"), "passwd, for whom shadow does not know"),
+            ("empty", None, "no password is needed"),
+            ("open", Some(Secret::Never), "passwd alone opens nothing"),
+            ("locked", Some(Secret::Never), "locked"),
+            ("star", Some(Secret::Never), "never had one"),
+            ("x", Some(Secret::Never), "elsewhere"),
+            ("des", Some(Secret::Never), "a hash of old"),
+            ("bare", Some(Secret::Never), "a broken line"),
+            ("roo", Some(Secret::Never), "nobody"),
+            ("", Some(Secret::Never), "no name"),
+        ];
+        for (user, expected, name) in rows {
+            assert_eq!(secret(&line("/", "u", &format!("$p${user}")), &database), expected, "{name}");
+        }
+        let nowhere = Database { shadow: "/nonexistent/shadow".into(), passwd: "/nonexistent/passwd".into() };
+        assert_eq!(nowhere.secret("root", "/"), Some(Secret::Never), "no database");
+    }
+}

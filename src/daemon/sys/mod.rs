@@ -1,0 +1,4 @@
+//! The daemon's only unsafe code: calls of the C library that neither std nor the library offers.
+#![allow(unsafe_code)]
+
+pub mod crypt;
