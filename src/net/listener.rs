@@ -23,6 +23,7 @@ pub(crate) struct Bind {
     pub(crate) ipv6_v6only: bool,
     pub(crate) reuseaddr: bool,
     pub(crate) reuseport: bool,
+    pub(crate) freebind: bool,
     pub(crate) backlog: i32,
     pub(crate) device: Option<String>,
     pub(crate) mark: Option<u32>,
@@ -144,6 +145,12 @@ impl Bind {
         }
         socket.set_reuse_address(self.reuseaddr)?;
         socket.set_reuse_port(self.reuseport)?;
+        if self.freebind {
+            match addr {
+                SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+                SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
+            }
+        }
         if let Some(device) = &self.device {
             socket.bind_device(Some(device.as_bytes()))?;
         }

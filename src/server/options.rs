@@ -73,6 +73,7 @@ impl Default for Options {
                 ipv6_v6only: false,
                 reuseaddr: true,
                 reuseport: false,
+                freebind: false,
                 backlog: 128,
                 device: None,
                 mark: None,
@@ -298,6 +299,14 @@ impl Options {
     /// `SO_REUSEPORT`: several processes share the port; default false.
     pub fn reuseport(mut self, yes: bool) -> Self {
         self.bind.reuseport = yes;
+        self
+    }
+
+    /// `IP_FREEBIND`: listen on addresses that this system does not have, or not yet; default false.
+    ///
+    /// A server that starts before its network does need not wait for it, nor be restarted when an address comes back.
+    pub fn freebind(mut self, yes: bool) -> Self {
+        self.bind.freebind = yes;
         self
     }
 
