@@ -2,11 +2,11 @@
 //!
 //! It uses the library through its public interface alone.
 
-mod access_log;
 #[allow(dead_code, unused_imports)]
 mod auth;
 mod config;
-mod logger;
+#[allow(dead_code)]
+mod log;
 mod secure;
 #[cfg(feature = "tls")]
 mod self_signed;
@@ -15,6 +15,7 @@ mod sys;
 
 use config::{Command, Config, Listen};
 use ecohttpd::{AsyncFd, Connection, Handle, Options, Request, Server};
+use log::{AccessLog, AccessTarget, Sink};
 use secure::Secure;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
@@ -45,7 +46,7 @@ const PROBES: u32 = 3;
 
 /// Runs the daemon with the command line's arguments, the program's name left out.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    logger::init();
+    log::init(Sink::Stderr);
     let status = match config::parse(args) {
         Ok(Command::Help) => print(config::HELP),
         Ok(Command::Version) => print(concat!("ecohttpd ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -84,7 +85,7 @@ fn open(config: &Config) -> io::Result<Server> {
     self_signed::prepare(&config.tls)?;
     let secure = Rc::new(Secure::new(config));
     let policy = Rc::clone(&secure);
-    let mut server = Server::new(options(config), async move |con: &mut Connection, req: &mut Request| {
+    let mut server = Server::new(options(config)?, async move |con: &mut Connection, req: &mut Request| {
         if policy.redirects(con, req).await? {
             return Ok(());
         }
@@ -108,7 +109,7 @@ fn open(config: &Config) -> io::Result<Server> {
     Ok(server)
 }
 
-fn options(config: &Config) -> Options {
+fn options(config: &Config) -> io::Result<Options> {
     let mut options = Options::new()
         .docroot(&config.docroot)
         .indexes(&config.index)
@@ -135,9 +136,10 @@ fn options(config: &Config) -> Options {
         options = options.cert(cert).key(key);
     }
     if config.access_log {
-        options = options.access_log(access_log::print);
+        let log = AccessLog::open(&AccessTarget::Stdout)?;
+        options = options.access_log(move |access| log.log(access));
     }
-    options
+    Ok(options)
 }
 
 /// `Server::bind` or `Server::bind_tls`.

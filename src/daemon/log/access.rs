@@ -1,13 +1,77 @@
 //! The access log: Apache's combined format, and the time taken in seconds.
 
+use super::outlet::{Outlet, Target};
+use super::syslog::Syslog;
 use ecohttpd::Access;
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use log::Level;
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
-/// Prints the line of one exchange on standard output.
-pub fn print(access: &Access<'_>) {
-    // As with the diagnostics: a log that can't be written must not stop the server.
-    let _ = writeln!(std::io::stdout(), "{}", Line(access));
+/// Rights of a new log file: whom a server serves is not for everybody to read.
+const MODE: u32 = 0o640;
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessTarget {
+    Stdout,
+    /// Appended to, made where it is missing.
+    File(PathBuf),
+    /// The system's logger, as of facility daemon and level info.
+    Syslog,
+}
+
+/// An access log: a line for each exchange.
+pub struct AccessLog {
+    outlet: RefCell<Outlet>,
+    /// The file to open again, by its absolute path: a daemon leaves the folder that it was started in.
+    path: Option<PathBuf>,
+}
+
+impl AccessLog {
+    /// Opens the log.
+    ///
+    /// # Errors
+    /// One line: which file cannot be opened, and why.
+    pub fn open(target: &AccessTarget) -> io::Result<AccessLog> {
+        let (target, path) = match target {
+            AccessTarget::Stdout => (Target::Stdout, None),
+            AccessTarget::Syslog => (Target::Syslog(Syslog::new()), None),
+            AccessTarget::File(path) => {
+                let path = std::path::absolute(path).map_err(|error| about(path, &error))?;
+                (Target::File(open(&path)?), Some(path))
+            }
+        };
+        Ok(AccessLog { outlet: RefCell::new(Outlet::new(target, false)), path })
+    }
+
+    /// Writes the line of one exchange.
+    pub fn log(&self, access: &Access<'_>) {
+        self.outlet.borrow_mut().write(Level::Info, format_args!("{}", Line(access)));
+    }
+
+    /// Opens a file anew, for one that was renamed; where that fails, the old one goes on being used.
+    pub fn reopen(&self) {
+        let Some(path) = &self.path else { return };
+        match open(path) {
+            Ok(file) => self.outlet.borrow_mut().redirect(Target::File(file)),
+            Err(error) => log::error!("{error}; the file opened before is still written to"),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // A FIFO that nobody reads is an error then, and one whose reader is slow does not block.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let opened = File::options().append(true).create(true).mode(MODE).custom_flags(flags).open(path);
+    opened.map_err(|error| about(path, &error))
+}
+
+fn about(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("access log {}: {error}", path.display()))
 }
 
 struct Line<'a>(&'a Access<'a>);
@@ -39,11 +103,11 @@ struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.bytes() {
-            match byte {
-                b'"' | b'\\' | ..=0x1f | 0x7f.. => write!(f, "\\x{byte:02x}")?,
-                _ => f.write_char(char::from(byte))?,
-            }
+        let is_hostile = |c: char| c == '"' || c == '\\' || c.is_ascii_control() || !c.is_ascii();
+        for piece in self.0.split_inclusive(is_hostile) {
+            let clean = piece.trim_end_matches(is_hostile);
+            f.write_str(clean)?;
+            piece.bytes().skip(clean.len()).try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
         }
         Ok(())
     }
@@ -52,6 +116,8 @@ impl fmt::Display for Escaped<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn hostile_text_stays_in_its_quotes() {
@@ -60,8 +126,48 @@ mod tests {
             ("\" 200 \"", "\\x22 200 \\x22"),
             ("a\nb\x1b[0m", "a\\x0ab\\x1b[0m"),
             ("é\\", "\\xc3\\xa9\\x5c"),
+            ("", ""),
+            ("\x7f a", "\\x7f a"),
         ] {
             assert_eq!(Escaped(text).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn a_file_is_appended_to_and_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("log"), folder.path().join("log.1"));
+        fs::write(&path, "before\n").unwrap();
+        let log = AccessLog::open(&AccessTarget::File(path.clone())).unwrap();
+        let put = |text: &str| log.outlet.borrow_mut().write(Level::Info, format_args!("{text}"));
+        put("one");
+        fs::rename(&path, &old).unwrap();
+        put("two");
+        log.reopen();
+        put("three");
+        assert_eq!(fs::read_to_string(&old).unwrap(), "before\none\ntwo\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o137, 0, "others read it");
+
+        fs::remove_file(&old).unwrap();
+        fs::rename(&path, &old).unwrap();
+        // A folder is in the way.
+        fs::create_dir(&path).unwrap();
+        log.reopen();
+        put("four");
+        assert_eq!(fs::read_to_string(&old).unwrap(), "three\nfour\n");
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = AccessLog::open(&AccessTarget::File(folder.path().join("missing/log"))).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let text = error.to_string();
+        assert!(text.starts_with("access log /") && text.contains("/missing/log: "), "{text}");
+        assert!(!text.contains('\n'));
+        let path = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(AccessLog::open(&AccessTarget::File(path)).is_err(), "a FIFO without a reader");
     }
 }

@@ -2,3 +2,5 @@
 #![allow(unsafe_code)]
 
 pub mod crypt;
+#[allow(dead_code)]
+pub mod service;

@@ -1,0 +1,80 @@
+//! One line of a log, in a buffer that is used again for the next.
+
+use std::fmt;
+
+/// What ends a line that was cut.
+const CUT: &[u8] = b"...\n";
+
+/// A line that is being written: whatever is in it, it stays one, and is no longer than its limit.
+pub struct Line {
+    bytes: Vec<u8>,
+    /// Bytes that it may have with its end.
+    limit: usize,
+    cut: bool,
+}
+
+impl Line {
+    pub const fn new() -> Line {
+        Line { bytes: Vec::new(), limit: 0, cut: false }
+    }
+
+    /// Begins another line, after `start`.
+    pub fn begin(&mut self, limit: usize, start: &[u8]) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(start);
+        self.limit = limit;
+        self.cut = false;
+    }
+
+    /// Ends the line.
+    pub fn end(&mut self) -> &[u8] {
+        self.bytes.extend_from_slice(if self.cut { CUT } else { b"\n" });
+        &self.bytes
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.cut {
+            return Err(fmt::Error);
+        }
+        let mut room = self.limit.saturating_sub(self.bytes.len() + CUT.len());
+        self.cut = text.len() > room;
+        while !text.is_char_boundary(room.min(text.len())) {
+            room -= 1;
+        }
+        // Controls could begin a line of their own, or speak to the terminal that shows it.
+        let shown = text.bytes().take(room).map(|byte| if byte.is_ascii_control() { b' ' } else { byte });
+        self.bytes.extend(shown);
+        // Nothing more is to be formatted for a line that is full.
+        if self.cut { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    #[test]
+    fn a_line_is_one_and_bounded() {
+        for (start, pieces, expected, name) in [
+            ("", &["a"][..], "a\n", "short"),
+            ("<27>", &["ab", "cd"], "<27>abcd\n", "pieces"),
+            ("", &[], "\n", "empty"),
+            ("", &["a\nb\x1b[0m\r\x7f\0"], "a b [0m   \n", "controls"),
+            ("", &["0123456789ab"], "0123456789ab\n", "just fits"),
+            ("", &["0123456789abc"], "0123456789ab...\n", "one too many"),
+            ("", &["0123456789ab", "", "c", "d"], "0123456789ab...\n", "the piece that is too many, and the next"),
+            ("", &["0123456789aé"], "0123456789a...\n", "half a character"),
+            ("<27>", &["0123456789ab"], "<27>01234567...\n", "the start counts"),
+        ] {
+            let mut line = Line::new();
+            // What was there before does not show.
+            line.begin(100, b"before");
+            line.begin(16, start.as_bytes());
+            let _ = pieces.iter().try_for_each(|piece| line.write_str(piece));
+            assert_eq!(std::str::from_utf8(line.end()).unwrap(), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Where the lines of one log go, and the count of those that did not get there.
+
+use super::line::Line;
+use super::syslog::{self, Syslog};
+use crate::daemon::sys::service as sys;
+use log::Level;
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Bytes of a line with its end: what a pipe that has room takes whole or not at all (pipe(7)).
+pub const MAX_LINE: usize = 4096;
+const _: () = assert!(MAX_LINE <= libc::PIPE_BUF);
+
+/// What takes lines.
+pub enum Target {
+    Stdout,
+    Stderr,
+    /// Opened by ourselves, without waiting.
+    File(File),
+    Syslog(Syslog),
+}
+
+impl Target {
+    /// How much of the line was taken.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self {
+            Target::Stdout => write_shared(io::stdout().as_fd(), line),
+            Target::Stderr => write_shared(io::stderr().as_fd(), line),
+            Target::File(file) => file.write(line),
+            Target::Syslog(syslog) => syslog.send(line),
+        }
+    }
+}
+
+/// Writes to what other processes may have too: to make it non-blocking would make it so for them.
+///
+/// Where poll(2) sees room, a pipe takes a whole line, unless another process fills it in that very moment.
+fn write_shared(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<usize> {
+    if !sys::is_writable(fd) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    sys::write(fd, line)
+}
+
+/// Writes lines to a target, each with one call that does not wait.
+///
+/// Lines that the target does not take are lost. The first that it takes again comes after one that says how many were.
+pub struct Outlet {
+    target: Target,
+    line: Line,
+    /// Lines begin with the program's name and their level.
+    labelled: bool,
+    /// Lines that were not written.
+    lost: u32,
+    /// The last thing written was no whole line.
+    torn: bool,
+}
+
+impl Outlet {
+    pub const fn new(target: Target, labelled: bool) -> Outlet {
+        Outlet { target, line: Line::new(), labelled, lost: 0, torn: false }
+    }
+
+    /// Has the lines to come go elsewhere.
+    pub fn redirect(&mut self, target: Target) {
+        self.target = target;
+        self.torn = false;
+    }
+
+    pub fn write(&mut self, level: Level, text: fmt::Arguments<'_>) {
+        let lost = self.lost;
+        if lost > 0 && self.put(Level::Warn, true, format_args!("lines lost from this log: {lost}")) {
+            self.lost = 0;
+        }
+        if self.lost > 0 || !self.put(level, self.labelled, text) {
+            self.lost = self.lost.saturating_add(1);
+        }
+    }
+
+    /// Whether the target took it whole.
+    fn put(&mut self, level: Level, labelled: bool, text: fmt::Arguments<'_>) -> bool {
+        let is_syslog = matches!(self.target, Target::Syslog(_));
+        let limit = if is_syslog { syslog::MAX_LINE } else { MAX_LINE };
+        self.line.begin(limit, if self.torn { b"\n" } else { b"" });
+        // An error means that the line is full, which its end shows.
+        let _ = match (is_syslog, labelled) {
+            (true, _) => write!(self.line, "{}{text}", syslog::Prefix::now(level)),
+            (false, true) => write!(self.line, "ecohttpd: {}: {text}", name(level)),
+            (false, false) => self.line.write_fmt(text),
+        };
+        let line = self.line.end();
+        let Ok(written) = self.target.write(line) else { return false };
+        self.torn = written < line.len();
+        !self.torn
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug | Level::Trace => "debug",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    /// A log into a stream that does not wait, and the stream's other end.
+    fn piped() -> (Outlet, UnixStream) {
+        let (writer, reader) = UnixStream::pair().unwrap();
+        writer.set_nonblocking(true).unwrap();
+        reader.set_nonblocking(true).unwrap();
+        (Outlet::new(Target::File(File::from(OwnedFd::from(writer))), true), reader)
+    }
+
+    /// All that waits to be read.
+    fn drain(reader: &mut UnixStream) -> String {
+        let mut text = Vec::new();
+        let _ = reader.read_to_end(&mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn lines_have_a_label_if_they_are_to() {
+        let (mut log, mut reader) = piped();
+        log.write(Level::Warn, format_args!("a {}", 1));
+        log.write(Level::Trace, format_args!("b\nc"));
+        log.labelled = false;
+        log.write(Level::Info, format_args!("d"));
+        assert_eq!(drain(&mut reader), "ecohttpd: warn: a 1\necohttpd: debug: b c\nd\n");
+    }
+
+    #[test]
+    fn what_is_lost_is_counted_and_said_once() {
+        let (mut log, mut reader) = piped();
+        let mut written = 0;
+        while log.lost == 0 {
+            log.write(Level::Info, format_args!("{written:01000}"));
+            written += 1;
+        }
+        for _ in 0..9 {
+            log.write(Level::Info, format_args!("{written:01000}"));
+        }
+        let text = drain(&mut reader);
+        // A stream may have taken a part of the first that was lost.
+        assert_eq!(text.lines().filter(|line| line.len() == "ecohttpd: info: ".len() + 1000).count(), written - 1);
+        assert_eq!(log.torn, !text.ends_with('\n'));
+        log.write(Level::Info, format_args!("after"));
+        log.write(Level::Info, format_args!("later"));
+        let text = drain(&mut reader);
+        let expected = "ecohttpd: warn: lines lost from this log: 10\necohttpd: info: after\necohttpd: info: later\n";
+        assert_eq!(text.trim_start_matches('\n'), expected);
+    }
+
+    #[test]
+    fn a_torn_line_is_ended_before_the_next() {
+        let (mut log, mut reader) = piped();
+        log.torn = true;
+        log.write(Level::Info, format_args!("a"));
+        log.write(Level::Info, format_args!("b"));
+        assert_eq!(drain(&mut reader), "\necohttpd: info: a\necohttpd: info: b\n");
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_and_no_more() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut log = Outlet::new(Target::File(full), false);
+        for lost in 1..5 {
+            log.write(Level::Info, format_args!("x"));
+            assert_eq!(log.lost, lost);
+        }
+        let (other, mut reader) = piped();
+        log.redirect(other.target);
+        log.write(Level::Info, format_args!("y"));
+        assert_eq!(drain(&mut reader), "ecohttpd: warn: lines lost from this log: 4\ny\n");
+    }
+
+    #[test]
+    fn a_shared_pipe_is_not_waited_for() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let line = [b'x'; MAX_LINE];
+        let mut count = 0;
+        while write_shared(writer.as_fd(), &line).is_ok_and(|written| written == MAX_LINE) {
+            count += 1;
+            assert!(count < 10_000, "a pipe without an end");
+        }
+        assert!(count > 0);
+        assert_eq!(write_shared(writer.as_fd(), b"x").unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        reader.read_exact(&mut [0; MAX_LINE]).unwrap();
+        assert_eq!(write_shared(writer.as_fd(), &line).unwrap(), MAX_LINE);
+        drop(reader);
+        assert!(write_shared(writer.as_fd(), b"x").is_err(), "nobody reads");
+    }
+}

@@ -1,0 +1,188 @@
+//! The system's logger: datagrams to `/dev/log`.
+
+use log::Level;
+use std::fmt;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Where logd, busybox's syslogd and journald listen.
+const PATH: &str = "/dev/log";
+
+/// Bytes of a message: RFC 3164 §4.1 allows no more, and OpenWrt's logd keeps 16 KiB of all messages.
+pub const MAX_LINE: usize = 1024;
+
+/// Messages of system daemons (RFC 3164 §4.1.1).
+const FACILITY: u8 = 3 << 3;
+
+/// A socket to the system's logger.
+pub struct Syslog {
+    path: &'static str,
+    /// `None` when there was no descriptor left, which may change.
+    socket: Option<UnixDatagram>,
+}
+
+impl Syslog {
+    pub fn new() -> Syslog {
+        Syslog { path: PATH, socket: open().ok() }
+    }
+
+    /// Sends a message if the logger is there and has room.
+    ///
+    /// The path is looked up each time, so one that was started again is found.
+    pub fn send(&mut self, message: &[u8]) -> io::Result<usize> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => open()?,
+        };
+        self.socket.insert(socket).send_to(message, self.path)
+    }
+}
+
+fn open() -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// What stands before a message's text, in the form of RFC 3164 and of musl's syslog(3): with the time in UTC, without a host.
+///
+/// Loggers go by their own clock, but the time must be there: logd takes it to be wherever a blank is the sixteenth byte
+/// after the priority, as it would be after the name and a process id of four digits.
+pub struct Prefix {
+    priority: u8,
+    /// Unix seconds.
+    time: u64,
+    pid: u32,
+}
+
+impl Prefix {
+    pub fn now(level: Level) -> Prefix {
+        let severity = match level {
+            Level::Error => 3,
+            Level::Warn => 4,
+            Level::Info => 6,
+            Level::Debug | Level::Trace => 7,
+        };
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Prefix { priority: FACILITY | severity, time, pid: std::process::id() }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (month, day) = date(self.time / 86_400);
+        let second = self.time % 86_400;
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "<{}>{month} {day:2} {hour:02}:{minute:02}:{second:02} ecohttpd[{}]: ", self.priority, self.pid)
+    }
+}
+
+/// The month and the day in it, of a day since 1970-01-01.
+fn date(day: u64) -> (&'static str, u64) {
+    const MONTHS: [(&str, u64); 12] = [
+        ("Mar", 31),
+        ("Apr", 30),
+        ("May", 31),
+        ("Jun", 30),
+        ("Jul", 31),
+        ("Aug", 31),
+        ("Sep", 30),
+        ("Oct", 31),
+        ("Nov", 30),
+        ("Dec", 31),
+        ("Jan", 31),
+        ("Feb", 29),
+    ];
+    /// Days of 400 years, of 100 and of 4: the last day of each but the first is a leap day, or is not there.
+    const ERA: u64 = 146_097;
+    const CENTURY: u64 = 36_524;
+    const FOUR_YEARS: u64 = 1461;
+    // Years that begin in March, from 0000-03-01 on, end with their leap day.
+    let day = (day + 719_468) % ERA;
+    let day = day - (day / CENTURY).min(3) * CENTURY;
+    let day = day % FOUR_YEARS;
+    let mut day = day - (day / 365).min(3) * 365;
+    for (month, days) in MONTHS {
+        if day < days {
+            return (month, day + 1);
+        }
+        day -= days;
+    }
+    ("Feb", 29)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outlet::{Outlet, Target};
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_prefix_is_that_of_rfc_3164() {
+        for (time, expected) in [
+            (0, "<30>Jan  1 00:00:00 ecohttpd[1234]: "),
+            (784_111_777, "<30>Nov  6 08:49:37 ecohttpd[1234]: "),
+            (951_782_399, "<30>Feb 28 23:59:59 ecohttpd[1234]: "),
+            (951_782_400, "<30>Feb 29 00:00:00 ecohttpd[1234]: "),
+            (951_868_800, "<30>Mar  1 00:00:00 ecohttpd[1234]: "),
+            (1_798_761_599, "<30>Dec 31 23:59:59 ecohttpd[1234]: "),
+            (1_798_761_600, "<30>Jan  1 00:00:00 ecohttpd[1234]: "),
+            (4_107_542_400, "<30>Mar  1 00:00:00 ecohttpd[1234]: "),
+            (4_107_542_399, "<30>Feb 28 23:59:59 ecohttpd[1234]: "),
+        ] {
+            let prefix = Prefix { priority: FACILITY | 6, time, pid: 1234 }.to_string();
+            assert_eq!(prefix, expected, "{time}");
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_another_calendar() {
+        for day in 0..80_000 {
+            let (month, of_month) = date(day);
+            let other = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(day * 86_400));
+            assert_eq!(format!("{of_month:02} {month}"), other[5..11], "{day}");
+        }
+        assert!((1..=31).contains(&date(u64::MAX / 86_400).1), "no clock is too far off");
+    }
+
+    #[test]
+    fn messages_reach_the_logger_again_when_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: &'static str = folder.path().join("log").to_str().unwrap().to_owned().leak();
+        let mut log = Outlet::new(Target::Syslog(Syslog { path, socket: None }), true);
+        let receive = |logger: &UnixDatagram| {
+            logger.set_nonblocking(true).unwrap();
+            let mut buffer = [0; 5000];
+            let size = logger.recv(&mut buffer).unwrap();
+            String::from_utf8(buffer[..size].to_vec()).unwrap()
+        };
+        log.write(Level::Error, format_args!("nobody hears this"));
+        for round in 0..2 {
+            let logger = UnixDatagram::bind(path).unwrap();
+            log.write(Level::Error, format_args!("here\nagain"));
+            let lost = receive(&logger);
+            assert!(lost.starts_with("<28>") && lost.ends_with("]: lines lost from this log: 1\n"), "{round}: {lost}");
+            let text = receive(&logger);
+            let end = format!(" ecohttpd[{}]: here again\n", std::process::id());
+            assert!(text.starts_with("<27>") && text.ends_with(&end), "{round}: {text}");
+            log.write(Level::Info, format_args!("{}", "x".repeat(5000)));
+            let text = receive(&logger);
+            assert!(text.len() == MAX_LINE && text.ends_with("x...\n"), "{text}");
+            drop(logger);
+            // Its socket is there, without anybody behind it.
+            log.write(Level::Error, format_args!("nobody hears this"));
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_logger_that_does_not_read_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: &'static str = folder.path().join("log").to_str().unwrap().to_owned().leak();
+        let mut syslog = Syslog { path, socket: None };
+        let _logger = UnixDatagram::bind(path).unwrap();
+        let error = (0..1_000_000).find_map(|_| syslog.send(&[b'x'; MAX_LINE]).err());
+        assert_eq!(error.unwrap().kind(), io::ErrorKind::WouldBlock);
+    }
+}

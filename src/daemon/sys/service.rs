@@ -1,0 +1,84 @@
+//! What a service asks of the system: a process of its own, less rights, and writing without waiting.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+/// Splits the process in two; true in the child.
+///
+/// Of the threads only the caller's lives on in the child, and a lock that another one held stays locked.
+pub fn fork() -> io::Result<bool> {
+    // SAFETY: takes no pointers; what is wrong with other threads is said above, and is no matter of memory.
+    match unsafe { libc::fork() } {
+        ..0 => Err(io::Error::last_os_error()),
+        0 => Ok(true),
+        _ => Ok(false),
+    }
+}
+
+/// Ends the process at once: no destructor runs, nothing is flushed.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: takes no pointers and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// Makes the process the leader of a session without a terminal.
+pub fn new_session() -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    if unsafe { libc::setsid() } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sets the bits of rights that new files do not get.
+pub fn set_file_mask(mask: libc::mode_t) {
+    // SAFETY: takes no pointers and cannot fail.
+    unsafe { libc::umask(mask) };
+}
+
+/// Makes one of the standard descriptors (0, 1 and 2) another name of what `fd` is.
+pub fn replace_standard(standard: RawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
+    debug_assert!((0..=2).contains(&standard), "others have owners");
+    // SAFETY: takes no pointers, and nobody owns the standard descriptors.
+    done(unsafe { libc::dup2(fd.as_raw_fd(), standard) }.min(0))
+}
+
+/// Whether a write can go on at once: poll(2) without a timeout.
+pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: `poll` is one struct, as is said, and lives through the call.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    ready == 1 && poll.revents & libc::POLLOUT != 0
+}
+
+/// Writes with a single write(2), without the buffer that std puts before the standard descriptors.
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: `fd` is open, and the pointer and length are those of a slice.
+    let written = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+/// The effective user and group.
+pub fn effective_ids() -> (u32, u32) {
+    // SAFETY: both take no pointers and cannot fail.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Sets the supplementary groups.
+pub fn set_groups(groups: &[u32]) -> io::Result<()> {
+    // SAFETY: the pointer and count are those of a slice, and a gid_t is a u32.
+    done(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })
+}
+
+/// Sets the group: with root's rights the real and the saved one, too.
+pub fn set_group(id: u32) -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    done(unsafe { libc::setgid(id) })
+}
+
+/// Sets the user: with root's rights the real and the saved one, too.
+pub fn set_user(id: u32) -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    done(unsafe { libc::setuid(id) })
+}
+
+fn done(result: i32) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
