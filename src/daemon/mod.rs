@@ -11,6 +11,8 @@ mod secure;
 #[cfg(feature = "tls")]
 mod self_signed;
 #[allow(dead_code, unused_imports)]
+#[allow(dead_code)]
+mod service;
 mod sys;
 
 use config::{Command, Config, Listen};

@@ -1,0 +1,178 @@
+//! What one value alone can't tell: what is missing, and what contradicts.
+
+use super::httpd_conf;
+use super::{Config, Listen, Login, Site};
+use crate::daemon::service;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where logins are read from when no file is named; it may be missing.
+const HTTPD_CONF: &str = "/etc/httpd.conf";
+
+/// LuCI's own handler, which runs as a CGI just as well.
+const LUCI: &str = "/cgi-bin/luci";
+
+/// What stands in the way of a site as it was configured, though its values are right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Nothing of it can be served.
+    Site(String),
+    /// Its HTTPS can't.
+    Tls(String),
+}
+
+impl Problem {
+    /// The line that says it.
+    pub fn text(&self) -> &str {
+        match self {
+            Problem::Site(text) | Problem::Tls(text) => text,
+        }
+    }
+}
+
+/// Adds what other files hold, and looks for contradictions.
+///
+/// # Errors
+/// One line: which option of which section, and what would be right.
+pub fn complete(config: &mut Config) -> Result<(), String> {
+    if config.sites.is_empty() {
+        return Err(format!("{}: no section 'config uhttpd' that is enabled", shown(config.file.as_deref())));
+    }
+    for site in &mut config.sites {
+        complete_site(site, &mut config.warnings)?;
+    }
+    conflicts(&config.sites)
+}
+
+fn complete_site(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), String> {
+    if site.listen.is_empty() && site.tls.listen.is_empty() {
+        return Err(wrong(site, "-p", "listen_http", "an address to listen on is missing"));
+    }
+    read_httpd_conf(site, warnings)?;
+    for (option, value) in &site.embedded {
+        let prefix = value.split('=').next().unwrap_or(value);
+        if *option == "json_script" || prefix != LUCI {
+            let text = format!("{value:?} needs an interpreter that is not embedded; it is ignored");
+            warnings.push(wrong(site, option, option, &text));
+        }
+    }
+    if cfg!(not(feature = "tls")) && !site.tls.listen.is_empty() {
+        warnings.push(wrong(site, "-s", "listen_https", "built without TLS: HTTPS is left out"));
+        site.tls.listen.clear();
+    }
+    if cfg!(not(feature = "ubus")) && site.ubus.prefix.is_some() {
+        warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: it is left out"));
+        site.ubus.prefix = None;
+    }
+    if site.listen.is_empty() && site.tls.listen.is_empty() {
+        return Err(wrong(site, "-p", "listen_http", "an address to listen on is missing"));
+    }
+    if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
+        return Err(wrong(site, "-s", "listen_https", "HTTPS needs a certificate (-C, cert) and its key (-K, key)"));
+    }
+    if site.tls.listen.is_empty() && site.tls.redirect {
+        warnings.push(wrong(site, "-q", "redirect_https", "there is no HTTPS listener to redirect to"));
+    }
+    Ok(())
+}
+
+/// Takes the logins, index pages, error page and interpreters of the file of `-c`.
+fn read_httpd_conf(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), String> {
+    let path = site.httpd_conf.clone().unwrap_or_else(|| HTTPD_CONF.into());
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && site.httpd_conf.is_none() => return Ok(()),
+        // Served without it, what it protects would be open.
+        Err(error) => return Err(wrong(site, "-c", "config", &format!("{}: {error}", path.display()))),
+    };
+    let read = httpd_conf::parse(&text);
+    warnings.extend(read.warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())));
+    site.auth.extend(read.realms.into_iter().map(|line| Login {
+        prefix: line.path.trim_end_matches('/').to_owned(),
+        user: line.user,
+        password: line.pass,
+    }));
+    for index in read.index {
+        site.index.push(super::values::index(&index).map_err(|right| {
+            format!("{}: I:{index} is wrong: expected {right}", path.display())
+        })?);
+    }
+    if site.error_page.is_none() {
+        site.error_page = read.error_page;
+    }
+    for (extension, program) in read.interpreters {
+        site.interpreters.push(super::Interpreter { extension, program: PathBuf::from(program) });
+    }
+    Ok(())
+}
+
+/// Two sites that want the same address must be told apart by their names.
+fn conflicts(sites: &[Site]) -> Result<(), String> {
+    let wanted: Vec<(&Site, &Listen, bool)> = sites
+        .iter()
+        .flat_map(|site| {
+            let plain = site.listen.iter().map(move |listen| (site, listen, false));
+            plain.chain(site.tls.listen.iter().map(move |listen| (site, listen, true)))
+        })
+        .collect();
+    for (n, (site, listen, tls)) in wanted.iter().enumerate() {
+        for (other, same, other_tls) in &wanted[..n] {
+            // Port 0 is another one each time.
+            if listen != same || listen.port == 0 {
+                continue;
+            }
+            let shares = tls == other_tls && site.name != other.name;
+            let named = shares && !(site.server_names.is_empty() && other.server_names.is_empty());
+            if !named || site.server_names.iter().any(|name| other.server_names.contains(name)) {
+                let (letter, uci) = if *tls { ("-s", "listen_https") } else { ("-p", "listen_http") };
+                let by = if other.name.is_empty() { "it" } else { &other.name };
+                let right = if shares { "; several share it by different names (server_name)" } else { "" };
+                return Err(wrong(site, letter, uci, &format!("{listen}: {by} listens there already{right}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks whether what the configuration names is there.
+pub fn problems(config: &Config) -> Vec<Problem> {
+    let mut found = Vec::new();
+    if let Some(user) = &config.service.user
+        && let Err(error) = service::find_user(user)
+    {
+        found.push(Problem::Site(format!("--user: {error}")));
+    }
+    for site in &config.sites {
+        if !site.docroot.is_dir() {
+            let text = format!("{:?} is wrong: expected a folder that exists", site.docroot);
+            found.push(Problem::Site(wrong(site, "-h", "home", &text)));
+        }
+        for interpreter in &site.interpreters {
+            if !interpreter.program.is_file() {
+                let text = format!("{:?} is wrong: expected a program that exists", interpreter.program);
+                found.push(Problem::Site(wrong(site, "-i", "interpreter", &text)));
+            }
+        }
+        if !site.tls.listen.is_empty() && !site.tls.self_signed {
+            for (letter, uci, file) in [("-C", "cert", &site.tls.cert), ("-K", "key", &site.tls.key)] {
+                if let Some(file) = file
+                    && !file.is_file()
+                {
+                    let text = format!("{file:?} is wrong: expected a file that exists");
+                    found.push(Problem::Tls(wrong(site, letter, uci, &text)));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A line about an option of a site, by the name that it was given by.
+pub fn wrong(site: &Site, letter: &str, uci: &str, text: &str) -> String {
+    if site.name.is_empty() { format!("{letter}: {text}") } else { format!("{}.{uci}: {text}", site.name) }
+}
+
+fn shown(file: Option<&Path>) -> String {
+    file.map_or_else(String::new, |file| file.display().to_string())
+}

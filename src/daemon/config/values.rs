@@ -1,0 +1,214 @@
+//! Reading one value. An error is what would have been right.
+
+use super::{AccessTarget, Alias, Header, Interpreter, Listen};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What would have been right.
+pub type Expected = String;
+
+/// Longest time that an option takes, in seconds: a day.
+pub const MAX_SECS: u64 = 86_400;
+
+/// A whole number within bounds.
+pub fn number(text: &str, min: u64, max: u64) -> Result<u64, Expected> {
+    // Digits alone: Rust's parser would take a sign.
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if digits && (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("a whole number from {min} to {max}")),
+    }
+}
+
+pub fn count(text: &str, min: u64, max: u64) -> Result<usize, Expected> {
+    number(text, min, max).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+pub fn seconds(text: &str, min: u64, max: u64) -> Result<Duration, Expected> {
+    number(text, min, max).map(Duration::from_secs)
+}
+
+/// A flag, in all the ways that UCI writes one.
+pub fn flag(text: &str) -> Result<bool, Expected> {
+    match text {
+        "1" | "on" | "true" | "yes" | "enabled" => Ok(true),
+        "0" | "off" | "false" | "no" | "disabled" | "" => Ok(false),
+        _ => Err("0 or 1".into()),
+    }
+}
+
+/// The path of a file or folder.
+pub fn file(text: &str) -> Result<PathBuf, Expected> {
+    if text.is_empty() || text.contains('\0') { Err("a path".into()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// A URL's path, without a slash at its end; empty for the root.
+pub fn prefix(text: &str) -> Result<String, Expected> {
+    if !text.starts_with('/') || text.contains(['\0', '?', '#']) {
+        return Err("a path that starts with a slash".into());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+pub fn index(text: &str) -> Result<String, Expected> {
+    if text.is_empty() || text.starts_with('/') || text.contains('\0') {
+        return Err("a file's name, without a slash in front".into());
+    }
+    Ok(text.to_owned())
+}
+
+pub fn listen(text: &str) -> Result<Listen, Expected> {
+    read_listen(text).ok_or_else(|| "[ADDR:]PORT, such as 8080, 127.0.0.1:8080 or [::1]:8080".into())
+}
+
+fn read_listen(text: &str) -> Option<Listen> {
+    let (ip, port) = match text.rsplit_once(':') {
+        None => (None, text),
+        Some((host, port)) => {
+            let (bracketed, host) = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+                Some(host) => (true, host),
+                None => (false, host),
+            };
+            let ip: IpAddr = host.split('%').next()?.parse().ok()?;
+            if ip.is_ipv6() != bracketed {
+                return None;
+            }
+            (Some(host.to_owned()), port)
+        }
+    };
+    let port = number(port, 0, u64::from(u16::MAX)).ok().filter(|_| !port.is_empty())?;
+    Some(Listen { ip, port: u16::try_from(port).ok()? })
+}
+
+pub fn alias(text: &str) -> Result<Alias, Expected> {
+    let expected = |_| "/PATH or /PATH=/OTHER".to_owned();
+    match text.split_once('=') {
+        None => Ok(Alias { from: prefix(text).map_err(expected)?, to: None }),
+        Some((from, to)) => {
+            Ok(Alias { from: prefix(from).map_err(expected)?, to: Some(prefix(to).map_err(expected)?) })
+        }
+    }
+}
+
+pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
+    match text.split_once('=') {
+        Some((extension, program)) if extension.len() > 1 && extension.starts_with('.') && program.starts_with('/') => {
+            Ok(Interpreter { extension: extension.to_owned(), program: file(program)? })
+        }
+        _ => Err(".EXT=/PATH, such as .php=/usr/bin/php-cgi".into()),
+    }
+}
+
+pub fn header(text: &str) -> Result<Header, Expected> {
+    read_header(text).ok_or_else(|| "[/PREFIX ]NAME: VALUE, such as '/static Cache-Control: max-age=3600'".into())
+}
+
+fn read_header(text: &str) -> Option<Header> {
+    let (path, field) = match text.split_once(char::is_whitespace) {
+        Some((path, field)) if path.starts_with('/') => (path, field),
+        _ => ("/", text),
+    };
+    let (name, value) = field.split_once(':')?;
+    let (name, value) = (name.trim(), value.trim());
+    let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    // Those that delimit the message are not the configuration's to set.
+    let framing = ["connection", "content-length", "transfer-encoding", "upgrade", "keep-alive", "trailer"];
+    if !token || framing.iter().any(|f| name.eq_ignore_ascii_case(f)) || value.bytes().any(|b| b < b' ' || b == 0x7f) {
+        return None;
+    }
+    Some(Header { prefix: prefix(path).ok()?, name: name.to_owned(), value: value.to_owned() })
+}
+
+/// A host's name in lower case; `*.` in front stands for any labels.
+pub fn server_name(text: &str) -> Result<String, Expected> {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b);
+    if name.is_empty() || !name.bytes().all(byte) {
+        return Err("a host's name, such as router.lan or *.lan".into());
+    }
+    Ok(text.trim_end_matches('.').to_ascii_lowercase())
+}
+
+pub fn charset(text: &str) -> Result<String, Expected> {
+    let byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.:+".contains(&b);
+    if text.is_empty() || !text.bytes().all(byte) { Err("a charset's name".into()) } else { Ok(text.to_owned()) }
+}
+
+pub fn realm(text: &str) -> Result<String, Expected> {
+    if text.chars().any(char::is_control) { Err("text on one line".into()) } else { Ok(text.to_owned()) }
+}
+
+pub fn access_log(text: &str) -> Result<Option<AccessTarget>, Expected> {
+    match text {
+        "syslog" => Ok(Some(AccessTarget::Syslog)),
+        "stdout" => Ok(Some(AccessTarget::Stdout)),
+        path if path.starts_with('/') => Ok(Some(AccessTarget::File(file(path)?))),
+        other => match flag(other) {
+            Ok(yes) => Ok(yes.then_some(AccessTarget::Stdout)),
+            Err(_) => Err("stdout, syslog, or a file's path from the root".into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let good = [
+            ("80", None, 80),
+            ("0", None, 0),
+            ("0.0.0.0:80", Some("0.0.0.0"), 80),
+            ("[::]:443", Some("::"), 443),
+            ("[fe80::1%br-lan]:80", Some("fe80::1%br-lan"), 80),
+        ];
+        for (text, ip, port) in good {
+            let read = listen(text).unwrap();
+            assert_eq!(read, Listen { ip: ip.map(String::from), port }, "{text}");
+            assert_eq!(read.to_string(), text);
+        }
+        let bad = ["", ":80", "80:", "a", "+80", "65536", "localhost:80", "::1:80", "[127.0.0.1]:80", "1.2.3.4:", "-1"];
+        for text in bad {
+            assert!(listen(text).unwrap_err().contains("[ADDR:]PORT"), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers() {
+        let read = |text| header(text).map(|header| (header.prefix, header.name, header.value));
+        let expected = |prefix: &str, name: &str, value: &str| Ok((prefix.into(), name.into(), value.into()));
+        assert_eq!(read("/a/ X-A: b c"), expected("/a", "X-A", "b c"));
+        assert_eq!(read("X-A:b:c"), expected("", "X-A", "b:c"));
+        assert_eq!(read("/ X-A:"), expected("", "X-A", ""));
+        for bad in ["", "X-A", "X A: b", ": b", "X-A: b\nc", "/a", "/a X", "Content-Length: 5", "/x TRANSFER-ENCODING: a"] {
+            assert!(header(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn other_values() {
+        assert_eq!(alias("/a"), Ok(Alias { from: "/a".into(), to: None }));
+        assert_eq!(alias("/a/=/b/"), Ok(Alias { from: "/a".into(), to: Some("/b".into()) }));
+        for bad in ["a", "", "/a=b", "=/b"] {
+            assert!(alias(bad).is_err(), "{bad}");
+        }
+        assert!(interpreter(".php=/usr/bin/php").is_ok());
+        for bad in ["php=/x", ".=/x", ".php", ".php=x", ""] {
+            assert!(interpreter(bad).is_err(), "{bad}");
+        }
+        assert_eq!(server_name("*.LAN."), Ok("*.lan".into()));
+        for bad in ["", "*.", "a b", "*.*.a", "a/b"] {
+            assert!(server_name(bad).is_err(), "{bad}");
+        }
+        for (text, expected) in [("1", Some(AccessTarget::Stdout)), ("0", None), ("syslog", Some(AccessTarget::Syslog))] {
+            assert_eq!(access_log(text), Ok(expected));
+        }
+        assert_eq!(access_log("/var/log/a"), Ok(Some(AccessTarget::File("/var/log/a".into()))));
+        assert!(access_log("a").is_err());
+        for (text, verdict) in [("5", true), ("4", false), ("x", false), ("", false), ("+5", false), ("10", false)] {
+            assert_eq!(number(text, 5, 9).is_ok(), verdict, "{text:?}");
+        }
+    }
+}
