@@ -3,8 +3,8 @@
 use super::log;
 use crate::daemon::sys::service as sys;
 use std::fmt::Display;
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,29 +12,55 @@ use std::path::{Path, PathBuf};
 /// Rights that files made by a daemon never get: others do not write them.
 const FILE_MASK: u32 = 0o022;
 
-/// Goes on in the background: in a child without a terminal, in the root folder, with `/dev/null` for all three streams.
+/// Goes on in a child that has a session of its own; the parent waits until the child has [settled](Background::settle).
 ///
-/// It returns in the child alone; the parent ends with status 0. So it is called when all that can fail has been done,
-/// sockets bound above all, but before the process id matters to anybody and while there is one thread. Everything open
-/// stays open: the loop's descriptors and signals go on in the child. What was logged to a stream goes nowhere afterwards,
-/// and a relative path means another file.
+/// It returns in the child alone. So it is called before the process id matters to anybody, and while there is one thread;
+/// after the sockets are bound, for they stay open, as do the loop's descriptors and its signals.
 ///
 /// # Errors
-/// One line, still on the terminal: what the system refused.
-pub fn daemonise() -> io::Result<()> {
+/// One line: what the system refused.
+pub fn daemonise() -> io::Result<Background> {
     let failed = |error| about("cannot go on in the background", error);
-    // What can fail is done while somebody waits for the status.
     let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(failed)?;
-    std::env::set_current_dir("/").map_err(failed)?;
-    sys::set_file_mask(FILE_MASK);
+    let (mut news, parent) = io::pipe().map_err(failed)?;
     // Else both would print what waits.
     io::stdout().flush().map_err(failed)?;
     if !sys::fork().map_err(failed)? {
+        drop(parent);
+        // No news are those of a child that failed, and has said why.
+        let status = if news.read_exact(&mut [0]).is_ok() { super::STOPPED } else { super::CANNOT_SERVE };
         // Without destructors: the sockets and files that they would remove are the child's now.
-        sys::exit_now(0);
+        sys::exit_now(status.into());
     }
     sys::new_session().map_err(failed)?;
-    (0..=2).try_for_each(|standard| sys::replace_standard(standard, null.as_fd())).map_err(failed)
+    sys::set_file_mask(FILE_MASK);
+    Ok(Background { null, parent })
+}
+
+/// A process that is about to go on in the background, and still has its terminal to say what goes wrong.
+///
+/// Dropped before it has settled, it makes the parent end with an error.
+#[must_use]
+pub struct Background {
+    null: File,
+    parent: PipeWriter,
+}
+
+impl Background {
+    /// Lets go of the terminal and of the folder that the process was started in; the parent ends with status 0.
+    ///
+    /// What is written to a standard stream goes nowhere then, and a relative path means another file.
+    ///
+    /// # Errors
+    /// One line: what the system refused.
+    pub fn settle(mut self) -> io::Result<()> {
+        let released = std::env::set_current_dir("/")
+            .and_then(|()| (0..=2).try_for_each(|stream| sys::replace_standard(stream, self.null.as_fd())));
+        released.map_err(|error| about("cannot go on in the background", error))?;
+        // A parent that was killed meanwhile wants no news.
+        let _ = self.parent.write_all(&[0]);
+        Ok(())
+    }
 }
 
 /// A file with the process id; removed when dropped.
