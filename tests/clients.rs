@@ -78,7 +78,7 @@ fn curl() {
     if !has("curl") {
         return;
     }
-    let place = Place::new(&["--gzip"]);
+    let place = Place::new(&[]);
     let curl = |args: &[&str], path: &str| {
         let url = place.url(path);
         let args = [&["-q", "-sS", "--max-time", "60"], args, &[&url]].concat();

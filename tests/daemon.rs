@@ -36,7 +36,7 @@ fn help_and_version() {
     assert!(help.status.success() && help.stderr.is_empty());
     let help = text(&help.stdout);
     for option in
-        ["-f", "-h", "-p", "-I", "-k", "-T", "-N", "-A", "-D", "-S", "--gzip", "--access-log", "--help", "--version"]
+        ["-f", "-h", "-p", "-I", "-k", "-T", "-N", "-A", "-D", "-S", "--no-gzip", "--access-log", "--help", "--version"]
     {
         assert!(help.split([' ', ',', '\n']).any(|word| word == option), "{option} is missing: {help}");
     }
@@ -51,7 +51,7 @@ fn help_and_version() {
 /// Arguments, and what the line of error says: the option, the value, what is allowed.
 #[rustfmt::skip]
 const WRONG: &[(&[&str], &[&str])] = &[
-    (&["-z"], &["-z"]), (&["--nonsense"], &["--nonsense"]), (&["stray"], &["stray"]), (&["-D=yes"], &["yes"]), (&["--gzip=yes"], &["--gzip"]),
+    (&["-z"], &["-z"]), (&["--nonsense"], &["--nonsense"]), (&["stray"], &["stray"]), (&["-D=yes"], &["yes"]), (&["--no-gzip=yes"], &["--no-gzip"]),
     (&["-h"], &["-h"]), (&["-p"], &["-p", "PORT"]), (&["-k"], &["-k"]), (&["--listen"], &["PORT"]),
     (&["-h", "/no/such/folder"], &["-h", "/no/such/folder", "folder"]), (&["-h", "/dev/null"], &["/dev/null", "folder"]), (&["-h", ""], &["-h"]),
     (&["-p", "http"], &["-p", "http", "PORT"]), (&["-p", "65536"], &["65536", "PORT"]), (&["-p", "-1"], &["-1", "PORT"]), (&["-p", "+80"], &["+80", "PORT"]),
@@ -143,12 +143,12 @@ fn listings_links_indexes_and_codings() {
     assert_eq!(get(&plain, "/own/").1, "index");
     assert_eq!(get(&plain, "/std/").1, "std");
     assert_eq!(get(&plain, "/link").1, "outside", "links are followed, as by uhttpd");
-    assert_eq!(get(&plain, "/file.txt").1, "content");
+    assert_eq!(get(&plain, "/file.txt").1, "coded");
     let (status, page) = get(&plain, "/bare/");
     assert!(status == 200 && page.contains("href=\"./x\""), "{page}");
 
     let letters = ["-D", "-S", "-I", "start.htm"].map(String::from);
-    let long = ["--no-dirlists", "--no-symlinks", "--index=start.htm", "--gzip"].map(String::from);
+    let long = ["--no-dirlists", "--no-symlinks", "--index=start.htm", "--no-gzip"].map(String::from);
     for args in [letters, long] {
         let args: Vec<&str> = args.iter().map(String::as_str).chain(["-h", &root]).collect();
         let daemon = Daemon::start(&args);
@@ -156,7 +156,7 @@ fn listings_links_indexes_and_codings() {
         assert_eq!(get(&daemon, "/std/").1, "std", "{args:?}");
         assert_eq!(get(&daemon, "/link").0, 403, "{args:?}");
         assert_eq!(get(&daemon, "/bare/").0, 403, "{args:?}");
-        let coded = args.contains(&"--gzip");
+        let coded = !args.contains(&"--no-gzip");
         assert_eq!(get(&daemon, "/file.txt").1, if coded { "coded" } else { "content" }, "{args:?}");
     }
 }
@@ -199,7 +199,7 @@ fn the_access_log_is_in_combined_format() {
     let rows = [
         ("GET /file.txt?a=b HTTP/1.1\r\nHost: t\r\nReferer: http://r/\r\nUser-Agent: test/1 (x)\r\n", "\"GET /file.txt?a=b HTTP/1.1\" 200 7 \"http://r/\" \"test/1 (x)\" "),
         ("HEAD /file.txt HTTP/1.1\r\nHost: t\r\n", "\"HEAD /file.txt HTTP/1.1\" 200 0 \"-\" \"-\" "),
-        ("GET /missing HTTP/1.0\r\n", "\"GET /missing HTTP/1.0\" 404 14 \"-\" \"-\" "),
+        ("GET /missing HTTP/1.0\r\n", "\"GET /missing HTTP/1.0\" 404 74 \"-\" \"-\" "),
         ("GET /file.txt HTTP/1.1\r\nHost: t\r\nRange: bytes=0-2\r\n", "\"GET /file.txt HTTP/1.1\" 206 3 \"-\" \"-\" "),
         ("POST /file.txt HTTP/1.1\r\nHost: t\r\n", "\"POST /file.txt HTTP/1.1\" 405 "),
         ("GET /\"%22<b>\\ HTTP/1.1\r\nHost: t\r\n", ""),
@@ -383,7 +383,7 @@ fn peak_memory(daemon: &Daemon) -> u64 {
 fn nobody_need_listen_to_what_it_prints() {
     let (_temp, root) = site();
     let mut child = program()
-        .args(["-h", &root, "--access-log", "-p", "127.0.0.1:0"])
+        .args(["-f", "-h", &root, "--access-log", "-p", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

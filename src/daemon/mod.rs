@@ -1,24 +1,22 @@
-//! The program: options to configuration, configuration to a server, signals to its stop.
+//! The program: options to configuration, configuration to a server, signals to its change and its stop.
 //!
 //! It uses the library through its public interface alone.
 
-#[allow(dead_code, unused_imports)]
 mod auth;
 mod config;
-#[allow(dead_code)]
 mod log;
+mod router;
 mod secure;
 #[cfg(feature = "tls")]
 mod self_signed;
-#[allow(dead_code, unused_imports)]
-#[allow(dead_code)]
 mod service;
+mod serving;
 mod sys;
 
-use config::{Command, Config, Listen};
-use ecohttpd::{AsyncFd, Connection, Handle, Options, Request, Server};
-use log::{AccessLog, AccessTarget, Sink};
-use secure::Secure;
+use config::{Command, Config, Words};
+use ecohttpd::{AsyncFd, Connection, Options, Request, Server};
+use log::Sink;
+use serving::{Care, Failure, Serving};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::ffi::{OsString, c_int};
@@ -26,7 +24,6 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Stopped by a signal.
@@ -39,143 +36,109 @@ const CANNOT_SERVE: u8 = 2;
 /// How long what is in flight may take after the first signal: as long as procd waits before it kills.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Queue of TCP Fast Open requests with `-A`, as uhttpd sets it.
-const FAST_OPEN: u32 = 5;
-/// Silence before the first keep-alive probe with `-A`, as uhttpd sets it.
-const PROBE_AFTER: Duration = Duration::from_secs(1);
-/// Unanswered probes with `-A`, as uhttpd sets it.
-const PROBES: u32 = 3;
-
 /// Runs the daemon with the command line's arguments, the program's name left out.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     log::init(Sink::Stderr);
-    let status = match config::parse(args) {
-        Ok(Command::Help) => print(config::HELP),
-        Ok(Command::Version) => print(concat!("ecohttpd ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Serve(config)) => serve(&config),
-        Err(error) => {
-            eprintln!("ecohttpd: {error}");
-            BAD_CONFIG
+    // Where there is no current folder, a relative path names nothing anyway.
+    let words = Words { args: args.collect(), folder: std::env::current_dir().unwrap_or_default() };
+    let done = match config::parse(&words) {
+        Ok(Command::Print(text)) => {
+            print(&text);
+            Ok(())
         }
+        Ok(Command::Test(config)) => test(&config),
+        Ok(Command::Serve(config)) => serve(&config, words),
+        Err(error) => Err(Failure::Wrong(error)),
     };
-    ExitCode::from(status)
-}
-
-/// Prints on standard output, to whoever still listens there.
-fn print(text: &str) -> u8 {
-    let _ = io::stdout().write_all(text.as_bytes());
-    STOPPED
-}
-
-fn serve(config: &Config) -> u8 {
-    match open(config).and_then(Server::run) {
-        Ok(()) => STOPPED,
-        Err(error) => {
-            eprintln!("ecohttpd: {error}");
-            // What a certificate's file can be; what bind(2) answers is none of these.
-            match error.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::NotFound => BAD_CONFIG,
-                _ => CANNOT_SERVE,
-            }
-        }
-    }
-}
-
-/// Makes the server, binds its addresses and says where it listens.
-fn open(config: &Config) -> io::Result<Server> {
-    #[cfg(feature = "tls")]
-    self_signed::prepare(&config.tls)?;
-    let secure = Rc::new(Secure::new(config));
-    let policy = Rc::clone(&secure);
-    let mut server = Server::new(options(config)?, async move |con: &mut Connection, req: &mut Request| {
-        if policy.redirects(con, req).await? {
-            return Ok(());
-        }
-        con.serve_file(req).await
-    })?;
-    let say =
-        |scheme, addr| print(&format!("ecohttpd: serving {} at {}\n", config.docroot.display(), url(scheme, addr)));
-    for listen in &config.listen {
-        for addr in bind(&mut server, listen, |server, ip, port| server.bind(ip, port))? {
-            say("http", addr);
-        }
-    }
-    #[cfg(feature = "tls")]
-    for listen in &config.tls.listen {
-        for addr in bind(&mut server, listen, |server, ip, port| server.bind_tls(ip, port))? {
-            say("https", addr);
-            secure.found_port(addr.port());
-        }
-    }
-    watch_signals(&mut server)?;
-    Ok(server)
-}
-
-fn options(config: &Config) -> io::Result<Options> {
-    let mut options = Options::new()
-        .docroot(&config.docroot)
-        .indexes(&config.index)
-        .gzip(config.gzip)
-        .follow_symlinks(!config.no_symlinks)
-        .dir_listing(!config.no_dirlists)
-        .http_keepalive(config.http_keepalive)
-        .header_timeout(config.network_timeout)
-        .body_timeout(config.network_timeout)
-        .write_timeout(config.network_timeout)
-        .max_connections(config.max_connections)
-        // As in uhttpd: `0.0.0.0:80` and `[::]:80` are two listeners.
-        .ipv6_v6only(true);
-    if let Some(interval) = config.tcp_keepalive {
-        options = options
-            .keepalive(true)
-            .tcp_keepidle(PROBE_AFTER)
-            .tcp_keepintvl(interval)
-            .tcp_keepcnt(PROBES)
-            .tcp_fastopen(FAST_OPEN);
-    }
-    #[cfg(feature = "tls")]
-    if let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) {
-        options = options.cert(cert).key(key);
-    }
-    if config.access_log {
-        let log = AccessLog::open(&AccessTarget::Stdout)?;
-        options = options.access_log(move |access| log.log(access));
-    }
-    Ok(options)
-}
-
-/// `Server::bind` or `Server::bind_tls`.
-type Binder = fn(&mut Server, &str, u16) -> io::Result<SocketAddr>;
-
-/// Binds one address, or a port on every address of both families.
-fn bind(server: &mut Server, listen: &Listen, bind: Binder) -> io::Result<Vec<SocketAddr>> {
-    let Some(ip) = listen.ip.as_deref() else {
-        let v4 = attempt(server, "0.0.0.0", listen.port, bind)?;
-        // A system without IPv6 is none the worse for it.
-        return Ok(match bind(server, "::", v4.port()) {
-            Ok(v6) => vec![v4, v6],
-            Err(error) => {
-                log::info!("[::]:{}: {error}", v4.port());
-                vec![v4]
-            }
-        });
-    };
-    attempt(server, ip, listen.port, bind).map(|addr| vec![addr])
-}
-
-fn attempt(server: &mut Server, ip: &str, port: u16, bind: Binder) -> io::Result<SocketAddr> {
-    bind(server, ip, port).map_err(|error| {
-        // An error of the library's own has said what is wrong.
-        if error.raw_os_error().is_none() {
-            return error;
-        }
-        let shown = if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
-        io::Error::new(error.kind(), format!("cannot listen on {shown}: {error}"))
+    let Err(failure) = done else { return ExitCode::from(STOPPED) };
+    eprintln!("ecohttpd: {}", failure.text());
+    ExitCode::from(match failure {
+        Failure::Wrong(_) => BAD_CONFIG,
+        Failure::Refused(_) => CANNOT_SERVE,
     })
 }
 
+/// Prints on standard output, to whoever still listens there.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Says everything that is wrong with a configuration, but for what only binding its addresses would show.
+fn test(config: &Config) -> Result<(), Failure> {
+    let warnings = config.warnings.iter().chain(&config::problems(config)).cloned().collect::<Vec<_>>();
+    warnings.iter().for_each(|warning| eprintln!("ecohttpd: {warning}"));
+    serving::check(config)?;
+    match config::problems(config).len() {
+        0 => {
+            print("the configuration is right\n");
+            Ok(())
+        }
+        count => Err(Failure::Wrong(format!("the configuration is wrong in {count} places"))),
+    }
+}
+
+fn serve(config: &Config, words: Words) -> Result<(), Failure> {
+    let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
+    let mut server = Server::new(Options::new(), fallback).map_err(refused)?;
+    let mut serving = Serving::new(server.listeners());
+    serving.apply(config, look_over(config)?)?;
+    for (tls, addr) in serving.addresses() {
+        let docroot = config.sites.first().map(|site| site.docroot.display());
+        print(&format!(
+            "ecohttpd: serving {} at {}\n",
+            docroot.map_or(String::new(), |root| root.to_string()),
+            url(tls, addr)
+        ));
+    }
+    watch_signals(&mut server, serving, words).map_err(refused)?;
+    settle(config, server)
+}
+
+fn refused(error: io::Error) -> Failure {
+    Failure::Refused(error.to_string())
+}
+
+/// Says what is wrong with a configuration, and how much of that may be passed over.
+///
+/// A command line is somebody's at a keyboard. A file is read when a router boots, and whoever could mend it may need
+/// this very server to do so: it serves what it can.
+fn look_over(config: &Config) -> Result<Care, Failure> {
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    let problems = config::problems(config);
+    if config.file.is_some() {
+        problems.iter().for_each(|problem| log::error!("{problem}"));
+        return Ok(Care::Lenient);
+    }
+    match problems.into_iter().next() {
+        Some(problem) => Err(Failure::Wrong(problem)),
+        None => Ok(Care::Strict),
+    }
+}
+
+/// Becomes the service that was asked for, and serves.
+fn settle(config: &Config, server: Server) -> Result<(), Failure> {
+    let service = &config.service;
+    let background = if service.foreground { None } else { Some(service::daemonise().map_err(refused)?) };
+    let _pid_file = service.pid_file.as_deref().map(service::PidFile::create).transpose().map_err(refused)?;
+    if let Some(user) = &service.user {
+        service::drop_privileges(user).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => Failure::Wrong(format!("--user: {error}")),
+            _ => refused(error),
+        })?;
+    }
+    if let Some(background) = background {
+        background.settle().map_err(refused)?;
+        log::init(Sink::Syslog);
+    }
+    if service.syslog {
+        log::init(Sink::Syslog);
+    }
+    server.run().map_err(refused)
+}
+
 /// What to open in a browser for an address.
-fn url(scheme: &str, addr: SocketAddr) -> String {
+fn url(tls: bool, addr: SocketAddr) -> String {
+    let scheme = if tls { "https" } else { "http" };
     if addr.ip().is_unspecified() {
         let host = if addr.is_ipv4() { "127.0.0.1" } else { "[::1]" };
         return format!("{scheme}://{host}:{}/", addr.port());
@@ -183,15 +146,30 @@ fn url(scheme: &str, addr: SocketAddr) -> String {
     format!("{scheme}://{addr}/")
 }
 
-/// Stops the server gracefully at the first SIGTERM or SIGINT, at once at the second; loads certificates at SIGHUP.
-fn watch_signals(server: &mut Server) -> io::Result<()> {
+/// Stops the server gracefully at the first SIGTERM or SIGINT, at once at the second; reads the configuration at SIGHUP.
+fn watch_signals(server: &mut Server, mut serving: Serving, words: Words) -> io::Result<()> {
     let stop = signals(&[SIGTERM, SIGINT])?;
     let reload = signals(&[SIGHUP])?;
     let handle = server.handle();
     server.spawn(watch(stop, move |count| handle.stop(if count == 1 { GRACE } else { Duration::ZERO })));
-    let handle = server.handle();
-    server.spawn(watch(reload, move |_| self::reload(&handle)));
+    server.spawn(watch(reload, move |_| match self::reload(&mut serving, &words) {
+        Ok(()) => log::info!("the configuration was read anew"),
+        Err(failure) => log::error!("the old configuration stays: {}", failure.text()),
+    }));
     Ok(())
+}
+
+/// Takes over what the configuration is now, if all of it is right.
+fn reload(serving: &mut Serving, words: &Words) -> Result<(), Failure> {
+    let config = match config::parse(words).map_err(Failure::Wrong)? {
+        Command::Serve(config) => config,
+        Command::Print(_) | Command::Test(_) => return Ok(()),
+    };
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    if let Some(problem) = config::problems(&config).into_iter().next() {
+        return Err(Failure::Wrong(problem));
+    }
+    serving.apply(&config, Care::Strict)
 }
 
 /// A pipe that gets a byte for each of these signals.
@@ -205,7 +183,7 @@ fn signals(numbers: &[c_int]) -> io::Result<UnixStream> {
 }
 
 /// Calls `act` at each signal, with their number so far.
-async fn watch(signals: UnixStream, act: impl Fn(u64)) {
+async fn watch(signals: UnixStream, mut act: impl FnMut(u64)) {
     let watched = async {
         let signals = AsyncFd::new(signals)?;
         for count in 1.. {
@@ -218,11 +196,3 @@ async fn watch(signals: UnixStream, act: impl Fn(u64)) {
         log::error!("cannot watch for signals: {error}");
     }
 }
-
-#[cfg(feature = "tls")]
-fn reload(handle: &Handle) {
-    handle.reload_tls();
-}
-
-#[cfg(not(feature = "tls"))]
-fn reload(_: &Handle) {}

@@ -1,6 +1,6 @@
 //! What plain and encrypted connections are told about each other: `-q` and `--hsts`.
 
-use super::config::Config;
+use super::config::Site;
 use ecohttpd::{Connection, Request, Result};
 #[cfg(feature = "tls")]
 use std::cell::Cell;
@@ -21,9 +21,9 @@ pub struct Secure {
 
 #[cfg(feature = "tls")]
 impl Secure {
-    pub fn new(config: &Config) -> Secure {
-        let hsts = config.tls.hsts.map(|age| format!("max-age={}", age.as_secs()));
-        Secure { redirect: config.tls.redirect, hsts, port: Cell::new(None) }
+    pub fn new(site: &Site) -> Secure {
+        let hsts = site.tls.hsts.map(|age| format!("max-age={}", age.as_secs()));
+        Secure { redirect: site.tls.redirect, hsts, port: Cell::new(None) }
     }
 
     /// A TLS listener was bound.
@@ -74,9 +74,11 @@ pub struct Secure;
 
 #[cfg(not(feature = "tls"))]
 impl Secure {
-    pub fn new(_: &Config) -> Secure {
+    pub fn new(_: &Site) -> Secure {
         Secure
     }
+
+    pub fn found_port(&self, _: u16) {}
 
     pub async fn redirects(&self, _: &mut Connection, _: &Request) -> Result<bool> {
         Ok(false)

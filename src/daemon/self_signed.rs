@@ -11,8 +11,6 @@ use super::config::{Listen, Tls};
 use ecohttpd::x509::{self, SanName, SelfSigned};
 
 const DAY: u64 = 86_400;
-/// Seconds from the first valid one to the last: 397 days with both, for browsers take no more than 398.
-const LIFETIME: u64 = 397 * DAY - 1;
 /// Seconds by which a certificate begins before it is made, for clients whose clock is slow.
 const BACK_DATED: u64 = DAY;
 /// 2026-01-01 in Unix seconds: the program is no older, so a clock that shows less is wrong.
@@ -27,7 +25,9 @@ pub fn prepare(tls: &Tls) -> io::Result<()> {
         return Ok(());
     };
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if ensure(cert, key, host.trim(), &addresses(&tls.listen))? {
+    let days = u64::from(tls.identity.days);
+    let names = names([host.trim(), tls.identity.common_name.as_deref().unwrap_or_default()], &addresses(&tls.listen));
+    if ensure(cert, key, &names, days)? {
         log::info!("made a self-signed certificate: {}", cert.display());
     }
     Ok(())
@@ -37,13 +37,11 @@ pub fn prepare(tls: &Tls) -> io::Result<()> {
 fn addresses(listen: &[Listen]) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for listen in listen {
-        // A zone is nobody's but this machine's.
-        let ip = listen.ip.as_deref().map(|ip| ip.split('%').next().unwrap_or(ip).parse::<IpAddr>());
-        match ip {
-            Some(Ok(ip)) if !ip.is_unspecified() => found.push(ip),
-            Some(Ok(IpAddr::V4(_))) => found.extend(own_v4()),
-            Some(Ok(IpAddr::V6(_))) => found.extend(own_v6()),
-            _ => found.extend(own_v4().chain(own_v6())),
+        match listen.addr() {
+            Some(ip) if !ip.is_unspecified() => found.push(ip),
+            Some(IpAddr::V4(_)) => found.extend(own_v4()),
+            Some(IpAddr::V6(_)) => found.extend(own_v6()),
+            None => found.extend(own_v4().chain(own_v6())),
         }
     }
     found
@@ -74,9 +72,8 @@ fn own_v6() -> impl Iterator<Item = IpAddr> {
 
 /// Makes the files of a certificate and of its key where both are missing, and says whether it did.
 ///
-/// The certificate names the host, if that is a DNS name, and the addresses, unless they stand for any address.
 /// Where only one of the two files is missing, making it would not help: that is an error, and so is one file for both.
-fn ensure(cert: &Path, key: &Path, host: &str, addrs: &[IpAddr]) -> io::Result<bool> {
+fn ensure(cert: &Path, key: &Path, names: &[SanName], days: u64) -> io::Result<bool> {
     match (exists(cert)?, exists(key)?) {
         (true, true) => return Ok(false),
         (true, false) => return Err(half(cert, key)),
@@ -87,8 +84,8 @@ fn ensure(cert: &Path, key: &Path, host: &str, addrs: &[IpAddr]) -> io::Result<b
         }
         (false, false) => {}
     }
-    let (not_before, not_after) = validity(SystemTime::now());
-    let made = x509::self_signed(&names(host, addrs), not_before, not_after).map_err(io::Error::other)?;
+    let (not_before, not_after) = validity(SystemTime::now(), days);
+    let made = x509::self_signed(names, not_before, not_after).map_err(io::Error::other)?;
     publish(cert, key, &made)?;
     Ok(true)
 }
@@ -111,11 +108,14 @@ fn about(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// What a certificate made now speaks for.
-fn names(host: &str, addrs: &[IpAddr]) -> Vec<SanName> {
+/// What a certificate made now speaks for: the hosts that are DNS names, and the addresses but those that stand for any.
+fn names(hosts: [&str; 2], addrs: &[IpAddr]) -> Vec<SanName> {
     let mut names = Vec::new();
-    if x509::is_dns_name(host) {
-        names.push(SanName::Dns(host.to_owned()));
+    for host in hosts {
+        let name = SanName::Dns(host.to_owned());
+        if x509::is_dns_name(host) && !names.contains(&name) {
+            names.push(name);
+        }
     }
     for addr in addrs {
         let name = SanName::Ip(addr.to_canonical());
@@ -126,15 +126,15 @@ fn names(host: &str, addrs: &[IpAddr]) -> Vec<SanName> {
     names
 }
 
-/// The first and the last second of a certificate made now.
+/// The first and the last second of a certificate made now; browsers take no more than 398 days.
 ///
 /// A router without a battery wakes in 1970, or when its firmware was built, and may need a certificate before it
 /// knows the time. A certificate of 1970 would have ended long before anybody sees it, so a clock that is known to be
 /// wrong counts as [`EARLIEST`]. Then, too, it may have ended: a client that takes it must have been told to anyway.
-fn validity(now: SystemTime) -> (u64, u64) {
+fn validity(now: SystemTime, days: u64) -> (u64, u64) {
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).max(EARLIEST);
     let not_before = now - BACK_DATED;
-    (not_before, not_before + LIFETIME)
+    (not_before, not_before + days * DAY - 1)
 }
 
 /// Gives both files their names once both lie complete on the disk.
@@ -223,7 +223,9 @@ mod tests {
 
     use super::*;
 
-    const LOCAL: &[IpAddr] = &[IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)];
+    fn local() -> Vec<SanName> {
+        names(["router", ""], &[std::net::Ipv4Addr::LOCALHOST.into()])
+    }
 
     fn entries(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> =
@@ -236,7 +238,7 @@ mod tests {
     fn both_are_made_once() {
         let folder = tempfile::tempdir().unwrap();
         let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
-        assert!(ensure(&cert, &key, "router", LOCAL).unwrap());
+        assert!(ensure(&cert, &key, &local(), 397).unwrap());
         assert_eq!(entries(folder.path()), ["a.crt", "a.key"]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&key), 0o600);
@@ -246,7 +248,7 @@ mod tests {
         assert!(cert_text.starts_with("-----BEGIN CERTIFICATE-----\nMII"));
         assert!(key_text.starts_with("-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0waw"));
         assert!(key_text.ends_with("\n-----END PRIVATE KEY-----\n"));
-        assert!(!ensure(&cert, &key, "router", LOCAL).unwrap());
+        assert!(!ensure(&cert, &key, &local(), 397).unwrap());
         assert_eq!((fs::read_to_string(&cert).unwrap(), fs::read_to_string(&key).unwrap()), (cert_text, key_text));
     }
 
@@ -256,7 +258,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
             fs::write(folder.path().join(there), "mine").unwrap();
-            let error = ensure(&cert, &key, "router", LOCAL).unwrap_err().to_string();
+            let error = ensure(&cert, &key, &local(), 397).unwrap_err().to_string();
             assert!(error.contains("a.crt") && error.contains("a.key"), "{error}");
             assert_eq!(fs::read_to_string(folder.path().join(there)).unwrap(), "mine");
             assert_eq!(entries(folder.path()), [there]);
@@ -269,7 +271,7 @@ mod tests {
         let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
         symlink("/nowhere/a.crt", &cert).unwrap();
         symlink("/nowhere/a.key", &key).unwrap();
-        assert!(!ensure(&cert, &key, "router", LOCAL).unwrap());
+        assert!(!ensure(&cert, &key, &local(), 397).unwrap());
         assert!(fs::symlink_metadata(&cert).unwrap().is_symlink());
     }
 
@@ -277,11 +279,11 @@ mod tests {
     fn what_cannot_be_written_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("a.key");
-        let error = ensure(&folder.path().join("missing/a.crt"), &key, "router", LOCAL).unwrap_err();
+        let error = ensure(&folder.path().join("missing/a.crt"), &key, &local(), 397).unwrap_err();
         assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("missing/a.crt"), "{error}");
-        let error = ensure(&key, &key, "router", LOCAL).unwrap_err();
+        let error = ensure(&key, &key, &local(), 397).unwrap_err();
         assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("a.key"), "{error}");
-        assert!(ensure(Path::new(""), &key, "router", LOCAL).is_err());
+        assert!(ensure(Path::new(""), &key, &local(), 397).is_err());
         assert!(entries(folder.path()).is_empty());
     }
 
@@ -303,7 +305,7 @@ mod tests {
         let stale = folder.path().join(format!("a.key.{}.new", std::process::id()));
         fs::write(&stale, "half a key").unwrap();
         fs::set_permissions(&stale, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(ensure(&cert, &key, "router", LOCAL).unwrap());
+        assert!(ensure(&cert, &key, &local(), 397).unwrap());
         assert_eq!(entries(folder.path()), ["a.crt", "a.key"]);
         assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -313,9 +315,9 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let addrs = [ip("0.0.0.0"), ip("::"), ip("192.0.2.1"), ip("::ffff:192.0.2.1"), ip("2001:db8::1")];
         let expected = [SanName::Dns("router".into()), SanName::Ip(addrs[2]), SanName::Ip(addrs[4])];
-        assert_eq!(names("router", &addrs), expected);
-        assert_eq!(names("my router", &addrs), expected[1..]);
-        assert_eq!(names("", &addrs[..2]), []);
+        assert_eq!(names(["router", "router"], &addrs), expected);
+        assert_eq!(names(["my router", ""], &addrs), expected[1..]);
+        assert_eq!(names(["", "OpenWrt"], &addrs[..2]), [SanName::Dns("OpenWrt".into())]);
     }
 
     #[test]
@@ -328,7 +330,7 @@ mod tests {
             (at(EARLIEST), earliest, "the first day"),
             (at(EARLIEST + 60), (earliest.0 + 60, earliest.1 + 60), "later"),
         ] {
-            assert_eq!(validity(now), expected, "{name}");
+            assert_eq!(validity(now, 397), expected, "{name}");
         }
     }
 

@@ -185,6 +185,18 @@ impl Files {
         }
     }
 
+    /// Answers with the whole of a file in another role, such as the page of an error: with this status, whatever the
+    /// method, and without preconditions or ranges. False: there is no such file, and nothing was sent.
+    ///
+    /// # Errors
+    /// Those of [`Connection::serve_file`]; [`Error::BadStatus`] for a status below 200.
+    pub async fn serve_as(&self, con: &mut Connection, path: &CleanPath, status: u16) -> Result<bool> {
+        let Ok(Found::File(hot)) = con.look_up(&self.0, &path.relative, Coding::Identity) else { return Ok(false) };
+        con.set_status(status)?;
+        con.serve_whole(&hot)?;
+        Ok(true)
+    }
+
     /// Tells what `relative`, a path as of [`CleanPath::relative`], names beneath the folder, links resolved as for serving.
     ///
     /// # Errors

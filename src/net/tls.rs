@@ -50,6 +50,8 @@ pub(crate) struct TlsFiles {
     pub(crate) ca: Option<PathBuf>,
     /// Clients may come without a certificate.
     pub(crate) insecure: bool,
+    /// OpenSSL's names of the TLS 1.2 suites to offer; none: all.
+    pub(crate) ciphers: Vec<String>,
 }
 
 /// What the TLS connections of a server share.
@@ -369,7 +371,9 @@ impl Sink for Tls {
 
 /// Makes a configuration of the files.
 fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
-    let provider = Arc::new(provider());
+    let mut provider = provider();
+    restrict(&mut provider, &files.ciphers)?;
+    let provider = Arc::new(provider);
     let resolver = Arc::new(Certificates::load(&files.pairs, &provider)?);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -413,6 +417,31 @@ fn provider() -> CryptoProvider {
         _ => 2,
     });
     provider
+}
+
+/// OpenSSL's names of the TLS 1.2 suites that there are.
+const TLS12_NAMES: &[(&str, CipherSuite)] = &[
+    ("ECDHE-ECDSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+    ("ECDHE-ECDSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
+    ("ECDHE-ECDSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+    ("ECDHE-RSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
+    ("ECDHE-RSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
+    ("ECDHE-RSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
+];
+
+/// Leaves of the TLS 1.2 suites those that are named, if any are.
+fn restrict(provider: &mut CryptoProvider, names: &[String]) -> io::Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let named = |suite| TLS12_NAMES.iter().any(|(name, known)| *known == suite && names.iter().any(|n| n == name));
+    if !TLS12_NAMES.iter().any(|(_, suite)| named(*suite)) {
+        let known: Vec<&str> = TLS12_NAMES.iter().map(|(name, _)| *name).collect();
+        let text = format!("ciphers: {:?} names none of {}", names.join(":"), known.join(" "));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    provider.cipher_suites.retain(|suite| suite.tls13().is_some() || named(suite.suite()));
+    Ok(())
 }
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]

@@ -12,7 +12,7 @@
 use super::core::Core;
 use super::deadlines::{Deadlines, NEVER, Timer};
 use super::limits;
-use super::site::{Place, Profile};
+use super::site::Place;
 use crate::buf::{Drained, Input, Output, Sink};
 use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner, TargetForm};
 use crate::net::{PeerAddr, Transport};
@@ -126,10 +126,10 @@ pub(super) enum Want {
 pub(super) struct Conn {
     pub(super) transport: Transport,
     pub(super) peer: PeerAddr,
-    /// Where a replacement of `site` shows.
-    place: Place,
-    /// What serves the present request, or served the last one.
-    pub(super) site: Rc<Profile>,
+    /// Our address, once somebody asked for it; few do, so it is not in every connection.
+    local: Option<Box<PeerAddr>>,
+    /// What serves its requests, as of now.
+    pub(super) place: Place,
     /// Sticky hints: cleared only by `WouldBlock` or a short read or write.
     pub(super) readable: bool,
     pub(super) writable: bool,
@@ -185,13 +185,12 @@ impl Work {
 
 impl Conn {
     pub(super) fn new(transport: Transport, peer: PeerAddr, now: u64, place: Place) -> Conn {
-        let site = Rc::clone(&place.borrow());
-        let header_timeout = site.options.header_timeout;
+        let header_timeout = place.borrow().options.header_timeout;
         let mut conn = Conn {
             transport,
             peer,
+            local: None,
             place,
-            site,
             readable: false,
             // A fresh socket's buffer is empty; should that be wrong, the first write says so.
             writable: true,
@@ -218,12 +217,14 @@ impl Conn {
         conn
     }
 
-    /// A request begins: it is served by what its listener serves now.
-    fn refresh_site(&mut self) {
-        let current = self.place.borrow();
-        if !Rc::ptr_eq(&self.site, &current) {
-            self.site = Rc::clone(&current);
+    /// Our address; the system is asked once a connection.
+    pub(super) fn local_addr(&mut self) -> io::Result<PeerAddr> {
+        if let Some(local) = &self.local {
+            return Ok(**local);
         }
+        let local = self.transport.local_addr()?;
+        self.local = Some(Box::new(local));
+        Ok(local)
     }
 
     /// One step. `busy`: a handler is running.
@@ -239,7 +240,10 @@ impl Conn {
     }
 
     fn step_open(&mut self, core: &Core, busy: bool) -> Step {
-        if !busy && matches!(self.send, Send::Done) && !(self.site.options.access_log.is_some() && self.has_output()) {
+        if !busy
+            && matches!(self.send, Send::Done)
+            && !(self.place.borrow().options.access_log.is_some() && self.has_output())
+        {
             return self.after_exchange(core);
         }
         let between = !busy && matches!(self.recv, Recv::Head);
@@ -337,14 +341,14 @@ impl Conn {
     /// The time for the head counts from its first byte.
     fn head_has_begun(&mut self, core: &Core) {
         if self.deadlines.get(Timer::Head) == NEVER {
-            self.deadlines.set(Timer::Head, core.runtime.deadline(self.site.options.header_timeout));
+            self.deadlines.set(Timer::Head, core.runtime.deadline(self.place.borrow().options.header_timeout));
             self.deadlines.set(Timer::KeepAlive, NEVER);
         }
     }
 
     /// Finds a head and parses it into `work`.
     fn scan_bytes(&mut self, core: &Core, bytes: &[u8]) -> Scanned {
-        let length = match self.scanner.find(bytes, &self.site.options.head) {
+        let length = match self.scanner.find(bytes, &self.place.borrow().options.head) {
             Ok(Some(length)) => length,
             Ok(None) => return Scanned::More,
             Err(_) if bytes.first() == Some(&TLS_HANDSHAKE) => return Scanned::Tls,
@@ -353,18 +357,17 @@ impl Conn {
                 return Scanned::Refused { reject, used: 0 };
             }
         };
-        self.refresh_site();
         let work = self.work.get_or_insert_with(|| core.take_work());
         work.response.clear();
         work.started = core.runtime.now();
         let head = Rc::make_mut(&mut work.head);
-        let parsed = head.parse(bytes.get(..length).unwrap_or_default(), &self.site.options.head);
+        let parsed = head.parse(bytes.get(..length).unwrap_or_default(), &self.place.borrow().options.head);
         // What follows a CONNECT is not HTTP; taken for requests, it would be the tunnel's client speaking for us.
         let parsed = match parsed {
             Ok(()) if head.form() == TargetForm::Authority => Err(Reject::close(501, "no tunnels here")),
             parsed => parsed,
         };
-        let keep_alive = head.keep_alive() && !self.site.options.keep_alive.is_zero() && !core.stopping();
+        let keep_alive = head.keep_alive() && !self.place.borrow().options.keep_alive.is_zero() && !core.stopping();
         self.asked = Asked { head: head.is_head(), http10: head.minor_version() == 0, keep_alive };
         if let Err(reject) = parsed
             && reject.close
@@ -454,7 +457,7 @@ impl Conn {
         }
         if self.deadlines.get(Timer::Head) == NEVER && self.deadlines.get(Timer::KeepAlive) == NEVER {
             self.idle_since = core.runtime.now();
-            self.deadlines.set(Timer::KeepAlive, core.runtime.deadline(self.site.options.keep_alive));
+            self.deadlines.set(Timer::KeepAlive, core.runtime.deadline(self.place.borrow().options.keep_alive));
         }
         Step::Park
     }
@@ -526,7 +529,9 @@ impl Conn {
     /// Tells the access log of the exchange that ended.
     pub(super) fn log(&mut self, core: &Core) {
         let logging = std::mem::replace(&mut self.logging, Logging::Nothing);
-        let (Some(log), Some(work)) = (&self.site.options.access_log, &mut self.work) else { return };
+        // Held, for it is called: what it does may put another in its place.
+        let site = Rc::clone(&self.place.borrow());
+        let (Some(log), Some(work)) = (&site.options.access_log, &mut self.work) else { return };
         let known = match logging {
             Logging::Nothing => return,
             Logging::NoHead => None,
@@ -626,13 +631,14 @@ impl Conn {
                     self.credit = 0;
                 }
                 if moved || self.deadlines.get(Timer::Write) == NEVER {
-                    self.deadlines.set(Timer::Write, core.runtime.deadline(self.site.options.write_timeout));
+                    self.deadlines.set(Timer::Write, core.runtime.deadline(self.place.borrow().options.write_timeout));
                 }
             }
         }
         let satisfied = match self.want {
             Want::Room => {
-                left <= self.site.options.high_water / limits::LOW_WATER_DIVISOR && files < limits::QUEUED_FILES
+                left <= self.place.borrow().options.high_water / limits::LOW_WATER_DIVISOR
+                    && files < limits::QUEUED_FILES
             }
             Want::Flushed => drained == Drained::Empty,
             Want::Nothing | Want::Read => false,

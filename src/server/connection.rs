@@ -49,7 +49,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Io`] when the system can't tell.
     pub fn local_addr(&self) -> Result<PeerAddr> {
-        Ok(self.conn.borrow().transport.local_addr()?)
+        Ok(self.conn.borrow_mut().local_addr()?)
     }
 
     /// Whether the connection is encrypted.

@@ -31,7 +31,7 @@ impl Conn {
         if core.stopping() || self.would_close_after() {
             self.asked.keep_alive = false;
         }
-        let (asked, server) = (self.asked, self.site.options.server_header);
+        let (asked, server) = (self.asked, self.place.borrow().options.server_header);
         let work = self.work()?;
         let frame = http::frame(&work.response, asked, length);
         let (response, before) = (&work.response, work.output.mem());
@@ -55,7 +55,7 @@ impl Conn {
 
     /// Bytes of body that fit below the high-water mark now; the encoder drops them where none belong.
     pub(super) fn room(&self) -> usize {
-        self.work.as_ref().map_or(0, |work| self.site.options.high_water.saturating_sub(work.output.mem()))
+        self.work.as_ref().map_or(0, |work| self.place.borrow().options.high_water.saturating_sub(work.output.mem()))
     }
 
     /// Queues a piece of body in the response's framing.
@@ -299,7 +299,7 @@ impl Conn {
             }
         }
         if self.deadlines.get(Timer::Body) == NEVER {
-            self.deadlines.set(Timer::Body, core.runtime.deadline(self.site.options.body_timeout));
+            self.deadlines.set(Timer::Body, core.runtime.deadline(self.place.borrow().options.body_timeout));
         }
         self.wait(Want::Read, cx);
         Poll::Pending
@@ -322,7 +322,7 @@ impl Conn {
         if matches!(self.link, Link::Dead) {
             return Poll::Ready(Err(Error::Closed));
         }
-        let high_water = self.site.options.high_water;
+        let high_water = self.place.borrow().options.high_water;
         let work = self.work()?;
         if work.output.mem() < high_water && work.output.files() < limits::QUEUED_FILES {
             return if self.credit > 0 { Poll::Ready(Ok(())) } else { self.let_others(cx) };

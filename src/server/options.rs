@@ -254,6 +254,16 @@ impl Options {
         self
     }
 
+    /// The TLS 1.2 cipher suites to offer, by OpenSSL's names (`ECDHE-ECDSA-AES128-GCM-SHA256`); default, and with none
+    /// named: all there are. Those of TLS 1.3 are always offered.
+    ///
+    /// Names that are not known are passed over; loading the certificates fails when no other is left.
+    #[cfg(feature = "tls")]
+    pub fn ciphers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tls.ciphers = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Ask clients for a certificate that one of the authorities in this file signed, and refuse them without; default none.
     #[cfg(feature = "tls")]
     pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {

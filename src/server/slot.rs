@@ -109,7 +109,7 @@ impl Core {
     fn start(self: &Rc<Self>, key: usize, conn: &Rc<RefCell<Conn>>) -> Option<Task> {
         let (head, site) = {
             let mut conn = conn.borrow_mut();
-            (Rc::clone(&conn.work().ok()?.head), Rc::clone(&conn.site))
+            (Rc::clone(&conn.work().ok()?.head), Rc::clone(&conn.place.borrow()))
         };
         let con = Connection::new(Rc::clone(self), Rc::clone(&site), Rc::clone(conn), key);
         Some(site.service.start(con, Request::new(head)))

@@ -144,7 +144,7 @@ mod tests {
     use super::credentials::basic;
     use super::verify::tests::HASHED;
     use super::*;
-    use crate::daemon::config::httpd_conf::RealmLine;
+    use crate::daemon::config::RealmLine;
 
     const HOST: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
     const OTHER: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)));

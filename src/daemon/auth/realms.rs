@@ -1,7 +1,7 @@
 //! Which paths want a login, and whose.
 
 use super::verify::Secret;
-use crate::daemon::config::httpd_conf::RealmLine;
+use crate::daemon::config::RealmLine;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,7 @@
 //! What one value alone can't tell: what is missing, and what contradicts.
 
 use super::httpd_conf;
-use super::{Config, Listen, Login, Site};
-use crate::daemon::service;
+use super::{Config, INDEX, Listen, Site};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,36 +12,32 @@ const HTTPD_CONF: &str = "/etc/httpd.conf";
 /// LuCI's own handler, which runs as a CGI just as well.
 const LUCI: &str = "/cgi-bin/luci";
 
-/// What stands in the way of a site as it was configured, though its values are right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// Nothing of it can be served.
-    Site(String),
-    /// Its HTTPS can't.
-    Tls(String),
-}
-
-impl Problem {
-    /// The line that says it.
-    pub fn text(&self) -> &str {
-        match self {
-            Problem::Site(text) | Problem::Tls(text) => text,
-        }
-    }
-}
-
 /// Adds what other files hold, and looks for contradictions.
 ///
 /// # Errors
 /// One line: which option of which section, and what would be right.
-pub fn complete(config: &mut Config) -> Result<(), String> {
+pub fn complete(config: &mut Config, folder: &Path) -> Result<(), String> {
     if config.sites.is_empty() {
         return Err(format!("{}: no section 'config uhttpd' that is enabled", shown(config.file.as_deref())));
     }
     for site in &mut config.sites {
+        make_absolute(site, folder);
         complete_site(site, &mut config.warnings)?;
     }
+    if let Some(path) = &mut config.service.pid_file {
+        *path = folder.join(&path);
+    }
     conflicts(&config.sites)
+}
+
+/// Makes paths independent of the process's folder, which a daemon leaves.
+fn make_absolute(site: &mut Site, folder: &Path) {
+    let conf = site.httpd_conf.as_mut();
+    let files = site.tls.cert.iter_mut().chain(&mut site.tls.key).chain(conf).chain([&mut site.ubus.socket]);
+    files.for_each(|path| *path = folder.join(&path));
+    let root = folder.join(&site.docroot);
+    // As uhttpd shows it to scripts; a folder that is not there yet has no other name.
+    site.docroot = root.canonicalize().unwrap_or(root);
 }
 
 fn complete_site(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), String> {
@@ -50,6 +45,7 @@ fn complete_site(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), Stri
         return Err(wrong(site, "-p", "listen_http", "an address to listen on is missing"));
     }
     read_httpd_conf(site, warnings)?;
+    site.index.extend(INDEX.map(String::from));
     for (option, value) in &site.embedded {
         let prefix = value.split('=').next().unwrap_or(value);
         if *option == "json_script" || prefix != LUCI {
@@ -88,15 +84,12 @@ fn read_httpd_conf(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), St
     };
     let read = httpd_conf::parse(&text);
     warnings.extend(read.warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())));
-    site.auth.extend(read.realms.into_iter().map(|line| Login {
-        prefix: line.path.trim_end_matches('/').to_owned(),
-        user: line.user,
-        password: line.pass,
-    }));
+    site.auth.extend(read.realms);
     for index in read.index {
-        site.index.push(super::values::index(&index).map_err(|right| {
-            format!("{}: I:{index} is wrong: expected {right}", path.display())
-        })?);
+        site.index.push(
+            super::values::index(&index)
+                .map_err(|right| format!("{}: I:{index} is wrong: expected {right}", path.display()))?,
+        );
     }
     if site.error_page.is_none() {
         site.error_page = read.error_page;
@@ -135,33 +128,23 @@ fn conflicts(sites: &[Site]) -> Result<(), String> {
     Ok(())
 }
 
-/// Looks whether what the configuration names is there.
-pub fn problems(config: &Config) -> Vec<Problem> {
+/// Looks whether what the configuration names is there: a line for what is not.
+pub fn problems(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
-    if let Some(user) = &config.service.user
-        && let Err(error) = service::find_user(user)
-    {
-        found.push(Problem::Site(format!("--user: {error}")));
-    }
     for site in &config.sites {
+        let mut say = |letter, uci, value: &Path, expected: &str| {
+            found.push(wrong(site, letter, uci, &format!("{value:?} is wrong: expected {expected}")));
+        };
         if !site.docroot.is_dir() {
-            let text = format!("{:?} is wrong: expected a folder that exists", site.docroot);
-            found.push(Problem::Site(wrong(site, "-h", "home", &text)));
+            say("-h", "home", &site.docroot, "a folder that exists");
         }
-        for interpreter in &site.interpreters {
-            if !interpreter.program.is_file() {
-                let text = format!("{:?} is wrong: expected a program that exists", interpreter.program);
-                found.push(Problem::Site(wrong(site, "-i", "interpreter", &text)));
-            }
+        for interpreter in site.interpreters.iter().filter(|interpreter| !interpreter.program.is_file()) {
+            say("-i", "interpreter", &interpreter.program, "a program that exists");
         }
-        if !site.tls.listen.is_empty() && !site.tls.self_signed {
-            for (letter, uci, file) in [("-C", "cert", &site.tls.cert), ("-K", "key", &site.tls.key)] {
-                if let Some(file) = file
-                    && !file.is_file()
-                {
-                    let text = format!("{file:?} is wrong: expected a file that exists");
-                    found.push(Problem::Tls(wrong(site, letter, uci, &text)));
-                }
+        let made = site.tls.self_signed || site.tls.listen.is_empty();
+        for (letter, uci, file) in [("-C", "cert", &site.tls.cert), ("-K", "key", &site.tls.key)] {
+            if let Some(file) = file.as_ref().filter(|file| !made && !file.is_file()) {
+                say(letter, uci, file, "a file that exists");
             }
         }
     }

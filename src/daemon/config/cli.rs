@@ -1,244 +1,152 @@
 //! The command line: uhttpd's letters, and long names.
 
-use super::{Command, Config, DEFAULT_PORT, Listen};
+use super::options::{ROWS, Row, Takes, help};
+use super::{Command, Config, DEFAULT_PORT, Listen, Service, Site, check, sections};
+use crate::daemon::auth::crypt_md5;
 use lexopt::{Arg, Parser};
-use std::ffi::{OsStr, OsString};
-use std::fmt::Display;
-use std::net::IpAddr;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-#[cfg(feature = "tls")]
-macro_rules! tls_help {
-    () => {
-        "\
-  -s, --listen-tls [ADDR:]PORT
-                             listen here for HTTPS; may be repeated; needs -C, -K
-  -C, --cert FILE            certificate chain, PEM or DER
-  -K, --key FILE             its private key, PEM or DER
-      --self-signed          make the two files where both are missing
-  -q, --redirect-https       send clients from the plain listeners to the first
-                             HTTPS one, but for /.well-known/acme-challenge/
-      --hsts SECS            have browsers use HTTPS alone for so long
-"
-    };
+/// What the command line asks for besides serving.
+#[derive(Default)]
+struct Asked {
+    test: bool,
+    dump: bool,
+    file: Option<PathBuf>,
+    /// An option of a site, for a file has its own.
+    site_option: Option<String>,
 }
 
-#[cfg(not(feature = "tls"))]
-macro_rules! tls_help {
-    () => {
-        ""
-    };
+/// The arguments, the program's name left out, and the folder that they were given in.
+pub struct Words {
+    pub args: Vec<OsString>,
+    pub folder: PathBuf,
 }
 
-pub const HELP: &str = concat!(
-    "\
-Usage: ecohttpd [OPTION]...
-Serves a folder over HTTP. Without options: the current folder, on port 8080.
-
-  -h, --docroot DIR          the folder to serve (default: .)
-  -p, --listen [ADDR:]PORT   listen here; may be repeated (default: 8080 on
-                             every address); IPv6 in brackets, as [::1]:80;
-                             port 0 picks one
-",
-    tls_help!(),
-    "\
-  -I, --index NAME           name of an index file; may be repeated; tried before
-                             index.html, index.htm, default.html, default.htm
-  -D, --no-dirlists          answer 403 for a folder without an index
-  -S, --no-symlinks          refuse links that lead out of the folder served
-      --gzip                 serve FILE.br, FILE.zst or FILE.gz for FILE to clients
-                             that accept it
-  -k, --http-keepalive SECS  close idle connections after SECS; 0: after each
-                             reply (default: 20)
-  -T, --network-timeout SECS time for a request's head, and for a client that
-                             stands still (default: 30)
-  -N, --max-connections N    connections at once (default: 100)
-  -A, --tcp-keepalive SECS   probe silent clients every SECS; 0: never
-                             (default: 0)
-      --access-log           print a line for each request
-  -f, --foreground           stay in the foreground, which is what it does
-      --help                 print this
-      --version              print the version
-"
-);
-
-/// Longest time that an option takes, in seconds: a day.
-const MAX_SECS: u64 = 86_400;
-
-/// Most connections: what a process may have descriptors for on any system.
-const MAX_CONNECTIONS: u64 = 1 << 20;
-
-/// Longest time that browsers are told to use HTTPS alone, in seconds: ten years.
-#[cfg(feature = "tls")]
-const MAX_HSTS: u64 = 315_360_000;
-
-/// Longest interval of TCP keep-alive probes that the kernel takes, in seconds.
-const MAX_PROBE_INTERVAL: u64 = 32_767;
-
-/// Reads the arguments, the program's name left out.
+/// Reads the arguments and the files that they name; again at each call.
 ///
 /// # Errors
 /// One line: which option, which value, and what would be right.
-pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
-    let mut config = Config::default();
-    let mut indexes = Vec::new();
-    let mut parser = Parser::from_args(args);
+pub fn parse(words: &Words) -> Result<Command, String> {
+    let mut asked = Asked::default();
+    let mut service = Service::default();
+    let mut site = Site::default();
+    let mut parser = Parser::from_args(words.args.iter().cloned());
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
-            Arg::Short('h') | Arg::Long("docroot") => config.docroot = docroot(&value(&mut parser, "-h", "a folder")?)?,
-            Arg::Short('p') | Arg::Long("listen") => {
-                config.listen.push(listen("-p", &text(&mut parser, "-p", ADDRESS)?)?)
+            Arg::Short('f') | Arg::Long("foreground") => service.foreground = true,
+            Arg::Long("syslog") => service.syslog = true,
+            Arg::Long("user") => service.user = Some(text(&mut parser, "--user", "a user's name")?),
+            Arg::Long("pid-file") => service.pid_file = Some(text(&mut parser, "--pid-file", "a path")?.into()),
+            Arg::Long("config") => asked.file = Some(text(&mut parser, "--config", "a file's path")?.into()),
+            Arg::Long("test") => asked.test = true,
+            Arg::Long("dump") => asked.dump = true,
+            Arg::Short('d') | Arg::Long("urldecode") => {
+                return Ok(Command::Print(url_decode(&text(&mut parser, "-d", "text")?)));
             }
-            #[cfg(feature = "tls")]
-            Arg::Short('s') | Arg::Long("listen-tls") => {
-                config.tls.listen.push(listen("-s", &text(&mut parser, "-s", ADDRESS)?)?);
+            Arg::Short('m') | Arg::Long("md5crypt") => {
+                return Ok(Command::Print(md5(&text(&mut parser, "-m", "text")?)?));
             }
-            #[cfg(feature = "tls")]
-            Arg::Short('C') | Arg::Long("cert") => config.tls.cert = Some(value(&mut parser, "-C", FILE)?.into()),
-            #[cfg(feature = "tls")]
-            Arg::Short('K') | Arg::Long("key") => config.tls.key = Some(value(&mut parser, "-K", FILE)?.into()),
-            #[cfg(feature = "tls")]
-            Arg::Long("self-signed") => config.tls.self_signed = true,
-            #[cfg(feature = "tls")]
-            Arg::Short('q') | Arg::Long("redirect-https") => config.tls.redirect = true,
-            #[cfg(feature = "tls")]
-            Arg::Long("hsts") => {
-                config.tls.hsts = Some(Duration::from_secs(number(&mut parser, "--hsts", 0, MAX_HSTS)?));
+            Arg::Long("help") => return Ok(Command::Print(help())),
+            Arg::Long("version") => {
+                return Ok(Command::Print(concat!("ecohttpd ", env!("CARGO_PKG_VERSION"), "\n").into()));
             }
-            Arg::Short('I') | Arg::Long("index") => indexes.push(index(text(&mut parser, "-I", INDEX)?)?),
-            Arg::Short('D') | Arg::Long("no-dirlists") => config.no_dirlists = true,
-            Arg::Short('S') | Arg::Long("no-symlinks") => config.no_symlinks = true,
-            Arg::Long("gzip") => config.gzip = true,
-            Arg::Short('k') | Arg::Long("http-keepalive") => {
-                config.http_keepalive = Duration::from_secs(number(&mut parser, "-k", 0, MAX_SECS)?);
-            }
-            Arg::Short('T') | Arg::Long("network-timeout") => {
-                config.network_timeout = Duration::from_secs(number(&mut parser, "-T", 1, MAX_SECS)?);
-            }
-            Arg::Short('N') | Arg::Long("max-connections") => {
-                let count = number(&mut parser, "-N", 1, MAX_CONNECTIONS)?;
-                config.max_connections = usize::try_from(count).unwrap_or(usize::MAX);
-            }
-            Arg::Short('A') | Arg::Long("tcp-keepalive") => {
-                let secs = number(&mut parser, "-A", 0, MAX_PROBE_INTERVAL)?;
-                config.tcp_keepalive = (secs > 0).then_some(Duration::from_secs(secs));
-            }
-            Arg::Long("access-log") => config.access_log = true,
-            Arg::Short('f') | Arg::Long("foreground") => {}
-            Arg::Long("help") => return Ok(Command::Help),
-            Arg::Long("version") => return Ok(Command::Version),
-            Arg::Short(_) | Arg::Long(_) => return Err(format!("{}; see --help", arg.unexpected())),
-            Arg::Value(word) => return Err(wrong("argument", &word, "an option; see --help")),
-        }
-    }
-    let has_tls = config.has_tls()?;
-    if config.listen.is_empty() && !has_tls {
-        config.listen.push(Listen { ip: None, port: DEFAULT_PORT });
-    }
-    indexes.append(&mut config.index);
-    config.index = indexes;
-    if !config.docroot.is_dir() {
-        return Err(wrong("-h", config.docroot.as_os_str(), "a folder that exists"));
-    }
-    Ok(Command::Serve(Box::new(config)))
-}
-
-#[cfg(feature = "tls")]
-impl Config {
-    /// Whether there is a TLS listener, with all that it needs.
-    fn has_tls(&self) -> Result<bool, String> {
-        if self.tls.listen.is_empty() {
-            return if self.tls.redirect { Err("-q: there is no -s to redirect to".into()) } else { Ok(false) };
-        }
-        let (Some(cert), Some(key)) = (&self.tls.cert, &self.tls.key) else {
-            return Err("-s: HTTPS needs a certificate and its key: -C FILE -K FILE".into());
-        };
-        for (option, file) in [("-C", cert), ("-K", key)] {
-            if !self.tls.self_signed && !file.is_file() {
-                return Err(wrong(option, file.as_os_str(), FILE));
+            Arg::Value(word) => return Err(format!("{word:?} is no option: see --help")),
+            Arg::Short(_) | Arg::Long(_) => {
+                let Some(row) = find(&arg) else { return Err(format!("{}; see --help", arg.unexpected())) };
+                asked.site_option = Some(name_of(row));
+                set(&mut site, row, &mut parser)?;
             }
         }
-        Ok(true)
     }
+    finish(asked, service, site, &words.folder)
 }
 
-#[cfg(not(feature = "tls"))]
-impl Config {
-    fn has_tls(&self) -> Result<bool, String> {
-        Ok(false)
-    }
+fn finish(asked: Asked, service: Service, mut site: Site, folder: &Path) -> Result<Command, String> {
+    let mut config = match (asked.file, asked.site_option) {
+        (Some(_), Some(option)) => return Err(format!("{option}: not together with --config: put it into the file")),
+        (Some(file), None) => sections::read(&folder.join(file))?,
+        (None, _) => {
+            if site.listen.is_empty() && site.tls.listen.is_empty() {
+                site.listen.push(Listen { ip: None, port: DEFAULT_PORT });
+            }
+            Config { sites: vec![site], ..Config::default() }
+        }
+    };
+    config.service = service;
+    check::complete(&mut config, folder)?;
+    let config = Box::new(config);
+    Ok(if asked.test {
+        Command::Test(config)
+    } else if asked.dump {
+        Command::Print(super::dump::dump(&config))
+    } else {
+        Command::Serve(config)
+    })
 }
 
-#[cfg(feature = "tls")]
-const FILE: &str = "a file that exists";
-const ADDRESS: &str = "[ADDR:]PORT, such as 8080, 127.0.0.1:8080 or [::1]:8080";
-const INDEX: &str = "a file's name, without a slash in front";
-
-fn wrong(option: &str, value: &OsStr, right: impl Display) -> String {
-    format!("{option}: {value:?} is wrong: expected {right}")
+fn find(arg: &Arg<'_>) -> Option<&'static Row> {
+    ROWS.iter().find(|row| match *arg {
+        Arg::Short(letter) => row.letter == letter,
+        Arg::Long(long) => row.long == long,
+        Arg::Value(_) => false,
+    })
 }
 
-fn value(parser: &mut Parser, option: &str, right: &str) -> Result<OsString, String> {
-    parser.value().map_err(|_| format!("{option}: a value is missing: expected {right}"))
+/// What an option is called in messages: by its letter, as in uhttpd's documentation, where it has one.
+fn name_of(row: &Row) -> String {
+    if row.letter == '\0' { format!("--{}", row.long) } else { format!("-{}", row.letter) }
+}
+
+fn set(site: &mut Site, row: &Row, parser: &mut Parser) -> Result<(), String> {
+    let name = name_of(row);
+    let value = match row.takes {
+        Takes::Flag => "1".into(),
+        Takes::Maybe => match parser.optional_value() {
+            Some(value) => utf8(value, &name, row.value)?,
+            None => "1".into(),
+        },
+        Takes::Value | Takes::List => text(parser, &name, row.value)?,
+    };
+    (row.set)(site, &value).map_err(|right| format!("{name}: {value:?} is wrong: expected {right}"))
 }
 
 fn text(parser: &mut Parser, option: &str, right: &str) -> Result<String, String> {
-    value(parser, option, right)?.into_string().map_err(|word| wrong(option, &word, right))
+    let value = parser.value().map_err(|_| format!("{option}: a value is missing: expected {right}"))?;
+    utf8(value, option, right)
 }
 
-fn number(parser: &mut Parser, option: &str, min: u64, max: u64) -> Result<u64, String> {
-    let right = format!("a whole number from {min} to {max}");
-    let word = text(parser, option, &right)?;
-    match word.parse() {
-        Ok(number) if (min..=max).contains(&number) => Ok(number),
-        _ => Err(wrong(option, word.as_ref(), right)),
-    }
+fn utf8(value: OsString, option: &str, right: &str) -> Result<String, String> {
+    value.into_string().map_err(|value| format!("{option}: {value:?} is wrong: expected {right} in UTF-8"))
 }
 
-fn docroot(word: &OsStr) -> Result<PathBuf, String> {
-    if word.is_empty() {
-        return Err(wrong("-h", word, "a folder"));
-    }
-    Ok(Path::new(word).to_owned())
+fn md5(text: &str) -> Result<String, String> {
+    let hash = crypt_md5(text.as_bytes()).ok_or("-m: this system's crypt(3) has no MD5")?;
+    Ok(hash + "\n")
 }
 
-fn index(word: String) -> Result<String, String> {
-    if word.is_empty() || word.starts_with('/') || word.contains('\0') {
-        return Err(wrong("-I", word.as_ref(), INDEX));
+/// What uhttpd prints for `-d`: escapes decoded, `+` a space, a malformed escape as it is; no line's end.
+fn url_decode(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let digits = bytes.get(at + 1..at + 3).and_then(|digits| str::from_utf8(digits).ok());
+        let escaped = digits.filter(|_| byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        at += if escaped.is_some() { 3 } else { 1 };
+        out.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
     }
-    Ok(word)
-}
-
-fn listen(option: &str, word: &str) -> Result<Listen, String> {
-    let bad = || wrong(option, word.as_ref(), ADDRESS);
-    let (ip, port) = match word.rsplit_once(':') {
-        None => (None, word),
-        Some((host, port)) => {
-            let (bracketed, host) = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-                Some(host) => (true, host),
-                None => (false, host),
-            };
-            let ip: IpAddr = host.split('%').next().unwrap_or(host).parse().map_err(|_| bad())?;
-            if ip.is_ipv6() != bracketed {
-                return Err(bad());
-            }
-            (Some(host.to_owned()), port)
-        }
-    };
-    // Digits alone: Rust's parser would take a sign.
-    if !port.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(bad());
-    }
-    Ok(Listen { ip, port: port.parse().map_err(|_| bad())? })
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::log::AccessTarget;
+    use std::time::Duration;
 
     fn parse_words(words: &str) -> Result<Command, String> {
-        parse(words.split_whitespace().map(OsString::from))
+        parse(&Words { args: words.split_whitespace().map(OsString::from).collect(), folder: "/tmp".into() })
     }
 
     fn config(words: &str) -> Config {
@@ -248,41 +156,80 @@ mod tests {
         }
     }
 
+    fn site(words: &str) -> Site {
+        config(words).sites.remove(0)
+    }
+
     #[test]
     fn defaults_are_uhttpds() {
-        let config = config("");
-        assert_eq!(config.listen, [Listen { ip: None, port: 8080 }]);
-        assert_eq!((config.http_keepalive.as_secs(), config.network_timeout.as_secs()), (20, 30));
-        assert_eq!((config.max_connections, config.tcp_keepalive), (100, None));
-        assert_eq!(config.index, ["index.html", "index.htm", "default.html", "default.htm"]);
+        let site = site("");
+        assert_eq!(site.listen, [Listen { ip: None, port: 8080 }]);
+        assert_eq!((site.http_keepalive.as_secs(), site.network_timeout.as_secs()), (20, 30));
+        assert_eq!((site.max_connections, site.tcp_keepalive), (100, None));
+        assert_eq!((site.max_requests, site.script_timeout.as_secs()), (3, 60));
+        assert_eq!(site.index, ["index.html", "index.htm", "default.html", "default.htm"]);
+        assert_eq!((site.realm.as_str(), site.cgi_prefix.as_str()), ("Protected Area", "/cgi-bin"));
+        assert_eq!((site.ubus.prefix, site.docroot), (None, "/tmp".into()));
+        assert_eq!((site.no_symlinks, site.no_dirlists, site.rfc1918_filter), (false, false, false));
+    }
+
+    /// Each option by its letter, by its long name, and what it does.
+    #[test]
+    fn every_option_has_its_place() {
+        let same = |letters: &str, long: &str, effect: fn(&Site) -> bool| {
+            let read = site(letters);
+            assert!(effect(&read), "{letters}: {read:?}");
+            assert_eq!(config(letters), config(long), "{letters}");
+        };
+        same("-h /", "--docroot=/", |s| s.docroot == Path::new("/"));
+        same("-p 1.2.3.4:80", "--listen 1.2.3.4:80", |s| s.listen[0].to_string() == "1.2.3.4:80");
+        same("-I a -I b", "--index a --index=b", |s| s.index[..3] == ["a", "b", "index.html"]);
+        same("-E /e.html", "--error-page /e.html", |s| s.error_page.as_deref() == Some("/e.html"));
+        same("-y /a=/b", "--alias /a=/b", |s| s.aliases[0].to.as_deref() == Some("/b"));
+        same("-S", "--no-symlinks", |s| s.no_symlinks);
+        same("-D", "--no-dirlists", |s| s.no_dirlists);
+        same("-b koi8-r", "--list-charset koi8-r", |s| s.list_charset == "koi8-r");
+        same("-R", "--rfc1918-filter", |s| s.rfc1918_filter);
+        same("-r x", "--realm x", |s| s.realm == "x");
+        same("-c /dev/null", "--httpd-conf /dev/null", |s| s.httpd_conf.as_deref() == Some(Path::new("/dev/null")));
+        same("-x /c/", "--cgi-prefix /c", |s| s.cgi_prefix == "/c");
+        same("-i .sh=/bin/sh", "--interpreter .sh=/bin/sh", |s| s.interpreters[0].extension == ".sh");
+        same("-n 9", "--max-requests 9", |s| s.max_requests == 9);
+        same("-t 9", "--script-timeout 9", |s| s.script_timeout == Duration::from_secs(9));
+        same("-U /s -a -X -e 5", "--ubus-socket /s --no-ubusauth --ubus-cors --ubus-retry 5", |s| {
+            let ubus = &s.ubus;
+            ubus.socket == Path::new("/s") && ubus.no_auth && ubus.cors && ubus.retry == Some(Duration::from_millis(5))
+        });
+        same("-N 7", "--max-connections 7", |s| s.max_connections == 7);
+        same("-k 0", "--http-keepalive 0", |s| s.http_keepalive.is_zero());
+        same("-T 6", "--network-timeout 6", |s| s.network_timeout.as_secs() == 6);
+        same("-A 8", "--tcp-keepalive 8", |s| s.tcp_keepalive == Some(Duration::from_secs(8)));
+        same("-C /c -K /k -P A:B", "--cert /c --key /k --ciphers A:B", |s| {
+            s.tls.cert.as_deref() == Some(Path::new("/c")) && s.tls.key.is_some() && s.tls.ciphers == ["A", "B"]
+        });
+        assert!(config("-f").service.foreground);
+        assert_eq!(site("--access-log").access_log, Some(AccessTarget::Stdout));
+        assert_eq!(site("--access-log=syslog").access_log, Some(AccessTarget::Syslog));
+        assert!(site("--private-files --no-gzip --no-server-header").private_files);
     }
 
     #[test]
-    fn letters_and_long_names_mean_the_same() {
-        let letters = "-f -h / -p 127.0.0.1:80 -p [::1]:81 -I a -I b -D -S -k 5 -T 6 -N 7 -A 8";
-        let long = "--foreground --docroot=/ --listen 127.0.0.1:80 --listen=[::1]:81 --index a --index b --no-dirlists \
-                    --no-symlinks --http-keepalive 5 --network-timeout 6 --max-connections 7 --tcp-keepalive 8";
-        assert_eq!(config(letters), config(long));
-        assert_eq!(config(letters).index[..2], ["a", "b"]);
+    fn interpreters_that_are_not_embedded_are_warned_of() {
+        assert!(config("-l /cgi-bin/luci -L /x -o /cgi-bin/luci -O /y").warnings.is_empty());
+        let warnings = config("-o /metrics -O /x -H /h.json").warnings;
+        assert!(warnings[0].contains("-o") || warnings[0].contains("ucode_prefix"), "{warnings:?}");
+        assert!(warnings[0].contains("/metrics") && warnings[1].contains("/h.json"), "{warnings:?}");
     }
 
     #[test]
-    fn addresses() {
-        let good = [
-            ("80", None, 80),
-            ("0", None, 0),
-            ("0.0.0.0:80", Some("0.0.0.0"), 80),
-            ("[::]:443", Some("::"), 443),
-            ("[fe80::1%br-lan]:80", Some("fe80::1%br-lan"), 80),
-        ];
-        for (word, ip, port) in good {
-            assert_eq!(listen("-p", word), Ok(Listen { ip: ip.map(String::from), port }), "{word}");
+    fn helpers_print() {
+        for (words, printed) in
+            [("-d a%20b+c%zz%4", "a b c%zz%4"), ("--version", concat!("ecohttpd ", env!("CARGO_PKG_VERSION"), "\n"))]
+        {
+            assert!(matches!(parse_words(words), Ok(Command::Print(text)) if text == printed), "{words}");
         }
-        let bad = ["", ":80", "80:", "a", "+80", "65536", "localhost:80", "::1:80", "[127.0.0.1]:80", "1.2.3.4:", "-1"];
-        for word in bad {
-            let error = listen("-p", word).unwrap_err();
-            assert!(error.contains(&format!("{word:?}")) && error.contains("[ADDR:]PORT"), "{error}");
-        }
+        assert!(matches!(parse_words("-m x"), Ok(Command::Print(text)) if text.starts_with("$1$")));
+        assert!(matches!(parse_words("--help"), Ok(Command::Print(text)) if text.contains("-p, --listen [ADDR:]PORT")));
     }
 
     /// Arguments, and what the one line of error must name.
@@ -293,14 +240,20 @@ mod tests {
         ("-N 0", &["-N", "1 to"]),
         ("-N 99999999999999999999", &["-N"]),
         ("-A 32768", &["-A", "32767"]),
-        ("-h /no/such/folder", &["-h", "/no/such/folder", "exists"]),
-        ("-h /dev/null", &["-h", "/dev/null"]),
         ("-I /x", &["-I", "/x"]),
-        ("-p", &["-p", "missing"]),
+        ("-p", &["-p", "missing", "[ADDR:]PORT"]),
+        ("-p x", &["-p", "\"x\"", "[ADDR:]PORT"]),
+        ("-p 80 -p 80", &["-p", "80", "already"]),
+        ("-x cgi", &["-x", "\"cgi\"", "slash"]),
+        ("--header x", &["--header", "NAME: VALUE"]),
+        ("-c /no/such/file", &["-c", "/no/such/file"]),
         ("-z", &["-z"]),
         ("--nonsense", &["--nonsense"]),
         ("-D=1", &["1"]),
         ("stray", &["stray"]),
+        ("--config /no/such", &["--config", "/no/such"]),
+        ("--config /dev/null -p 80", &["-p", "--config"]),
+        ("--config /dev/null", &["/dev/null", "config uhttpd"]),
     ];
 
     #[test]

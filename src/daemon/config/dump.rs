@@ -1,6 +1,7 @@
 //! The configuration in force, as UCI text that reads as the same.
 
-use super::{AccessTarget, Config, INDEX, Site};
+use super::{Config, INDEX, Site};
+use crate::daemon::log::AccessTarget;
 use std::fmt::{Display, Write};
 use std::path::Path;
 
@@ -9,7 +10,12 @@ pub fn dump(config: &Config) -> String {
     let mut out = Text(String::new());
     for (n, site) in config.sites.iter().enumerate() {
         let name = site.name.rsplit('.').next().filter(|name| !name.is_empty() && !name.starts_with('@'));
-        let _ = writeln!(out.0, "{}config uhttpd{}", if n > 0 { "\n" } else { "" }, name.map_or(String::new(), |name| format!(" '{name}'")));
+        let _ = writeln!(
+            out.0,
+            "{}config uhttpd{}",
+            if n > 0 { "\n" } else { "" },
+            name.map_or(String::new(), |name| format!(" '{name}'"))
+        );
         out.site(site, n);
     }
     if let Some(site) = config.sites.first() {
@@ -21,9 +27,9 @@ pub fn dump(config: &Config) -> String {
     for (n, site) in config.sites.iter().enumerate() {
         for (m, login) in site.auth.iter().enumerate() {
             let _ = writeln!(out.0, "\nconfig httpauth 'login_{n}_{m}'");
-            out.option("prefix", rooted(&login.prefix));
+            out.option("prefix", rooted(&login.path));
             out.option("username", &login.user);
-            out.option("password", &login.password);
+            out.option("password", &login.pass);
         }
     }
     out.0
@@ -95,7 +101,11 @@ impl Text {
         self.file("config", site.httpd_conf.as_deref());
         self.option("cgi_prefix", rooted(&site.cgi_prefix));
         for interpreter in &site.interpreters {
-            self.line("list", "interpreter", format_args!("{}={}", interpreter.extension, interpreter.program.display()));
+            self.line(
+                "list",
+                "interpreter",
+                format_args!("{}={}", interpreter.extension, interpreter.program.display()),
+            );
         }
         self.option("max_requests", site.max_requests);
         self.option("script_timeout", site.script_timeout.as_secs());

@@ -1,86 +1,250 @@
 //! The validated configuration, whatever it was read from.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `options` | every option once: its names, what it takes, where it goes |
+//! | `values` | reading one value |
+//! | `cli` | the command line |
+//! | `uci`, `sections` | UCI text, and what its sections mean |
+//! | `httpd_conf` | the file of `-c` |
+//! | `check` | what one value alone can't tell: what is missing, and what contradicts |
+//! | `dump` | the configuration in force, as UCI text |
 
+mod check;
 mod cli;
-#[allow(dead_code)]
-pub mod httpd_conf;
-#[allow(dead_code)]
-pub mod uci;
+mod dump;
+mod httpd_conf;
+mod options;
+mod sections;
+mod uci;
+mod values;
 
-pub use cli::{HELP, parse};
+pub use check::problems;
+pub use cli::{Words, parse};
+pub use httpd_conf::RealmLine;
 
+use super::log::AccessTarget;
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
+    /// Serve, until a signal comes.
     Serve(Box<Config>),
-    Help,
-    Version,
+    /// Check everything, and say what is wrong.
+    Test(Box<Config>),
+    /// Print this text.
+    Print(String),
 }
 
 /// How to serve; every value is within its range.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    pub docroot: PathBuf,
-    pub listen: Vec<Listen>,
-    #[cfg(feature = "tls")]
-    pub tls: Tls,
-    pub index: Vec<String>,
-    pub http_keepalive: Duration,
-    pub network_timeout: Duration,
-    pub max_connections: usize,
-    /// The interval of TCP keep-alive probes; `None` sends none.
-    pub tcp_keepalive: Option<Duration>,
-    pub no_dirlists: bool,
-    pub no_symlinks: bool,
-    pub gzip: bool,
-    pub access_log: bool,
+    /// The file that it was read from; `None`: the command line.
+    pub file: Option<PathBuf>,
+    pub service: Service,
+    pub sites: Vec<Site>,
+    /// What does not work as it was asked for, to be logged.
+    pub warnings: Vec<String>,
 }
 
-impl Default for Config {
+/// What concerns the process as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    pub foreground: bool,
+    pub syslog: bool,
+    pub user: Option<String>,
+    pub pid_file: Option<PathBuf>,
+}
+
+/// One section `config uhttpd`, or all of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Who speaks in messages: `uhttpd.main`; empty for the command line.
+    pub name: String,
+    pub listen: Vec<Listen>,
+    pub tls: Tls,
+    /// The hosts that this site is for, where several share a listener; none: all that are nobody else's.
+    pub server_names: Vec<String>,
+    pub docroot: PathBuf,
+    pub index: Vec<String>,
+    pub error_page: Option<String>,
+    pub aliases: Vec<Alias>,
+    pub no_symlinks: bool,
+    pub no_dirlists: bool,
+    pub list_charset: String,
+    pub private_files: bool,
+    pub no_gzip: bool,
+    pub headers: Vec<Header>,
+    pub no_server_header: bool,
+    pub rfc1918_filter: bool,
+    pub realm: String,
+    pub httpd_conf: Option<PathBuf>,
+    pub auth: Vec<RealmLine>,
+    pub cgi_prefix: String,
+    pub interpreters: Vec<Interpreter>,
+    pub max_requests: usize,
+    pub script_timeout: Duration,
+    pub ubus: Ubus,
+    pub max_connections: usize,
+    pub http_keepalive: Duration,
+    pub network_timeout: Duration,
+    /// The interval of TCP keep-alive probes; `None` sends none.
+    pub tcp_keepalive: Option<Duration>,
+    pub access_log: Option<AccessTarget>,
+    /// URL prefixes whose handlers need an interpreter that is not embedded, and the option that named them.
+    pub embedded: Vec<(&'static str, String)>,
+}
+
+/// Names of index files that are tried after those of the configuration.
+pub const INDEX: [&str; 4] = ["index.html", "index.htm", "default.html", "default.htm"];
+
+impl Default for Site {
     fn default() -> Self {
-        Config {
-            docroot: PathBuf::from("."),
+        Site {
+            name: String::new(),
             listen: Vec::new(),
-            #[cfg(feature = "tls")]
             tls: Tls::default(),
-            index: ["index.html", "index.htm", "default.html", "default.htm"].map(String::from).into(),
+            server_names: Vec::new(),
+            docroot: PathBuf::from("."),
+            index: Vec::new(),
+            error_page: None,
+            aliases: Vec::new(),
+            no_symlinks: false,
+            no_dirlists: false,
+            list_charset: "utf-8".into(),
+            private_files: false,
+            no_gzip: false,
+            headers: Vec::new(),
+            no_server_header: false,
+            rfc1918_filter: false,
+            realm: "Protected Area".into(),
+            httpd_conf: None,
+            auth: Vec::new(),
+            cgi_prefix: "/cgi-bin".into(),
+            interpreters: Vec::new(),
+            max_requests: 3,
+            script_timeout: Duration::from_secs(60),
+            ubus: Ubus::default(),
+            max_connections: 100,
             http_keepalive: Duration::from_secs(20),
             network_timeout: Duration::from_secs(30),
-            max_connections: 100,
             tcp_keepalive: None,
-            no_dirlists: false,
-            no_symlinks: false,
-            gzip: false,
-            access_log: false,
+            access_log: None,
+            embedded: Vec::new(),
         }
     }
 }
 
 /// HTTPS.
-#[cfg(feature = "tls")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// With any, both files are given.
     pub listen: Vec<Listen>,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     /// Make the two files where both are missing.
     pub self_signed: bool,
-    /// Send clients of the plain listeners to the first TLS listener.
+    /// What a certificate that is made is to hold.
+    pub identity: Identity,
+    /// OpenSSL's names of the cipher suites to offer; none: all.
+    pub ciphers: Vec<String>,
+    /// Send clients of the plain listeners to the TLS listener.
     pub redirect: bool,
     /// The `max-age` of `Strict-Transport-Security`; `None` sends none.
     pub hsts: Option<Duration>,
 }
 
+impl Tls {
+    /// Whether the certificate and its key are missing, and to be made.
+    pub fn is_to_be_made(&self) -> bool {
+        let missing = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| !file.exists());
+        self.self_signed && missing(&self.cert) && missing(&self.key)
+    }
+}
+
+/// The section `config cert`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub days: u16,
+    /// A name besides the host's own.
+    pub common_name: Option<String>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity { days: 397, common_name: None }
+    }
+}
+
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// `None`: every address.
+    /// An address, with its zone if it has one; `None`: every address.
     pub ip: Option<String>,
     pub port: u16,
 }
 
-/// The port when none is given.
+impl Listen {
+    /// The address without its zone.
+    pub fn addr(&self) -> Option<IpAddr> {
+        self.ip.as_deref()?.split('%').next()?.parse().ok()
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip.as_deref() {
+            Some(ip) if ip.contains(':') => write!(f, "[{ip}]:{}", self.port),
+            Some(ip) => write!(f, "{ip}:{}", self.port),
+            None => write!(f, "{}", self.port),
+        }
+    }
+}
+
+/// `-y`: a path that is served from another place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    pub from: String,
+    /// What goes in front of the path; `None`: the CGI prefix.
+    pub to: Option<String>,
+}
+
+/// A header field for answers beneath a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub prefix: String,
+    pub name: String,
+    pub value: String,
+}
+
+/// `-i`: what runs the files of an extension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interpreter {
+    /// With its dot.
+    pub extension: String,
+    pub program: PathBuf,
+}
+
+/// JSON-RPC over ubus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ubus {
+    pub prefix: Option<String>,
+    pub socket: PathBuf,
+    pub no_auth: bool,
+    pub cors: bool,
+    /// What subscribers are told to wait before they connect again.
+    pub retry: Option<Duration>,
+}
+
+impl Default for Ubus {
+    fn default() -> Self {
+        let socket = PathBuf::from("/var/run/ubus/ubus.sock");
+        Ubus { prefix: None, socket, no_auth: false, cors: false, retry: None }
+    }
+}
+
+/// The port when the command line names none.
 pub const DEFAULT_PORT: u16 = 8080;

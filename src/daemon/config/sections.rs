@@ -2,7 +2,7 @@
 
 use super::options::{ROWS, Row, Takes};
 use super::uci::{self, Opt, Section, Value};
-use super::{Config, Identity, Login, Site, values};
+use super::{Config, Identity, RealmLine, Site, values};
 use std::fs;
 use std::path::Path;
 
@@ -96,7 +96,7 @@ fn logins(site: &mut Site, at: &Place<'_>, all: &[Section]) -> Result<(), String
         let Some(section) = of_kind(all, "httpauth").find(named) else {
             return Err(at.wrong(name, "the name of a section 'config httpauth'"));
         };
-        let (mut prefix, mut user, mut password) = (None, None, None);
+        let (mut prefix, mut user, mut pass) = (None, None, None);
         for option in &section.options {
             let place = Place { section: &format!("{PACKAGE}.{name}"), option };
             match option.name.as_str() {
@@ -105,17 +105,19 @@ fn logins(site: &mut Site, at: &Place<'_>, all: &[Section]) -> Result<(), String
                     prefix = Some(values::prefix(text).map_err(|right| place.wrong(text, &right))?);
                 }
                 "username" => user = Some(place.single()?.to_owned()),
-                "password" => password = Some(place.single()?.to_owned()),
+                "password" => pass = Some(place.single()?.to_owned()),
                 _ => {}
             }
         }
-        match (prefix, user, password) {
-            (Some(prefix), Some(user), Some(password)) if !user.is_empty() && !user.contains(':') => {
-                site.auth.push(Login { prefix, user, password });
+        match (prefix, user, pass) {
+            (Some(path), Some(user), Some(pass)) if !user.is_empty() && !user.contains(':') => {
+                site.auth.push(RealmLine { path, user, pass });
             }
             _ => {
                 let line = section.line;
-                return Err(format!("{line}: {PACKAGE}.{name}: expected prefix, username (without a colon) and password"));
+                return Err(format!(
+                    "{line}: {PACKAGE}.{name}: expected prefix, username (without a colon) and password"
+                ));
             }
         }
     }
@@ -209,7 +211,7 @@ mod tests {
         assert_eq!(shown, ["0.0.0.0:80", "[::]:80", "443", "[::1]:444"]);
         assert!(site.rfc1918_filter && site.tls.self_signed && site.realm == "a b");
         assert_eq!(site.headers[0].value, "y z");
-        assert_eq!(site.auth, [Login { prefix: "/cgi-bin".into(), user: "u".into(), password: "p:q".into() }]);
+        assert_eq!(site.auth, [RealmLine { path: "/cgi-bin".into(), user: "u".into(), pass: "p:q".into() }]);
         assert_eq!(site.tls.identity, Identity { days: 10, common_name: Some("R".into()) });
     }
 

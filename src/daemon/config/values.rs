@@ -1,6 +1,7 @@
 //! Reading one value. An error is what would have been right.
 
-use super::{AccessTarget, Alias, Header, Interpreter, Listen};
+use super::{Alias, Header, Interpreter, Listen};
+use crate::daemon::log::AccessTarget;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -132,7 +133,11 @@ pub fn server_name(text: &str) -> Result<String, Expected> {
 
 pub fn charset(text: &str) -> Result<String, Expected> {
     let byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.:+".contains(&b);
-    if text.is_empty() || !text.bytes().all(byte) { Err("a charset's name".into()) } else { Ok(text.to_owned()) }
+    if text.is_empty() || !text.bytes().all(byte) {
+        Err("a charset's name".into())
+    } else {
+        Ok(text.to_ascii_lowercase())
+    }
 }
 
 pub fn realm(text: &str) -> Result<String, Expected> {
@@ -182,7 +187,9 @@ mod tests {
         assert_eq!(read("/a/ X-A: b c"), expected("/a", "X-A", "b c"));
         assert_eq!(read("X-A:b:c"), expected("", "X-A", "b:c"));
         assert_eq!(read("/ X-A:"), expected("", "X-A", ""));
-        for bad in ["", "X-A", "X A: b", ": b", "X-A: b\nc", "/a", "/a X", "Content-Length: 5", "/x TRANSFER-ENCODING: a"] {
+        for bad in
+            ["", "X-A", "X A: b", ": b", "X-A: b\nc", "/a", "/a X", "Content-Length: 5", "/x TRANSFER-ENCODING: a"]
+        {
             assert!(header(bad).is_err(), "{bad}");
         }
     }
@@ -202,7 +209,8 @@ mod tests {
         for bad in ["", "*.", "a b", "*.*.a", "a/b"] {
             assert!(server_name(bad).is_err(), "{bad}");
         }
-        for (text, expected) in [("1", Some(AccessTarget::Stdout)), ("0", None), ("syslog", Some(AccessTarget::Syslog))] {
+        for (text, expected) in [("1", Some(AccessTarget::Stdout)), ("0", None), ("syslog", Some(AccessTarget::Syslog))]
+        {
             assert_eq!(access_log(text), Ok(expected));
         }
         assert_eq!(access_log("/var/log/a"), Ok(Some(AccessTarget::File("/var/log/a".into()))));

@@ -9,7 +9,7 @@ mod syslog;
 
 pub use self::access::{AccessLog, AccessTarget};
 /// In the place of the crate whose name this module takes.
-pub use ::log::{LevelFilter, error, info};
+pub use ::log::{LevelFilter, error, info, warn};
 
 use self::outlet::{Outlet, Target};
 use self::syslog::Syslog;

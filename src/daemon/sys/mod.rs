@@ -2,5 +2,4 @@
 #![allow(unsafe_code)]
 
 pub mod crypt;
-#[allow(dead_code)]
 pub mod service;

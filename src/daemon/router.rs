@@ -1,0 +1,290 @@
+//! The way of a request through a site: who may ask, where it leads, what answers.
+
+use super::auth::{Auth, Database, Realms, Verdict};
+use super::config::{self, Header};
+use super::secure::Secure;
+use ecohttpd::{CleanPath, Connection, Files, Options, Request, Result};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// One site of the configuration, ready to answer.
+pub struct Site {
+    names: Vec<String>,
+    secure: Rc<Secure>,
+    /// Refuse private clients at public addresses.
+    rfc1918_filter: bool,
+    aliases: Vec<(Prefix, String)>,
+    headers: Vec<(Prefix, Header)>,
+    auth: Option<Auth>,
+    /// The value of `WWW-Authenticate`.
+    challenge: String,
+    files: Files,
+    error_page: Option<CleanPath>,
+    /// Where the clock of `auth` begins.
+    started: Instant,
+}
+
+/// The sites that share a listener, told apart by the host that a request is for.
+pub struct Hosts(pub Vec<Rc<Site>>);
+
+impl Hosts {
+    /// Answers a request by the site that it is for.
+    pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
+        match self.choose(req) {
+            Some(site) => site.serve(con, req).await,
+            None => con.serve_file(req).await,
+        }
+    }
+
+    /// The site with the request's host among its names, else the first without names, else the first.
+    fn choose(&self, req: &Request) -> Option<&Site> {
+        let [first, others @ ..] = self.0.as_slice() else { return None };
+        if others.is_empty() {
+            return Some(first);
+        }
+        let host = host_name(req.host().unwrap_or_default());
+        let named = self.0.iter().filter_map(|site| Some((site.rank(&host)?, site))).max_by_key(|(rank, _)| *rank);
+        let fallback = || self.0.iter().find(|site| site.names.is_empty()).unwrap_or(first);
+        Some(named.map_or_else(fallback, |(_, site)| site))
+    }
+}
+
+impl Site {
+    /// A site with the configuration's values, and the policy that it shares with those at the same listeners.
+    pub fn new(site: &config::Site, secure: Rc<Secure>, options: &Options) -> Site {
+        let realms = Realms::new(&site.auth, &Database::default());
+        let quoted = site.realm.replace('\\', "\\\\").replace('"', "\\\"");
+        Site {
+            names: site.server_names.clone(),
+            secure,
+            rfc1918_filter: site.rfc1918_filter,
+            aliases: site
+                .aliases
+                .iter()
+                .map(|alias| (Prefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone())))
+                .collect(),
+            headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
+            auth: (!site.auth.is_empty()).then(|| Auth::new(realms)),
+            challenge: format!("Basic realm=\"{quoted}\""),
+            files: Files::new(options),
+            error_page: site.error_page.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok()),
+            started: Instant::now(),
+        }
+    }
+
+    /// How well a host fits to the names: exactly, or by the longest `*.`.
+    fn rank(&self, host: &str) -> Option<usize> {
+        let fit = |name: &String| match name.strip_prefix('*') {
+            Some(suffix) => (host.len() > suffix.len() && host.ends_with(suffix)).then_some(suffix.len()),
+            None => (host == name).then_some(usize::MAX),
+        };
+        self.names.iter().filter_map(fit).max()
+    }
+
+    async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
+        if self.rfc1918_filter && is_rebound(con) {
+            let text = "Rejected request from RFC1918 IP to public server address";
+            return error(con, 403, text).await;
+        }
+        if self.secure.redirects(con, req).await? {
+            return Ok(());
+        }
+        if !req.raw_path().starts_with('/') {
+            // Of the server as a whole: OPTIONS *.
+            return self.files.serve(con, req).await;
+        }
+        let asked = match CleanPath::new(req.path_bytes()) {
+            Ok(path) => path,
+            Err(status) => return self.fail(con, req, status).await,
+        };
+        for (prefix, header) in &self.headers {
+            if prefix.holds(asked.relative()) {
+                con.add_header(&header.name, &header.value)?;
+            }
+        }
+        let rewritten = self.rewrite(&asked);
+        let path = rewritten.as_ref().unwrap_or(&asked);
+        if !self.admits(con, req, &asked).await? || rewritten.is_some() && !self.admits(con, req, path).await? {
+            return Ok(());
+        }
+        match self.files.try_serve(con, req, path).await? {
+            None => Ok(()),
+            Some(status) => self.fail(con, req, status).await,
+        }
+    }
+
+    /// The path that the first alias that fits makes of it: all of the old one behind what the alias names.
+    fn rewrite(&self, path: &CleanPath) -> Option<CleanPath> {
+        let (_, to) = self.aliases.iter().find(|(prefix, _)| prefix.holds(path.relative()))?;
+        let end: &[u8] = if path.is_folder() { b"/" } else { b"" };
+        CleanPath::new(&[to.as_bytes(), b"/", path.relative(), end].concat()).ok()
+    }
+
+    /// Whether the client may have what is at a path; if not, it has its answer.
+    async fn admits(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<bool> {
+        let Some(auth) = &self.auth else { return Ok(true) };
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ip = con.remote_addr().ip();
+        match auth.check(path.relative(), req.header_bytes("authorization"), ip, now) {
+            Verdict::Open | Verdict::Granted { .. } => return Ok(true),
+            Verdict::Ask => {
+                self.clear(con)?;
+                con.add_header("www-authenticate", &self.challenge)?;
+                respond(con, 401, "text/plain", "Authorization Required\n").await?;
+            }
+            Verdict::Wait(wait) => {
+                self.clear(con)?;
+                con.add_header("retry-after", wait.as_secs() + 1)?;
+                respond(con, 429, "text/plain", "Too many failed logins\n").await?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Answers with an error: by the error page where there is one for it.
+    async fn fail(&self, con: &mut Connection, req: &Request, status: u16) -> Result<()> {
+        self.clear(con)?;
+        if let (Some(page), 403 | 404) = (&self.error_page, status)
+            && self.files.serve_as(con, page, status).await?
+        {
+            return Ok(());
+        }
+        let path = Html(req.raw_path());
+        match status {
+            404 => error(con, 404, &format!("The requested URL {path} was not found on this server.")).await,
+            403 => error(con, 403, &format!("You don't have permission to access {path} on this server.")).await,
+            405 => {
+                con.add_header("allow", "GET, HEAD")?;
+                error(con, 405, "").await
+            }
+            503 => {
+                con.add_header("retry-after", 1)?;
+                error(con, 503, "").await
+            }
+            status => error(con, status, "").await,
+        }
+    }
+
+    /// Takes back what is for answers that succeed.
+    fn clear(&self, con: &mut Connection) -> Result<()> {
+        self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
+    }
+}
+
+/// A path that others lie below, on the boundaries of segments.
+struct Prefix(String);
+
+impl Prefix {
+    fn new(path: &str) -> Prefix {
+        Prefix(path.trim_matches('/').to_owned())
+    }
+
+    /// Whether a path, without a slash in front, is this one or lies below it.
+    fn holds(&self, relative: &[u8]) -> bool {
+        match relative.strip_prefix(self.0.as_bytes()) {
+            Some(rest) => self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/"),
+            None => false,
+        }
+    }
+}
+
+/// Whether a private client asks a public address: a page from outside that had its name lead here (DNS rebinding).
+fn is_rebound(con: &Connection) -> bool {
+    let local = || con.local_addr().ok()?.ip();
+    con.remote_addr().ip().is_some_and(is_private) && local().is_some_and(|ip| !is_private(ip))
+}
+
+/// Whether an address is not of the Internet: RFC 1918, 6598, 3927, 4193, 4291 (link-local), loopback.
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+/// The host without its port and the dot of the root, in lower case.
+fn host_name(host: &str) -> String {
+    let name = match host.rfind(':') {
+        Some(colon) if !host.ends_with(']') => host.get(..colon).unwrap_or(host),
+        _ => host,
+    };
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Answers with an error in uhttpd's form.
+async fn error(con: &mut Connection, status: u16, text: &str) -> Result<()> {
+    let reason = ecohttpd::status_reason(status);
+    respond(con, status, "text/html; charset=utf-8", &format!("<h1>{reason}</h1>{text}")).await
+}
+
+async fn respond(con: &mut Connection, status: u16, content_type: &str, body: &str) -> Result<()> {
+    con.set_status(status)?;
+    con.add_header("content-type", content_type)?;
+    con.add_header("content-length", body.len())?;
+    con.send(body).await
+}
+
+/// Text in HTML.
+struct Html<'a>(&'a str);
+
+impl std::fmt::Display for Html<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for char in self.0.chars() {
+            match char {
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '&' => f.write_str("&amp;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                other => f.write_str(other.encode_utf8(&mut [0; 4]))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_end_at_segments() {
+        for (prefix, path, verdict) in [
+            ("", "", true),
+            ("/", "a/b", true),
+            ("/a", "a", true),
+            ("/a/", "a/b", true),
+            ("/a", "ab", false),
+            ("/a/b", "a", false),
+            ("/a", "A", false),
+        ] {
+            assert_eq!(Prefix::new(prefix).holds(path.as_bytes()), verdict, "{prefix} {path}");
+        }
+    }
+
+    #[test]
+    fn private_addresses() {
+        let private = "10.1.2.3 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 169.254.1.1 127.0.0.1 \
+                       fd00::1 fc00::1 fe80::1 ::1 ::ffff:192.168.1.1";
+        let public = "9.9.9.9 172.15.0.1 172.32.0.1 192.169.0.1 100.63.0.1 100.128.0.1 2001:db8::1 ::ffff:9.9.9.9";
+        for ip in private.split_whitespace() {
+            assert!(is_private(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in public.split_whitespace() {
+            assert!(!is_private(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for (host, name) in
+            [("A.lan:80", "a.lan"), ("a.", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", ""), ("a", "a")]
+        {
+            assert_eq!(host_name(host), name);
+        }
+    }
+}
