@@ -10,6 +10,7 @@ use crate::net::TlsContext;
 use std::any::Any;
 use std::cell::{OnceCell, RefCell};
 use std::future::Future;
+#[cfg(feature = "tls")]
 use std::io;
 use std::rc::Rc;
 
