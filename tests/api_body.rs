@@ -4,9 +4,13 @@
 
 mod common;
 
-use common::{MOMENT, Response, Running, Told, next, pattern, post, post_chunked, telling, told};
+use common::{Client, MOMENT, Response, Running, Told, next, pattern, post, post_chunked, serve, telling, told};
 use ecohttpd::{Connection, Error, FormEvent, Options, Request, sleep};
+use std::future::poll_fn;
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::mpsc::Receiver;
+use std::task::Poll;
 use std::time::Duration;
 
 // --- the request's body -----------------------------------------------------------------------------
@@ -284,4 +288,83 @@ fn read_formdata_has_its_timeout() {
     client.send(&request[..request.len() - 10]);
     assert_eq!(next(&seen), Ok(header("a", "b")));
     assert_eq!(next(&seen), Err("Timeout".to_owned()));
+}
+
+// --- both directions at once ------------------------------------------------------------------------
+
+/// Answers with the body as it comes, in the order of whatever is possible first.
+async fn echo(con: &mut Connection) -> ecohttpd::Result<()> {
+    let (mut held, mut ended) = (Vec::new(), false);
+    poll_fn(|cx| {
+        let mut pending = true;
+        if held.is_empty() && !ended {
+            pending = match con.poll_read_body(cx, &mut held, 5000)? {
+                Poll::Ready(()) => {
+                    ended = held.is_empty();
+                    false
+                }
+                Poll::Pending => true,
+            };
+        }
+        if !held.is_empty() || ended {
+            pending = match con.poll_send(cx, &held)? {
+                Poll::Ready(n) => {
+                    held.drain(..n);
+                    false
+                }
+                Poll::Pending => true,
+            };
+        }
+        if ended {
+            return Poll::Ready(Ok(()));
+        }
+        if !pending {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[test]
+fn a_relay_waits_for_both_directions() {
+    let server =
+        serve(|| Options::new().high_water(9000), async |con: &mut Connection, _: &mut Request| echo(con).await);
+    let body = pattern(3_000_000);
+    for request in [post("/", &body), post_chunked("/", &body, 40_000), post("/", b"")] {
+        let stream = TcpStream::connect(server.addr).unwrap();
+        let mut writer = stream.try_clone().unwrap();
+        let mut client = Client::new(stream);
+        let sent = request.clone();
+        let sender = std::thread::spawn(move || writer.write_all(&sent).unwrap());
+        let reply = client.read_response();
+        sender.join().unwrap();
+        assert!(reply.body == if request.len() > 1000 { &body[..] } else { b"" }, "{} bytes", reply.body.len());
+    }
+}
+
+/// While the answer is stuck, with room left below the high-water mark, the body is still read.
+#[test]
+fn a_stuck_answer_does_not_stop_the_upload() {
+    let (tell, seen) = std::sync::mpsc::channel();
+    let server = serve(
+        || Options::new().high_water(64 << 20),
+        async move |con: &mut Connection, _: &mut Request| {
+            con.send(vec![b'x'; 32 << 20]).await?;
+            let mut read = 0;
+            loop {
+                let mut piece = Vec::new();
+                poll_fn(|cx| con.poll_read_body(cx, &mut piece, 16_384)).await?;
+                read += piece.len();
+                if piece.is_empty() {
+                    tell.send(read).unwrap();
+                    return Ok::<(), Error>(());
+                }
+            }
+        },
+    );
+    let mut client = server.connect();
+    client.send(post("/", &pattern(8 << 20)));
+    assert_eq!(next(&seen), 8 << 20, "all of the body was read before any of the answer");
+    assert_eq!(client.read_response().body.len(), 32 << 20);
 }

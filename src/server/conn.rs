@@ -113,13 +113,26 @@ enum Logging {
 /// What a waiting handler waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
-    Nothing,
     /// Bytes from the client.
-    Read,
+    Read = 1,
     /// Room below the low-water mark, and for a file.
-    Room,
+    Room = 2,
     /// All output gone to the kernel.
-    Flushed,
+    Flushed = 4,
+}
+
+/// All that it waits for: one that relays waits for both directions at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wants(u8);
+
+impl Wants {
+    pub(super) fn add(&mut self, want: Want) {
+        self.0 |= want as u8;
+    }
+
+    fn has(self, want: Want) -> bool {
+        self.0 & want as u8 != 0
+    }
 }
 
 /// One connection. Idle, it owns no memory outside of itself.
@@ -153,7 +166,7 @@ pub(super) struct Conn {
     /// Present while a request is in flight or output waits.
     pub(super) work: Option<Box<Work>>,
     pub(super) deadlines: Deadlines,
-    pub(super) want: Want,
+    pub(super) wants: Wants,
     pub(super) waiter: Option<Waker>,
     /// Since when nothing is in flight; meaningful while idle.
     pub(super) idle_since: u64,
@@ -208,7 +221,7 @@ impl Conn {
             input: Input::default(),
             work: None,
             deadlines: Deadlines::default(),
-            want: Want::Nothing,
+            wants: Wants::default(),
             waiter: None,
             idle_since: now,
             served: 0,
@@ -263,6 +276,10 @@ impl Conn {
                 return self.drain(core);
             }
         }
+        // A handler may read on while its answer is stuck.
+        if busy && self.readable && self.wants.has(Want::Read) {
+            self.wake();
+        }
         if !flushed {
             return if self.writable { Step::Again } else { Step::Park };
         }
@@ -270,9 +287,6 @@ impl Conn {
             return Step::Again;
         }
         if busy {
-            if self.readable && self.want == Want::Read {
-                self.wake();
-            }
             return Step::Park;
         }
         match self.recv {
@@ -439,7 +453,7 @@ impl Conn {
             Recv::Head | Recv::Drain { .. } | Recv::Done | Recv::Closed => {}
         }
         self.unbound_read();
-        self.want = Want::Nothing;
+        self.wants = Wants::default();
         self.waiter = None;
         self.send = Send::Idle;
         Step::Again
@@ -635,15 +649,9 @@ impl Conn {
                 }
             }
         }
-        let satisfied = match self.want {
-            Want::Room => {
-                left <= self.place.borrow().options.high_water / limits::LOW_WATER_DIVISOR
-                    && files < limits::QUEUED_FILES
-            }
-            Want::Flushed => drained == Drained::Empty,
-            Want::Nothing | Want::Read => false,
-        };
-        if satisfied {
+        let low =
+            left <= self.place.borrow().options.high_water / limits::LOW_WATER_DIVISOR && files < limits::QUEUED_FILES;
+        if self.wants.has(Want::Room) && low || self.wants.has(Want::Flushed) && drained == Drained::Empty {
             self.wake();
         }
         Ok(drained == Drained::Empty)
@@ -655,7 +663,7 @@ impl Conn {
             Ok(_) => {}
             Err(step) => return step,
         }
-        if self.readable && self.want == Want::Read {
+        if self.readable && self.wants.has(Want::Read) {
             self.wake();
         }
         Step::Park

@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// One client's connection, in the hands of the handler of one request.
@@ -164,6 +165,24 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends as much of `data` as there is room for, and tells how much; pending while there is no room.
+    ///
+    /// For a relay, which waits for both directions at once. Like [`send`](Connection::send) it sends the head first, and
+    /// of an empty piece only that.
+    ///
+    /// # Errors
+    /// As [`send`](Connection::send); [`Error::Closed`] when the connection is over.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        let mut conn = self.conn.borrow_mut();
+        conn.commit(&self.core, None)?;
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        std::task::ready!(conn.poll_room(&self.core, cx))?;
+        let piece = data.get(..conn.room(&self.core)).unwrap_or(data);
+        Poll::Ready(conn.push_body(piece).map(|()| piece.len()))
+    }
+
     /// Sends `count` bytes (default: all) of a file from `offset` (default 0) as a piece of the body.
     ///
     /// On a plain connection the bytes never pass through this process: sendfile(2). A `count` past the file's end is
@@ -220,6 +239,18 @@ impl Connection {
             return Err(Error::BodyTooLarge);
         }
         Ok(body)
+    }
+
+    /// Appends what has come of the request body to `into`, as long as that holds less than `upto` bytes.
+    ///
+    /// For a relay, which waits for both directions at once: pending when there is nothing, ready with nothing added at
+    /// the body's end. After `Pending` it is to be called again until it is ready, for the server's `body_timeout` runs.
+    ///
+    /// # Errors
+    /// Those of [`read_body`](Connection::read_body).
+    pub fn poll_read_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, upto: usize) -> Poll<Result<()>> {
+        let least = into.len().saturating_add(1);
+        self.conn.borrow_mut().poll_body(&self.core, cx, into, least, upto.max(least))
     }
 
     /// Reads the next event of a `multipart/form-data` body (RFC 7578), in bounded memory whatever a part's size.

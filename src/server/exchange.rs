@@ -1,6 +1,6 @@
 //! One exchange as its handler drives it: the response's framing, its length kept to, its end; the request's body.
 
-use super::conn::{Conn, Link, Recv, Send, Step, Want, Work};
+use super::conn::{Conn, Link, Recv, Send, Step, Want, Wants, Work};
 use super::core::Core;
 use super::deadlines::{NEVER, Timer};
 use super::error::{Error, Outcome, Result};
@@ -355,7 +355,7 @@ impl Conn {
     }
 
     pub(super) fn wait(&mut self, want: Want, cx: &Context<'_>) {
-        self.want = want;
+        self.wants.add(want);
         match &mut self.waiter {
             Some(waiter) => waiter.clone_from(cx.waker()),
             None => self.waiter = Some(cx.waker().clone()),
@@ -363,7 +363,7 @@ impl Conn {
     }
 
     pub(super) fn wake(&mut self) {
-        self.want = Want::Nothing;
+        self.wants = Wants::default();
         if let Some(waiter) = self.waiter.take() {
             waiter.wake();
         }
