@@ -178,8 +178,8 @@ impl Connection {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        std::task::ready!(conn.poll_room(&self.core, cx))?;
-        let piece = data.get(..conn.room(&self.core)).unwrap_or(data);
+        std::task::ready!(conn.poll_room(cx))?;
+        let piece = data.get(..conn.room()).unwrap_or(data);
         Poll::Ready(conn.push_body(piece).map(|()| piece.len()))
     }
 

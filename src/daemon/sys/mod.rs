@@ -2,4 +2,5 @@
 #![allow(unsafe_code)]
 
 pub mod crypt;
+pub mod process;
 pub mod service;

@@ -1,0 +1,280 @@
+//! The head of a script's output (RFC 3875 §6): found as it comes, checked as a whole.
+
+/// Bytes of a script's head, its empty line included: as much as we take from a client by default.
+const HEAD_MAX: usize = 8 << 10;
+
+/// Fields that are between us and the client, and no script's (RFC 9110 §7.6.1).
+const HOP_BY_HOP: &[&str] =
+    &["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// The bytes of a head as they come.
+#[derive(Default)]
+pub struct Collector {
+    bytes: Vec<u8>,
+    /// Where the line begins whose end has not come.
+    line: usize,
+}
+
+impl Collector {
+    /// Takes output; true once the head is complete, whatever part of the body came along.
+    pub fn push(&mut self, output: &[u8]) -> Result<bool, Bad> {
+        let from = self.bytes.len();
+        self.bytes.extend_from_slice(output);
+        let mut at = from;
+        while let Some(length) = self.bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == b'\n')) {
+            let line = self.bytes.get(self.line..at + length).unwrap_or_default();
+            at += length + 1;
+            self.line = at;
+            if matches!(line, b"" | b"\r") {
+                return if at <= HEAD_MAX { Ok(true) } else { Err(TOO_LONG) };
+            }
+            // What is no head at all is not waited for.
+            if !line.contains(&b':') {
+                return Err(NO_COLON);
+            }
+        }
+        if self.bytes.len() < HEAD_MAX { Ok(false) } else { Err(TOO_LONG) }
+    }
+
+    /// The output ended. That ends a head, too, if there is any.
+    pub fn end(&mut self) -> Result<(), Bad> {
+        if self.bytes.is_empty() {
+            return Err(Bad("it ended without output"));
+        }
+        self.line = self.bytes.len();
+        Ok(())
+    }
+
+    /// The complete head, checked, and what came of the body.
+    pub fn parse(&self) -> Result<(Head<'_>, &[u8]), Bad> {
+        let (head, body) = self.bytes.split_at_checked(self.line).unwrap_or((&self.bytes, &[]));
+        Ok((Head::parse(head)?, body))
+    }
+}
+
+/// What is wrong with a script's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bad(pub &'static str);
+
+const TOO_LONG: Bad = Bad("its head is longer than 8 KiB");
+const NO_COLON: Bad = Bad("a line of its head has no colon");
+
+/// A head that can be sent: every field is one that the library takes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// What `Status` says.
+    pub status: Option<(u16, &'a str)>,
+    /// What `Content-Length` says.
+    pub length: Option<u64>,
+    /// The fields in their order, `Location` included; without those that are not the script's to send.
+    pub fields: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Head<'a> {
+    fn parse(head: &'a [u8]) -> Result<Head<'a>, Bad> {
+        // What is no text could not be sent on as such: the library takes its fields as text.
+        let head = str::from_utf8(head).map_err(|_| Bad("its head is not UTF-8"))?;
+        let mut parsed = Head::default();
+        for line in head.lines().filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(':').ok_or(NO_COLON)?;
+            let value = value.trim_matches([' ', '\t']);
+            if name.is_empty() || !name.bytes().all(is_token_byte) {
+                return Err(Bad("a field's name is no token"));
+            }
+            if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+                return Err(Bad("a field's value holds a control"));
+            }
+            parsed.take(name, value)?;
+        }
+        Ok(parsed)
+    }
+
+    fn take(&mut self, name: &'a str, value: &'a str) -> Result<(), Bad> {
+        if name.eq_ignore_ascii_case("status") {
+            self.status = Some(status(value).ok_or(Bad("its Status is none"))?);
+            return Ok(());
+        }
+        if HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+            return Ok(());
+        }
+        if name.eq_ignore_ascii_case("content-length") {
+            let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            let length = value.parse().ok().filter(|_| digits).ok_or(Bad("its Content-Length is none"))?;
+            if self.length.is_some_and(|before| before != length) {
+                return Err(Bad("it has two lengths"));
+            }
+            self.length = Some(length);
+            return Ok(());
+        }
+        self.fields.push((name, value));
+        Ok(())
+    }
+
+    /// Where it redirects to, when it has no status of its own.
+    fn location(&self) -> Option<&'a str> {
+        let location = self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
+        location.filter(|_| self.status.is_none()).map(|(_, value)| *value)
+    }
+
+    /// Whether the client is to be redirected though no status says so (RFC 3875 §6.2.3).
+    pub fn redirects(&self) -> bool {
+        self.location().is_some()
+    }
+
+    /// The place of ours that is to be served instead: `Location` alone, with a path (RFC 3875 §6.2.2).
+    ///
+    /// Beside other fields it is the client that is redirected: it would not get to see them otherwise.
+    pub fn local(&self) -> Option<&'a str> {
+        let path = self.location()?;
+        let alone = self.fields.len() == 1 && self.length.is_none();
+        let ours = path.starts_with('/') && !path.starts_with("//");
+        let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        (alone && ours && plain).then_some(path)
+    }
+}
+
+/// Three digits, and a reason or none.
+fn status(value: &str) -> Option<(u16, &str)> {
+    let (code, reason) = value.split_once(' ').unwrap_or((value, ""));
+    // Interim responses are not a script's to send.
+    let code = code.parse().ok().filter(|known| code.len() == 3 && (200..=999).contains(known))?;
+    Some((code, reason.trim()))
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Output, what its head says or what is wrong with it, the body that came along.
+    type Row = (
+        &'static str,
+        Result<(Option<(u16, &'static str)>, &'static [(&'static str, &'static str)]), &'static str>,
+        &'static str,
+    );
+
+    #[rustfmt::skip]
+    const ROWS: &[Row] = &[
+        ("A: b\n\nbody", Ok((None, &[("A", "b")])), "body"),
+        ("A: b\r\n\r\n\r\nbody", Ok((None, &[("A", "b")])), "\r\nbody"),
+        ("A: b\r\n\nbody", Ok((None, &[("A", "b")])), "body"),
+        ("Status: 404 Not Found\nA:b\n\n", Ok((Some((404, "Not Found")), &[("A", "b")])), ""),
+        ("status:  200\n\n", Ok((Some((200, "")), &[])), ""),
+        ("Status: 200 \tyes, fine \n\n", Ok((Some((200, "yes, fine")), &[])), ""),
+        ("Set-Cookie: a\nset-cookie: b\nX:\n\n", Ok((None, &[("Set-Cookie", "a"), ("set-cookie", "b"), ("X", "")])), ""),
+        ("X: \t a: b \t\r\n\r\n", Ok((None, &[("X", "a: b")])), ""),
+        ("\nbody", Ok((None, &[])), "body"),
+        ("\r\nbody", Ok((None, &[])), "body"),
+        ("Status: 204 No Content", Ok((Some((204, "No Content")), &[])), ""),
+        ("A: b\nC: d\r\n", Ok((None, &[("A", "b"), ("C", "d")])), ""),
+        ("Connection: close\nKeep-Alive: 1\nTransfer-Encoding: chunked\nUpgrade: x\nTrailer: y\nTE: z\nA: b\n\n", Ok((None, &[("A", "b")])), ""),
+        ("Location: /x\n\n", Ok((None, &[("Location", "/x")])), ""),
+        ("X: \u{fc}\n\n", Ok((None, &[("X", "\u{fc}")])), ""),
+        ("Content-Length: 3\nContent-Length: 3\n\nabc", Ok((None, &[])), "abc"),
+        ("", Err("it ended without output"), ""),
+        ("hello\n", Err(NO_COLON.0), ""),
+        ("hello", Err(NO_COLON.0), ""),
+        ("<html>\n\n", Err(NO_COLON.0), ""),
+        ("A: b\nhello\n\n", Err(NO_COLON.0), ""),
+        ("A: b\n c: folded\n\n", Err("a field's name is no token"), ""),
+        (": b\n\n", Err("a field's name is no token"), ""),
+        ("A : b\n\n", Err("a field's name is no token"), ""),
+        ("A: b\rC: d\n\n", Err("a field's value holds a control"), ""),
+        ("A: \0\n\n", Err("a field's value holds a control"), ""),
+        ("Status: 099\n\n", Err("its Status is none"), ""),
+        ("Status: 101 Switching\n\n", Err("its Status is none"), ""),
+        ("Status: 20\n\n", Err("its Status is none"), ""),
+        ("Status: +20 OK\n\n", Err("its Status is none"), ""),
+        ("Status: 404Not\n\n", Err("its Status is none"), ""),
+        ("Status:\n\n", Err("its Status is none"), ""),
+        ("Content-Length: 3\nContent-Length: 4\n\n", Err("it has two lengths"), ""),
+        ("Content-Length: +3\n\n", Err("its Content-Length is none"), ""),
+        ("Content-Length: 99999999999999999999\n\n", Err("its Content-Length is none"), ""),
+        ("Content-Length:\n\n", Err("its Content-Length is none"), ""),
+    ];
+
+    /// The head of output that comes in two pieces.
+    fn collect(output: &[u8], cut: usize) -> Result<(Collector, Vec<u8>), Bad> {
+        let mut collector = Collector::default();
+        let (first, second) = output.split_at(cut);
+        if collector.push(first)? {
+            return Ok((collector, second.to_vec()));
+        }
+        if !collector.push(second)? {
+            collector.end()?;
+        }
+        Ok((collector, Vec::new()))
+    }
+
+    #[test]
+    fn heads_cut_at_every_byte() {
+        for (output, expected, body) in ROWS {
+            for cut in 0..=output.len() {
+                let collected = collect(output.as_bytes(), cut);
+                let parsed = collected
+                    .as_ref()
+                    .map_err(|bad| *bad)
+                    .and_then(|(head, rest)| head.parse().map(|(head, body)| (head, [body, rest].concat())));
+                match (parsed, expected) {
+                    (Ok((head, rest)), Ok((status, fields))) => {
+                        assert_eq!((head.status, &head.fields[..]), (*status, *fields), "{output:?} at {cut}");
+                        assert_eq!(rest, body.as_bytes(), "{output:?} at {cut}");
+                    }
+                    (Err(bad), Err(why)) => assert_eq!(bad.0, *why, "{output:?} at {cut}"),
+                    (other, _) => panic!("{output:?} at {cut}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_has_its_limit() {
+        let line = |n: usize| format!("A: {}\n\n", "b".repeat(n - 5));
+        assert!(collect(line(HEAD_MAX).as_bytes(), 0).is_ok());
+        for long in
+            [line(HEAD_MAX + 1), "A: b\n".repeat(HEAD_MAX / 5 + 1), "A: b\n".repeat(HEAD_MAX), "A".repeat(HEAD_MAX)]
+        {
+            for cut in [0, 1, HEAD_MAX / 2, HEAD_MAX - 1] {
+                assert_eq!(collect(long.as_bytes(), cut).err(), Some(TOO_LONG), "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn locations() {
+        for (head, redirects, local) in [
+            ("Location: /x?y\n\n", true, Some("/x?y")),
+            ("location:/x\r\nConnection: close\r\n\r\n", true, Some("/x")),
+            ("Location: /x\nSet-Cookie: a\n\n", true, None),
+            ("Location: /x\nContent-Length: 0\n\n", true, None),
+            ("Location: //host/x\n\n", true, None),
+            ("Location: http://host/\n\n", true, None),
+            ("Location: x\n\n", true, None),
+            ("Location: /x#y\n\n", true, None),
+            ("Location: /x y\n\n", true, None),
+            ("Status: 201 Created\nLocation: /x\n\n", false, None),
+            ("A: b\n\n", false, None),
+        ] {
+            let (collector, _) = collect(head.as_bytes(), 0).unwrap();
+            let (parsed, _) = collector.parse().unwrap();
+            assert_eq!((parsed.redirects(), parsed.local()), (redirects, local), "{head:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_accepted_can_be_sent(output in "[-AaSt:; \t\r\n\0é0-9/]{0,60}") {
+            if let Ok((collector, _)) = collect(output.as_bytes(), 0)
+                && let Ok((head, _)) = collector.parse()
+            {
+                for (name, value) in head.fields {
+                    proptest::prop_assert!(!name.is_empty() && !value.contains(['\r', '\n', '\0']));
+                }
+            }
+        }
+    }
+}

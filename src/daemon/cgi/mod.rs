@@ -1,0 +1,259 @@
+//! CGI/1.1 (RFC 3875), as uhttpd's scripts expect it.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `queue` | whose turn it is |
+//! | `environment` | what a script is told |
+//! | `process` | its process, until it is reaped |
+//! | `relay` | its input and output |
+//! | `head` | the head of its output |
+//! | `errors` | its standard error, to our log |
+//!
+//! ```text
+//!  request ─► queue ─► environment ─► process ◄──► relay ◄──► client
+//!                                        └─► errors ─► log
+//! ```
+
+mod environment;
+mod errors;
+mod head;
+mod process;
+mod queue;
+mod relay;
+
+use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
+use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
+use environment::Environment;
+use errors::{Escaped, Followed};
+use process::{Deaths, Patience, Process};
+use queue::{Place, Queue};
+use relay::{End, Relay, State};
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// When a client may try again that found the queue full, in seconds.
+const RETRY_AFTER: u32 = 2;
+
+/// The permission of everybody to execute a file.
+const S_IXOTH: u32 = 0o001;
+
+/// What a site's scripts may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Scripts at once.
+    pub max_requests: usize,
+    /// Requests that may wait for their turn.
+    pub queue: usize,
+    /// How long a script may do nothing, and how long it may run on after its reply.
+    pub timeout: Duration,
+    /// How long a script that was told to end may take to do so.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_requests: 3, queue: 64, timeout: Duration::from_secs(60), grace: Duration::from_secs(3) }
+    }
+}
+
+/// The scripts of a site.
+pub struct Cgi {
+    limits: Limits,
+    queue: Rc<Queue>,
+    deaths: Deaths,
+    followed: Followed,
+    /// Output on its way, for the duration of one read.
+    scratch: RefCell<Vec<u8>>,
+}
+
+/// What is to be run for a request.
+pub struct Script<'a> {
+    /// The script's absolute path, links unresolved: some programs are several, told apart by `argv[0]`.
+    pub file: &'a Path,
+    /// The program that runs it; `None` if it is one itself.
+    pub interpreter: Option<&'a Path>,
+    /// `SCRIPT_NAME`, decoded.
+    pub name: &'a [u8],
+    /// What follows the script in the path: decoded, with its slash.
+    pub path_info: Option<&'a [u8]>,
+    /// Absolute; the folder that scripts are run in.
+    pub docroot: &'a Path,
+    /// User and password of a login that was verified.
+    pub login: Option<(&'a str, &'a [u8])>,
+    /// Why the script is run: 200, or the error that it is the page of.
+    pub status: u16,
+    pub query: &'a str,
+    /// Run it as for GET without a body, whatever the request was: after a local redirect, or for an error's page.
+    pub as_get: bool,
+}
+
+impl<'a> Script<'a> {
+    fn method(&self, req: &'a Request) -> &'a str {
+        if self.as_get && req.method() != "HEAD" { "GET" } else { req.method() }
+    }
+
+    fn has_body(&self, req: &Request) -> bool {
+        let length = req.header("content-length").is_some_and(|length| length.bytes().any(|digit| digit != b'0'));
+        !self.as_get && (length || req.header_bytes("transfer-encoding").is_some())
+    }
+
+    /// Why it can't be run: a status and a text.
+    fn refusal(&self) -> Option<(u16, &'static str)> {
+        let meta = match fs::metadata(self.file) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Some((404, "There is no such script.\n")),
+            Err(_) => return Some((403, "The script cannot be looked at.\n")),
+        };
+        if !meta.is_file() {
+            return Some((403, "The script is not a regular file.\n"));
+        }
+        let executable = self.interpreter.is_some() || meta.permissions().mode() & S_IXOTH != 0;
+        (!executable).then_some((403, "The script is not executable by everybody.\n"))
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Served {
+    /// It was answered.
+    Done,
+    /// Nothing was sent: the answer is what GET of this path and query of ours answers (RFC 3875 §6.2.2).
+    Local(String),
+}
+
+impl Cgi {
+    /// The scripts of a site, none running.
+    pub fn new(limits: Limits) -> Cgi {
+        Cgi {
+            queue: Queue::new(limits.max_requests, limits.queue),
+            limits,
+            deaths: Deaths::default(),
+            followed: Followed::default(),
+            scratch: RefCell::new(vec![0; relay::PIECE]),
+        }
+    }
+
+    /// Answers a request by running a script, when its turn has come.
+    ///
+    /// Dropped at any point it gives up what it holds, a running script included.
+    ///
+    /// # Errors
+    /// The client's and the connection's; a script that is stuck in the middle of its reply.
+    pub async fn serve(&self, con: &mut Connection, req: &mut Request, script: &Script<'_>) -> Result<Served> {
+        if let Some((status, text)) = script.refusal() {
+            return refuse(con, status, text).await;
+        }
+        let Some(place) = self.queue.place().await else {
+            con.add_header("retry-after", RETRY_AFTER)?;
+            return refuse(con, 503, "Too many scripts wait to be run.\n").await;
+        };
+        let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
+        let environment = Environment::new(con, req, script);
+        let started = self.start(script, environment.bytes(), script.has_body(req), place, &name);
+        drop(environment);
+        let mut relay = match started {
+            Ok(relay) => relay,
+            Err(error) => return not_started(con, &name, &error).await,
+        };
+        let end = relay.run(con).await?;
+        self.finish(con, relay, end, &name).await
+    }
+
+    fn start(
+        &self,
+        script: &Script<'_>,
+        environment: &[u8],
+        has_body: bool,
+        place: Place,
+        name: &Rc<str>,
+    ) -> io::Result<Relay<'_>> {
+        let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
+        let (file, folder) = (text(script.file)?, text(script.docroot)?);
+        let interpreter = script.interpreter.map(text).transpose()?;
+        let program = interpreter.as_ref().unwrap_or(&file);
+        let args = [program.as_c_str(), file.as_c_str()];
+        // Their ends stay as they are; only ours do not wait.
+        let (stdout, their_stdout) = io::pipe()?;
+        sys::set_nonblocking(stdout.as_fd())?;
+        let stdout = AsyncFd::new(stdout)?;
+        let (stdin, their_stdin): (_, OwnedFd) = if has_body {
+            let (reader, writer) = io::pipe()?;
+            sys::set_nonblocking(writer.as_fd())?;
+            (Some(AsyncFd::new(writer)?), reader.into())
+        } else {
+            (None, File::open("/dev/null")?.into())
+        };
+        let (stderr, their_stderr) = if self.followed.has_room() {
+            let (reader, writer) = io::pipe()?;
+            sys::set_nonblocking(reader.as_fd())?;
+            (Some(AsyncFd::new(reader)?), Some(writer))
+        } else {
+            (None, None)
+        };
+        let ours = io::stderr();
+        let setup = Setup {
+            args: args.get(usize::from(interpreter.is_none())..).unwrap_or_default(),
+            environment,
+            folder: &folder,
+            stdin: their_stdin.as_fd(),
+            stdout: their_stdout.as_fd(),
+            stderr: their_stderr.as_ref().map_or(ours.as_fd(), AsFd::as_fd),
+        };
+        let patience = Patience { alone: self.limits.timeout, grace: self.limits.grace };
+        let process = Process::start(program, &setup, patience, name, place, &self.deaths)?;
+        if let Some(stderr) = stderr {
+            self.followed.follow(stderr, Rc::clone(name));
+        }
+        let timeout = self.limits.timeout;
+        Ok(Relay { process, stdin, stdout, timeout, scratch: &self.scratch, state: State::default() })
+    }
+
+    async fn finish(&self, con: &mut Connection, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
+        let seconds = self.limits.timeout.as_secs();
+        match end {
+            End::Output => relay.leave(),
+            End::Local(place) => {
+                relay.leave();
+                return Ok(Served::Local(place));
+            }
+            End::Bad(bad) => {
+                relay.leave();
+                log::error!("{name}: 502: {}", bad.0);
+                return refuse(con, 502, "The script did not produce a valid reply.\n").await;
+            }
+            End::Overdue { begun: false } => {
+                drop(relay);
+                log::error!("{name}: 504: it did nothing for {seconds} s");
+                return refuse(con, 504, "The script took too long.\n").await;
+            }
+            End::Overdue { begun: true } => {
+                drop(relay);
+                log::error!("{name}: it did nothing for {seconds} s in the middle of its reply");
+                return Err(Error::Timeout);
+            }
+        }
+        Ok(Served::Done)
+    }
+}
+
+async fn refuse(con: &mut Connection, status: u16, text: &str) -> Result<Served> {
+    con.send_error(status, None, text).await?;
+    Ok(Served::Done)
+}
+
+async fn not_started(con: &mut Connection, name: &str, error: &io::Error) -> Result<Served> {
+    log::error!("{name}: cannot be run: {error}");
+    if matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM)) {
+        con.add_header("retry-after", RETRY_AFTER)?;
+        return refuse(con, 503, "There is no room for another script.\n").await;
+    }
+    refuse(con, 500, "The script cannot be run.\n").await
+}

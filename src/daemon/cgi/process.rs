@@ -1,0 +1,309 @@
+//! A script's process from its start until it is reaped, whatever becomes of the request.
+
+use super::queue::Place;
+use crate::daemon::sys::process::{self, ENOSYS, EPERM, Pid, SIGKILL, SIGTERM, Setup};
+use ecohttpd::AsyncFd;
+use signal_hook::consts::SIGCHLD;
+use signal_hook::low_level::pipe;
+use std::cell::{OnceCell, RefCell};
+use std::ffi::CStr;
+use std::future::poll_fn;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+/// How long a group that was told to end, and whose leader did, is watched at a time: numbers are not reused so soon.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// How long a script may go on without its request, and how long after it was told to end.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    pub alone: Duration,
+    pub grace: Duration,
+}
+
+/// A process that serves a request; dropped, its whole group is told to end, and made to.
+pub struct Process {
+    child: Option<Child>,
+    patience: Patience,
+}
+
+impl Process {
+    /// Starts a program in a place of the queue, which it keeps until it has been reaped.
+    pub fn start(
+        program: &CStr,
+        setup: &Setup<'_>,
+        patience: Patience,
+        name: &Rc<str>,
+        place: Place,
+        deaths: &Deaths,
+    ) -> io::Result<Process> {
+        let pid = process::spawn(program, setup)?;
+        match deaths.watch(pid) {
+            Ok(watch) => {
+                let child = Child { pid, watch, doomed: true, name: Rc::clone(name), _place: place };
+                Ok(Process { child: Some(child), patience })
+            }
+            Err(error) => {
+                ecohttpd::spawn(undo(pid, place));
+                Err(error)
+            }
+        }
+    }
+
+    /// Ready when it has ended.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(child) = &mut self.child else { return Poll::Ready(()) };
+        ready!(child.poll_end(cx));
+        self.child = None;
+        Poll::Ready(())
+    }
+
+    /// Has it go on without its request, for a while.
+    pub fn leave(mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        // Most have ended by now.
+        if child.poll_end(&mut Context::from_waker(Waker::noop())).is_pending() {
+            // Its work may be what stops this server.
+            child.doomed = false;
+            ecohttpd::spawn(child.run_out(self.patience));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            child.signal(SIGTERM);
+            ecohttpd::spawn(child.end(self.patience.grace));
+        }
+    }
+}
+
+/// Ends a process whose end nobody could be told of: for want of descriptors, most likely.
+async fn undo(pid: Pid, _place: Place) {
+    let _ = process::kill_group(pid, SIGKILL);
+    while !process::reap(pid) {
+        ecohttpd::sleep(GLANCE).await;
+    }
+}
+
+/// A process that was not reaped.
+struct Child {
+    pid: Pid,
+    watch: Watch,
+    /// It must not outlive us.
+    doomed: bool,
+    /// The script and its client, for the log.
+    name: Rc<str>,
+    _place: Place,
+}
+
+impl Child {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let pid = self.pid;
+        match &self.watch {
+            Watch::None => return Poll::Ready(()),
+            Watch::Pidfd(pidfd) => {
+                let reap =
+                    |_: &OwnedFd| if process::reap(pid) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+                ready!(pin!(pidfd.read_with(reap)).poll(cx)).unwrap_or_default();
+            }
+            Watch::Signal(wakers) => {
+                wakers.add(cx.waker());
+                if !process::reap(pid) {
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.watch = Watch::None;
+        Poll::Ready(())
+    }
+
+    async fn ended(&mut self) {
+        poll_fn(|cx| self.poll_end(cx)).await;
+    }
+
+    /// Waits for its end, which comes at the latest when the patience does.
+    async fn run_out(mut self, patience: Patience) {
+        if ecohttpd::timeout(patience.alone, self.ended()).await.is_err() {
+            log::warn!("{}: ended, as it still ran {} s after its reply", self.name, patience.alone.as_secs());
+            self.doomed = true;
+            self.signal(SIGTERM);
+            self.end(patience.grace).await;
+        }
+    }
+
+    /// Sees that it ends, and with it its group, now that it was told to.
+    async fn end(mut self, grace: Duration) {
+        let pid = self.pid;
+        if ecohttpd::timeout(grace, self.ended()).await.is_err() {
+            self.signal(SIGKILL);
+            self.ended().await;
+            return;
+        }
+        // Its place is free; those that it started may take the rest of the grace.
+        drop(self);
+        let mut left = grace;
+        while !left.is_zero() && process::kill_group(pid, 0).is_ok() {
+            ecohttpd::sleep(GLANCE).await;
+            left = left.saturating_sub(GLANCE);
+        }
+        if left.is_zero() {
+            let _ = process::kill_group(pid, SIGKILL);
+        }
+    }
+
+    fn signal(&self, signal: i32) {
+        if matches!(self.watch, Watch::None) {
+            return;
+        }
+        if let Err(error) = process::kill_group(self.pid, signal)
+            && error.raw_os_error() == Some(EPERM)
+        {
+            log::warn!("{}: cannot be ended: {error}", self.name);
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.doomed {
+            self.signal(SIGKILL);
+        }
+    }
+}
+
+/// How the end of a process shows.
+enum Watch {
+    /// It was reaped.
+    None,
+    Pidfd(AsyncFd<OwnedFd>),
+    Signal(Rc<Wakers>),
+}
+
+/// Where the ends of processes are announced.
+#[derive(Default)]
+pub struct Deaths {
+    /// On kernels without pidfds: all who wait for SIGCHLD.
+    signal: OnceCell<Rc<Wakers>>,
+}
+
+impl Deaths {
+    fn watch(&self, pid: Pid) -> io::Result<Watch> {
+        match process::pidfd(pid) {
+            Ok(pidfd) => AsyncFd::new(pidfd).map(Watch::Pidfd),
+            Err(error) if error.raw_os_error() == Some(ENOSYS) => self.watch_signal(),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn watch_signal(&self) -> io::Result<Watch> {
+        if let Some(wakers) = self.signal.get() {
+            return Ok(Watch::Signal(Rc::clone(wakers)));
+        }
+        let (receiver, sender) = UnixStream::pair()?;
+        receiver.set_nonblocking(true)?;
+        pipe::register(SIGCHLD, sender)?;
+        let receiver = AsyncFd::new(receiver)?;
+        let wakers = Rc::clone(self.signal.get_or_init(Rc::default));
+        let woken = Rc::clone(&wakers);
+        ecohttpd::spawn(async move {
+            // Signals that come together may make one byte; one look does for all.
+            while receiver.read_with(|mut signals| signals.read(&mut [0; 64])).await.is_ok() {
+                woken.wake();
+            }
+        });
+        Ok(Watch::Signal(wakers))
+    }
+}
+
+/// Who is to look after the next SIGCHLD.
+#[derive(Default)]
+struct Wakers(RefCell<Vec<Waker>>);
+
+impl Wakers {
+    fn add(&self, waker: &Waker) {
+        let mut wakers = self.0.borrow_mut();
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        self.0.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::cgi::queue::Queue;
+    use ecohttpd::{Connection, Options, Request, Server};
+    use std::fs::File;
+    use std::os::fd::AsFd;
+    use std::sync::mpsc::channel;
+
+    /// Runs `test` on a loop.
+    fn on_loop(test: impl AsyncFn() + 'static) {
+        let mut server = Server::new(Options::new(), async |_: &mut Connection, _: &mut Request| ()).unwrap();
+        let (handle, (done, ended)) = (server.handle(), channel());
+        server.spawn(async move {
+            ecohttpd::timeout(Duration::from_secs(20), test()).await.expect("it hangs");
+            done.send(()).unwrap();
+            handle.stop(Duration::ZERO);
+        });
+        server.run().unwrap();
+        ended.try_recv().expect("the test failed");
+    }
+
+    async fn sleeping(queue: &Rc<Queue>, deaths: &Deaths, seconds: &CStr) -> Process {
+        let null = File::open("/dev/null").unwrap();
+        let args = [c"sleep", seconds];
+        let (stdin, stdout, stderr) = (null.as_fd(), null.as_fd(), null.as_fd());
+        let setup = Setup { args: &args, environment: b"", folder: c"/", stdin, stdout, stderr };
+        let patience = Patience { alone: Duration::from_secs(60), grace: Duration::from_secs(3) };
+        let place = queue.place().await.unwrap();
+        Process::start(c"/bin/sleep", &setup, patience, &"test".into(), place, deaths).unwrap()
+    }
+
+    /// On old kernels, which have no pidfds.
+    async fn by_signal(queue: &Rc<Queue>, deaths: &Deaths, seconds: &CStr) -> Process {
+        let mut process = sleeping(queue, deaths, seconds).await;
+        if let Some(child) = &mut process.child {
+            child.watch = deaths.watch_signal().unwrap();
+        }
+        process
+    }
+
+    #[test]
+    fn ends_are_noticed_and_places_freed() {
+        on_loop(async || {
+            let (queue, deaths) = (Queue::new(2, 2), Deaths::default());
+            let mut first = sleeping(&queue, &deaths, c"0.05").await;
+            let mut second = by_signal(&queue, &deaths, c"0.1").await;
+            poll_fn(|cx| first.poll_end(cx)).await;
+            poll_fn(|cx| second.poll_end(cx)).await;
+            let places = [queue.place().await, queue.place().await];
+            assert!(places.iter().all(Option::is_some));
+        });
+    }
+
+    #[test]
+    fn one_that_is_dropped_is_ended() {
+        on_loop(async || {
+            let (queue, deaths) = (Queue::new(1, 1), Deaths::default());
+            drop(sleeping(&queue, &deaths, c"100").await);
+            drop(by_signal(&queue, &deaths, c"100").await);
+            drop(queue.place().await);
+            // And one that is left to itself is waited for.
+            by_signal(&queue, &deaths, c"0.05").await.leave();
+            sleeping(&queue, &deaths, c"0.05").await.leave();
+            drop(queue.place().await);
+        });
+    }
+}

@@ -1,0 +1,275 @@
+//! Bytes between the client and a running script, both ways at once, in bounded memory.
+
+use super::head::{Bad, Collector};
+use super::process::Process;
+use ecohttpd::{AsyncFd, Connection, Result, sleep};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// Bytes that are moved at a time, in either direction.
+pub const PIECE: usize = 16 << 10;
+
+/// How long after a script's end others that hold its output are waited for: long enough to notice what was written.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// Bytes that are taken after a script's end: no pipe holds more, so all that it wrote is among them.
+const LEFT_BEHIND: usize = 1 << 20;
+
+/// The status of a reply that names none, and of one that names a `Location` instead (RFC 3875 §6.2).
+const OK: u16 = 200;
+const FOUND: u16 = 302;
+
+/// How the exchange between client and script ended.
+pub enum End {
+    /// With the end of the script's output, all of which was sent.
+    Output,
+    /// With a redirection to another place of ours.
+    Local(String),
+    /// In front of the reply, for what came is none.
+    Bad(Bad),
+    /// The script did nothing for too long; whether the reply had begun.
+    Overdue { begun: bool },
+}
+
+/// A running script and the ends of its pipes that are ours.
+pub struct Relay<'a> {
+    pub process: Process,
+    /// Gone once the body has ended, or the script takes no more of it.
+    pub stdin: Option<AsyncFd<PipeWriter>>,
+    pub stdout: AsyncFd<PipeReader>,
+    pub timeout: Duration,
+    pub scratch: &'a RefCell<Vec<u8>>,
+    pub state: State,
+}
+
+/// How far it has come.
+pub struct State {
+    /// Bytes of the body, and how many of them the script has.
+    up: Vec<u8>,
+    up_at: usize,
+    /// The reply's head, until it is sent.
+    head: Option<Collector>,
+    /// Output that the client had no room for.
+    down: Vec<u8>,
+    /// What the script's `Content-Length` leaves to be sent.
+    left: Option<u64>,
+    /// When a byte moved last, or the script ended.
+    moved: Instant,
+    /// The client is to move next, which is for the server's timeouts.
+    on_client: bool,
+    /// The script has ended; so many bytes are still taken.
+    after_end: Option<usize>,
+    /// What else comes out is not for the client.
+    no_more: bool,
+    /// The time that is left has become shorter.
+    hurry: bool,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            up: Vec::new(),
+            up_at: 0,
+            head: Some(Collector::default()),
+            down: Vec::new(),
+            left: None,
+            moved: Instant::now(),
+            on_client: false,
+            after_end: None,
+            no_more: false,
+            hurry: false,
+        }
+    }
+}
+
+impl Relay<'_> {
+    /// Moves bytes until one of the ends comes.
+    pub async fn run(&mut self, con: &mut Connection) -> Result<End> {
+        let mut timer = pin!(sleep(self.timeout));
+        poll_fn(|cx| {
+            if let Poll::Ready(end) = self.poll(con, cx) {
+                return Poll::Ready(end);
+            }
+            loop {
+                if std::mem::take(&mut self.state.hurry) {
+                    timer.set(sleep(LINGER));
+                }
+                ready!(timer.as_mut().poll(cx));
+                let left = self.time_left();
+                if left.is_zero() {
+                    let begun = self.state.head.is_none();
+                    let ended = self.state.after_end.is_some();
+                    return Poll::Ready(if ended { self.end(con, cx) } else { Ok(End::Overdue { begun }) });
+                }
+                timer.set(sleep(left));
+            }
+        })
+        .await
+    }
+
+    /// Leaves the script to itself: it may have work that goes on after its reply.
+    pub fn leave(self) {
+        // Nobody is to wait for us any more.
+        drop((self.stdin, self.stdout));
+        self.process.leave();
+    }
+
+    fn time_left(&self) -> Duration {
+        let allowed = if self.state.after_end.is_some() { LINGER } else { self.timeout };
+        if self.state.on_client { allowed } else { allowed.saturating_sub(self.state.moved.elapsed()) }
+    }
+
+    fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<End>> {
+        self.state.on_client = false;
+        if let Poll::Ready(Err(error)) = self.poll_up(con, cx) {
+            return Poll::Ready(Err(error));
+        }
+        let down = self.poll_down(con, cx);
+        if down.is_pending() && self.state.after_end.is_none() && self.process.poll_end(cx).is_ready() {
+            self.state.after_end = Some(LEFT_BEHIND);
+            self.state.moved = Instant::now();
+            self.state.hurry = true;
+        }
+        down
+    }
+
+    /// Moves the request's body; ready only with an error.
+    fn poll_up(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let state = &mut self.state;
+        while let Some(stdin) = &self.stdin {
+            if let Some(waits) = state.up.get(state.up_at..).filter(|waits| !waits.is_empty()) {
+                let written = ready!(pin!(stdin.write_with(|mut pipe| pipe.write(waits))).poll(cx));
+                match written {
+                    Ok(n) => state.up_at += n,
+                    // It may answer without reading.
+                    Err(_) => self.stdin = None,
+                }
+                state.moved = Instant::now();
+                continue;
+            }
+            state.up.clear();
+            state.up_at = 0;
+            let read = con.poll_read_body(cx, &mut state.up, PIECE);
+            state.on_client |= read.is_pending();
+            ready!(read)?;
+            if state.up.is_empty() {
+                self.stdin = None;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Moves the script's output; ready with an end.
+    fn poll_down(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<End>> {
+        let scratch = self.scratch;
+        loop {
+            if !self.state.down.is_empty() {
+                let down = std::mem::take(&mut self.state.down);
+                ready!(self.state.offer(con, cx, &down))?;
+            }
+            if self.state.no_more {
+                return Poll::Ready(self.end(con, cx));
+            }
+            let mut piece = scratch.borrow_mut();
+            let read = ready!(pin!(self.stdout.read_with(|mut pipe| pipe.read(&mut piece))).poll(cx));
+            // A pipe that can't be read has ended.
+            let output = piece.get(..read.unwrap_or(0)).unwrap_or_default();
+            if output.is_empty() {
+                return Poll::Ready(self.end(con, cx));
+            }
+            self.state.count(output.len());
+            let Some(head) = &mut self.state.head else {
+                ready!(self.state.pass(con, cx, output))?;
+                continue;
+            };
+            match head.push(output) {
+                Ok(true) => {
+                    if let Some(end) = self.begin(con, cx)? {
+                        return Poll::Ready(Ok(end));
+                    }
+                }
+                Ok(false) => {}
+                Err(bad) => return Poll::Ready(Ok(End::Bad(bad))),
+            }
+        }
+    }
+
+    /// The output has ended; that may end the head, too.
+    fn end(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<End> {
+        if let Some(head) = &mut self.state.head {
+            if let Err(bad) = head.end() {
+                return Ok(End::Bad(bad));
+            }
+            if let Some(end) = self.begin(con, cx)? {
+                return Ok(end);
+            }
+        }
+        Ok(End::Output)
+    }
+
+    /// Begins the reply with the script's head, unless that is the end of it.
+    fn begin(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<Option<End>> {
+        let Some(collector) = self.state.head.take() else { return Ok(None) };
+        let (head, body) = match collector.parse() {
+            Ok(parsed) => parsed,
+            Err(bad) => return Ok(Some(End::Bad(bad))),
+        };
+        if let Some(place) = head.local() {
+            return Ok(Some(End::Local(place.to_owned())));
+        }
+        let (code, reason) = head.status.unwrap_or((if head.redirects() { FOUND } else { OK }, ""));
+        if reason.is_empty() {
+            con.set_status(code)?;
+        } else {
+            con.set_status_reason(code, reason)?;
+        }
+        for (name, value) in &head.fields {
+            con.append_header(name, value)?;
+        }
+        if let Some(length) = head.length {
+            con.add_header("content-length", length)?;
+            self.state.left = Some(length);
+        }
+        let _ = con.poll_send(cx, b"")?;
+        let _ = self.state.pass(con, cx, body)?;
+        Ok(None)
+    }
+}
+
+impl State {
+    /// Notes that output came.
+    fn count(&mut self, n: usize) {
+        if let Some(left) = &mut self.after_end {
+            *left = left.saturating_sub(n);
+            self.no_more |= *left == 0;
+        } else {
+            self.moved = Instant::now();
+        }
+    }
+
+    /// Sends output, as much as `Content-Length` promised and no more: many a script forgets to count its last newline.
+    fn pass(&mut self, con: &mut Connection, cx: &mut Context<'_>, output: &[u8]) -> Poll<Result<()>> {
+        let Some(left) = &mut self.left else { return self.offer(con, cx, output) };
+        let wanted = output.get(..usize::try_from(*left).unwrap_or(usize::MAX)).unwrap_or(output);
+        *left -= wanted.len() as u64;
+        self.no_more |= wanted.len() < output.len();
+        self.offer(con, cx, wanted)
+    }
+
+    /// Sends what there is room for, and keeps the rest.
+    fn offer(&mut self, con: &mut Connection, cx: &mut Context<'_>, mut output: &[u8]) -> Poll<Result<()>> {
+        while !output.is_empty() {
+            let sent = con.poll_send(cx, output)?;
+            if sent.is_pending() {
+                self.on_client = true;
+                self.down.extend_from_slice(output);
+            }
+            output = output.get(ready!(sent)..).unwrap_or_default();
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,242 @@
+//! Processes: starting, signalling and reaping them, and the descriptors that they inherit.
+
+use std::ffi::{CStr, c_char, c_int, c_short};
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+pub use libc::{EAGAIN, EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM, SIGKILL, SIGTERM};
+
+/// A child of ours that leads a process group of its own.
+///
+/// Until it is reaped its number is no other's, so signals reach it or nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pid(libc::pid_t);
+
+/// What a new process starts with, besides its program.
+pub struct Setup<'a> {
+    /// `argv`, its first word included.
+    pub args: &'a [&'a CStr],
+    /// `NAME=value`, each ended by a NUL.
+    pub environment: &'a [u8],
+    pub folder: &'a CStr,
+    pub stdin: BorrowedFd<'a>,
+    pub stdout: BorrowedFd<'a>,
+    pub stderr: BorrowedFd<'a>,
+}
+
+/// Starts a program without copying this process: posix_spawn(3), which borrows our memory until the program runs.
+///
+/// The process leads a new group, has every signal at its default and none blocked, and of our descriptors only
+/// those that are not close-on-exec. What keeps the program from being run is an error here.
+pub fn spawn(program: &CStr, setup: &Setup<'_>) -> io::Result<Pid> {
+    let actions = FileActions::new(setup)?;
+    let attributes = Attributes::new()?;
+    let args = pointers(setup.args.iter().copied());
+    let environment = setup.environment.split_inclusive(|&byte| byte == 0);
+    let environment = pointers(environment.filter_map(|entry| CStr::from_bytes_with_nul(entry).ok()));
+    let mut pid = 0;
+    // SAFETY: `program` ends in NUL; both lists end in a null pointer, and their strings, the actions and the
+    // attributes outlive the call, which does not write to any of them.
+    check(unsafe {
+        libc::posix_spawn(
+            &raw mut pid,
+            program.as_ptr(),
+            &raw const actions.0,
+            &raw const attributes.0,
+            args.as_ptr(),
+            environment.as_ptr(),
+        )
+    })?;
+    Ok(Pid(pid))
+}
+
+/// A list as execve(2) takes it. It writes to none of the strings: `mut` is for C's old headers.
+fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*mut c_char> {
+    strings.map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
+}
+
+/// What is done to descriptors and folder between the start and the program.
+struct FileActions(libc::posix_spawn_file_actions_t);
+
+impl FileActions {
+    fn new(setup: &Setup<'_>) -> io::Result<FileActions> {
+        let mut actions = MaybeUninit::uninit();
+        // SAFETY: `actions` has room for the struct.
+        check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
+        // SAFETY: the call succeeded, so the struct is made.
+        let mut actions = FileActions(unsafe { actions.assume_init() });
+        for (fd, number) in [(setup.stdin, 0), (setup.stdout, 1), (setup.stderr, 2)] {
+            // SAFETY: the struct is made; the numbers are checked when they are used.
+            check(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, fd.as_raw_fd(), number) })?;
+        }
+        // SAFETY: the struct is made, and the call copies the path, which ends in NUL.
+        check(unsafe { libc::posix_spawn_file_actions_addchdir_np(&raw mut actions.0, setup.folder.as_ptr()) })?;
+        Ok(actions)
+    }
+}
+
+impl Drop for FileActions {
+    fn drop(&mut self) {
+        // SAFETY: the struct was made by `new`, and nobody uses it any more.
+        unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
+    }
+}
+
+/// Group and signals of the new process.
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    fn new() -> io::Result<Attributes> {
+        const FLAGS: c_int = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        const { assert!(FLAGS <= 0x7fff) };
+        let mut attributes = MaybeUninit::uninit();
+        let mut signals = MaybeUninit::uninit();
+        // SAFETY: `attributes` has room for the struct.
+        check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
+        // SAFETY: the call succeeded, so the struct is made.
+        let mut attributes = Attributes(unsafe { attributes.assume_init() });
+        // SAFETY: the struct is made, and the flags are those that the call knows.
+        #[expect(clippy::cast_possible_truncation, reason = "checked above")]
+        check(unsafe { libc::posix_spawnattr_setflags(&raw mut attributes.0, FLAGS as c_short) })?;
+        // SAFETY: the struct is made; 0 asks for a new group.
+        check(unsafe { libc::posix_spawnattr_setpgroup(&raw mut attributes.0, 0) })?;
+        // SAFETY: `signals` has room for a set, and is filled before it is read.
+        check(unsafe {
+            libc::sigfillset(signals.as_mut_ptr());
+            libc::posix_spawnattr_setsigdefault(&raw mut attributes.0, signals.as_ptr())
+        })?;
+        // SAFETY: as above.
+        check(unsafe {
+            libc::sigemptyset(signals.as_mut_ptr());
+            libc::posix_spawnattr_setsigmask(&raw mut attributes.0, signals.as_ptr())
+        })?;
+        Ok(attributes)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: the struct was made by `new`, and nobody uses it any more.
+        unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
+    }
+}
+
+/// The functions of posix_spawn(3) return the error's number.
+fn check(error: c_int) -> io::Result<()> {
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+/// Sends a signal to all of the process's group.
+pub fn kill_group(leader: Pid, signal: c_int) -> io::Result<()> {
+    // SAFETY: kill(2) touches no memory.
+    let done = unsafe { libc::kill(-leader.0, signal) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Reaps the process if it has ended; true when it is no more.
+pub fn reap(pid: Pid) -> bool {
+    let mut status = 0;
+    // SAFETY: `status` has room for the result.
+    let reaped = unsafe { libc::waitpid(pid.0, &raw mut status, libc::WNOHANG) };
+    // An error means that there is no such child: whoever had us ignore SIGCHLD has the kernel reap.
+    reaped != 0
+}
+
+/// A descriptor that becomes readable when the process ends: pidfd_open(2), Linux 5.3.
+pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: the call touches no memory. Its result is close-on-exec.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.0, 0) };
+    match c_int::try_from(fd) {
+        // SAFETY: the kernel has just given this descriptor to us alone.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Has reads and writes of our end of a pipe return instead of wait; the other end is not affected.
+pub fn set_nonblocking(pipe: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is open. A pipe's only other flag, O_DIRECT, is not set.
+    let done = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sees that no descriptor which was open when this process started, but 0, 1 and 2, reaches its children.
+///
+/// All that it opens itself is close-on-exec from the start.
+pub fn mark_inherited_descriptors() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: the call touches no memory and closes nothing.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if done == 0 {
+        return;
+    }
+    // Before Linux 5.11. Without /proc, too, there is nobody to ask.
+    let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<c_int> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in numbers.into_iter().filter(|&fd| fd > 2) {
+        // SAFETY: the call touches no memory; a number that is closed meanwhile is an error, which harms nobody.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::{Read, pipe};
+    use std::os::fd::AsFd;
+
+    fn output(program: &CStr, args: &[&CStr], environment: &[u8]) -> io::Result<String> {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        let (mut reader, writer) = pipe()?;
+        let setup = Setup {
+            args,
+            environment,
+            folder: c"/usr",
+            stdin: null.as_fd(),
+            stdout: writer.as_fd(),
+            stderr: null.as_fd(),
+        };
+        let pid = spawn(program, &setup)?;
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text)?;
+        let pidfd = pidfd(pid)?;
+        while !reap(pid) {
+            std::thread::yield_now();
+        }
+        assert!(reap(pid), "a process that was reaped is no more");
+        drop(pidfd);
+        Ok(text)
+    }
+
+    #[test]
+    fn a_process_gets_what_it_is_given() {
+        let args = [c"name", c"-c", c"echo $0 $PWD $A-$B"];
+        assert_eq!(output(c"/bin/sh", &args, b"A=1\0B=2\0").unwrap(), "name /usr 1-2\n");
+        assert_eq!(output(c"/usr/bin/env", &[c"env"], b"A=1\0B=\xff").unwrap(), "A=1\n", "the rest is no entry");
+    }
+
+    #[test]
+    fn signals_are_at_their_default_and_the_group_is_new() {
+        let text = output(c"/bin/cat", &[c"cat", c"/proc/self/status", c"/proc/self/stat"], b"").unwrap();
+        for field in ["SigBlk", "SigIgn", "SigCgt"] {
+            let line = text.lines().find(|line| line.starts_with(field)).unwrap();
+            let signals = u64::from_str_radix(line.split('\t').nth(1).unwrap(), 16).unwrap();
+            // Those of POSIX; 32 and 33 are the C library's own.
+            assert_eq!(signals & 0x7fff_ffff, 0, "{line}");
+        }
+        let stat: Vec<&str> = text.lines().last().unwrap().split(' ').collect();
+        assert_eq!(stat[0], stat[4], "it leads its group");
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_an_error() {
+        for (program, error) in [(c"/no/such", libc::ENOENT), (c"/etc/passwd", libc::EACCES), (c"/usr", libc::EACCES)] {
+            assert_eq!(output(program, &[program], b"").unwrap_err().raw_os_error(), Some(error), "{program:?}");
+        }
+    }
+}

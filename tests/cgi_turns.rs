@@ -1,0 +1,245 @@
+//! CGI: whose turn it is, who leaves, what takes too long, and that nothing is left behind.
+
+mod common;
+mod common_cgi;
+mod common_files;
+
+use common::{Client, End, MOMENT, reset};
+use common_cgi::{Scripts, runs, until};
+use common_files::request;
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+/// Notes its name and waits until it may go on.
+const GATED: &str = "#!/bin/sh\necho $QUERY_STRING >>../ran\nwhile ! [ -e ../go ]; do sleep 0.02; done\nprintf '\\n%s' \"$QUERY_STRING\"\n";
+
+const HELLO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n";
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn scripts_wait_for_their_turn_in_order() {
+    let site = Scripts::new(&["-n", "1"], &[("gated", GATED)]);
+    let mut first = site.begin_get("/cgi-bin/gated?0");
+    site.await_note("ran", |ran| ran == "0\n");
+    let mut waiting: Vec<Client> = Vec::new();
+    for number in 1..=8 {
+        waiting.push(site.begin_get(&format!("/cgi-bin/gated?{number}")));
+        // What is asked for next is answered after that was seen.
+        assert_eq!(site.get("/missing").status, 404);
+    }
+    assert_eq!(site.children().len(), 1, "those that wait cost no process");
+    assert_eq!(fs::read_to_string(site.note("ran")).unwrap(), "0\n");
+    fs::write(site.note("go"), "").unwrap();
+    assert_eq!(first.read_response().text(), "0");
+    for (number, client) in waiting.iter_mut().enumerate() {
+        assert_eq!(client.read_response().text(), (number + 1).to_string());
+    }
+    let ran = fs::read_to_string(site.note("ran")).unwrap();
+    assert_eq!(lines(&ran), ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+}
+
+/// What LuCI does: a browser's six connections, three scripts at once.
+#[test]
+fn six_pages_in_parallel() {
+    let site = Scripts::new(&["-n", "3"], &[("gated", GATED)]);
+    let mut clients: Vec<Client> = (0..6).map(|number| site.begin_get(&format!("/cgi-bin/gated?{number}"))).collect();
+    site.await_note("ran", |ran| ran.lines().count() == 3);
+    assert_eq!(site.get("/missing").status, 404, "files are not kept waiting");
+    assert_eq!(site.children().len(), 3);
+    fs::write(site.note("go"), "").unwrap();
+    for (number, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.read_response().text(), number.to_string());
+    }
+}
+
+#[test]
+fn the_queue_has_its_bound() {
+    let site = Scripts::new(&["-n", "1"], &[("gated", GATED)]);
+    let mut running = site.begin_get("/cgi-bin/gated?run");
+    site.await_note("ran", |ran| !ran.is_empty());
+    let mut waiting: Vec<Client> = (0..64).map(|number| site.begin_get(&format!("/cgi-bin/gated?{number}"))).collect();
+    assert_eq!(site.get("/missing").status, 404);
+    let refused = site.get("/cgi-bin/gated?late");
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").unwrap().parse::<u32>().is_ok());
+    fs::write(site.note("go"), "").unwrap();
+    for client in waiting.iter_mut().chain([&mut running]) {
+        assert_eq!(client.read_response().status, 200);
+    }
+    assert!(!fs::read_to_string(site.note("ran")).unwrap().contains("late"));
+}
+
+/// A client whose connection can be broken.
+fn breakable(site: &Scripts, target: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(site.daemon.addr).unwrap();
+    stream.write_all(request("GET", target, &[], false).as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn one_that_leaves_the_queue_frees_its_place() {
+    let site = Scripts::new(&["-n", "1"], &[("gated", GATED)]);
+    let mut running = site.begin_get("/cgi-bin/gated?run");
+    site.await_note("ran", |ran| !ran.is_empty());
+    let leaving = breakable(&site, "/cgi-bin/gated?left");
+    assert_eq!(site.get("/missing").status, 404);
+    let mut next = site.begin_get("/cgi-bin/gated?next");
+    assert_eq!(site.get("/missing").status, 404);
+    reset(leaving);
+    fs::write(site.note("go"), "").unwrap();
+    assert_eq!((running.read_response().text(), next.read_response().text()), ("run", "next"));
+    assert_eq!(fs::read_to_string(site.note("ran")).unwrap(), "run\nnext\n");
+}
+
+#[test]
+fn a_half_closed_client_gets_its_answer() {
+    let site = Scripts::new(&[], &[("gated", GATED)]);
+    let mut client = site.begin_get("/cgi-bin/gated?half");
+    client.half_close();
+    site.await_note("ran", |ran| !ran.is_empty());
+    fs::write(site.note("go"), "").unwrap();
+    assert_eq!(client.read_response().text(), "half");
+}
+
+#[test]
+fn a_script_is_told_when_its_client_leaves() {
+    let polite = "#!/bin/sh\ntrap 'echo term >>../told; exit' TERM\nsh -c 'echo $$ >>../pids; exec sleep 1000' &\necho $$ >>../pids\nwait\n";
+    let stubborn = "#!/bin/sh\ntrap '' TERM\nsh -c 'echo $$ >>../pids; while :; do sleep 0.05; done' &\necho $$ >>../pids\n\
+                    while :; do sleep 0.05; done\n";
+    // Its leader goes at once, what it started does not.
+    let parent = "#!/bin/sh\nsh -c 'trap \"\" TERM; echo $$ >>../pids; while :; do sleep 0.05; done' &\necho $$ >>../pids\nwait\n";
+    for (name, script, told) in [("polite", polite, true), ("stubborn", stubborn, false), ("parent", parent, false)] {
+        let site = Scripts::new(&["-n", "1"], &[(name, script), ("hello", HELLO)]);
+        let client = breakable(&site, &format!("/cgi-bin/{name}"));
+        let pids = site.await_note("pids", |pids| pids.lines().count() == 2);
+        let pids: Vec<u32> = pids.lines().map(|pid| pid.parse().unwrap()).collect();
+        assert!(pids.iter().all(|&pid| runs(pid)));
+        reset(client);
+        assert_eq!(site.get("/cgi-bin/hello").text(), "hello\n", "{name}: the place is free again");
+        until(&format!("{name}: some of it lives"), || !pids.iter().any(|&pid| runs(pid)));
+        assert_eq!(site.note("told").exists(), told);
+        site.await_no_children();
+    }
+}
+
+#[test]
+fn a_client_that_leaves_shows_while_bytes_flow() {
+    let site = Scripts::new(
+        &[],
+        &[("zeros", "#!/bin/sh\nprintf '\\n'\nexec cat /dev/zero\n"), ("sink", "#!/bin/sh\ncat >/dev/null\n")],
+    );
+    let mut client = site.begin_get("/cgi-bin/zeros");
+    assert_eq!(client.read_exact(12), b"HTTP/1.1 200");
+    drop(client);
+    site.await_no_children();
+    // In the middle of its upload even an orderly end is one.
+    let client = site.begin("POST /cgi-bin/sink HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc");
+    until("it does not start", || site.children().len() == 1);
+    drop(client);
+    site.await_no_children();
+}
+
+#[test]
+fn a_script_that_does_nothing_is_ended() {
+    let sleep = "#!/bin/sh\necho $$ >../pid\nexec sleep 1000\n";
+    let half = "#!/bin/sh\necho $$ >../pid\nprintf 'A: b\\n\\npart'\nexec sleep 1000\n";
+    let deaf = "#!/bin/sh\necho $$ >../pid\nexec sleep 1000\n";
+    let site = Scripts::new(&["-t", "1", "-n", "1"], &[("sleep", sleep), ("half", half), ("deaf", deaf)]);
+    let reply = site.get("/cgi-bin/sleep");
+    assert_eq!(reply.status, 504);
+    site.log(&["error", "/cgi-bin/sleep", "504"]);
+
+    let mut client = site.begin_get("/cgi-bin/half");
+    assert!(client.try_response(false).is_err(), "a reply that was broken off must not look whole");
+    let (rest, end) = client.rest();
+    assert!(end == End::Reset && !rest.ends_with(b"0\r\n\r\n"), "{end:?} {}", rest.escape_ascii());
+    site.log(&["error", "/cgi-bin/half", "in the middle"]);
+
+    // It takes none of its body.
+    let mut client = site.begin(common::post("/cgi-bin/deaf", &common::pattern(1 << 20)));
+    assert_eq!(client.read_response().status, 504);
+    until("it lives", || fs::read_to_string(site.note("pid")).is_ok_and(|pid| !runs(pid.trim().parse().unwrap())));
+    site.await_no_children();
+}
+
+#[test]
+fn a_script_that_moves_is_not() {
+    let slow = "#!/bin/sh\nprintf 'A: b\\n\\n'\nfor i in 1 2 3 4 5 6 7; do sleep 0.3; echo $i; done\n";
+    let site = Scripts::new(
+        &["-t", "1"],
+        &[("slow", slow), ("large", "#!/bin/sh\nprintf '\\n'\nexec head -c 30000000 /dev/zero\n")],
+    );
+    assert_eq!(site.get("/cgi-bin/slow").text(), "1\n2\n3\n4\n5\n6\n7\n");
+    // It is the client that stands still.
+    let mut client = site.begin_get("/cgi-bin/large");
+    assert_eq!(client.read_exact(12), b"HTTP/1.1 200");
+    thread::sleep(Duration::from_millis(2500));
+    let (rest, _) = {
+        client.send(request("GET", "/missing", &[], true));
+        client.rest()
+    };
+    assert!(
+        rest.len() > 30_000_000 && rest.windows(12).any(|window| window == b"HTTP/1.1 404"),
+        "{} bytes",
+        rest.len()
+    );
+}
+
+#[test]
+fn stopping_ends_scripts() {
+    let site =
+        Scripts::new(&[], &[("sleep", "#!/bin/sh\necho $$ >>../pids\ntrap '' TERM\nwhile :; do sleep 0.05; done\n")]);
+    let mut client = site.begin_get("/cgi-bin/sleep");
+    let pid: u32 = site.await_note("pids", |pids| pids.ends_with('\n')).trim().parse().unwrap();
+    site.daemon.signal("TERM");
+    thread::sleep(MOMENT);
+    site.daemon.signal("TERM");
+    client.rest();
+    until("it outlives its server", || !runs(pid));
+}
+
+/// Requests one after the other, and at once.
+const SEQUENTIAL: usize = 2000;
+const CONCURRENT: usize = 200;
+
+#[test]
+fn nothing_is_left_behind() {
+    let site = Scripts::new(&["-n", "8", "-N", "300"], &[("hello", HELLO)]);
+    let ask = |client: &mut Client| {
+        client.send(request("GET", "/cgi-bin/hello", &[], false));
+        let reply = client.read_response();
+        assert!(reply.status == 503 || reply.text() == "hello\n", "{reply:?}");
+    };
+    let concurrently = || {
+        let mut clients: Vec<Client> = (0..CONCURRENT).map(|_| site.daemon.connect()).collect();
+        clients.iter_mut().for_each(|client| client.send(request("GET", "/cgi-bin/hello", &[], true)));
+        let statuses: Vec<u16> = clients.iter_mut().map(|client| client.read_response().status).collect();
+        // Eight run, 64 wait, and how many of the others come too late is a matter of time.
+        assert!(statuses.iter().filter(|&&status| status == 200).count() >= 64, "{statuses:?}");
+        assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    };
+    concurrently();
+    let mut client = site.daemon.connect();
+    ask(&mut client);
+    site.await_no_children();
+    let idle = || {
+        site.await_no_children();
+        site.descriptors()
+    };
+    let (mut descriptors, memory) = (0, site.pss());
+    until("descriptors do not settle", || {
+        let now = idle();
+        now == std::mem::replace(&mut descriptors, now)
+    });
+    (0..SEQUENTIAL).for_each(|_| ask(&mut client));
+    concurrently();
+    until("descriptors leak", || idle() <= descriptors);
+    let after = site.pss();
+    assert!(after <= memory + 300, "{memory} KiB before, {after} KiB after");
+}
