@@ -3,9 +3,12 @@
 //! It uses the library through its public interface alone.
 
 mod auth;
+mod cgi;
 mod config;
 mod log;
+mod percent;
 mod router;
+mod scripts;
 mod secure;
 #[cfg(feature = "tls")]
 mod self_signed;
@@ -78,6 +81,7 @@ fn test(config: &Config) -> Result<(), Failure> {
 }
 
 fn serve(config: &Config, words: Words) -> Result<(), Failure> {
+    sys::process::mark_inherited_descriptors();
     let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
     let mut server = Server::new(Options::new(), fallback).map_err(refused)?;
     let mut serving = Serving::new(server.listeners());

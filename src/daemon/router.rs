@@ -1,7 +1,10 @@
 //! The way of a request through a site: who may ask, where it leads, what answers.
 
 use super::auth::{Auth, Database, Realms, Verdict};
+use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header};
+use super::percent;
+use super::scripts::{Found, Located, Scripts};
 use super::secure::Secure;
 use ecohttpd::{CleanPath, Connection, Files, Options, Request, Result};
 use std::net::IpAddr;
@@ -20,10 +23,18 @@ pub struct Site {
     /// The value of `WWW-Authenticate`.
     challenge: String,
     files: Files,
+    scripts: Scripts,
+    cgi: Cgi,
     error_page: Option<CleanPath>,
     /// Where the clock of `auth` begins.
     started: Instant,
 }
+
+/// Redirects of scripts to paths of ours (RFC 3875 §6.2.2) that one request may lead through.
+const LOCAL_REDIRECTS: u32 = 5;
+
+/// User and password of a login that was verified.
+type Login = (String, Vec<u8>);
 
 /// The sites that share a listener, told apart by the host that a request is for.
 pub struct Hosts(pub Vec<Rc<Site>>);
@@ -68,6 +79,12 @@ impl Site {
             auth: (!site.auth.is_empty()).then(|| Auth::new(realms)),
             challenge: format!("Basic realm=\"{quoted}\""),
             files: Files::new(options),
+            scripts: Scripts::new(site),
+            cgi: Cgi::new(Limits {
+                max_requests: site.max_requests,
+                timeout: site.script_timeout,
+                ..Limits::default()
+            }),
             error_page: site.error_page.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok()),
             started: Instant::now(),
         }
@@ -104,14 +121,69 @@ impl Site {
             }
         }
         let rewritten = self.rewrite(&asked);
-        let path = rewritten.as_ref().unwrap_or(&asked);
-        if !self.admits(con, req, &asked).await? || rewritten.is_some() && !self.admits(con, req, path).await? {
-            return Ok(());
+        // Each name of a place may be protected.
+        let Some(mut login) = self.admit(con, req, &asked).await? else { return Ok(()) };
+        if let Some(path) = &rewritten {
+            match self.admit(con, req, path).await? {
+                Some(further) => login = further.or(login),
+                None => return Ok(()),
+            }
         }
-        match self.files.try_serve(con, req, path).await? {
+        match self.answer(con, req, rewritten.unwrap_or(asked), login).await? {
             None => Ok(()),
             Some(status) => self.fail(con, req, status).await,
         }
+    }
+
+    /// Answers with what is at a path, or returns the status of an error that is still to be answered.
+    async fn answer(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        mut path: CleanPath,
+        mut login: Option<Login>,
+    ) -> Result<Option<u16>> {
+        let mut redirected: Option<String> = None;
+        for _ in 0..=LOCAL_REDIRECTS {
+            let located = match self.scripts.find(con, &self.files, &path) {
+                Found::Refused(status) => return Ok(Some(status)),
+                Found::File if redirected.is_some() => {
+                    return Ok((!self.files.serve_as(con, &path, 200).await?).then_some(404));
+                }
+                Found::File => return self.files.try_serve(con, req, &path).await,
+                Found::Script(located) => located,
+            };
+            let run = Run { located: &located, login: login.as_ref(), status: 200, query: redirected.as_deref() };
+            let Served::Local(place) = self.run(con, req, &run).await? else { return Ok(None) };
+            let (target, query) = place.split_once('?').unwrap_or((&place, ""));
+            path = match CleanPath::new(&percent::decode(target, false)) {
+                Ok(path) => path,
+                Err(status) => return Ok(Some(status)),
+            };
+            login = match self.admit(con, req, &path).await? {
+                Some(login) => login,
+                None => return Ok(None),
+            };
+            redirected = Some(query.to_owned());
+        }
+        log::error!("{}: scripts redirect in a circle", req.raw_path());
+        Ok(Some(500))
+    }
+
+    async fn run(&self, con: &mut Connection, req: &mut Request, run: &Run<'_>) -> Result<Served> {
+        let asked = req.query_string().to_owned();
+        let script = Script {
+            file: &run.located.file,
+            interpreter: run.located.interpreter,
+            name: &run.located.name,
+            path_info: run.located.path_info.as_deref(),
+            docroot: self.scripts.docroot(),
+            login: run.login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
+            status: run.status,
+            query: run.query.unwrap_or(&asked),
+            as_get: run.query.is_some(),
+        };
+        self.cgi.serve(con, req, &script).await
     }
 
     /// The path that the first alias that fits makes of it: all of the old one behind what the alias names.
@@ -121,32 +193,29 @@ impl Site {
         CleanPath::new(&[to.as_bytes(), b"/", path.relative(), end].concat()).ok()
     }
 
-    /// Whether the client may have what is at a path; if not, it has its answer.
-    async fn admits(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<bool> {
-        let Some(auth) = &self.auth else { return Ok(true) };
+    /// Lets a client at what is at a path, with its login if one was needed; else it has its answer.
+    async fn admit(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<Option<Option<Login>>> {
+        let Some(auth) = &self.auth else { return Ok(Some(None)) };
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ip = con.remote_addr().ip();
-        match auth.check(path.relative(), req.header_bytes("authorization"), ip, now) {
-            Verdict::Open | Verdict::Granted { .. } => return Ok(true),
-            Verdict::Ask => {
-                self.clear(con)?;
-                con.add_header("www-authenticate", &self.challenge)?;
-                respond(con, 401, "text/plain", "Authorization Required\n").await?;
-            }
-            Verdict::Wait(wait) => {
-                self.clear(con)?;
-                con.add_header("retry-after", wait.as_secs() + 1)?;
-                respond(con, 429, "text/plain", "Too many failed logins\n").await?;
-            }
-        }
-        Ok(false)
+        let (status, name, value, text) = match auth.check(path.relative(), req.header_bytes("authorization"), ip, now)
+        {
+            Verdict::Open => return Ok(Some(None)),
+            Verdict::Granted { user, pass } => return Ok(Some(Some((user, pass)))),
+            Verdict::Ask => (401, "www-authenticate", self.challenge.clone(), "Authorization Required\n"),
+            Verdict::Wait(wait) => (429, "retry-after", (wait.as_secs() + 1).to_string(), "Too many failed logins\n"),
+        };
+        self.clear(con)?;
+        con.add_header(name, value)?;
+        respond(con, status, "text/plain", text).await?;
+        Ok(None)
     }
 
     /// Answers with an error: by the error page where there is one for it.
-    async fn fail(&self, con: &mut Connection, req: &Request, status: u16) -> Result<()> {
+    async fn fail(&self, con: &mut Connection, req: &mut Request, status: u16) -> Result<()> {
         self.clear(con)?;
         if let (Some(page), 403 | 404) = (&self.error_page, status)
-            && self.files.serve_as(con, page, status).await?
+            && self.fail_with(con, req, page, status).await?
         {
             return Ok(());
         }
@@ -166,22 +235,45 @@ impl Site {
         }
     }
 
+    /// Answers with the error page; false: there is none.
+    async fn fail_with(&self, con: &mut Connection, req: &mut Request, page: &CleanPath, status: u16) -> Result<bool> {
+        let located = match self.scripts.find(con, &self.files, page) {
+            Found::Refused(_) => return Ok(false),
+            Found::File => return self.files.serve_as(con, page, status).await,
+            Found::Script(located) => located,
+        };
+        con.set_status(status)?;
+        let query = req.query_string().to_owned();
+        let run = Run { located: &located, login: None, status, query: Some(&query) };
+        Ok(self.run(con, req, &run).await? == Served::Done)
+    }
+
     /// Takes back what is for answers that succeed.
     fn clear(&self, con: &mut Connection) -> Result<()> {
         self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
     }
 }
 
+/// A script, and what it is told besides the request.
+struct Run<'a> {
+    located: &'a Located<'a>,
+    login: Option<&'a Login>,
+    /// Why it is run: 200, or the error that it is the page of.
+    status: u16,
+    /// The query, where it is not the request's; it is run as for GET then.
+    query: Option<&'a str>,
+}
+
 /// A path that others lie below, on the boundaries of segments.
-struct Prefix(String);
+pub struct Prefix(String);
 
 impl Prefix {
-    fn new(path: &str) -> Prefix {
+    pub fn new(path: &str) -> Prefix {
         Prefix(path.trim_matches('/').to_owned())
     }
 
     /// Whether a path, without a slash in front, is this one or lies below it.
-    fn holds(&self, relative: &[u8]) -> bool {
+    pub fn holds(&self, relative: &[u8]) -> bool {
         match relative.strip_prefix(self.0.as_bytes()) {
             Some(rest) => self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/"),
             None => false,

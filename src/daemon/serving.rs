@@ -3,6 +3,7 @@
 use super::config::{self, Config, Listen};
 use super::log::{self, AccessLog, AccessTarget};
 use super::router::{Hosts, Site};
+use super::scripts::Scripts;
 use super::secure::Secure;
 #[cfg(feature = "tls")]
 use super::self_signed;
@@ -287,9 +288,10 @@ fn make_group(
 
 /// How a site's files are served.
 fn folder(site: &config::Site) -> Options {
+    let scripts = Scripts::new(site);
     Options::new()
         .docroot(&site.docroot)
-        .indexes(&site.index)
+        .indexes(site.index.iter().filter(|name| !scripts.is_script(name.as_bytes())))
         .gzip(!site.no_gzip)
         .follow_symlinks(!site.no_symlinks)
         .dir_listing(!site.no_dirlists)

@@ -19,8 +19,7 @@ const LINGER: Duration = Duration::from_millis(300);
 /// Bytes that are taken after a script's end: no pipe holds more, so all that it wrote is among them.
 const LEFT_BEHIND: usize = 1 << 20;
 
-/// The status of a reply that names none, and of one that names a `Location` instead (RFC 3875 §6.2).
-const OK: u16 = 200;
+/// The status of a reply that names none, but a `Location` (RFC 3875 §6.2.3).
 const FOUND: u16 = 302;
 
 /// How the exchange between client and script ended.
@@ -221,11 +220,16 @@ impl Relay<'_> {
         if let Some(place) = head.local() {
             return Ok(Some(End::Local(place.to_owned())));
         }
-        let (code, reason) = head.status.unwrap_or((if head.redirects() { FOUND } else { OK }, ""));
-        if reason.is_empty() {
-            con.set_status(code)?;
-        } else {
-            con.set_status_reason(code, reason)?;
+        match head.status {
+            Some((code, "")) => con.set_status(code)?,
+            Some((code, reason)) => con.set_status_reason(code, reason)?,
+            None if head.redirects() => con.set_status(FOUND)?,
+            // What the caller has set: 200, or that of the error that this is the page of.
+            None => {}
+        }
+        // The script's fields go before the configuration's of the same name, and beside its own.
+        for (name, _) in &head.fields {
+            con.remove_header(name)?;
         }
         for (name, value) in &head.fields {
             con.append_header(name, value)?;

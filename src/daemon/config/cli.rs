@@ -3,6 +3,7 @@
 use super::options::{ROWS, Row, Takes, help};
 use super::{Command, Config, DEFAULT_PORT, Listen, Service, Site, check, sections};
 use crate::daemon::auth::crypt_md5;
+use crate::daemon::percent;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,8 @@ pub fn parse(words: &Words) -> Result<Command, String> {
             Arg::Long("test") => asked.test = true,
             Arg::Long("dump") => asked.dump = true,
             Arg::Short('d') | Arg::Long("urldecode") => {
-                return Ok(Command::Print(url_decode(&text(&mut parser, "-d", "text")?)));
+                let decoded = percent::decode(&text(&mut parser, "-d", "text")?, true);
+                return Ok(Command::Print(String::from_utf8_lossy(&decoded).into_owned()));
             }
             Arg::Short('m') | Arg::Long("md5crypt") => {
                 return Ok(Command::Print(md5(&text(&mut parser, "-m", "text")?)?));
@@ -123,20 +125,6 @@ fn utf8(value: OsString, option: &str, right: &str) -> Result<String, String> {
 fn md5(text: &str) -> Result<String, String> {
     let hash = crypt_md5(text.as_bytes()).ok_or("-m: this system's crypt(3) has no MD5")?;
     Ok(hash + "\n")
-}
-
-/// What uhttpd prints for `-d`: escapes decoded, `+` a space, a malformed escape as it is; no line's end.
-fn url_decode(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let digits = bytes.get(at + 1..at + 3).and_then(|digits| str::from_utf8(digits).ok());
-        let escaped = digits.filter(|_| byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        at += if escaped.is_some() { 3 } else { 1 };
-        out.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -1,0 +1,145 @@
+//! Which paths of a site are scripts, and where a script ends and its `PATH_INFO` begins.
+
+use super::config;
+use super::router::Prefix;
+use ecohttpd::{CleanPath, Connection, Files};
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Where the scripts of a site are.
+pub struct Scripts {
+    docroot: PathBuf,
+    prefix: Prefix,
+    /// Extensions, with their dot, and what runs their files.
+    interpreters: Vec<(String, PathBuf)>,
+    /// The names of index files, if any of them can be a script; else nothing.
+    index: Vec<String>,
+}
+
+/// What is at a path.
+pub enum Found<'a> {
+    /// No script: what the files have there.
+    File,
+    /// A script.
+    Script(Located<'a>),
+    /// Nothing that is for clients: this status.
+    Refused(u16),
+}
+
+/// A script, and how it was asked for.
+pub struct Located<'a> {
+    pub file: PathBuf,
+    pub interpreter: Option<&'a Path>,
+    /// Its path in URLs.
+    pub name: Vec<u8>,
+    pub path_info: Option<Vec<u8>>,
+}
+
+impl Scripts {
+    pub fn new(site: &config::Site) -> Scripts {
+        let interpreters = site.interpreters.iter();
+        let mut scripts = Scripts {
+            docroot: site.docroot.clone(),
+            prefix: Prefix::new(&site.cgi_prefix),
+            interpreters: interpreters.map(|one| (one.extension.clone(), one.program.clone())).collect(),
+            index: Vec::new(),
+        };
+        if site.index.iter().any(|name| scripts.is_script(name.as_bytes())) {
+            scripts.index.clone_from(&site.index);
+        }
+        scripts
+    }
+
+    /// Whether a file of that path would be run rather than sent.
+    pub fn is_script(&self, relative: &[u8]) -> bool {
+        self.prefix.holds(relative) || self.interpreter(relative).is_some()
+    }
+
+    pub fn docroot(&self) -> &Path {
+        &self.docroot
+    }
+
+    fn interpreter(&self, relative: &[u8]) -> Option<&Path> {
+        let found = self.interpreters.iter().find(|(extension, _)| relative.ends_with(extension.as_bytes()));
+        found.map(|(_, program)| program.as_path())
+    }
+
+    /// Looks for a script at a path, or above it.
+    pub fn find(&self, con: &Connection, files: &Files, path: &CleanPath) -> Found<'_> {
+        let relative = path.relative();
+        let below = self.prefix.holds(relative);
+        let named = || relative.split(|&byte| byte == b'/').any(|segment| self.interpreter(segment).is_some());
+        if below || !self.interpreters.is_empty() && named() {
+            match existing(con, files, relative) {
+                Ok(Some(end)) if self.is_script(relative.get(..end).unwrap_or_default()) => {
+                    return Found::Script(self.located(path, end));
+                }
+                Ok(_) => {}
+                Err(status) if below => return Found::Refused(status),
+                // The files say what is wrong.
+                Err(_) => return Found::File,
+            }
+        }
+        if !path.is_folder() {
+            return Found::File;
+        }
+        match self.find_index(con, files, relative) {
+            // Where scripts are, there is nothing to look at.
+            Found::File if below => Found::Refused(403),
+            found => found,
+        }
+    }
+
+    /// Looks for the script that is a folder's index; a file that comes before it in the list is the index.
+    fn find_index(&self, con: &Connection, files: &Files, folder: &[u8]) -> Found<'_> {
+        for name in &self.index {
+            let slash: &[u8] = if folder.is_empty() { b"" } else { b"/" };
+            let candidate = [folder, slash, name.as_bytes()].concat();
+            if !files.inspect(con, &candidate).is_ok_and(|found| found.is_file) {
+                continue;
+            }
+            if !self.is_script(&candidate) {
+                break;
+            }
+            if let Ok(path) = CleanPath::new(&candidate) {
+                return Found::Script(self.located(&path, path.relative().len()));
+            }
+        }
+        Found::File
+    }
+
+    fn located(&self, path: &CleanPath, end: usize) -> Located<'_> {
+        let (script, rest) = path.relative().split_at_checked(end).unwrap_or((path.relative(), b""));
+        let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
+        let info = [rest, slash].concat();
+        Located {
+            file: self.docroot.join(OsStr::from_bytes(script)),
+            interpreter: self.interpreter(script),
+            name: [b"/", script].concat(),
+            path_info: (!info.is_empty()).then_some(info),
+        }
+    }
+}
+
+/// Where the first file on a path ends; `None`: the path is a folder's. An error is the status of what is not there.
+///
+/// It looks from the root on: what is not there ends the search, however long the path is.
+fn existing(con: &Connection, files: &Files, relative: &[u8]) -> Result<Option<usize>, u16> {
+    let slashes = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    for end in slashes.chain([relative.len()]) {
+        let found = files.inspect(con, relative.get(..end).unwrap_or_default()).map_err(|error| status_of(&error))?;
+        if !found.is_folder {
+            return Ok(Some(end));
+        }
+    }
+    Ok(None)
+}
+
+fn status_of(error: &io::Error) -> u16 {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => 404,
+        _ => 403,
+    }
+}
