@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# What the scripts beside it share: the targets, the cache, musl's sysroots, cargo's environment.
+#
+# Sourced. Environment:
+#   ECOHTTPD_CROSS   where sysroots and builds are kept (default: ~/.cache/ecohttpd-cross)
+#   TOOLCHAIN        a rustup toolchain that has rust-src, such as nightly (default: Debian's rustc-web)
+#
+# Rust has no standard library ready for MIPS: -Zbuild-std compiles it, which needs a compiler of exactly its version
+# and RUSTC_BOOTSTRAP. clang compiles ring and musl for all targets, lld links: no gcc for each.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export LC_ALL=C
+
+CACHE=${ECOHTTPD_CROSS:-${HOME:?}/.cache/ecohttpd-cross}
+LLVM=22
+TARGETS=(mips-unknown-linux-musl mipsel-unknown-linux-musl armv7-unknown-linux-musleabihf
+    aarch64-unknown-linux-musl riscv64gc-unknown-linux-musl x86_64-unknown-linux-musl)
+
+# target NAME: sets $target, $triple (clang's name), $abi (flags for clang), $flags (for rustc) and $runner (an
+# emulator, with the processor that OpenWrt builds for). MIPS routers have no floating point unit: 24Kc neither.
+target() {
+    target=$1 triple=${1/-unknown/} abi=() flags=() runner=()
+    case $target in
+    mips-unknown-linux-musl) abi=(-march=mips32r2 -msoft-float) runner=(qemu-mips -cpu 24Kc) ;;
+    mipsel-unknown-linux-musl) abi=(-march=mips32r2 -msoft-float) runner=(qemu-mipsel -cpu 24Kc) ;;
+    armv7-unknown-linux-musleabihf)
+        # Thumb-2: three quarters of the size of ARM's code.
+        abi=(-march=armv7-a -mfpu=vfpv3-d16 -mfloat-abi=hard -mthumb) flags=(-Ctarget-feature=+thumb-mode)
+        runner=(qemu-arm -cpu cortex-a7)
+        ;;
+    aarch64-unknown-linux-musl) runner=(qemu-aarch64 -cpu cortex-a53) ;;
+    riscv64gc-unknown-linux-musl) triple=riscv64-linux-musl abi=(-march=rv64gc -mabi=lp64d) runner=(qemu-riscv64) ;;
+    x86_64-unknown-linux-musl) ;;
+    *)
+        printf 'unknown target: %s; one of: %s\n' "$target" "${TARGETS[*]}" >&2
+        exit 1
+        ;;
+    esac
+    sysroot=$CACHE/musl/$triple
+}
+
+# compile ARG...: clang for the target.
+compile() {
+    "clang-$LLVM" "--target=$triple" "${abi[@]}" "$@"
+}
+
+# sysroot: makes musl for the target, static, if it is not there (half a minute of processor time).
+sysroot() {
+    local work object
+    [ ! -e "$sysroot/done" ] || return 0
+    [ -e "$CACHE/musl/source/configure" ] || { echo "no source of musl: run cross/setup.sh" >&2 && exit 1; }
+    echo "making musl for $target" >&2
+    work=$(mktemp -d)
+    (
+        cd "$work"
+        # compiler_builtins of Rust is the library of the compiler, hence no LIBCC.
+        CC="clang-$LLVM --target=$triple ${abi[*]} -fuse-ld=lld-$LLVM" AR=llvm-ar-$LLVM RANLIB=llvm-ranlib-$LLVM \
+            CFLAGS=-Os LIBCC=" " "$CACHE/musl/source/configure" --target="$triple" --prefix="$sysroot" \
+            --disable-shared --disable-wrapper
+        make -j"$(nproc)"
+        make install
+    ) >"$work/log" 2>&1 || { tail -30 "$work/log" >&2 && exit 1; }
+    # Rust links these, which gcc would bring: nothing is in them, as init_array has taken their place.
+    for object in crtbegin crtend crtbeginS crtendS; do
+        compile -c -x c /dev/null -o "$sysroot/lib/$object.o"
+    done
+    compile -Os -c cross/unwind.c -o "$work/unwind.o"
+    llvm-ar-$LLVM rcs "$sysroot/lib/libunwind.a" "$work/unwind.o"
+    rm -r "$work"
+    touch "$sysroot/done"
+}
+
+# xcargo COMMAND ARG...: cargo for the target, standard library included, which ${std[@]} says how to build.
+std=()
+xcargo() {
+    local name=${target//-/_} path=$PATH rustup=() command=$1
+    shift
+    sysroot
+    if [ -n "${TOOLCHAIN:-}" ]; then
+        rustup=("+$TOOLCHAIN")
+    else
+        # Before a rustup that may be there.
+        path=/usr/bin:$PATH
+    fi
+    # musl has 64-bit times everywhere, since 1.2; the crate libc, std's too, has them on 32 bits when told so.
+    env PATH="$path" ${TOOLCHAIN:+-u} ${TOOLCHAIN:+RUSTC} RUSTC_BOOTSTRAP=1 RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1 \
+        "CC_$name=clang-$LLVM" "AR_$name=llvm-ar-$LLVM" \
+        "CFLAGS_$name=--target=$triple ${abi[*]} -nostdlibinc -isystem $sysroot/include" \
+        "CARGO_TARGET_${name^^}_LINKER=ld.lld-$LLVM" "CARGO_TARGET_${name^^}_RUNNER=${runner[*]}" \
+        "CARGO_TARGET_${name^^}_RUSTFLAGS=-Clinker-flavor=ld.lld -Clink-self-contained=yes -Lnative=$sysroot/lib \
+-Ctarget-feature=+crt-static -Crelocation-model=static ${flags[*]}" \
+        cargo "${rustup[@]}" "$command" --target "$target" "${std[@]}" "$@"
+}
+
+# The standard library of a release: for size, and without the text of panics, which is a tenth of the program.
+# shellcheck disable=SC2034
+small=(-Zbuild-std=std -Zbuild-std-features=optimize_for_size -Zpanic-immediate-abort
+    --config 'profile.release.panic="immediate-abort"' --config 'profile.release.opt-level="z"')
+# That of the tests, which are to say why they fail.
+# shellcheck disable=SC2034
+talking=("-Zbuild-std=std,panic_abort,test" -Zbuild-std-features= -Zpanic-abort-tests
+    --config 'profile.dev.panic="abort"' --config 'profile.dev.opt-level=1' --config 'profile.dev.debug=false')
