@@ -115,21 +115,36 @@ impl Root {
 ///
 /// Unlike openat2 it lets an absolute link lead back in. The check is made on the very object that is opened, so nobody can swap a link in between.
 fn open_checked(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> io::Result<File> {
-    let named = sys::open_at(dir, name, sys::NAME)?;
     let root = std::fs::read_link(proc_path(dir))?;
-    let target = std::fs::read_link(proc_path(named.as_fd()))?;
-    if !is_beneath(&root, &target) {
-        return Err(io::Error::from_raw_os_error(sys::EXDEV));
-    }
+    let outside = || io::Error::from_raw_os_error(sys::EXDEV);
+    let named = match sys::open_at(dir, name, sys::NAME) {
+        Ok(named) if is_beneath(&root, &named)? => named,
+        Ok(_) => return Err(outside()),
+        Err(error) => return Err(if leads_out(dir, &root, name) { outside() } else { error }),
+    };
     if flags == sys::NAME {
         return Ok(named);
     }
     File::options().read(true).custom_flags(flags).open(proc_path(named.as_fd()))
 }
 
-fn is_beneath(root: &Path, target: &Path) -> bool {
+/// Whether a folder on the way to `name`, which can't be opened, is outside: what is not there must not be told.
+fn leads_out(dir: BorrowedFd<'_>, root: &Path, name: &CStr) -> bool {
+    let name = name.to_bytes();
+    let slashes = name.iter().enumerate().filter(|&(_, &byte)| byte == b'/');
+    // Ends where the folders do, so a long name costs no more than the folders that there are.
+    let mut steps = slashes.map_while(|(at, _)| {
+        let step = CString::new(name.get(..at)?).ok()?;
+        sys::open_at(dir, &step, sys::NAME).ok()
+    });
+    steps.any(|step| !is_beneath(root, &step).unwrap_or(false))
+}
+
+/// Whether the kernel's name for what was opened is one beneath `root`.
+fn is_beneath(root: &Path, opened: &File) -> io::Result<bool> {
+    let target = std::fs::read_link(proc_path(opened.as_fd()))?;
     // The kernel marks what has no name any more; such a path says nothing.
-    !target.as_os_str().as_bytes().ends_with(b" (deleted)") && target.starts_with(root)
+    Ok(!target.as_os_str().as_bytes().ends_with(b" (deleted)") && target.starts_with(root))
 }
 
 /// The name by which the kernel gives access to an open descriptor.
@@ -185,6 +200,28 @@ mod tests {
                     let opened = root.open(name);
                     assert_eq!(opened.is_ok(), may, "{name:?} follow {follow} no_openat2 {no_openat2}: {opened:?}");
                 }
+            }
+        }
+    }
+
+    /// Whether it is there or not: for a client the one is as good as the other.
+    #[test]
+    fn nothing_outside_the_root_is_told_of() {
+        let (_temp, path) = tree();
+        for no_openat2 in [false, true] {
+            let mut root = Root::new(path.clone(), false);
+            root.no_openat2.set(no_openat2);
+            for (name, error) in [
+                (c"neighbour/file", sys::EXDEV),
+                (c"neighbour/missing", sys::EXDEV),
+                (c"neighbour/missing/file", sys::EXDEV),
+                (c"neighbour/file/file", sys::EXDEV),
+                (c"sub/missing/file", libc::ENOENT),
+                (c"sub/file/file", libc::ENOTDIR),
+                (c"missing", libc::ENOENT),
+            ] {
+                let told = root.stat(name, 0).unwrap_err();
+                assert_eq!(told.raw_os_error(), Some(error), "{name:?} no_openat2 {no_openat2}: {told}");
             }
         }
     }
