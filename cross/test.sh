@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Tests a cross-built daemon, and the library, under qemu-user with the processor of OpenWrt's routers.
+#
+#   cross/test.sh TARGET
+#
+# 1. The release binary of cross/build.sh, driven by the black-box tests built for this machine.
+# 2. All tests built for the target themselves, library, clients and all: unit tests, protocol, files, TLS.
+#    Each runs in a process of its own, as a failure aborts: nothing unwinds there.
+# 3. With TLS: cross/tls.sh, every suite, group and kind of key.
+#
+# What tells nothing there is skipped: the table SKIPPED. Environment: that of lib.sh, JOBS (default: a process a core).
+# shellcheck source=lib.sh source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+# The tests that start the daemon.
+DRIVERS=(clients daemon faults large tls_peers)
+
+# Tests that can't run as the target's program under qemu-user, each with its reason. All run on this machine.
+SKIPPED="
+errors_before_and_after_the_head                    needs panics that unwind
+a_handler_that_fails_ends_its_own_connection_only   needs panics that unwind
+outside_of_a_server_the_runtime_panics              needs panics that unwind
+without_descriptors_it_answers_503                  starts itself anew, which needs binfmt_misc
+running_out_of_descriptors                          starts itself anew, which needs binfmt_misc
+symbolic_links                                      wants openat2(2), unknown to qemu 7: without, links may lead out and back in
+"
+
+main() {
+    target "${1:?usage: cross/test.sh TARGET}"
+    ECOHTTPD_BIN=$(cross/build.sh "$target")
+    export ECOHTTPD_BIN ECOHTTPD_RUNNER="${runner[*]}"
+    echo "== the daemon, driven by this machine"
+    cargo test --locked --quiet "${DRIVERS[@]/#/--test=}"
+    echo "== the tests as programs of $target"
+    programs
+    echo "== TLS by curl and openssl"
+    cross/tls.sh "$target"
+}
+
+# programs: builds the tests for the target and runs them.
+programs() {
+    local program name failed=0
+    std=("${talking[@]}")
+    # What it builds is in the cache, not where the tests of this machine are.
+    CARGO_TARGET_DIR=$CACHE/test xcargo test --locked --lib --bins --tests --no-run --message-format=json |
+        sed -n 's/.*"test":true},"features".*"executable":"\([^"]*\)".*/\1/p' >"$work/programs"
+    [ -s "$work/programs" ] || { echo "cargo named no test programs" >&2 && exit 1; }
+    export runner_line="${runner[*]}" work SKIPPED
+    while read -r program; do
+        RUSTC_BOOTSTRAP=1 "${runner[@]}" "$program" -Zunstable-options --list --format terse | sed -n "s|: test\$| $program|p"
+    done <"$work/programs" >"$work/all"
+    while read -r name program; do
+        # An ignored test is one that another starts.
+        printf '%s\0%s\0' "$name" "$program"
+    done <"$work/all" | xargs -0 -n 2 -P "${JOBS:-$(nproc)}" bash -c 'one "$@"' one || failed=1
+    grep -h '^skipped:' -r "$work" || true
+    printf '%d tests of %d programs\n' "$(wc -l <"$work/all")" "$(wc -l <"$work/programs")"
+    return $failed
+}
+
+# one NAME PROGRAM: runs one test; prints what it said if it fails. In the process it is in: with panic=abort libtest
+# would start itself anew, which the kernel can't do with a program of another processor.
+one() {
+    local reason log
+    reason=$(awk -v name="$1" '$1 == name { sub(/^[^ ]* */, ""); print }' <<<"$SKIPPED")
+    [ -z "$reason" ] || { echo "skipped: $1: $reason" && return; }
+    log=$(mktemp -p "$work")
+    # shellcheck disable=SC2086 # the runner is words
+    RUSTC_BOOTSTRAP=1 timeout 300 $runner_line "$2" -Zunstable-options --force-run-in-process --nocapture \
+        --exact "$1" >"$log" 2>&1 && return
+    printf -- '--- %s FAILED\n' "$1"
+    cat "$log"
+    return 1
+}
+export -f one
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+main "$@"
