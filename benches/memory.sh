@@ -5,6 +5,7 @@
 #
 # Idle: PSS (pages shared with others count in part) after one request. A connection: the growth,
 # for 1,000 that sent one request each and stay, and for 100 that asked for 100 MB and read nothing.
+# Afterwards: the PSS when the 1,000 have been gone for some seconds, which shows what malloc keeps.
 # "anonymous" is heap and stacks alone, and what a router without swap cannot get back.
 # Socket buffers are the kernel's, and in neither. Environment: IDLE, STALLED, PEERS, those of lib.sh.
 # shellcheck source=lib.sh source-path=SCRIPTDIR
@@ -25,7 +26,8 @@ sizes() {
     read -r pss anon < <(awk '$1 == "Pss:" { p += $2 } $1 == "Anonymous:" { a += $2 } END { print p, a }' "${files[@]}")
 }
 
-# grow SERVER MODE CONNECTIONS PATH: sets $pss0 and $anon0 (KiB before) and $pss1 and $anon1 (bytes a connection).
+# grow SERVER MODE CONNECTIONS PATH: sets $pss0 and $anon0 (KiB before), $pss1 and $anon1 (bytes a connection), and
+# $pss2 and $anon2 (KiB afterwards).
 grow() {
     serve "$1"
     check "$base/1k.bin" 1024
@@ -39,7 +41,12 @@ grow() {
     expect ready
     sizes "$pid"
     pss1=$(((pss - pss0) * 1024 / $3)) anon1=$(((anon - anon0) * 1024 / $3))
-    stop "$client_PID" "$pid"
+    stop "$client_PID"
+    # ecohttpd keeps hot files for five seconds.
+    sleep 7
+    sizes "$pid"
+    pss2=$pss anon2=$anon
+    stop "$pid"
 }
 
 # expect WORD: waits until the client says so.
@@ -52,12 +59,12 @@ expect() {
 }
 
 machine "${peers[@]}"
-echo "| server | idle PSS, KiB | idle anonymous, KiB | idle connection: PSS, bytes | anonymous | stalled download: PSS, bytes | anonymous |"
-echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+echo "| server | idle PSS, KiB | idle anonymous, KiB | idle connection: PSS, bytes | anonymous | afterwards: PSS, KiB | anonymous | stalled download: PSS, bytes | anonymous |"
+echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 for tls in "" 1; do
     for server in ecohttpd "${peers[@]}"; do
         grow "$server" hold "$idle" /1k.bin
-        row="| $server${tls:+, HTTPS} | $pss0 | $anon0 | $pss1 | $anon1"
+        row="| $server${tls:+, HTTPS} | $pss0 | $anon0 | $pss1 | $anon1 | $pss2 | $anon2"
         grow "$server" stall "$stalled" /100m.bin
         echo "$row | $pss1 | $anon1 |"
     done

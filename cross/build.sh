@@ -10,7 +10,5 @@
 
 target "${1:?usage: cross/build.sh TARGET [CARGO FLAG...]}"
 shift
-export CARGO_TARGET_DIR=$CACHE/build${TOOLCHAIN:+-$TOOLCHAIN}
-std=("${small[@]}")
-xcargo build --release --locked --bin ecohttpd "$@"
-echo "$CARGO_TARGET_DIR/$target/release/ecohttpd"
+daemon "$@"
+echo "$binary"

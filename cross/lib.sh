@@ -86,14 +86,26 @@ xcargo() {
     # musl has 64-bit times everywhere, since 1.2; the crate libc, std's too, has them on 32 bits when told so.
     env PATH="$path" ${TOOLCHAIN:+-u} ${TOOLCHAIN:+RUSTC} RUSTC_BOOTSTRAP=1 RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1 \
         "CC_$name=clang-$LLVM" "AR_$name=llvm-ar-$LLVM" \
-        "CFLAGS_$name=--target=$triple ${abi[*]} -nostdlibinc -isystem $sysroot/include" \
+        "CFLAGS_$name=--target=$triple ${abi[*]} -nostdlibinc -isystem $sysroot/include \
+-fno-unwind-tables -fno-asynchronous-unwind-tables" \
         "CARGO_TARGET_${name^^}_LINKER=ld.lld-$LLVM" "CARGO_TARGET_${name^^}_RUNNER=${runner[*]}" \
         "CARGO_TARGET_${name^^}_RUSTFLAGS=-Clinker-flavor=ld.lld -Clink-self-contained=yes -Lnative=$sysroot/lib \
--Ctarget-feature=+crt-static -Crelocation-model=static ${flags[*]}" \
+-Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no ${flags[*]}" \
         cargo "${rustup[@]}" "$command" --target "$target" "${std[@]}" "$@"
 }
 
-# The standard library of a release: for size, and without the text of panics, which is a tenth of the program.
+# daemon CARGO-FLAG...: builds the daemon to be shipped; sets $binary.
+daemon() {
+    local out=$CACHE/build${TOOLCHAIN:+-$TOOLCHAIN}
+    std=("${small[@]}")
+    CARGO_TARGET_DIR=$out xcargo build --release --locked --bin ecohttpd "$@"
+    # lld leaves the section .pdr of MIPS, a debugger's, which is a tenth of the file.
+    binary=$out/$target/ecohttpd
+    "llvm-strip-$LLVM" -o "$binary" "$out/$target/release/ecohttpd"
+}
+
+# The standard library of a release: for size, and without the text of panics, which is a tenth of the program. Nothing
+# unwinds, so the tables for that, a twelfth, are not made for any crate (in xcargo).
 # shellcheck disable=SC2034
 small=(-Zbuild-std=std -Zbuild-std-features=optimize_for_size -Zpanic-immediate-abort
     --config 'profile.release.panic="immediate-abort"' --config 'profile.release.opt-level="z"')

@@ -191,6 +191,24 @@ fn openssl_s_client() {
     }
 }
 
+#[test]
+fn ten_megabytes_both_ways() {
+    const SIZE: usize = 10 << 20;
+    let id = Identity::new();
+    let options = id.options();
+    let echo = async |con: &mut Connection, _: &mut Request| {
+        let body = con.read_body(None, None).await?;
+        con.send(body).await
+    };
+    let server = serve_tls(move || options().max_body(SIZE as u64), echo);
+    let data = pattern(SIZE);
+    for version in [TLS12, TLS13] {
+        let mut client = client(&trusting(version), server.addr);
+        client.send(post("/", &data));
+        assert!(client.read_response().body == data);
+    }
+}
+
 /// The daemon with a plain and a TLS listener, and where the latter is.
 fn daemon(id: &Identity, args: &[&str]) -> (Daemon, SocketAddr) {
     let errors = File::options().create(true).append(true).open(id.path("stderr")).unwrap();

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Prints the table of sizes: bytes of the daemon, static and stripped, by target, with TLS and without.
+#
+#   cross/sizes.sh [TARGET...]
+#
+# Environment: that of lib.sh.
+# shellcheck source=lib.sh source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+[ $# = 0 ] || TARGETS=("$@")
+echo "| target | with TLS | compressed | without TLS | compressed |"
+echo "| --- | ---: | ---: | ---: | ---: |"
+for name in "${TARGETS[@]}"; do
+    row="| $name"
+    target "$name"
+    for features in daemon,tls daemon; do
+        daemon --quiet --no-default-features --features "$features" >&2
+        # As squashfs does it, in a firmware image.
+        row+=" | $(stat -c %s "$binary") | $(xz -9e -c "$binary" | wc -c)"
+    done
+    echo "$row |"
+done
