@@ -524,3 +524,28 @@ fn the_access_log_is_told_of_each_exchange() {
     assert_eq!(lines, expected);
     assert_eq!(next(&told), ("POST /wait 1.1".to_owned(), 499, 0, none, true));
 }
+
+#[test]
+fn a_client_that_leaves_is_noticed_while_its_handler_waits() {
+    let (server, told) = telling(Options::new, async |con, req, tell| {
+        con.send("first").await?;
+        con.flush().await?;
+        tell.send("started").unwrap();
+        con.closed().await;
+        tell.send("closed").unwrap();
+        if req.path() == "/answer" { con.send(" last").await } else { std::future::pending().await }
+    });
+    let mut half = server.connect();
+    half.send("GET /answer HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(next(&told), "started");
+    assert!(told.recv_timeout(common::MOMENT).is_err(), "it has not left");
+    half.half_close();
+    assert_eq!(next(&told), "closed");
+    assert_eq!(half.read_response().text(), "first last", "it may still read");
+    // One that left before its handler started is noticed too.
+    let mut early = server.connect();
+    early.send("GET /answer HTTP/1.1\r\nHost: x\r\n\r\n");
+    early.half_close();
+    assert_eq!((next(&told), next(&told)), ("started", "closed"));
+    assert_eq!(early.read_response().text(), "first last");
+}

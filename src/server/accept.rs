@@ -27,7 +27,10 @@ impl Core {
             let mut conn = slot.conn.borrow_mut();
             conn.readable |= edges.readable;
             conn.writable |= edges.writable;
-            conn.peer_closed |= edges.read_closed;
+            if edges.read_closed && !conn.peer_closed {
+                conn.peer_closed = true;
+                conn.wake();
+            }
             if edges.gone || edges.hung_up && conn.has_read_all() {
                 conn.link = Link::Dead;
             }

@@ -212,6 +212,14 @@ impl Connection {
         poll_fn(|cx| self.conn.borrow_mut().poll_flushed(cx)).await
     }
 
+    /// Waits until the client has ended its direction: mostly it has left, though it may still read what it is sent.
+    ///
+    /// For answers that wait long for their next piece. It may be awaited beside the other methods, in the same task. A
+    /// client that has left altogether resets the connection at the first bytes it is sent, and the handler is dropped.
+    pub async fn closed(&self) {
+        poll_fn(|cx| self.conn.borrow_mut().poll_closed(cx)).await;
+    }
+
     /// Reads exactly `count` bytes of the request body, or what is left of it if that is less; all of it when `None`.
     ///
     /// Empty at the body's end. `timeout` bounds this call, and the server's `body_timeout` the time that the body stands

@@ -343,6 +343,16 @@ impl Conn {
         Poll::Pending
     }
 
+    /// Ready when the client has ended its direction, or the connection broke.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.peer_closed || matches!(self.recv, Recv::Closed) || matches!(self.link, Link::Dead) {
+            return Poll::Ready(());
+        }
+        // Whatever else the handler waits for at the same time stays wanted.
+        self.wait(self.want, cx);
+        Poll::Pending
+    }
+
     /// Counts bytes that passed without anybody having to wait for them.
     pub(super) fn spend(&mut self, n: usize) {
         self.credit = self.credit.saturating_sub(n);
