@@ -15,6 +15,8 @@ mod self_signed;
 mod service;
 mod serving;
 mod sys;
+#[cfg(feature = "ubus")]
+mod ubus;
 
 use config::{Command, Config, Words};
 use ecohttpd::{AsyncFd, Connection, Options, Request, Server};

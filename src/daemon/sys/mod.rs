@@ -2,5 +2,7 @@
 #![allow(unsafe_code)]
 
 pub mod crypt;
+#[cfg(feature = "ubus")]
+pub mod float;
 pub mod process;
 pub mod service;

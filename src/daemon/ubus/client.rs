@@ -1,0 +1,366 @@
+//! The one connection to ubusd, shared by all requests: calls, known objects, subscriptions.
+//!
+//! It is made when it is first needed, and again when ubusd has gone and come back. What is in flight when it breaks
+//! fails; nothing is sent twice, as a call may have had its effect. A task of the loop owns the socket: it sends what
+//! gathers, and gives what arrives to whoever waits for it.
+
+use super::blob::{Value, Writer, field};
+use super::calls::{Calls, Failure, Reply};
+use super::feed::{Feed, Feeds};
+use super::message::{self, Message, Status, attr, find, kind, status};
+use ecohttpd::AsyncFd;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// Objects whose ids are kept.
+const MAX_KNOWN: usize = 64;
+
+/// Bytes read at once.
+const READ: usize = 16 << 10;
+
+/// Reads before others get their turn.
+const READS: u32 = 16;
+
+/// Capacity that a buffer keeps when it is empty.
+const KEEP: usize = 64 << 10;
+
+/// The connection to ubusd.
+pub struct Client {
+    socket: PathBuf,
+    calls: RefCell<Calls>,
+    feeds: Feeds,
+    known: RefCell<Vec<(Box<[u8]>, u32)>>,
+    /// A task owns a socket.
+    connected: Cell<bool>,
+    /// That ubusd cannot be reached has been logged.
+    outage: Cell<bool>,
+}
+
+impl Client {
+    pub fn new(socket: PathBuf) -> Rc<Client> {
+        Rc::new(Client {
+            socket,
+            calls: RefCell::default(),
+            feeds: Feeds::default(),
+            known: RefCell::default(),
+            connected: Cell::new(false),
+            outage: Cell::new(false),
+        })
+    }
+
+    /// Ends the connection, and its task.
+    pub fn close(&self) {
+        self.calls.borrow_mut().close();
+    }
+
+    /// The id of an object, as it is known or as ubusd says.
+    pub async fn object(self: &Rc<Self>, path: &[u8]) -> Result<u32, Failure> {
+        let known = self.known.borrow().iter().find(|(known, _)| **known == *path).map(|(_, id)| *id);
+        match known {
+            Some(id) => Ok(id),
+            None => self.look_up(path).await,
+        }
+    }
+
+    /// Asks ubusd for an object of exactly this name: it would take a star at the end for a pattern.
+    pub async fn look_up(self: &Rc<Self>, path: &[u8]) -> Result<u32, Failure> {
+        let reply = self.list(Some(path)).await?;
+        let row = reply.data.rows().find(|row| find(row, attr::OBJECT_PATH).and_then(|attr| attr.text()) == Some(path));
+        let id = row.and_then(|row| find(row, attr::OBJECT)?.u32()).ok_or(Failure::NoObject)?;
+        let mut known = self.known.borrow_mut();
+        known.retain(|(known, _)| **known != *path);
+        if known.len() == MAX_KNOWN {
+            known.remove(0);
+        }
+        known.push((path.into(), id));
+        Ok(id)
+    }
+
+    /// The objects of that name or pattern, or all.
+    pub async fn list(self: &Rc<Self>, pattern: Option<&[u8]>) -> Result<Reply, Failure> {
+        self.ask(kind::LOOKUP, 0, &|writer| {
+            if let Some(pattern) = pattern {
+                writer.attr_text(attr::OBJECT_PATH, pattern);
+            }
+        })
+        .await
+    }
+
+    /// Calls a method of the object that has or had this id; when it has another by now, that one's.
+    pub async fn invoke(
+        self: &Rc<Self>,
+        path: &[u8],
+        id: u32,
+        method: &[u8],
+        arguments: &dyn Fn(&mut Writer<'_>),
+    ) -> Result<Reply, Failure> {
+        let reply = self.invoke_id(id, method, arguments).await?;
+        if reply.status != status::NOT_FOUND || reply.from_object {
+            return Ok(reply);
+        }
+        // ubusd knows no such id: its owner was restarted. The call reached nobody, so it may be made again.
+        self.known.borrow_mut().retain(|(_, known)| *known != id);
+        self.invoke_id(self.look_up(path).await?, method, arguments).await
+    }
+
+    async fn invoke_id(
+        self: &Rc<Self>,
+        id: u32,
+        method: &[u8],
+        arguments: &dyn Fn(&mut Writer<'_>),
+    ) -> Result<Reply, Failure> {
+        self.ask(kind::INVOKE, id, &|writer| {
+            writer.attr_u32(attr::OBJECT, id);
+            writer.attr_text(attr::METHOD, method);
+            let data = writer.open(attr::DATA);
+            arguments(writer);
+            writer.close(data);
+        })
+        .await
+    }
+
+    /// Whether a session may call this method of this object; asked each time.
+    pub async fn allows(self: &Rc<Self>, sid: &[u8], object: &[u8], method: &[u8]) -> Result<bool, Failure> {
+        const SESSION: &[u8] = b"session";
+        let id = match self.object(SESSION).await {
+            Err(Failure::NoObject) => return Ok(false),
+            id => id?,
+        };
+        let arguments = |writer: &mut Writer<'_>| {
+            writer.text(b"ubus_rpc_session", sid);
+            writer.text(b"object", object);
+            writer.text(b"function", method);
+        };
+        let reply = match self.invoke(SESSION, id, b"access", &arguments).await {
+            Err(Failure::NoObject) => return Ok(false),
+            reply => reply?,
+        };
+        let access = reply.data.rows().next().and_then(|fields| field(fields, "access"));
+        Ok(reply.status == status::OK && access == Some(Value::Bool(true)))
+    }
+
+    /// Has the events of an object delivered to a feed.
+    pub async fn subscribe(self: &Rc<Self>, path: &[u8]) -> Result<Result<Subscription, Status>, Failure> {
+        let target = self.look_up(path).await?;
+        let added = self.ask(kind::ADD_OBJECT, 0, &|_| ()).await?;
+        let own = match added.status {
+            status::OK => added.data.rows().find_map(|row| find(row, attr::OBJECT)?.u32()).ok_or(status::UNKNOWN),
+            status => Err(status),
+        };
+        let own = match own {
+            Ok(own) => own,
+            Err(status) => return Ok(Err(status)),
+        };
+        let subscription = Subscription { client: Rc::clone(self), own, feed: self.feeds.open(own) };
+        let both = |writer: &mut Writer<'_>| {
+            writer.attr_u32(attr::OBJECT, own);
+            writer.attr_u32(attr::TARGET, target);
+        };
+        Ok(match self.ask(kind::SUBSCRIBE, 0, &both).await?.status {
+            status::OK => Ok(subscription),
+            status => Err(status),
+        })
+    }
+
+    /// Sends a message and waits for its answer. Dropped, it gives the call up.
+    async fn ask(self: &Rc<Self>, kind: u8, peer: u32, write: &dyn Fn(&mut Writer<'_>)) -> Result<Reply, Failure> {
+        poll_fn(|cx| self.calls.borrow_mut().poll_room(cx)).await;
+        self.connect()?;
+        let seq = self.calls.borrow_mut().send(kind, peer, write).ok_or(Failure::TooLong)?;
+        Asked { client: self, seq }.await
+    }
+
+    /// Sees to it that there is a connection. It does not wait: a ubusd whose queue is full counts as away.
+    fn connect(self: &Rc<Self>) -> Result<(), Failure> {
+        if self.connected.get() {
+            return Ok(());
+        }
+        match self.open().and_then(AsyncFd::new) {
+            Ok(socket) => {
+                self.connected.set(true);
+                ecohttpd::spawn(Rc::clone(self).run(socket));
+                Ok(())
+            }
+            Err(error) => {
+                self.out_of_reach(&error);
+                Err(Failure::Unreachable)
+            }
+        }
+    }
+
+    /// Says so, once for each time that ubusd is away.
+    fn out_of_reach(&self, error: &io::Error) {
+        if !self.outage.replace(true) {
+            log::warn!("cannot reach ubusd at {}: {error}", self.socket.display());
+        }
+    }
+
+    fn open(&self) -> io::Result<UnixStream> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(&self.socket)?)?;
+        Ok(UnixStream::from(OwnedFd::from(socket)))
+    }
+
+    /// Moves bytes both ways until the connection ends.
+    async fn run(self: Rc<Self>, socket: AsyncFd<UnixStream>) {
+        let error = {
+            let mut reading = pin!(self.read(&socket));
+            let mut writing = pin!(self.write(&socket));
+            poll_fn(|cx| match reading.as_mut().poll(cx) {
+                Poll::Ready(error) => Poll::Ready(error),
+                Poll::Pending => writing.as_mut().poll(cx),
+            })
+            .await
+        };
+        self.lost(&error);
+    }
+
+    async fn read(&self, socket: &AsyncFd<UnixStream>) -> io::Error {
+        let mut inbox = Vec::new();
+        let mut reads = 0;
+        loop {
+            let before = inbox.len();
+            inbox.resize(before + READ, 0);
+            let into = inbox.get_mut(before..).unwrap_or_default();
+            match socket.read_with(|mut stream| stream.read(into)).await {
+                Ok(0) => return ErrorKind::UnexpectedEof.into(),
+                Ok(n) => inbox.truncate(before + n),
+                Err(error) => return error,
+            }
+            match self.receive_all(&inbox) {
+                Ok(used) => drop(inbox.drain(..used)),
+                Err(what) => return io::Error::new(ErrorKind::InvalidData, what),
+            }
+            if inbox.is_empty() {
+                inbox.shrink_to(KEEP);
+            }
+            reads += 1;
+            if reads % READS == 0 {
+                let_others().await;
+            }
+        }
+    }
+
+    async fn write(&self, socket: &AsyncFd<UnixStream>) -> io::Error {
+        let mut bytes = Vec::new();
+        loop {
+            if !poll_fn(|cx| self.calls.borrow_mut().poll_outbox(cx, &mut bytes)).await {
+                return ErrorKind::Interrupted.into();
+            }
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                match socket.write_with(|mut stream| stream.write(rest)).await {
+                    Ok(0) => return ErrorKind::WriteZero.into(),
+                    Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+                    Err(error) => return error,
+                }
+            }
+            bytes.clear();
+            bytes.shrink_to(KEEP);
+        }
+    }
+
+    /// The connection has ended: so has all that needed it.
+    fn lost(&self, error: &io::Error) {
+        // Closed by ourselves it has no further use, and no word of it is needed.
+        if error.kind() != ErrorKind::Interrupted {
+            self.out_of_reach(error);
+        }
+        self.connected.set(false);
+        self.known.take();
+        self.feeds.end_all();
+        self.calls.borrow_mut().fail_all();
+    }
+
+    /// Takes every whole message; returns how many bytes those were.
+    fn receive_all(&self, inbox: &[u8]) -> Result<usize, &'static str> {
+        let mut rest = inbox;
+        while let Some((message, length)) = message::first(rest)? {
+            match message.kind {
+                kind::HELLO if self.outage.replace(false) => log::info!("ubusd answers again"),
+                kind::DATA => self.calls.borrow_mut().receive_data(&message),
+                kind::STATUS => self.calls.borrow_mut().receive_status(&message),
+                kind::INVOKE => self.receive_event(&message),
+                kind::UNSUBSCRIBE => self.feeds.end(message.u32(attr::OBJECT)),
+                _ => {}
+            }
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        Ok(inbox.len() - rest.len())
+    }
+
+    fn receive_event(&self, message: &Message<'_>) {
+        let Some(own) = message.u32(attr::OBJECT) else { return };
+        let known = self.feeds.receive(own, message);
+        let is_quiet = message.attr(attr::NO_REPLY).is_some_and(|attr| attr.content.first() != Some(&0));
+        if !is_quiet {
+            let status = if known { status::OK } else { status::NOT_FOUND };
+            self.calls.borrow_mut().answer_event(message, own, status);
+        }
+    }
+}
+
+/// Waits for the answer to one message.
+struct Asked<'a> {
+    client: &'a Client,
+    seq: u16,
+}
+
+impl Future for Asked<'_> {
+    type Output = Result<Reply, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.client.calls.borrow_mut().poll_answer(self.seq, cx)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.client.calls.borrow_mut().abandon(self.seq);
+    }
+}
+
+/// The events of one object, as long as this lives.
+pub struct Subscription {
+    client: Rc<Client>,
+    own: u32,
+    feed: Rc<RefCell<Feed>>,
+}
+
+impl Subscription {
+    /// Waits for events; `None` when there will be no more.
+    pub async fn next(&self) -> Option<Vec<u8>> {
+        poll_fn(|cx| self.feed.borrow_mut().poll_next(cx)).await
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.client.feeds.close(self.own);
+        if self.client.connected.get() {
+            self.client.calls.borrow_mut().send_and_forget(kind::REMOVE_OBJECT, self.own);
+        }
+    }
+}
+
+/// Ends a turn.
+async fn let_others() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,256 @@
+//! JSON-RPC 2.0 over ubus: what is asked, by whom, and what comes of it.
+
+use super::blob::Writer;
+use super::calls::{Data, Failure};
+use super::client::Client;
+use super::json;
+use super::message::{Status, status};
+use std::borrow::Cow;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// The session of those who have none.
+pub const NO_SESSION: &[u8] = &[b'0'; 32];
+
+/// The argument by which objects learn the session; ours to set.
+const SESSION: &[u8] = b"ubus_rpc_session";
+
+/// Patterns of one `list`: each may cost all objects with all their methods.
+const MAX_PATTERNS: usize = 64;
+
+/// The errors of the protocol, as the reference numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Parse,
+    Method,
+    Params,
+    Internal,
+    Object,
+    Access,
+    Timeout,
+}
+
+impl Fault {
+    pub fn code(self) -> i64 {
+        match self {
+            Fault::Parse => -32700,
+            Fault::Method => -32601,
+            Fault::Params => -32602,
+            Fault::Internal => -32603,
+            Fault::Object => -32000,
+            Fault::Access => -32002,
+            Fault::Timeout => -32003,
+        }
+    }
+
+    pub fn message(self) -> &'static str {
+        match self {
+            Fault::Parse => "Parse error",
+            Fault::Method => "Method not found",
+            Fault::Params => "Invalid parameters",
+            Fault::Internal => "Internal error",
+            Fault::Object => "Object not found",
+            Fault::Access => "Access denied",
+            Fault::Timeout => "ubus request timed out",
+        }
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Fault {
+        match failure {
+            Failure::Unreachable => Fault::Internal,
+            Failure::NoObject => Fault::Object,
+            Failure::TooLong => Fault::Params,
+        }
+    }
+}
+
+/// What a request came to.
+pub enum Outcome {
+    Fault(Fault),
+    Called {
+        status: Status,
+        data: Data,
+    },
+    /// Objects, by name.
+    Names(Data),
+    /// Objects with their methods, by pattern.
+    Signatures(Vec<Data>),
+}
+
+/// The answer to one request.
+pub struct Answer<'a> {
+    /// The request's own text.
+    pub id: &'a [u8],
+    pub outcome: Outcome,
+}
+
+impl Answer<'_> {
+    pub fn fault(fault: Fault) -> Answer<'static> {
+        Answer { id: b"null", outcome: Outcome::Fault(fault) }
+    }
+}
+
+/// On whose behalf calls are made, and how.
+pub struct Caller {
+    pub client: Rc<Client>,
+    /// Calls need no session's leave.
+    pub no_auth: bool,
+    pub timeout: Duration,
+}
+
+/// The object that the request's path names, and the session that its head does.
+#[derive(Clone, Copy)]
+pub struct Named<'a> {
+    pub object: &'a [u8],
+    pub sid: &'a [u8],
+}
+
+/// A call, in the request's own text.
+struct Call<'a> {
+    sid: Cow<'a, [u8]>,
+    object: Cow<'a, [u8]>,
+    method: Cow<'a, [u8]>,
+    arguments: &'a [u8],
+}
+
+/// The members of a request.
+#[derive(Default)]
+struct Request<'a> {
+    id: Option<&'a [u8]>,
+    is_2: bool,
+    method: Option<Cow<'a, [u8]>>,
+    params: Option<&'a [u8]>,
+}
+
+impl<'a> Request<'a> {
+    fn read(text: &'a [u8]) -> Request<'a> {
+        let mut request = Request::default();
+        for (name, value) in json::members(text).into_iter().flatten() {
+            match &*name {
+                b"id" => request.id = Some(value),
+                b"jsonrpc" => request.is_2 = json::string(value).is_some_and(|version| *version == *b"2.0"),
+                b"method" => request.method = json::string(value),
+                b"params" => request.params = Some(value),
+                _ => {}
+            }
+        }
+        request
+    }
+
+    /// `[session, object, method, arguments]`; what follows is ignored, as the reference does.
+    fn call(&self) -> Option<Call<'a>> {
+        let mut params = json::elements(self.params?)?;
+        let mut text = || json::string(params.next()?);
+        let (sid, object, method) = (text()?, text()?, text()?);
+        Some(Call { sid, object, method, arguments: params.next()? })
+    }
+
+    /// The call of a method of the object that the path names.
+    fn call_named(self, named: Named<'a>) -> Option<Call<'a>> {
+        let Named { object, sid } = named;
+        let (method, arguments) = (self.method?, self.params.unwrap_or(b"{}"));
+        Some(Call { sid: sid.into(), object: object.into(), method, arguments })
+    }
+}
+
+impl Caller {
+    /// Does what one request of a body that [`json::check`] has seen asks for.
+    pub async fn answer<'a>(&self, text: &'a [u8], named: Option<Named<'a>>) -> Answer<'a> {
+        let request = Request::read(text);
+        let id = request.id.unwrap_or(b"null");
+        let outcome = match self.obey(request, named).await {
+            Ok(outcome) => outcome,
+            Err(fault) => Outcome::Fault(fault),
+        };
+        Answer { id, outcome }
+    }
+
+    async fn obey<'a>(&self, request: Request<'a>, named: Option<Named<'a>>) -> Result<Outcome, Fault> {
+        if !request.is_2 {
+            return Err(Fault::Parse);
+        }
+        let call = match (named, request.method.as_deref().ok_or(Fault::Parse)?) {
+            (Some(named), _) => request.call_named(named),
+            (None, b"call") => request.call(),
+            (None, b"list") => return self.within(self.list(request.params)).await,
+            (None, _) => return Err(Fault::Method),
+        };
+        let call = call.ok_or(Fault::Parse)?;
+        let mut arguments = json::members(call.arguments).ok_or(Fault::Parse)?;
+        if arguments.any(|(name, _)| *name == *SESSION) {
+            return Err(Fault::Params);
+        }
+        self.within(self.call(&call)).await
+    }
+
+    async fn list(&self, patterns: Option<&[u8]>) -> Result<Outcome, Fault> {
+        let Some(patterns) = patterns.and_then(json::elements) else {
+            return Ok(Outcome::Names(self.list_one(None).await?));
+        };
+        let mut found = Vec::new();
+        for pattern in patterns {
+            let pattern = json::string(pattern).ok_or(Fault::Parse)?;
+            if found.len() == MAX_PATTERNS {
+                return Err(Fault::Params);
+            }
+            found.push(self.list_one(Some(&pattern)).await?);
+        }
+        Ok(Outcome::Signatures(found))
+    }
+
+    /// The objects of one pattern, or all. That there is none is no error.
+    pub async fn list_one(&self, pattern: Option<&[u8]>) -> Result<Data, Fault> {
+        let reply = self.client.list(pattern).await?;
+        if reply.status == status::OUT_OF_MEMORY { Err(Fault::Internal) } else { Ok(reply.data) }
+    }
+
+    async fn call(&self, call: &Call<'_>) -> Result<Outcome, Fault> {
+        let sid = if self.no_auth && call.sid.is_empty() { NO_SESSION } else { &call.sid };
+        let id = self.admit(sid, &call.object, &call.method).await?;
+        let arguments = |writer: &mut Writer<'_>| {
+            let members = json::members(call.arguments).into_iter().flatten();
+            members.for_each(|(name, value)| json::write(value, &name, writer));
+            writer.text(SESSION, sid);
+        };
+        let reply = self.client.invoke(&call.object, id, &call.method, &arguments).await?;
+        Ok(Outcome::Called { status: reply.status, data: reply.data })
+    }
+
+    /// The object's id, if the session may call this method of it. Both are asked for at once.
+    pub async fn admit(&self, sid: &[u8], object: &[u8], method: &[u8]) -> Result<u32, Fault> {
+        let mut id = pin!(self.client.object(object));
+        if self.no_auth {
+            return Ok(id.await?);
+        }
+        let mut allowed = pin!(self.client.allows(sid, object, method));
+        let (mut found, mut access) = (None, None);
+        poll_fn(|cx| {
+            if found.is_none()
+                && let Poll::Ready(done) = id.as_mut().poll(cx)
+            {
+                found = Some(done?);
+            }
+            if access.is_none()
+                && let Poll::Ready(done) = allowed.as_mut().poll(cx)
+            {
+                access = Some(done?);
+            }
+            match (found, access) {
+                (Some(id), Some(true)) => Poll::Ready(Ok(id)),
+                (Some(_), Some(false)) => Poll::Ready(Err(Fault::Access)),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Bounds the time for an answer.
+    pub async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        ecohttpd::timeout(self.timeout, work).await.unwrap_or(Err(Fault::Timeout))
+    }
+}
