@@ -77,9 +77,6 @@ fn crates_and_unsafe_have_their_places() {
 fn libc_is_called_in_one_place() {
     let mut wrong = Vec::new();
     for (name, code) in sources() {
-        if name.starts_with("daemon/sys/") {
-            continue;
-        }
         if name == "sys.rs" {
             assert!(paths_after(&code, "libc").any(|item| item == "openat"), "the search is broken");
             continue;

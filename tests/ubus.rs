@@ -347,7 +347,7 @@ fn ubusd_may_come_and_go() {
 fn an_outage_is_logged_once() {
     let (temp, root) = folder();
     let socket = temp.path().join("ubus.sock");
-    let args = ["-p", "127.0.0.1:0", "-h", root.to_str().unwrap(), "-u", "/ubus", "-U", socket.to_str().unwrap()];
+    let args = ["-f", "-p", "127.0.0.1:0", "-h", root.to_str().unwrap(), "-u", "/ubus", "-U", socket.to_str().unwrap()];
     let mut daemon = Daemon::run(program().args(args).stderr(Stdio::piped()), 1);
     let ask = || {
         let mut client = daemon.connect();
@@ -554,7 +554,8 @@ fn the_real_ubusd() {
         assert!(ubusd.try_wait().unwrap().is_none(), "ubusd does not start");
         std::thread::yield_now();
     }
-    let args = ["-p", "127.0.0.1:0", "-h", root.to_str().unwrap(), "-u", "/ubus", "-a", "-U", socket.to_str().unwrap()];
+    let args =
+        ["-f", "-p", "127.0.0.1:0", "-h", root.to_str().unwrap(), "-u", "/ubus", "-a", "-U", socket.to_str().unwrap()];
     let daemon = Daemon::run(program().args(args), 1);
     let ask = |body: &str| {
         let mut client = daemon.connect();

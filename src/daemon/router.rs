@@ -6,6 +6,8 @@ use super::config::{self, Header};
 use super::percent;
 use super::scripts::{Found, Located, Scripts};
 use super::secure::Secure;
+#[cfg(feature = "ubus")]
+use super::ubus::{self, Ubus};
 use ecohttpd::{CleanPath, Connection, Files, Options, Request, Result};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -25,6 +27,8 @@ pub struct Site {
     files: Files,
     scripts: Scripts,
     cgi: Cgi,
+    #[cfg(feature = "ubus")]
+    ubus: Option<(Prefix, Ubus)>,
     error_page: Option<CleanPath>,
     /// Where the clock of `auth` begins.
     started: Instant,
@@ -85,6 +89,8 @@ impl Site {
                 timeout: site.script_timeout,
                 ..Limits::default()
             }),
+            #[cfg(feature = "ubus")]
+            ubus: site.ubus.prefix.as_ref().map(|prefix| (Prefix::new(prefix), ubus(site))),
             error_page: site.error_page.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok()),
             started: Instant::now(),
         }
@@ -143,6 +149,14 @@ impl Site {
         mut path: CleanPath,
         mut login: Option<Login>,
     ) -> Result<Option<u16>> {
+        #[cfg(feature = "ubus")]
+        if let Some((prefix, ubus)) = &self.ubus
+            && let Some(rest) = prefix.rest(path.relative())
+        {
+            let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
+            let rest = [rest, slash].concat();
+            return ubus.serve(con, req, &rest).await.map(|()| None);
+        }
         let mut redirected: Option<String> = None;
         for _ in 0..=LOCAL_REDIRECTS {
             let located = match self.scripts.find(con, &self.files, &path) {
@@ -274,11 +288,20 @@ impl Prefix {
 
     /// Whether a path, without a slash in front, is this one or lies below it.
     pub fn holds(&self, relative: &[u8]) -> bool {
-        match relative.strip_prefix(self.0.as_bytes()) {
-            Some(rest) => self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/"),
-            None => false,
-        }
+        self.rest(relative).is_some()
     }
+
+    /// What of such a path is below this one.
+    fn rest<'a>(&self, relative: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = relative.strip_prefix(self.0.as_bytes())?;
+        (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+    }
+}
+
+#[cfg(feature = "ubus")]
+fn ubus(site: &config::Site) -> Ubus {
+    let config::Ubus { socket, no_auth, cors, retry, .. } = site.ubus.clone();
+    Ubus::new(ubus::Config { socket, no_auth, cors, retry, timeout: site.script_timeout, ..ubus::Config::default() })
 }
 
 /// Whether a private client asks a public address: a page from outside that had its name lead here (DNS rebinding).

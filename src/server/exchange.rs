@@ -348,8 +348,7 @@ impl Conn {
         if self.peer_closed || matches!(self.recv, Recv::Closed) || matches!(self.link, Link::Dead) {
             return Poll::Ready(());
         }
-        // Whatever else the handler waits for at the same time stays wanted.
-        self.wait(self.want, cx);
+        self.set_waiter(cx);
         Poll::Pending
     }
 
@@ -366,6 +365,10 @@ impl Conn {
 
     pub(super) fn wait(&mut self, want: Want, cx: &Context<'_>) {
         self.wants.add(want);
+        self.set_waiter(cx);
+    }
+
+    fn set_waiter(&mut self, cx: &Context<'_>) {
         match &mut self.waiter {
             Some(waiter) => waiter.clone_from(cx.waker()),
             None => self.waiter = Some(cx.waker().clone()),
