@@ -107,7 +107,7 @@ fn it_prints_the_addresses_to_open() {
     assert!(daemon.greeting.iter().all(|line| line.contains(&root)), "{:?}", daemon.greeting);
 
     // Of a port on every address, one that can be opened.
-    let daemon = Daemon::run(program().args(["-h", &root, "-p", "0"]), 1);
+    let daemon = Daemon::run(program().args(["-f", "-h", &root, "-p", "0"]), 1);
     assert!(daemon.addr.ip().is_loopback(), "{:?}", daemon.greeting);
     assert_eq!(daemon.get("/file.txt").text(), "content");
 }
@@ -115,7 +115,7 @@ fn it_prints_the_addresses_to_open() {
 #[test]
 fn the_current_folder_is_the_default() {
     let (_temp, root) = site();
-    let daemon = Daemon::run(program().args(["-p", "127.0.0.1:0"]).current_dir(&root), 1);
+    let daemon = Daemon::run(program().args(["-f", "-p", "127.0.0.1:0"]).current_dir(&root), 1);
     assert_eq!(daemon.get("/file.txt").text(), "content");
 }
 

@@ -372,6 +372,8 @@ impl Client {
                 return Ok(());
             }
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => End::Reset,
+            // A debugger's signals, or those of a machine that was suspended.
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             Err(error) => panic!("{error} after {:?}", self.seen()),
         };
         self.ended = Some(end);
