@@ -232,7 +232,7 @@ fn nothing_is_left_behind() {
         site.await_no_children();
         site.descriptors()
     };
-    let (mut descriptors, memory) = (0, site.pss());
+    let (mut descriptors, memory) = (0, site.memory());
     until("descriptors do not settle", || {
         let now = idle();
         now == std::mem::replace(&mut descriptors, now)
@@ -240,6 +240,6 @@ fn nothing_is_left_behind() {
     (0..SEQUENTIAL).for_each(|_| ask(&mut client));
     concurrently();
     until("descriptors leak", || idle() <= descriptors);
-    let after = site.pss();
+    let after = site.memory();
     assert!(after <= memory + 300, "{memory} KiB before, {after} KiB after");
 }
