@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, End, Framing, Gate, chunk, failed, next, pattern, post, serve, telling, told};
+use common::{Client, End, Framing, Gate, OnDrop, chunk, failed, next, pattern, post, serve, telling, told};
 use ecohttpd::{Connection, Error, Options, Outcome, Request, Result, sleep, spawn};
 use std::io::Write;
 use std::path::Path;
@@ -548,4 +548,36 @@ fn a_client_that_leaves_is_noticed_while_its_handler_waits() {
     early.half_close();
     assert_eq!((next(&told), next(&told)), ("started", "closed"));
     assert_eq!(early.read_response().text(), "first last");
+}
+
+/// A client that ends its sending is asked whether it is there, if the handler wants to know.
+#[test]
+fn a_departure_is_noticed() {
+    for (probe, leaves) in [(true, true), (true, false), (false, false)] {
+        let (gone, dropped) = channel();
+        let gate = Gate::default();
+        let opened = gate.clone();
+        let server = serve(Options::new, async move |con: &mut Connection, _: &mut Request| {
+            let _gone = OnDrop::new(&gone, ());
+            if probe {
+                con.notice_departure();
+            }
+            gate.wait().await;
+            con.send("there").await
+        });
+        let mut client = server.connect();
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        if leaves {
+            drop(client);
+            next(&dropped);
+            continue;
+        }
+        client.half_close();
+        if probe {
+            assert_eq!(client.read_response().status, 100);
+        }
+        opened.open();
+        assert_eq!(client.read_response().text(), "there");
+        client.expect_close();
+    }
 }

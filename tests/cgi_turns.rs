@@ -87,11 +87,17 @@ fn one_that_leaves_the_queue_frees_its_place() {
     let site = Scripts::new(&["-n", "1"], &[("gated", GATED)]);
     let mut running = site.begin_get("/cgi-bin/gated?run");
     site.await_note("ran", |ran| !ran.is_empty());
+    // The docroot is opened by then, too.
+    assert_eq!(site.get("/missing").status, 404);
+    let before = site.descriptors() + 1;
     let leaving = breakable(&site, "/cgi-bin/gated?left");
+    let also = site.begin(common::post("/cgi-bin/gated?left", b"body"));
     assert_eq!(site.get("/missing").status, 404);
     let mut next = site.begin_get("/cgi-bin/gated?next");
     assert_eq!(site.get("/missing").status, 404);
     reset(leaving);
+    drop(also);
+    until("they are there", || site.descriptors() <= before);
     fs::write(site.note("go"), "").unwrap();
     assert_eq!((running.read_response().text(), next.read_response().text()), ("run", "next"));
     assert_eq!(fs::read_to_string(site.note("ran")).unwrap(), "run\nnext\n");
@@ -102,6 +108,7 @@ fn a_half_closed_client_gets_its_answer() {
     let site = Scripts::new(&[], &[("gated", GATED)]);
     let mut client = site.begin_get("/cgi-bin/gated?half");
     client.half_close();
+    assert_eq!(client.read_response().status, 100, "it is asked whether it is there");
     site.await_note("ran", |ran| !ran.is_empty());
     fs::write(site.note("go"), "").unwrap();
     assert_eq!(client.read_response().text(), "half");
@@ -120,7 +127,12 @@ fn a_script_is_told_when_its_client_leaves() {
         let pids = site.await_note("pids", |pids| pids.lines().count() == 2);
         let pids: Vec<u32> = pids.lines().map(|pid| pid.parse().unwrap()).collect();
         assert!(pids.iter().all(|&pid| runs(pid)));
-        reset(client);
+        // Most clients leave in order; a client that has something unread leaves with a reset.
+        if name == "polite" {
+            drop(client)
+        } else {
+            reset(client)
+        }
         assert_eq!(site.get("/cgi-bin/hello").text(), "hello\n", "{name}: the place is free again");
         until(&format!("{name}: some of it lives"), || !pids.iter().any(|&pid| runs(pid)));
         assert_eq!(site.note("told").exists(), told);
@@ -232,7 +244,7 @@ fn nothing_is_left_behind() {
         site.await_no_children();
         site.descriptors()
     };
-    let (mut descriptors, memory) = (0, site.memory());
+    let (mut descriptors, memory) = (0, site.pss());
     until("descriptors do not settle", || {
         let now = idle();
         now == std::mem::replace(&mut descriptors, now)
@@ -240,6 +252,6 @@ fn nothing_is_left_behind() {
     (0..SEQUENTIAL).for_each(|_| ask(&mut client));
     concurrently();
     until("descriptors leak", || idle() <= descriptors);
-    let after = site.memory();
+    let after = site.pss();
     assert!(after <= memory + 300, "{memory} KiB before, {after} KiB after");
 }

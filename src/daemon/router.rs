@@ -259,7 +259,7 @@ impl Site {
         con.set_status(status)?;
         let query = req.query_string().to_owned();
         let run = Run { located: &located, login: None, status, query: Some(&query) };
-        Ok(self.run(con, req, &run).await? == Served::Done)
+        Ok(matches!(self.run(con, req, &run).await?, Served::Done))
     }
 
     /// Takes back what is for answers that succeed.

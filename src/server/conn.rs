@@ -148,6 +148,8 @@ pub(super) struct Conn {
     pub(super) writable: bool,
     /// The peer has shut its direction: the next reads lead to the end, however short they are.
     pub(super) peer_closed: bool,
+    /// Should the peer shut its direction, it is to be asked whether it is there.
+    pub(super) probe: bool,
     pub(super) link: Link,
     pub(super) recv: Recv,
     pub(super) send: Send,
@@ -208,6 +210,7 @@ impl Conn {
             // A fresh socket's buffer is empty; should that be wrong, the first write says so.
             writable: true,
             peer_closed: false,
+            probe: false,
             link: Link::Open,
             recv: Recv::Head,
             send: Send::Idle,
@@ -263,6 +266,9 @@ impl Conn {
         if between && self.unscanned && self.may_pipeline() {
             return self.scan(core);
         }
+        if self.probe && self.peer_closed {
+            self.ask_peer();
+        }
         let flushed = match self.flush(core) {
             Ok(flushed) => flushed,
             Err(step) => return step,
@@ -294,6 +300,18 @@ impl Conn {
             Recv::Head if self.readable => self.read_head(core),
             Recv::Head => self.rest(core),
             _ => Step::Park,
+        }
+    }
+
+    /// Has a peer that is gone answer with a reset: to one that is there, an interim response says nothing.
+    fn ask_peer(&mut self) {
+        self.probe = false;
+        if let Some(work) = &mut self.work
+            && matches!(self.send, Send::Idle)
+            && !self.asked.http10
+        {
+            work.output.push(http::CONTINUE);
+            work.head_bytes += http::CONTINUE.len() as u64;
         }
     }
 
@@ -453,6 +471,7 @@ impl Conn {
             Recv::Head | Recv::Drain { .. } | Recv::Done | Recv::Closed => {}
         }
         self.unbound_read();
+        self.probe = false;
         self.wants = Wants::default();
         self.waiter = None;
         self.send = Send::Idle;

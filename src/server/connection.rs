@@ -220,6 +220,15 @@ impl Connection {
         poll_fn(|cx| self.conn.borrow_mut().poll_closed(cx)).await;
     }
 
+    /// Has the client asked, once it ends its own direction before the head is sent, whether it is there at all.
+    ///
+    /// For a handler that waits long and is not to wait for nobody. The question is an interim `100 Continue`, which a
+    /// client of HTTP/1.1 discards (RFC 9110 §15.2.1); from one that has left comes a reset, and the handler is dropped.
+    /// It holds for this one request.
+    pub fn notice_departure(&mut self) {
+        self.conn.borrow_mut().probe = true;
+    }
+
     /// Reads exactly `count` bytes of the request body, or what is left of it if that is less; all of it when `None`.
     ///
     /// Empty at the body's end. `timeout` bounds this call, and the server's `body_timeout` the time that the body stands

@@ -107,10 +107,10 @@ impl Scripts {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
-    /// Memory of the daemon that no file holds, in KiB. (What others share, other tests change.)
-    pub fn memory(&self) -> u64 {
+    /// Memory of the daemon in KiB, without the program's own pages, which others may share for a while.
+    pub fn pss(&self) -> u64 {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
-        let line = rollup.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
+        let line = rollup.lines().find(|line| line.starts_with("Pss_Anon:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 }

@@ -46,7 +46,7 @@ const RETRY_AFTER: u32 = 2;
 const S_IXOTH: u32 = 0o001;
 
 /// What a site's scripts may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Limits {
     /// Scripts at once.
     pub max_requests: usize,
@@ -121,7 +121,6 @@ impl<'a> Script<'a> {
 }
 
 /// What became of a request.
-#[derive(Debug, PartialEq, Eq)]
 pub enum Served {
     /// It was answered.
     Done,
@@ -151,6 +150,8 @@ impl Cgi {
         if let Some((status, text)) = script.refusal() {
             return refuse(con, status, text).await;
         }
+        // Browsers leave in the way in which others end their sending.
+        con.notice_departure();
         let Some(place) = self.queue.place().await else {
             con.add_header("retry-after", RETRY_AFTER)?;
             return refuse(con, 503, "Too many scripts wait to be run.\n").await;

@@ -1,7 +1,7 @@
 //! A script's process from its start until it is reaped, whatever becomes of the request.
 
 use super::queue::Place;
-use crate::daemon::sys::process::{self, ENOSYS, EPERM, Pid, SIGKILL, SIGTERM, Setup};
+use crate::daemon::sys::process::{self, EPERM, Pid, SIGKILL, SIGTERM, Setup};
 use ecohttpd::AsyncFd;
 use signal_hook::consts::SIGCHLD;
 use signal_hook::low_level::pipe;
@@ -189,17 +189,15 @@ enum Watch {
 /// Where the ends of processes are announced.
 #[derive(Default)]
 pub struct Deaths {
-    /// On kernels without pidfds: all who wait for SIGCHLD.
+    /// Where there are no pidfds: all who wait for SIGCHLD.
     signal: OnceCell<Rc<Wakers>>,
 }
 
 impl Deaths {
     fn watch(&self, pid: Pid) -> io::Result<Watch> {
-        match process::pidfd(pid) {
-            Ok(pidfd) => AsyncFd::new(pidfd).map(Watch::Pidfd),
-            Err(error) if error.raw_os_error() == Some(ENOSYS) => self.watch_signal(),
-            Err(error) => Err(error),
-        }
+        // Before Linux 5.3, and where a sandbox does not know the call.
+        let Ok(pidfd) = process::pidfd(pid) else { return self.watch_signal() };
+        AsyncFd::new(pidfd).map(Watch::Pidfd)
     }
 
     fn watch_signal(&self) -> io::Result<Watch> {

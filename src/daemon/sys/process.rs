@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-pub use libc::{EAGAIN, EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM, SIGKILL, SIGTERM};
+pub use libc::{EAGAIN, EMFILE, ENFILE, ENOMEM, EPERM, SIGKILL, SIGTERM};
 
 /// A child of ours that leads a process group of its own.
 ///
