@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A bus, and a daemon that serves it at `/ubus`.
 struct Site {
@@ -47,10 +48,27 @@ impl Site {
         reply.text().to_owned()
     }
 
+    /// Descriptors that the daemon has open.
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.daemon.child.id())).unwrap().count()
+    }
+
     fn call(&self, method: &str, args: &str) -> String {
         let reply = self.rpc(&call(1, SID, "tobj", method, args));
         reply.strip_prefix(r#"{"jsonrpc":"2.0","id":1,"#).unwrap_or(&reply).strip_suffix('}').unwrap().to_owned()
     }
+}
+
+/// Waits until something is so.
+fn settled(is_so: impl Fn() -> bool) -> Result<(), &'static str> {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        if Instant::now() > end {
+            return Err("it does not come to rest");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 fn call(id: usize, sid: &str, object: &str, method: &str, args: &str) -> String {
@@ -460,6 +478,8 @@ fn subscriptions_come_and_go() {
 #[test]
 fn aborted_requests_leave_nothing_behind() {
     let site = site(&["-N", "10", "-T", "20"]);
+    site.call("nodata", "{}");
+    let before = site.descriptors();
     let whole = post("/ubus", call(1, SID, "tobj", "never", "{}").as_bytes());
     let batch: Vec<_> = (0..40).map(|id| call(id, SID, "tobj", "never", "{}")).collect();
     let batch = post("/ubus", format!("[{}]", batch.join(",")).as_bytes());
@@ -488,6 +508,7 @@ fn aborted_requests_leave_nothing_behind() {
     assert_eq!(site.call("nodata", "{}"), "\"result\":[0]");
     site.bus.wait("the ends of subscriptions", |seen| seen.added == seen.removed);
     assert_eq!(site.bus.seen().connections, 1, "the bus is still the same");
+    assert_eq!(settled(|| site.descriptors() <= before), Ok(()), "{} descriptors, before {before}", site.descriptors());
     let clients: Vec<Client> = (0..10)
         .map(|_| {
             let mut client = site.daemon.connect();

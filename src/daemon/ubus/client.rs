@@ -151,14 +151,11 @@ impl Client {
     pub async fn subscribe(self: &Rc<Self>, path: &[u8]) -> Result<Result<Subscription, Status>, Failure> {
         let target = self.look_up(path).await?;
         let added = self.ask(kind::ADD_OBJECT, 0, &|_| ()).await?;
-        let own = match added.status {
-            status::OK => added.data.rows().find_map(|row| find(row, attr::OBJECT)?.u32()).ok_or(status::UNKNOWN),
-            status => Err(status),
-        };
-        let own = match own {
-            Ok(own) => own,
-            Err(status) => return Ok(Err(status)),
-        };
+        if added.status != status::OK {
+            return Ok(Err(added.status));
+        }
+        let own = added.data.rows().find_map(|row| find(row, attr::OBJECT)?.u32());
+        let Some(own) = own else { return Ok(Err(status::UNKNOWN)) };
         let subscription = Subscription { client: Rc::clone(self), own, feed: self.feeds.open(own) };
         let both = |writer: &mut Writer<'_>| {
             writer.attr_u32(attr::OBJECT, own);

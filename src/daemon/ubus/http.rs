@@ -76,9 +76,10 @@ impl Ubus {
                 Ok(listed) => show_list(con, object, &listed).await,
                 Err(refusal) => refuse(con, refusal).await,
             },
-            ("GET", Route::Subscribe(object)) => match self.subscribe(session(req), object).await {
-                Ok(subscription) => self.stream(con, &subscription).await,
-                Err(refusal) => refuse(con, refusal).await,
+            ("GET", Route::Subscribe(object)) => match unless_left(con, self.subscribe(session(req), object)).await {
+                Some(Ok(subscription)) => self.stream(con, &subscription).await,
+                Some(Err(refusal)) => refuse(con, refusal).await,
+                None => Ok(()),
             },
             (method, _) => empty(con, method),
         }
@@ -139,7 +140,6 @@ impl Ubus {
         }
     }
 
-    /// A client that leaves meanwhile is noticed when it is sent the head.
     async fn subscribe(&self, sid: &[u8], object: &[u8]) -> std::result::Result<Subscription, Refusal> {
         let subscribed = self.caller.within(async {
             self.caller.admit(sid, object, SUBSCRIBE).await?;
@@ -152,27 +152,28 @@ impl Ubus {
     async fn stream(&self, con: &mut Connection, subscription: &Subscription) -> Result<()> {
         con.add_header("content-type", "text/event-stream")?;
         con.add_header("cache-control", "no-cache")?;
-        match self.retry {
-            Some(retry) => con.send(format!("retry: {}\n", retry.as_millis())).await?,
-            None => con.send("").await?,
-        }
+        let retry = self.retry.map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
+        con.send(retry.map_or(String::new(), |millis| format!("retry: {millis}\n"))).await?;
         loop {
-            let next = {
-                let mut closed = pin!(con.closed());
-                let mut next = pin!(ecohttpd::timeout(HEARTBEAT, subscription.next()));
-                poll_fn(|cx| match closed.as_mut().poll(cx) {
-                    Poll::Ready(()) => Poll::Ready(Ok(None)),
-                    Poll::Pending => next.as_mut().poll(cx),
-                })
-                .await
-            };
-            match next {
-                Ok(Some(text)) => con.send(text).await?,
-                Ok(None) => return Ok(()),
-                Err(_) => con.send(":\n\n").await?,
+            let next = ecohttpd::timeout(HEARTBEAT, subscription.next());
+            match unless_left(con, next).await {
+                Some(Ok(Some(text))) => con.send(text).await?,
+                Some(Err(_)) => con.send(":\n\n").await?,
+                Some(Ok(None)) | None => return Ok(()),
             }
         }
     }
+}
+
+/// What comes of the work, unless the client ends its direction first: of a stream of events that is its end.
+async fn unless_left<T>(con: &Connection, work: impl Future<Output = T>) -> Option<T> {
+    let mut closed = pin!(con.closed());
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => closed.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 /// The session that `Authorization: Bearer` names.
@@ -299,15 +300,7 @@ impl<'a> Output<'a> {
     /// connection, and the calls are given up; if it still waits, it gets its answer.
     async fn wait<F: Future>(&mut self, window: &mut Window<F>) -> Result<F::Output> {
         if !self.started {
-            let done = {
-                let mut closed = pin!(self.con.closed());
-                poll_fn(|cx| match window.poll_first(cx) {
-                    Poll::Ready(done) => Poll::Ready(Some(done)),
-                    Poll::Pending => closed.as_mut().poll(cx).map(|()| None),
-                })
-                .await
-            };
-            if let Some(done) = done {
+            if let Some(done) = unless_left(self.con, poll_fn(|cx| window.poll_first(cx))).await {
                 return Ok(done);
             }
             self.started = true;

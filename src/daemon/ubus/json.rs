@@ -18,7 +18,7 @@ const MAX_PRINT_DEPTH: usize = 64;
 /// Longest name of a member, in bytes: a blob has two bytes for its length.
 const MAX_NAME: usize = u16::MAX as usize;
 
-/// Bytes printed before the printer pauses for them to be sent: half of what a connection lets wait in a piece.
+/// Bytes printed before the printer pauses for them to be sent: a few packets.
 pub const PIECE: usize = 8 << 10;
 
 /// Bytes of a text that are escaped at once.
