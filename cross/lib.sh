@@ -88,7 +88,7 @@ xcargo() {
         "CC_$name=clang-$LLVM" "AR_$name=llvm-ar-$LLVM" \
         "CFLAGS_$name=--target=$triple ${abi[*]} -nostdlibinc -isystem $sysroot/include \
 -fno-unwind-tables -fno-asynchronous-unwind-tables" \
-        "CARGO_TARGET_${name^^}_LINKER=ld.lld-$LLVM" "CARGO_TARGET_${name^^}_RUNNER=${runner[*]}" \
+        "CARGO_TARGET_${name^^}_LINKER=ld.lld-$LLVM" "CARGO_TARGET_${name^^}_RUNNER=${runner[*]:-env}" \
         "CARGO_TARGET_${name^^}_RUSTFLAGS=-Clinker-flavor=ld.lld -Clink-self-contained=yes -Lnative=$sysroot/lib \
 -Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no ${flags[*]}" \
         cargo "${rustup[@]}" "$command" --target "$target" "${std[@]}" "$@"
