@@ -321,6 +321,23 @@ fn standard_error_goes_to_the_log() {
     assert!(site.log(&["last"]).ends_with(": last"));
 }
 
+/// What scripts leave behind may hold their standard error for ever, but not as many descriptors of ours as there are scripts.
+#[test]
+fn only_so_many_leftovers_are_heard() {
+    let script = "#!/bin/sh\nprintf '\\n'\nsh -c 'while ! [ -e ../go ]; do sleep 0.1; done; echo late $0 >&2' $QUERY_STRING >&- &\n";
+    let site = Scripts::new(&[], &[("leave", script)]);
+    for number in 0..40 {
+        assert_eq!(site.get(&format!("/cgi-bin/leave?{number}")).status, 200);
+    }
+    site.await_no_children();
+    assert!(site.descriptors() < 32 + 30, "{} descriptors", site.descriptors());
+    fs::write(site.note("go"), "").unwrap();
+    let lines: Vec<String> = (0..40).map(|_| site.log(&["late"])).collect();
+    let named = lines.iter().filter(|line| line.contains("/cgi-bin/leave: late")).count();
+    assert_eq!(named, 32, "{lines:?}");
+    until("descriptors leak", || site.descriptors() < 30);
+}
+
 /// A form-encoded POST is answered with a file, as cgi-download does.
 #[test]
 fn a_form_is_answered_with_a_download() {
