@@ -105,21 +105,22 @@ impl Site {
         self.names.iter().filter_map(fit).max()
     }
 
+    /// Answers a request. All that files seldom need is boxed: each request carries the rest from its first byte on.
     async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         if self.rfc1918_filter && is_rebound(con) {
             let text = "Rejected request from RFC1918 IP to public server address";
-            return error(con, 403, text).await;
+            return Box::pin(error(con, 403, text)).await;
         }
-        if self.secure.redirects(con, req).await? {
+        if self.secure.concerns(con) && Box::pin(self.secure.redirects(con, req)).await? {
             return Ok(());
         }
-        if !req.raw_path().starts_with('/') {
+        if !req.path_bytes().starts_with(b"/") {
             // Of the server as a whole: OPTIONS *.
-            return self.files.serve(con, req).await;
+            return Box::pin(self.files.serve(con, req)).await;
         }
         let asked = match CleanPath::new(req.path_bytes()) {
             Ok(path) => path,
-            Err(status) => return self.fail(con, req, status).await,
+            Err(status) => return Box::pin(self.fail(con, req, status)).await,
         };
         for (prefix, header) in &self.headers {
             if prefix.holds(asked.relative()) {
@@ -127,18 +128,35 @@ impl Site {
             }
         }
         let rewritten = self.rewrite(&asked);
-        // Each name of a place may be protected.
-        let Some(mut login) = self.admit(con, req, &asked).await? else { return Ok(()) };
-        if let Some(path) = &rewritten {
-            match self.admit(con, req, path).await? {
-                Some(further) => login = further.or(login),
-                None => return Ok(()),
+        let mut login = None;
+        if let Some(auth) = &self.auth {
+            // Each name of a place may be protected.
+            for path in [&asked].into_iter().chain(&rewritten) {
+                match self.judge(auth, con, req, path) {
+                    Ok(granted) => login = granted.or(login),
+                    Err(refusal) => return Box::pin(self.refuse(con, refusal)).await,
+                }
             }
         }
-        match self.answer(con, req, rewritten.unwrap_or(asked), login).await? {
+        let path = rewritten.unwrap_or(asked);
+        let status = if self.is_file(con, &path) {
+            self.files.try_serve(con, req, &path).await?
+        } else {
+            Box::pin(self.answer(con, req, path, login)).await?
+        };
+        match status {
             None => Ok(()),
-            Some(status) => self.fail(con, req, status).await,
+            Some(status) => Box::pin(self.fail(con, req, status)).await,
         }
+    }
+
+    /// Whether nothing but a file or folder can be at a path.
+    fn is_file(&self, con: &Connection, path: &CleanPath) -> bool {
+        #[cfg(feature = "ubus")]
+        if self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative())) {
+            return false;
+        }
+        matches!(self.scripts.find(con, &self.files, path), Found::File)
     }
 
     /// Answers with what is at a path, or returns the status of an error that is still to be answered.
@@ -174,10 +192,12 @@ impl Site {
                 Ok(path) => path,
                 Err(status) => return Ok(Some(status)),
             };
-            login = match self.admit(con, req, &path).await? {
-                Some(login) => login,
-                None => return Ok(None),
-            };
+            if let Some(auth) = &self.auth {
+                login = match self.judge(auth, con, req, &path) {
+                    Ok(login) => login,
+                    Err(refusal) => return self.refuse(con, refusal).await.map(|()| None),
+                };
+            }
             redirected = Some(query.to_owned());
         }
         log::error!("{}: scripts redirect in a circle", req.raw_path());
@@ -207,22 +227,36 @@ impl Site {
         CleanPath::new(&[to.as_bytes(), b"/", path.relative(), end].concat()).ok()
     }
 
-    /// Lets a client at what is at a path, with its login if one was needed; else it has its answer.
-    async fn admit(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<Option<Option<Login>>> {
-        let Some(auth) = &self.auth else { return Ok(Some(None)) };
+    /// Whether a client may have what is at a path, and by which login.
+    fn judge(
+        &self,
+        auth: &Auth,
+        con: &Connection,
+        req: &Request,
+        path: &CleanPath,
+    ) -> std::result::Result<Option<Login>, Refusal> {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ip = con.remote_addr().ip();
-        let (status, name, value, text) = match auth.check(path.relative(), req.header_bytes("authorization"), ip, now)
-        {
-            Verdict::Open => return Ok(Some(None)),
-            Verdict::Granted { user, pass } => return Ok(Some(Some((user, pass)))),
-            Verdict::Ask => (401, "www-authenticate", self.challenge.clone(), "Authorization Required\n"),
-            Verdict::Wait(wait) => (429, "retry-after", (wait.as_secs() + 1).to_string(), "Too many failed logins\n"),
-        };
+        match auth.check(path.relative(), req.header_bytes("authorization"), ip, now) {
+            Verdict::Open => Ok(None),
+            Verdict::Granted { user, pass } => Ok(Some((user, pass))),
+            Verdict::Ask => Err(Refusal::Ask),
+            Verdict::Wait(wait) => Err(Refusal::Wait(wait.as_secs() + 1)),
+        }
+    }
+
+    async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<()> {
         self.clear(con)?;
-        con.add_header(name, value)?;
-        respond(con, status, "text/plain", text).await?;
-        Ok(None)
+        match refusal {
+            Refusal::Ask => {
+                con.add_header("www-authenticate", &self.challenge)?;
+                respond(con, 401, "text/plain", "Authorization Required\n").await
+            }
+            Refusal::Wait(seconds) => {
+                con.add_header("retry-after", seconds)?;
+                respond(con, 429, "text/plain", "Too many failed logins\n").await
+            }
+        }
     }
 
     /// Answers with an error: by the error page where there is one for it.
@@ -266,6 +300,14 @@ impl Site {
     fn clear(&self, con: &mut Connection) -> Result<()> {
         self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
     }
+}
+
+/// Why a client may not have what is at a path.
+enum Refusal {
+    /// It is to show a login.
+    Ask,
+    /// It is to wait so many seconds, for it showed too many that were wrong.
+    Wait(u64),
 }
 
 /// A script, and what it is told besides the request.

@@ -33,6 +33,11 @@ impl Secure {
         }
     }
 
+    /// Whether there is anything to do for such connections.
+    pub fn concerns(&self, con: &Connection) -> bool {
+        (self.redirect || self.hsts.is_some()) && if con.is_tls() { self.hsts.is_some() } else { self.redirect }
+    }
+
     /// Answers a plain request with a redirection to HTTPS, if it is to be; adds what encrypted answers are to have.
     pub async fn redirects(&self, con: &mut Connection, req: &Request) -> Result<bool> {
         if con.is_tls() {
@@ -79,6 +84,10 @@ impl Secure {
     }
 
     pub fn found_port(&self, _: u16) {}
+
+    pub fn concerns(&self, _: &Connection) -> bool {
+        false
+    }
 
     pub async fn redirects(&self, _: &mut Connection, _: &Request) -> Result<bool> {
         Ok(false)

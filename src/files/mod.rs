@@ -26,7 +26,7 @@ use path::PathError;
 use plan::{Body, ByteRanges, Plan};
 use root::Root;
 use std::cell::RefCell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -43,7 +43,8 @@ pub struct Files(Rc<Store>);
 /// A path beneath a folder: what a client asked for, with dot segments and duplicate slashes resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CleanPath {
-    relative: Vec<u8>,
+    /// Without a slash at either end, and with a NUL behind it: a name for the system.
+    name: Vec<u8>,
     folder: bool,
 }
 
@@ -128,9 +129,12 @@ impl CleanPath {
     /// # Errors
     /// The status that answers it: 403 for a path that climbs above its root, 400 for one with a NUL.
     pub fn new(decoded: &[u8]) -> std::result::Result<CleanPath, u16> {
-        let mut relative = Vec::with_capacity(limits::PATH_ROOM);
-        match path::normalize(decoded, &mut relative) {
-            Ok(folder) => Ok(CleanPath { relative, folder }),
+        let mut name = Vec::with_capacity(limits::PATH_ROOM);
+        match path::normalize(decoded, &mut name) {
+            Ok(folder) => {
+                name.push(0);
+                Ok(CleanPath { name, folder })
+            }
             Err(PathError::Escapes) => Err(403),
             Err(PathError::BadByte) => Err(400),
         }
@@ -138,7 +142,11 @@ impl CleanPath {
 
     /// The path, without a slash at either end; empty is the folder itself.
     pub fn relative(&self) -> &[u8] {
-        &self.relative
+        self.name.split_last().map_or(b"", |(_, relative)| relative)
+    }
+
+    fn name(&self) -> io::Result<&CStr> {
+        CStr::from_bytes_with_nul(&self.name).map_err(io::Error::other)
     }
 
     /// Whether it names a folder by its form: it ended in a slash or a dot segment.
@@ -180,8 +188,9 @@ impl Files {
         match con.serve_at_once(req, &self.0, path)? {
             Rest::Nothing => Ok(None),
             Rest::Error(status) => Ok(Some(status)),
-            Rest::Ranges(hot, ranges) => con.send_ranges(&hot, ranges).await.map(|()| None),
-            Rest::Listing => folder::serve(con, req, &self.0, &path.relative).await,
+            // Boxed, so that the requests for whole files, nearly all, have little to carry.
+            Rest::Ranges(hot, ranges) => Box::pin(con.send_ranges(&hot, ranges)).await.map(|()| None),
+            Rest::Listing => Box::pin(folder::serve(con, req, &self.0, path.relative())).await,
         }
     }
 
@@ -191,7 +200,8 @@ impl Files {
     /// # Errors
     /// Those of [`Connection::serve_file`]; [`Error::BadStatus`] for a status below 200.
     pub async fn serve_as(&self, con: &mut Connection, path: &CleanPath, status: u16) -> Result<bool> {
-        let Ok(Found::File(hot)) = con.look_up(&self.0, &path.relative, Coding::Identity) else { return Ok(false) };
+        let found = path.name().and_then(|name| con.look_up(&self.0, name, Coding::Identity));
+        let Ok(Found::File(hot)) = found else { return Ok(false) };
         con.set_status(status)?;
         con.serve_whole(&hot)?;
         Ok(true)
@@ -226,8 +236,12 @@ impl Connection {
         if !req.head.is_get() && !req.head.is_head() {
             return Ok(Rest::Error(405));
         }
-        let relative = &path.relative;
-        let found = if path.folder { self.find_index(req, files, relative) } else { self.find(req, files, relative) };
+        let relative = path.relative();
+        let found = if path.folder {
+            self.find_index(req, files, relative)
+        } else {
+            path.name().and_then(|name| self.find(req, files, name))
+        };
         match found {
             Ok(Found::File(hot)) => self.serve_hot(req, files, &hot),
             Ok(Found::Folder) if !path.folder => self.add_slash(req, relative),
@@ -244,17 +258,18 @@ impl Connection {
     }
 
     /// Looks for a file, in the best coding that the client accepts and that lies there.
-    fn find(&self, req: &Request, files: &Rc<Store>, relative: &[u8]) -> io::Result<Found> {
-        if files.gzip {
+    fn find(&self, req: &Request, files: &Rc<Store>, name: &CStr) -> io::Result<Found> {
+        if files.gzip && req.head.names_codings() {
             for coding in acceptable(&*req.head) {
-                if let Ok(Found::File(hot)) = self.look_up(files, relative, coding)
-                    && !files.root.borrow_mut().is_folder(relative, self.core.runtime.now())
+                let coded = CString::new([name.to_bytes(), coding.suffix().as_bytes()].concat())?;
+                if let Ok(Found::File(hot)) = self.look_up(files, &coded, coding)
+                    && !files.root.borrow_mut().is_folder(name, self.core.runtime.now())
                 {
                     return Ok(Found::File(hot));
                 }
             }
         }
-        self.look_up(files, relative, Coding::Identity)
+        self.look_up(files, name, Coding::Identity)
     }
 
     /// Looks for a folder's index file.
@@ -266,14 +281,14 @@ impl Connection {
                 path.push(b'/');
             }
             path.extend_from_slice(index.as_bytes());
-            match self.find(req, files, &path) {
+            match self.find(req, files, &CString::new(path.as_slice())?) {
                 Ok(Found::File(hot)) => return Ok(Found::File(hot)),
                 Ok(Found::Folder) => {}
                 Err(error) if matches!(status_of(&error), 404) => {}
                 Err(error) => return Err(error),
             }
         }
-        if files.root.borrow_mut().is_folder(relative, self.core.runtime.now()) {
+        if files.root.borrow_mut().is_folder(&CString::new(relative)?, self.core.runtime.now()) {
             Ok(Found::Folder)
         } else {
             // A file's name with a slash behind it, or nothing.
@@ -282,29 +297,25 @@ impl Connection {
     }
 
     /// Takes a file from the cache if it is still the same, else from the file system.
-    fn look_up(&self, files: &Rc<Store>, relative: &[u8], coding: Coding) -> io::Result<Found> {
-        let mut name = Vec::with_capacity(relative.len() + coding.suffix().len() + 1);
-        name.extend_from_slice(relative);
-        name.extend_from_slice(coding.suffix().as_bytes());
-        let name = CString::new(name)?;
+    fn look_up(&self, files: &Rc<Store>, name: &CStr, coding: Coding) -> io::Result<Found> {
         let now = self.core.runtime.now();
-        let kept = files.cache.borrow().get(&name, coding);
+        let kept = files.cache.borrow().get(name, coding);
         if let Some(hot) = kept {
-            if hot.is_still(&files.root.borrow_mut().glance(&name, now)?) {
+            if hot.is_still(&files.root.borrow_mut().glance(name, now)?) {
                 return Ok(Found::File(hot));
             }
             files.cache.borrow_mut().forget(&hot);
         }
-        let stat = files.root.borrow_mut().stat(&name, now)?;
+        let stat = files.root.borrow_mut().stat(name, now)?;
         if stat.is_dir() {
             return Ok(Found::Folder);
         }
         if !stat.is_file() || !files.may_read(stat.mode) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let file = files.root.borrow().open(&name)?;
-        let content_type = mime::content_type(relative);
-        let hot = Rc::new(Hot::load(file, name, content_type, coding, files.gzip)?);
+        let file = files.root.borrow().open(name)?;
+        let plain = name.to_bytes().strip_suffix(coding.suffix().as_bytes()).unwrap_or_default();
+        let hot = Rc::new(Hot::load(file, name.to_owned(), mime::content_type(plain), coding, files.gzip)?);
         if !files.may_read(hot.mode()) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }

@@ -49,9 +49,8 @@ impl Root {
         sys::stat_at(self.open_as(name, sys::NAME)?.as_fd(), c"")
     }
 
-    pub(crate) fn is_folder(&mut self, relative: &[u8], now: u64) -> bool {
-        let Ok(name) = CString::new(relative) else { return false };
-        self.stat(&name, now).is_ok_and(|stat| stat.is_dir())
+    pub(crate) fn is_folder(&mut self, name: &CStr, now: u64) -> bool {
+        self.stat(name, now).is_ok_and(|stat| stat.is_dir())
     }
 
     /// Opens `name` for reading, every step of it beneath the root unless links may be followed out of it.

@@ -151,6 +151,11 @@ impl Head {
         self.facts.selective
     }
 
+    /// Whether the client says which content codings it takes: RFC 9110 §12.5.3.
+    pub fn names_codings(&self) -> bool {
+        self.facts.codings
+    }
+
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub fn expects_continue(&self) -> bool {
         self.facts.awaits && !matches!(self.facts.framing, Framing::None | Framing::Length(0))
@@ -219,6 +224,7 @@ impl Head {
                 | b"if-range" => {
                     self.facts.selective = true;
                 }
+                b"accept-encoding" => self.facts.codings = true,
                 b"content-length" => body.content_length(header.value)?,
                 b"transfer-encoding" => body.transfer_encoding(header.value),
                 b"expect" => {
@@ -282,6 +288,8 @@ struct Facts {
     upgrade: bool,
     /// There is a precondition or a `Range`.
     selective: bool,
+    /// There is an `Accept-Encoding`.
+    codings: bool,
     /// `Expect` lists `100-continue`, in HTTP/1.1.
     awaits: bool,
 }
