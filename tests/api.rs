@@ -36,7 +36,7 @@ fn request_fields() {
             ),
             headers.join("|"),
             format!("{:?} {:?} {:?}", req.header("X-A"), req.header("x-none"), req.header("x-raw")),
-            format!("{:?} {:?}", req.header_bytes("X-RAW"), req.path_bytes()),
+            format!("{:?} {:?} {}", req.header_bytes("X-RAW"), req.path_bytes(), req.target()),
         ])
         .unwrap();
         Ok(())
@@ -50,7 +50,7 @@ fn request_fields() {
             "b=1+2&c=%2B&b=3 -> b=1 2&c=+&b=3 -> Some(\"1 2\") None",
             "host:x|x-a:1|x-a:2",
             "Some(\"1\") None None",
-            "Some([255]) [47, 97, 32, 255]",
+            "Some([255]) [47, 97, 32, 255] /a%20%ff?b=1+2&c=%2B&b=3",
         ]
     );
 }

@@ -23,6 +23,11 @@ impl Request {
         self.head.method()
     }
 
+    /// The request's target as it was sent (RFC 9112 §3.2).
+    pub fn target(&self) -> &str {
+        self.head.target()
+    }
+
     /// The target's path as it was sent, without the query; `*` for `OPTIONS *`, `host:port` for CONNECT.
     pub fn raw_path(&self) -> &str {
         self.head.raw_path()

@@ -26,8 +26,7 @@ impl Environment {
         env.text("SERVER_PROTOCOL", if req.minor_version() == 0 { "HTTP/1.0" } else { "HTTP/1.1" });
         env.text("REQUEST_METHOD", script.method(req));
         env.text("QUERY_STRING", script.query);
-        let mark = if req.query_string().is_empty() { "" } else { "?" };
-        env.put("REQUEST_URI", &[req.raw_path().as_bytes(), mark.as_bytes(), req.query_string().as_bytes()]);
+        env.text("REQUEST_URI", req.target());
         env.put("SCRIPT_NAME", &[script.name]);
         env.put("SCRIPT_FILENAME", &[script.file.as_os_str().as_bytes()]);
         env.put("DOCUMENT_ROOT", &[script.docroot.as_os_str().as_bytes()]);
