@@ -50,204 +50,50 @@ const NONE: char = '\0';
 use Takes::{Flag, List, Maybe, Value};
 
 /// In the order of the help.
+#[rustfmt::skip]
 pub const ROWS: &[Row] = &[
-    row('h', "docroot", "home", Value, "DIR", "the folder to serve (default: .)", |s, v| {
-        put(&mut s.docroot, values::file(v))
-    }),
-    row(
-        'p',
-        "listen",
-        "listen_http",
-        List,
-        "[ADDR:]PORT",
-        "listen here; IPv6 in brackets; port 0 picks one",
-        |s, v| push(&mut s.listen, values::listen(v)),
-    ),
-    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| {
-        push(&mut s.tls.listen, values::listen(v))
-    }),
-    row('C', "cert", "cert", Value, "FILE", "certificate chain, PEM or DER", |s, v| {
-        put(&mut s.tls.cert, values::file(v).map(Some))
-    }),
-    row('K', "key", "key", Value, "FILE", "its private key, PEM or DER", |s, v| {
-        put(&mut s.tls.key, values::file(v).map(Some))
-    }),
-    row('P', "ciphers", "ciphers", Value, "LIST", "cipher suites, OpenSSL's names with colons between", |s, v| {
-        s.tls.ciphers = v.split(':').filter(|name| !name.is_empty()).map(String::from).collect();
-        Ok(())
-    }),
-    row(NONE, "self-signed", "self_signed", Flag, "", "make certificate and key where both are missing", |s, v| {
-        put(&mut s.tls.self_signed, values::flag(v))
-    }),
-    row(
-        'q',
-        "redirect-https",
-        "redirect_https",
-        Flag,
-        "",
-        "send clients of HTTP to HTTPS, but for ACME challenges",
-        |s, v| put(&mut s.tls.redirect, values::flag(v)),
-    ),
-    row(NONE, "hsts", "hsts", Value, "SECS", "have browsers use HTTPS alone for so long", |s, v| {
-        put(&mut s.tls.hsts, values::seconds(v, 0, MAX_HSTS).map(Some))
-    }),
-    row(
-        NONE,
-        "server-name",
-        "server_name",
-        List,
-        "NAME",
-        "the host that this is for; *.NAME for all below it",
-        |s, v| {
-            for name in v.split_whitespace() {
-                s.server_names.push(values::server_name(name)?);
-            }
-            Ok(())
-        },
-    ),
-    row('I', "index", "index_page", List, "NAME", "an index file, tried before index.html and the like", |s, v| {
-        push(&mut s.index, values::index(v))
-    }),
-    row('E', "error-page", "error_page", Value, "/URL", "what answers 403 and 404: a file or a script", |s, v| {
-        put(&mut s.error_page, values::prefix(v).map(Some))
-    }),
-    row(
-        'y',
-        "alias",
-        "alias",
-        List,
-        "/PATH[=/OTHER]",
-        "serve /PATH from /OTHER/PATH, or below the CGI prefix",
-        |s, v| push(&mut s.aliases, values::alias(v)),
-    ),
-    row('S', "no-symlinks", "no_symlinks", Flag, "", "refuse links that lead out of the folder", |s, v| {
-        put(&mut s.no_symlinks, values::flag(v))
-    }),
-    row('D', "no-dirlists", "no_dirlists", Flag, "", "answer 403 for a folder without an index", |s, v| {
-        put(&mut s.no_dirlists, values::flag(v))
-    }),
-    row('b', "list-charset", "list_charset", Value, "NAME", "charset of listings (default: utf-8)", |s, v| {
-        put(&mut s.list_charset, values::charset(v))
-    }),
-    row(NONE, "private-files", "private_files", Flag, "", "serve files that not all users may read, too", |s, v| {
-        put(&mut s.private_files, values::flag(v))
-    }),
-    row(NONE, "no-gzip", "no_gzip", Flag, "", "serve no FILE.br, FILE.zst, FILE.gz in place of FILE", |s, v| {
-        put(&mut s.no_gzip, values::flag(v))
-    }),
-    row(
-        NONE,
-        "header",
-        "header",
-        List,
-        "'[/PREFIX ]NAME: VALUE'",
-        "a header field of answers below /PREFIX",
-        |s, v| push(&mut s.headers, values::header(v)),
-    ),
-    row(NONE, "no-server-header", "no_server_header", Flag, "", "send no Server field", |s, v| {
-        put(&mut s.no_server_header, values::flag(v))
-    }),
-    row('R', "rfc1918-filter", "rfc1918_filter", Flag, "", "refuse private clients at public addresses", |s, v| {
-        put(&mut s.rfc1918_filter, values::flag(v))
-    }),
-    row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| {
-        put(&mut s.realm, values::realm(v))
-    }),
-    row(
-        'c',
-        "httpd-conf",
-        "config",
-        Value,
-        "FILE",
-        "logins and more, as busybox's httpd (default: /etc/httpd.conf)",
-        |s, v| put(&mut s.httpd_conf, values::file(v).map(Some)),
-    ),
-    row('x', "cgi-prefix", "cgi_prefix", Value, "/PATH", "where scripts are (default: /cgi-bin)", |s, v| {
-        put(&mut s.cgi_prefix, values::prefix(v))
-    }),
-    row('i', "interpreter", "interpreter", List, ".EXT=PROGRAM", "what runs files of that extension", |s, v| {
-        push(&mut s.interpreters, values::interpreter(v))
-    }),
-    row('n', "max-requests", "max_requests", Value, "N", "scripts at once; others wait (default: 3)", |s, v| {
-        put(&mut s.max_requests, values::count(v, 1, MAX_REQUESTS))
-    }),
-    row(
-        't',
-        "script-timeout",
-        "script_timeout",
-        Value,
-        "SECS",
-        "how long a script may stand still (default: 60)",
-        |s, v| put(&mut s.script_timeout, values::seconds(v, 1, MAX_SECS)),
-    ),
-    row('u', "ubus-prefix", "ubus_prefix", Value, "/PATH", "where JSON-RPC over ubus is (default: nowhere)", |s, v| {
-        put(&mut s.ubus.prefix, values::prefix(v).map(Some))
-    }),
-    row(
-        'U',
-        "ubus-socket",
-        "ubus_socket",
-        Value,
-        "FILE",
-        "ubusd's socket (default: /var/run/ubus/ubus.sock)",
-        |s, v| put(&mut s.ubus.socket, values::file(v)),
-    ),
-    row('a', "no-ubusauth", "no_ubusauth", Flag, "", "let everybody call everything over ubus", |s, v| {
-        put(&mut s.ubus.no_auth, values::flag(v))
-    }),
-    row('X', "ubus-cors", "ubus_cors", Flag, "", "let pages of other origins call over ubus", |s, v| {
-        put(&mut s.ubus.cors, values::flag(v))
-    }),
-    row('e', "ubus-retry", "ubus_retry", Value, "MS", "when subscribers are to connect again", |s, v| {
-        put(&mut s.ubus.retry, values::number(v, 0, MAX_RETRY).map(|ms| Some(std::time::Duration::from_millis(ms))))
-    }),
-    row('N', "max-connections", "max_connections", Value, "N", "connections at once (default: 100)", |s, v| {
-        put(&mut s.max_connections, values::count(v, 1, MAX_CONNECTIONS))
-    }),
-    row(
-        'k',
-        "http-keepalive",
-        "http_keepalive",
-        Value,
-        "SECS",
-        "close idle connections after; 0: at once (default: 20)",
-        |s, v| put(&mut s.http_keepalive, values::seconds(v, 0, MAX_SECS)),
-    ),
-    row(
-        'T',
-        "network-timeout",
-        "network_timeout",
-        Value,
-        "SECS",
-        "how long a client may stand still (default: 30)",
-        |s, v| put(&mut s.network_timeout, values::seconds(v, 1, MAX_SECS)),
-    ),
-    row(
-        'A',
-        "tcp-keepalive",
-        "tcp_keepalive",
-        Value,
-        "SECS",
-        "probe silent clients every; 0: never (default: 0)",
-        |s, v| {
-            let read = values::seconds(v, 0, MAX_PROBE_INTERVAL);
-            put(&mut s.tcp_keepalive, read.map(|interval| (!interval.is_zero()).then_some(interval)))
-        },
-    ),
-    row(NONE, "access-log", "access_log", Maybe, "WHERE", "a line a request: stdout, syslog or /FILE", |s, v| {
-        put(&mut s.access_log, values::access_log(v))
-    }),
-    row('l', "lua-prefix", "lua_prefix", List, "/PATH", "(of uhttpd; not embedded)", |s, v| {
-        embedded(s, "lua_prefix", v)
-    }),
+    row('h', "docroot", "home", Value, "DIR", "the folder to serve (default: .)", |s, v| put(&mut s.docroot, values::file(v))),
+    row('p', "listen", "listen_http", List, "[ADDR:]PORT", "listen here; IPv6 in brackets; port 0 picks one", |s, v| push(&mut s.listen, values::listen(v))),
+    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| push(&mut s.tls.listen, values::listen(v))),
+    row('C', "cert", "cert", Value, "FILE", "certificate chain, PEM or DER", |s, v| put(&mut s.tls.cert, values::file(v).map(Some))),
+    row('K', "key", "key", Value, "FILE", "its private key, PEM or DER", |s, v| put(&mut s.tls.key, values::file(v).map(Some))),
+    row('P', "ciphers", "ciphers", Value, "LIST", "cipher suites, OpenSSL's names with colons between", |s, v| { s.tls.ciphers = v.split(':').filter(|name| !name.is_empty()).map(String::from).collect(); Ok(()) }),
+    row(NONE, "self-signed", "self_signed", Flag, "", "make certificate and key where both are missing", |s, v| put(&mut s.tls.self_signed, values::flag(v))),
+    row('q', "redirect-https", "redirect_https", Flag, "", "send clients of HTTP to HTTPS, but for ACME challenges", |s, v| put(&mut s.tls.redirect, values::flag(v))),
+    row(NONE, "hsts", "hsts", Value, "SECS", "have browsers use HTTPS alone for so long", |s, v| put(&mut s.tls.hsts, values::seconds(v, 0, MAX_HSTS).map(Some))),
+    row(NONE, "server-name", "server_name", List, "NAME", "the host that this is for; *.NAME for all below it", |s, v| { for name in v.split_whitespace() { s.server_names.push(values::server_name(name)?); } Ok(()) }),
+    row('I', "index", "index_page", List, "NAME", "an index file, tried before index.html and the like", |s, v| push(&mut s.index, values::index(v))),
+    row('E', "error-page", "error_page", Value, "/URL", "what answers 403 and 404: a file or a script", |s, v| put(&mut s.error_page, values::prefix(v).map(Some))),
+    row('y', "alias", "alias", List, "/PATH[=/OTHER]", "serve /PATH from /OTHER/PATH, or below the CGI prefix", |s, v| push(&mut s.aliases, values::alias(v))),
+    row('S', "no-symlinks", "no_symlinks", Flag, "", "refuse links that lead out of the folder", |s, v| put(&mut s.no_symlinks, values::flag(v))),
+    row('D', "no-dirlists", "no_dirlists", Flag, "", "answer 403 for a folder without an index", |s, v| put(&mut s.no_dirlists, values::flag(v))),
+    row('b', "list-charset", "list_charset", Value, "NAME", "charset of listings (default: utf-8)", |s, v| put(&mut s.list_charset, values::charset(v))),
+    row(NONE, "private-files", "private_files", Flag, "", "serve files that not all users may read, too", |s, v| put(&mut s.private_files, values::flag(v))),
+    row(NONE, "no-gzip", "no_gzip", Flag, "", "serve no FILE.br, FILE.zst, FILE.gz in place of FILE", |s, v| put(&mut s.no_gzip, values::flag(v))),
+    row(NONE, "header", "header", List, "'[/PREFIX ]NAME: VALUE'", "a header field of answers below /PREFIX", |s, v| push(&mut s.headers, values::header(v))),
+    row(NONE, "no-server-header", "no_server_header", Flag, "", "send no Server field", |s, v| put(&mut s.no_server_header, values::flag(v))),
+    row('R', "rfc1918-filter", "rfc1918_filter", Flag, "", "refuse private clients at public addresses", |s, v| put(&mut s.rfc1918_filter, values::flag(v))),
+    row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| put(&mut s.realm, values::realm(v))),
+    row('c', "httpd-conf", "config", Value, "FILE", "logins and more, as busybox's httpd (default: /etc/httpd.conf)", |s, v| put(&mut s.httpd_conf, values::file(v).map(Some))),
+    row('x', "cgi-prefix", "cgi_prefix", Value, "/PATH", "where scripts are (default: /cgi-bin)", |s, v| put(&mut s.cgi_prefix, values::prefix(v))),
+    row('i', "interpreter", "interpreter", List, ".EXT=PROGRAM", "what runs files of that extension", |s, v| push(&mut s.interpreters, values::interpreter(v))),
+    row('n', "max-requests", "max_requests", Value, "N", "scripts at once; others wait (default: 3)", |s, v| put(&mut s.max_requests, values::count(v, 1, MAX_REQUESTS))),
+    row('t', "script-timeout", "script_timeout", Value, "SECS", "how long a script may stand still (default: 60)", |s, v| put(&mut s.script_timeout, values::seconds(v, 1, MAX_SECS))),
+    row('u', "ubus-prefix", "ubus_prefix", Value, "/PATH", "where JSON-RPC over ubus is (default: nowhere)", |s, v| put(&mut s.ubus.prefix, values::prefix(v).map(Some))),
+    row('U', "ubus-socket", "ubus_socket", Value, "FILE", "ubusd's socket (default: /var/run/ubus/ubus.sock)", |s, v| put(&mut s.ubus.socket, values::file(v))),
+    row('a', "no-ubusauth", "no_ubusauth", Flag, "", "let everybody call everything over ubus", |s, v| put(&mut s.ubus.no_auth, values::flag(v))),
+    row('X', "ubus-cors", "ubus_cors", Flag, "", "let pages of other origins call over ubus", |s, v| put(&mut s.ubus.cors, values::flag(v))),
+    row('e', "ubus-retry", "ubus_retry", Value, "MS", "when subscribers are to connect again", |s, v| put(&mut s.ubus.retry, values::number(v, 0, MAX_RETRY).map(|ms| Some(std::time::Duration::from_millis(ms))))),
+    row('N', "max-connections", "max_connections", Value, "N", "connections at once (default: 100)", |s, v| put(&mut s.max_connections, values::count(v, 1, MAX_CONNECTIONS))),
+    row('k', "http-keepalive", "http_keepalive", Value, "SECS", "close idle connections after; 0: at once (default: 20)", |s, v| put(&mut s.http_keepalive, values::seconds(v, 0, MAX_SECS))),
+    row('T', "network-timeout", "network_timeout", Value, "SECS", "how long a client may stand still (default: 30)", |s, v| put(&mut s.network_timeout, values::seconds(v, 1, MAX_SECS))),
+    row('A', "tcp-keepalive", "tcp_keepalive", Value, "SECS", "probe silent clients every; 0: never (default: 0)", |s, v| { let read = values::seconds(v, 0, MAX_PROBE_INTERVAL); put(&mut s.tcp_keepalive, read.map(|interval| (!interval.is_zero()).then_some(interval))) }),
+    row(NONE, "access-log", "access_log", Maybe, "WHERE", "a line a request: stdout, syslog or /FILE", |s, v| put(&mut s.access_log, values::access_log(v))),
+    row('l', "lua-prefix", "lua_prefix", List, "/PATH", "(of uhttpd; not embedded)", |s, v| embedded(s, "lua_prefix", v)),
     row('L', "lua-handler", "lua_handler", Value, "FILE", "(of uhttpd; not embedded)", |_, _| Ok(())),
-    row('o', "ucode-prefix", "ucode_prefix", List, "/PATH", "(of uhttpd; not embedded)", |s, v| {
-        embedded(s, "ucode_prefix", v)
-    }),
+    row('o', "ucode-prefix", "ucode_prefix", List, "/PATH", "(of uhttpd; not embedded)", |s, v| embedded(s, "ucode_prefix", v)),
     row('O', "ucode-handler", "ucode_handler", Value, "FILE", "(of uhttpd; not embedded)", |_, _| Ok(())),
-    row('H', "json-script", "json_script", List, "FILE", "(of uhttpd; not embedded)", |s, v| {
-        embedded(s, "json_script", v)
-    }),
+    row('H', "json-script", "json_script", List, "FILE", "(of uhttpd; not embedded)", |s, v| embedded(s, "json_script", v)),
 ];
 
 const fn row(
