@@ -2,8 +2,8 @@
 
 use super::httpd_conf;
 use super::{Config, INDEX, Listen, Site};
+use crate::daemon::log::AccessTarget;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where logins are read from when no file is named; it may be missing.
@@ -12,25 +12,31 @@ const HTTPD_CONF: &str = "/etc/httpd.conf";
 /// LuCI's own handler, which runs as a CGI just as well.
 const LUCI: &str = "/cgi-bin/luci";
 
-/// Adds what other files hold, and looks for contradictions.
-///
-/// # Errors
-/// One line: which option of which section, and what would be right.
-pub fn complete(config: &mut Config, folder: &Path) -> Result<(), String> {
-    if config.sites.is_empty() {
-        return Err(format!("{}: no section 'config uhttpd' that is enabled", shown(config.file.as_deref())));
-    }
+/// Makes paths independent of the process's folder, which a daemon leaves, and names the file of logins that is read.
+pub fn locate(config: &mut Config, folder: &Path) {
     for site in &mut config.sites {
         make_absolute(site, folder);
-        complete_site(site, &mut config.warnings)?;
+        if site.httpd_conf.is_none() && Path::new(HTTPD_CONF).exists() {
+            site.httpd_conf = Some(HTTPD_CONF.into());
+        }
     }
     if let Some(path) = &mut config.service.pid_file {
         *path = folder.join(&path);
     }
+}
+
+/// Adds what other files hold, and looks for contradictions.
+///
+/// # Errors
+/// One line: which option of which section, and what would be right.
+pub fn complete(config: &mut Config) -> Result<(), String> {
+    if config.sites.is_empty() {
+        return Err(format!("{}: no section 'config uhttpd' that is enabled", shown(config.file.as_deref())));
+    }
+    config.sites.iter_mut().try_for_each(|site| complete_site(site, &mut config.warnings))?;
     conflicts(&config.sites)
 }
 
-/// Makes paths independent of the process's folder, which a daemon leaves.
 fn make_absolute(site: &mut Site, folder: &Path) {
     let conf = site.httpd_conf.as_mut();
     let files = site.tls.cert.iter_mut().chain(&mut site.tls.key).chain(conf).chain([&mut site.ubus.socket]);
@@ -75,13 +81,9 @@ fn complete_site(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), Stri
 
 /// Takes the logins, index pages, error page and interpreters of the file of `-c`.
 fn read_httpd_conf(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), String> {
-    let path = site.httpd_conf.clone().unwrap_or_else(|| HTTPD_CONF.into());
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && site.httpd_conf.is_none() => return Ok(()),
-        // Served without it, what it protects would be open.
-        Err(error) => return Err(wrong(site, "-c", "config", &format!("{}: {error}", path.display()))),
-    };
+    let Some(path) = site.httpd_conf.clone() else { return Ok(()) };
+    // Served without it, what it protects would be open.
+    let text = fs::read(&path).map_err(|error| wrong(site, "-c", "config", &format!("{}: {error}", path.display())))?;
     let read = httpd_conf::parse(&text);
     warnings.extend(read.warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())));
     site.auth.extend(read.realms);
@@ -140,6 +142,11 @@ pub fn problems(config: &Config) -> Vec<String> {
         }
         for interpreter in site.interpreters.iter().filter(|interpreter| !interpreter.program.is_file()) {
             say("-i", "interpreter", &interpreter.program, "a program that exists");
+        }
+        if let Some(AccessTarget::File(log)) = &site.access_log
+            && !log.parent().is_some_and(Path::is_dir)
+        {
+            say("--access-log", "access_log", log, "a file in a folder that exists");
         }
         let made = site.tls.self_signed || site.tls.listen.is_empty();
         for (letter, uci, file) in [("-C", "cert", &site.tls.cert), ("-K", "key", &site.tls.key)] {

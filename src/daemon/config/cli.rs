@@ -76,14 +76,15 @@ fn finish(asked: Asked, service: Service, mut site: Site, folder: &Path) -> Resu
         }
     };
     config.service = service;
-    check::complete(&mut config, folder)?;
+    check::locate(&mut config, folder);
+    // Before other files are read into it: it names them, and they would count twice.
+    let dump = asked.dump.then(|| super::dump::dump(&config));
+    check::complete(&mut config)?;
     let config = Box::new(config);
-    Ok(if asked.test {
-        Command::Test(config)
-    } else if asked.dump {
-        Command::Print(super::dump::dump(&config))
-    } else {
-        Command::Serve(config)
+    Ok(match dump {
+        _ if asked.test => Command::Test(config),
+        Some(text) => Command::Print(text),
+        None => Command::Serve(config),
     })
 }
 

@@ -1,11 +1,11 @@
 //! The configuration in force, as UCI text that reads as the same.
 
-use super::{Config, INDEX, Site};
+use super::{Config, Site};
 use crate::daemon::log::AccessTarget;
 use std::fmt::{Display, Write};
 use std::path::Path;
 
-/// Every option of every site, defaults made visible.
+/// Every option of every site, defaults made visible; logins and more that a file of `-c` holds stay in there.
 pub fn dump(config: &Config) -> String {
     let mut out = Text(String::new());
     for (n, site) in config.sites.iter().enumerate() {
@@ -66,8 +66,11 @@ impl Text {
     fn site(&mut self, site: &Site, n: usize) {
         self.list("listen_http", &site.listen);
         self.list("listen_https", &site.tls.listen);
-        self.file("cert", site.tls.cert.as_deref());
-        self.file("key", site.tls.key.as_deref());
+        // Without HTTPS they are nothing, and a file has others than the command line.
+        if !site.tls.listen.is_empty() {
+            self.file("cert", site.tls.cert.as_deref());
+            self.file("key", site.tls.key.as_deref());
+        }
         self.option("ciphers", &site.tls.ciphers.join(":"));
         self.flag("self_signed", site.tls.self_signed);
         self.flag("redirect_https", site.tls.redirect);
@@ -76,14 +79,14 @@ impl Text {
         }
         self.list("server_name", &site.server_names);
         self.option("home", &site.docroot.display());
-        self.list("index_page", site.index.iter().filter(|name| !INDEX.contains(&name.as_str())));
+        self.list("index_page", &site.index);
         if let Some(page) = &site.error_page {
-            self.option("error_page", &page);
+            self.option("error_page", &rooted(page));
         }
         for alias in &site.aliases {
             match &alias.to {
-                Some(to) => self.line("list", "alias", &format_args!("{}={}", alias.from, rooted(to))),
-                None => self.line("list", "alias", &alias.from),
+                Some(to) => self.line("list", "alias", &format_args!("{}={}", rooted(&alias.from), rooted(to))),
+                None => self.line("list", "alias", &rooted(&alias.from)),
             }
         }
         self.flag("no_symlinks", site.no_symlinks);

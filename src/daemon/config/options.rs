@@ -73,7 +73,8 @@ pub const ROWS: &[Row] = &[
     row(NONE, "header", "header", List, "'[/PREFIX ]NAME: VALUE'", "a header field of answers below /PREFIX", |s, v| push(&mut s.headers, values::header(v))),
     row(NONE, "no-server-header", "no_server_header", Flag, "", "send no Server field", |s, v| put(&mut s.no_server_header, values::flag(v))),
     row('R', "rfc1918-filter", "rfc1918_filter", Flag, "", "refuse private clients at public addresses", |s, v| put(&mut s.rfc1918_filter, values::flag(v))),
-    row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| put(&mut s.realm, values::realm(v))),
+    // An empty one, as of a router without a name, is none: UCI could not say it either.
+    row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| if v.is_empty() { Ok(()) } else { put(&mut s.realm, values::realm(v)) }),
     row('c', "httpd-conf", "config", Value, "FILE", "logins and more, as busybox's httpd (default: /etc/httpd.conf)", |s, v| put(&mut s.httpd_conf, values::file(v).map(Some))),
     row('x', "cgi-prefix", "cgi_prefix", Value, "/PATH", "where scripts are (default: /cgi-bin)", |s, v| put(&mut s.cgi_prefix, values::prefix(v))),
     row('i', "interpreter", "interpreter", List, ".EXT=PROGRAM", "what runs files of that extension", |s, v| push(&mut s.interpreters, values::interpreter(v))),

@@ -14,7 +14,7 @@ const PACKAGE: &str = "uhttpd";
 /// # Errors
 /// One line: which option of which section, where, its value, and what would be right.
 pub fn read(path: &Path) -> Result<Config, String> {
-    let text = fs::read(path).map_err(|error| format!("--config: {}: {error}", path.display()))?;
+    let text = uci::read(path).map_err(|error| format!("--config: {}: {error}", path.display()))?;
     let mut config = interpret(&text).map_err(|error| format!("{}:{error}", path.display()))?;
     config.file = Some(path.to_owned());
     Ok(config)

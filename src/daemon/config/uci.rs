@@ -1,6 +1,9 @@
 //! The text of files in /etc/config and of `uci export`, read as libuci reads it.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 /// Bytes of text: hundreds of times what any router's configuration takes, and still little memory.
 const MAX_TEXT: usize = 1 << 20;
@@ -46,6 +49,16 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.what)
     }
+}
+
+/// Reads a file, and no more of one without end than is needed to refuse it.
+///
+/// # Errors
+/// What the system answers.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_TEXT as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Reads a whole text; `package` lines are checked and otherwise ignored.
