@@ -72,9 +72,19 @@ impl Router {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program to its end; what it prints must fit into a pipe.
+    #[track_caller]
     pub fn output(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
+        let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if start.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                panic!("{args:?} does not end: {:?}", child.wait_with_output());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.wait_with_output().unwrap()
     }
 
     /// Has it check the configuration: its status, and what it says.
