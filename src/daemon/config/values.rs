@@ -101,8 +101,17 @@ pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
     }
 }
 
+/// Fields that delimit a message or that the server makes itself: made twice they would contradict each other.
+#[rustfmt::skip]
+const OWN: &[&str] = &[
+    "accept-ranges", "connection", "content-encoding", "content-length", "content-range", "content-type", "date", "etag", "keep-alive",
+    "last-modified", "location", "trailer", "transfer-encoding", "upgrade",
+];
+
 pub fn header(text: &str) -> Result<Header, Expected> {
-    read_header(text).ok_or_else(|| "[/PREFIX ]NAME: VALUE, such as '/static Cache-Control: max-age=3600'".into())
+    let right = "[/PREFIX ]NAME: VALUE, such as '/static Cache-Control: max-age=3600', and a field that is not the server's own";
+    let header = read_header(text).filter(|header| !OWN.iter().any(|own| header.name.eq_ignore_ascii_case(own)));
+    header.ok_or_else(|| right.into())
 }
 
 fn read_header(text: &str) -> Option<Header> {
@@ -113,9 +122,7 @@ fn read_header(text: &str) -> Option<Header> {
     let (name, value) = field.split_once(':')?;
     let (name, value) = (name.trim(), value.trim());
     let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    // Those that delimit the message are not the configuration's to set.
-    let framing = ["connection", "content-length", "transfer-encoding", "upgrade", "keep-alive", "trailer"];
-    if !token || framing.iter().any(|f| name.eq_ignore_ascii_case(f)) || value.bytes().any(|b| b < b' ' || b == 0x7f) {
+    if !token || value.bytes().any(|b| b < b' ' || b == 0x7f) {
         return None;
     }
     Some(Header { prefix: prefix(path).ok()?, name: name.to_owned(), value: value.to_owned() })
