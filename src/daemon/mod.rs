@@ -84,6 +84,8 @@ fn test(config: &Config) -> Result<(), Failure> {
 
 fn serve(config: &Config, words: Words) -> Result<(), Failure> {
     sys::process::mark_inherited_descriptors();
+    // First: until they are caught, each of them ends the process, and a reload may come while a certificate is made.
+    let caught = Caught::new().map_err(refused)?;
     let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
     let mut server = Server::new(Options::new(), fallback).map_err(refused)?;
     let mut serving = Serving::new(server.listeners());
@@ -96,7 +98,7 @@ fn serve(config: &Config, words: Words) -> Result<(), Failure> {
             url(tls, addr)
         ));
     }
-    watch_signals(&mut server, serving, words).map_err(refused)?;
+    caught.watch(&mut server, serving, words);
     settle(config, server)
 }
 
@@ -152,17 +154,27 @@ fn url(tls: bool, addr: SocketAddr) -> String {
     format!("{scheme}://{addr}/")
 }
 
-/// Stops the server gracefully at the first SIGTERM or SIGINT, at once at the second; reads the configuration at SIGHUP.
-fn watch_signals(server: &mut Server, mut serving: Serving, words: Words) -> io::Result<()> {
-    let stop = signals(&[SIGTERM, SIGINT])?;
-    let reload = signals(&[SIGHUP])?;
-    let handle = server.handle();
-    server.spawn(watch(stop, move |count| handle.stop(if count == 1 { GRACE } else { Duration::ZERO })));
-    server.spawn(watch(reload, move |_| match self::reload(&mut serving, &words) {
-        Ok(()) => log::info!("the configuration was read anew"),
-        Err(failure) => log::error!("the old configuration stays: {}", failure.text()),
-    }));
-    Ok(())
+/// The signals that came, to be looked at once there is a server.
+struct Caught {
+    stop: UnixStream,
+    reload: UnixStream,
+}
+
+impl Caught {
+    fn new() -> io::Result<Caught> {
+        Ok(Caught { stop: signals(&[SIGTERM, SIGINT])?, reload: signals(&[SIGHUP])? })
+    }
+
+    /// Stops the server gracefully at the first SIGTERM or SIGINT, at once at the second; reads the configuration at
+    /// SIGHUP.
+    fn watch(self, server: &mut Server, mut serving: Serving, words: Words) {
+        let handle = server.handle();
+        server.spawn(watch(self.stop, move |count| handle.stop(if count == 1 { GRACE } else { Duration::ZERO })));
+        server.spawn(watch(self.reload, move |_| match reload(&mut serving, &words) {
+            Ok(()) => log::info!("the configuration was read anew"),
+            Err(failure) => log::error!("the old configuration stays: {}", failure.text()),
+        }));
+    }
 }
 
 /// Takes over what the configuration is now, if all of it is right.

@@ -108,7 +108,7 @@ impl Router {
         let before = self.log().len();
         daemon.signal("HUP");
         let mut line = String::new();
-        until("the configuration is read", || {
+        until(&format!("the configuration is read: {:?}", self.log()), || {
             let log = self.log();
             let told = log[before..].lines().find(|line| line.contains("read anew") || line.contains("old config"));
             line = told.unwrap_or_default().to_owned();
