@@ -4,7 +4,7 @@ mod common;
 mod common_config;
 mod common_files;
 
-use common::Client;
+use common::{Client, PATIENCE};
 use common_config::{Router, ask, holds, until};
 use common_files::{request, set_mtime};
 use std::fs::{self, Permissions};
@@ -12,7 +12,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 fn site() -> Router {
     let router = Router::new();
@@ -456,8 +455,6 @@ fn port(line: &str) -> u16 {
 }
 
 fn ask_from(from: IpAddr, addr: SocketAddr, target: &str) -> (u16, String) {
-    let domain = socket2::Domain::for_address(addr);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
     let mut from = SocketAddr::from((from, 0));
     if let SocketAddr::V6(v6) = &mut from
         && v6.ip().is_unicast_link_local()
@@ -465,9 +462,21 @@ fn ask_from(from: IpAddr, addr: SocketAddr, target: &str) -> (u16, String) {
         // The loopback interface is the first of a new network.
         v6.set_scope_id(1);
     }
-    socket.bind(&from.into()).unwrap();
-    socket.connect(&addr.into()).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let connect = || {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
+        socket.bind(&from.into())?;
+        socket.connect(&addr.into()).map(|()| socket)
+    };
+    // The routes to new addresses of IPv6 come a little later.
+    let mut socket = connect();
+    until("there is a way", || {
+        if socket.is_err() {
+            socket = connect();
+        }
+        socket.is_ok()
+    });
+    let socket = socket.unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut client = Client::new(std::net::TcpStream::from(socket));
     client.send(request("GET", target, &[], true));
     let reply = client.read_response();
