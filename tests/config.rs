@@ -257,6 +257,9 @@ const WRONG: &[(&str, &[&str])] = &[
     ("list listen_http 127.0.0.9:81\n list listen_https 127.0.0.9:81", &["127.0.0.9:81", "already"]),
     ("list listen_http 127.0.0.9:81\nconfig uhttpd b\n list listen_http 127.0.0.9:81", &["uhttpd.b.listen_http", "127.0.0.9:81", "uhttpd.main", "server_name"]),
     ("list listen_http 127.0.0.9:81\n list server_name A.lan\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list server_name a.lan.", &["127.0.0.9:81", "server_name"]),
+    ("list listen_http 0.0.0.0:8099\n list listen_http 127.0.0.9:8099", &["127.0.0.9:8099", "already", "0.0.0.0:8099"]),
+    ("list listen_http [::1]:8099\n list listen_https [::]:8099", &["listen_https: [::]:8099", "already", "[::1]:8099"]),
+    ("list listen_http 8099\nconfig uhttpd b\n list listen_http 0.0.0.0:8099\n list server_name x", &["uhttpd.b.listen_http: 0.0.0.0:8099", "uhttpd.main", "8099"]),
     ("config uhttpd b\n option home /", &["uhttpd.b.listen_http", "missing"]),
     ("config cert c\n option days 0", &["uhttpd.c.days", "\"0\"", "1 to"]),
 ];
@@ -404,6 +407,17 @@ fn a_boot_serves_what_can_be_served() {
     }
     for named in named {
         assert!(log.lines().any(|line| line.contains("error") && line.contains(named)), "{named}: {log}");
+    }
+}
+
+/// Both families, each with an address of its own at the same port, are no contradiction.
+#[test]
+fn addresses_beside_each_other_are_right() {
+    let router = Router::new();
+    for listens in [["0.0.0.0:8099", "[::]:8099"], ["127.0.0.8:8099", "127.0.0.9:8099"], ["[::1]:8099", "0.0.0.0:8099"]]
+    {
+        router.section(&format!(" list listen_http {}\n list listen_http {}", listens[0], listens[1]));
+        assert_eq!(router.check(), (Some(0), String::new()));
     }
 }
 

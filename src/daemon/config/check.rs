@@ -114,16 +114,17 @@ fn conflicts(sites: &[Site]) -> Result<(), String> {
     for (n, (site, listen, tls)) in wanted.iter().enumerate() {
         for (other, same, other_tls) in &wanted[..n] {
             // Port 0 is another one each time.
-            if listen != same || listen.port == 0 {
+            if listen.port == 0 || !(listen.covers(same) || same.covers(listen)) {
                 continue;
             }
-            let shares = tls == other_tls && site.name != other.name;
+            let shares = listen == same && tls == other_tls && site.name != other.name;
             let named = shares && !(site.server_names.is_empty() && other.server_names.is_empty());
             if !named || site.server_names.iter().any(|name| other.server_names.contains(name)) {
                 let (letter, uci) = if *tls { ("-s", "listen_https") } else { ("-p", "listen_http") };
                 let by = if other.name.is_empty() { "it" } else { &other.name };
                 let right = if shares { "; several share it by different names (server_name)" } else { "" };
-                return Err(wrong(site, letter, uci, &format!("{listen}: {by} listens there already{right}")));
+                let at = if listen == same { String::new() } else { format!(", at {same}") };
+                return Err(wrong(site, letter, uci, &format!("{listen}: {by} listens there already{at}{right}")));
             }
         }
     }

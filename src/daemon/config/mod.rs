@@ -194,6 +194,16 @@ impl Listen {
     pub fn addr(&self) -> Option<IpAddr> {
         self.ip.as_deref()?.split('%').next()?.parse().ok()
     }
+
+    /// Whether the other can't be had beside this one: it is the same, or one of all those that are meant here.
+    pub fn covers(&self, other: &Listen) -> bool {
+        let all = match (self.addr(), other.addr()) {
+            (None, _) => true,
+            (Some(ip), Some(other)) => ip.is_unspecified() && ip.is_ipv4() == other.is_ipv4(),
+            (Some(_), None) => false,
+        };
+        self == other || all && self.port == other.port
+    }
 }
 
 impl fmt::Display for Listen {
