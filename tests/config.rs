@@ -510,6 +510,8 @@ fn exit_codes_are_three() {
         (&["--nonsense"], 1),
         (&["-h", "/no/such"], 1),
         (&["-h", "/no/such", "--test"], 1),
+        (&["--user", "no-such-user", "--test"], 1),
+        (&["--user", "no-such-user"], 1),
         (&["-f", "-p", &taken], 2),
         (&["-p", &taken], 2),
     ] {

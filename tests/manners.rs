@@ -218,7 +218,7 @@ fn what_keeps_it_from_the_background_is_said_where_it_was_started() {
     let free = "127.0.0.1:0";
     for (args, code, named) in [
         (["--pid-file", "/missing/pid", "-p", free], 2, "/missing/pid"),
-        (["--user", "no-such-user", "-p", free], 2, "no-such-user"),
+        (["--user", "no-such-user", "-p", free], 1, "no-such-user"),
         (["--pid-file", "/proc/pid", "-p", &taken], 2, &taken),
         (["--pid-file", "pid", "-p", "x"], 1, "\"x\""),
     ] {

@@ -72,6 +72,7 @@ fn print(text: &str) {
 fn test(config: &Config) -> Result<(), Failure> {
     let warnings = config.warnings.iter().chain(&config::problems(config)).cloned().collect::<Vec<_>>();
     warnings.iter().for_each(|warning| eprintln!("ecohttpd: {warning}"));
+    check_user(config)?;
     serving::check(config)?;
     match config::problems(config).len() {
         0 => {
@@ -89,6 +90,7 @@ fn serve(config: &Config, words: Words) -> Result<(), Failure> {
     let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
     let mut server = Server::new(Options::new(), fallback).map_err(refused)?;
     let mut serving = Serving::new(server.listeners());
+    check_user(config)?;
     serving.apply(config, look_over(config)?)?;
     for (tls, addr) in serving.addresses() {
         let docroot = config.sites.first().map(|site| site.docroot.display());
@@ -100,6 +102,15 @@ fn serve(config: &Config, words: Words) -> Result<(), Failure> {
     }
     caught.watch(&mut server, serving, words);
     settle(config, server)
+}
+
+/// Sees that there is the user to become, while the one who started it still waits.
+fn check_user(config: &Config) -> Result<(), Failure> {
+    let Some(user) = &config.service.user else { return Ok(()) };
+    match service::find_user(user) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(Failure::Wrong(format!("--user: {error}"))),
+        found => found.map(drop).map_err(refused),
+    }
 }
 
 fn refused(error: io::Error) -> Failure {
@@ -129,10 +140,7 @@ fn settle(config: &Config, server: Server) -> Result<(), Failure> {
     let background = if service.foreground { None } else { Some(service::daemonise().map_err(refused)?) };
     let _pid_file = service.pid_file.as_deref().map(service::PidFile::create).transpose().map_err(refused)?;
     if let Some(user) = &service.user {
-        service::drop_privileges(user).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput => Failure::Wrong(format!("--user: {error}")),
-            _ => refused(error),
-        })?;
+        service::drop_privileges(user).map_err(refused)?;
     }
     if let Some(background) = background {
         background.settle().map_err(refused)?;

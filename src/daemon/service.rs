@@ -115,6 +115,18 @@ fn own_id() -> String {
 /// # Errors
 /// `InvalidInput` for a user that there is not, or that is root; what the system refused. One line.
 pub fn drop_privileges(user: &str) -> io::Result<()> {
+    let account = find_user(user)?;
+    if sys::effective_ids().0 == account.user {
+        return Ok(());
+    }
+    account.assume().map_err(|error| about(format_args!("cannot become user {user:?}"), error))
+}
+
+/// Looks up a user that rights can be dropped to.
+///
+/// # Errors
+/// `InvalidInput` for a user that there is not, or that is root; that `/etc/passwd` can't be read. One line.
+pub fn find_user(user: &str) -> io::Result<Account> {
     let users = fs::read("/etc/passwd").map_err(|error| about("/etc/passwd", error))?;
     // Without it, users have the group that their line names.
     let groups = fs::read("/etc/group").unwrap_or_default();
@@ -124,15 +136,12 @@ pub fn drop_privileges(user: &str) -> io::Result<()> {
     if account.user == 0 {
         return Err(wrong("expected another user than root"));
     }
-    if sys::effective_ids().0 == account.user {
-        return Ok(());
-    }
-    account.assume().map_err(|error| about(format_args!("cannot become user {user:?}"), error))
+    Ok(account)
 }
 
 /// A user and the groups that it is in.
 #[derive(Debug, PartialEq, Eq)]
-struct Account {
+pub struct Account {
     user: u32,
     group: u32,
     /// All of them.
