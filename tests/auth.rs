@@ -9,7 +9,7 @@ use common_config::{Router, ask, until};
 use common_files::{Daemon, request};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 /// me:secret
@@ -172,6 +172,11 @@ fn an_index_wants_its_own_login() {
         assert_refused(&ask(daemon.addr, "GET", path, &[]), path);
         assert_eq!(ask(daemon.addr, "GET", path, &[RIGHT]).text(), "HIDDEN", "{path}");
     }
+    // LuCI's own way: `/` runs its script.
+    let (router, daemon) = site("/cgi-bin:me:secret\n", &["-I", "cgi-bin/luci"]);
+    router.write("root/cgi-bin/luci", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nHIDDEN'\n");
+    fs::set_permissions(router.path("root/cgi-bin/luci"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_refused(&ask(daemon.addr, "GET", "/", &[]), "a script as the index");
 }
 
 /// An index and an error page that lie within are served by their folder's login.

@@ -421,6 +421,47 @@ fn addresses_beside_each_other_are_right() {
     }
 }
 
+/// A log on a disk that is not mounted yet is no reason to leave the router without a server.
+#[test]
+#[ignore = "open_logs() in serving.rs does not know of leniency"]
+fn a_boot_does_without_its_log() {
+    let router = Router::new();
+    router.section(&format!(" option access_log {}", router.path("usb/log")));
+    let daemon = router.start(1);
+    assert_eq!(ask(daemon.addr, "GET", "/", &[]).text(), "home");
+    assert!(router.log().contains("access_log"));
+}
+
+/// Half of a port is not the port: the other half would be another server's.
+#[test]
+#[ignore = "bind() in serving.rs passes over any error of the second family, AddrInUse too"]
+fn a_port_that_is_taken_in_one_family_is_said() {
+    let taken = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).unwrap();
+    taken.set_only_v6(true).unwrap();
+    let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
+    if taken.bind(&any.into()).and_then(|()| taken.listen(1)).is_err() {
+        println!("skipped: no IPv6 here");
+        return;
+    }
+    let port = taken.local_addr().unwrap().as_socket().unwrap().port().to_string();
+    let output = Router::new().output(&["-f", "-p", &port]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    one_line(&String::from_utf8(output.stderr).unwrap(), &[&port]);
+}
+
+#[test]
+#[ignore = "serve() in daemon/mod.rs names the first section's folder for every address: addresses() does not tell which"]
+fn each_address_is_said_with_its_own_folder() {
+    let router = Router::new();
+    router.write("other/index.html", "other");
+    let (main, other) = (free_addr(), free_addr());
+    router.configure(&format!(
+        "config uhttpd a\n list listen_http {main}\n option home @root\nconfig uhttpd b\n list listen_http {other}\n option home @other\n"
+    ));
+    let daemon = router.start(2);
+    assert!(daemon.greeting[1].contains(&router.path("other")), "{:?}", daemon.greeting);
+}
+
 #[test]
 fn an_address_that_is_taken_is_said() {
     let router = Router::new();
