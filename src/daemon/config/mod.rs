@@ -25,7 +25,6 @@ pub use httpd_conf::RealmLine;
 
 use super::log::AccessTarget;
 use std::fmt;
-#[cfg(feature = "tls")]
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -190,7 +189,6 @@ pub struct Listen {
 
 impl Listen {
     /// The address without its zone.
-    #[cfg(feature = "tls")]
     pub fn addr(&self) -> Option<IpAddr> {
         self.ip.as_deref()?.split('%').next()?.parse().ok()
     }
