@@ -280,7 +280,6 @@ fn extra_fields_by_prefix() {
 }
 
 #[test]
-#[ignore = "router.rs: answers 412 and 416 come out of try_serve as served, with the fields of success"]
 fn errors_of_preconditions_have_no_extra_fields() {
     let router = site();
     let daemon = router.start_by(&["--header", "X-All: a"]);

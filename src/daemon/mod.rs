@@ -5,8 +5,12 @@
 mod auth;
 mod cgi;
 mod config;
+mod hosts;
 mod log;
 mod percent;
+mod prefix;
+mod rebinding;
+mod replies;
 mod router;
 mod scripts;
 mod secure;

@@ -4,18 +4,29 @@ use super::auth::{Auth, Database, Realms, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header};
 use super::percent;
+use super::prefix::Prefix;
+use super::rebinding::is_rebound;
+use super::replies::{Html, error, respond};
 use super::scripts::{Found, Located, Scripts};
 use super::secure::Secure;
 #[cfg(feature = "ubus")]
 use super::ubus::{self, Ubus};
 use ecohttpd::{CleanPath, Connection, Files, Options, Request, Result};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+/// Redirects of scripts to paths of ours (RFC 3875 §6.2.2) that one request may lead through.
+const LOCAL_REDIRECTS: u32 = 5;
+
+/// What the names of precompressed files end in.
+const CODINGS: [&[u8]; 3] = [b".br", b".zst", b".gz"];
+
+/// User and password of a login that was verified.
+type Login = (String, Vec<u8>);
+
 /// One site of the configuration, ready to answer.
 pub struct Site {
-    names: Vec<String>,
+    pub names: Vec<String>,
     secure: Rc<Secure>,
     /// Refuse private clients at public addresses.
     rfc1918_filter: bool,
@@ -25,6 +36,8 @@ pub struct Site {
     /// The value of `WWW-Authenticate`.
     challenge: String,
     files: Files,
+    /// The same folder without precompressed files.
+    plain_files: Files,
     scripts: Scripts,
     cgi: Cgi,
     #[cfg(feature = "ubus")]
@@ -34,35 +47,19 @@ pub struct Site {
     started: Instant,
 }
 
-/// Redirects of scripts to paths of ours (RFC 3875 §6.2.2) that one request may lead through.
-const LOCAL_REDIRECTS: u32 = 5;
+/// What a script that redirected within the site has made of a request.
+struct Redirected {
+    query: String,
+    /// How many more there may be.
+    left: u32,
+}
 
-/// User and password of a login that was verified.
-type Login = (String, Vec<u8>);
-
-/// The sites that share a listener, told apart by the host that a request is for.
-pub struct Hosts(pub Vec<Rc<Site>>);
-
-impl Hosts {
-    /// Answers a request by the site that it is for.
-    pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
-        match self.choose(req) {
-            Some(site) => site.serve(con, req).await,
-            None => con.serve_file(req).await,
-        }
-    }
-
-    /// The site with the request's host among its names, else the first without names, else the first.
-    fn choose(&self, req: &Request) -> Option<&Site> {
-        let [first, others @ ..] = self.0.as_slice() else { return None };
-        if others.is_empty() {
-            return Some(first);
-        }
-        let host = host_name(req.host().unwrap_or_default());
-        let named = self.0.iter().filter_map(|site| Some((site.rank(&host)?, site))).max_by_key(|(rank, _)| *rank);
-        let fallback = || self.0.iter().find(|site| site.names.is_empty()).unwrap_or(first);
-        Some(named.map_or_else(fallback, |(_, site)| site))
-    }
+/// Why a client may not have what is at a path.
+enum Refusal {
+    /// It is to show a login.
+    Ask,
+    /// It is to wait so many seconds, for it showed too many that were wrong.
+    Wait(u64),
 }
 
 impl Site {
@@ -70,25 +67,22 @@ impl Site {
     pub fn new(site: &config::Site, secure: Rc<Secure>, options: &Options) -> Site {
         let realms = Realms::new(&site.auth, &Database::default());
         let quoted = site.realm.replace('\\', "\\\\").replace('"', "\\\"");
+        let alias = |alias: &config::Alias| {
+            (Prefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone()))
+        };
+        let limits = Limits { max_requests: site.max_requests, timeout: site.script_timeout, ..Limits::default() };
         Site {
             names: site.server_names.clone(),
             secure,
             rfc1918_filter: site.rfc1918_filter,
-            aliases: site
-                .aliases
-                .iter()
-                .map(|alias| (Prefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone())))
-                .collect(),
+            aliases: site.aliases.iter().map(alias).collect(),
             headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
             auth: (!site.auth.is_empty()).then(|| Auth::new(realms)),
             challenge: format!("Basic realm=\"{quoted}\""),
             files: Files::new(options),
+            plain_files: Files::new(&options.clone().gzip(false)),
             scripts: Scripts::new(site),
-            cgi: Cgi::new(Limits {
-                max_requests: site.max_requests,
-                timeout: site.script_timeout,
-                ..Limits::default()
-            }),
+            cgi: Cgi::new(limits),
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| (Prefix::new(prefix), ubus(site))),
             error_page: site.error_page.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok()),
@@ -96,17 +90,8 @@ impl Site {
         }
     }
 
-    /// How well a host fits to the names: exactly, or by the longest `*.`.
-    fn rank(&self, host: &str) -> Option<usize> {
-        let fit = |name: &String| match name.strip_prefix('*') {
-            Some(suffix) => (host.len() > suffix.len() && host.ends_with(suffix)).then_some(suffix.len()),
-            None => (host == name).then_some(usize::MAX),
-        };
-        self.names.iter().filter_map(fit).max()
-    }
-
     /// Answers a request. All that files seldom need is boxed: each request carries the rest from its first byte on.
-    async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
+    pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         if self.rfc1918_filter && is_rebound(con) {
             let text = "Rejected request from RFC1918 IP to public server address";
             return Box::pin(error(con, 403, text)).await;
@@ -118,31 +103,13 @@ impl Site {
             // Of the server as a whole: OPTIONS *.
             return Box::pin(self.files.serve(con, req)).await;
         }
-        let asked = match CleanPath::new(req.path_bytes()) {
-            Ok(path) => path,
-            Err(status) => return Box::pin(self.fail(con, req, status)).await,
-        };
-        for (prefix, header) in &self.headers {
-            if prefix.holds(asked.relative()) {
-                con.add_header(&header.name, &header.value)?;
+        let status = match CleanPath::new(req.path_bytes()) {
+            Ok(path) if self.is_plain(con, &path) => {
+                self.add_headers(con, &path)?;
+                self.files.try_serve(con, req, &path).await?
             }
-        }
-        let rewritten = self.rewrite(&asked);
-        let mut login = None;
-        if let Some(auth) = &self.auth {
-            // Each name of a place may be protected.
-            for path in [&asked].into_iter().chain(&rewritten) {
-                match self.judge(auth, con, req, path) {
-                    Ok(granted) => login = granted.or(login),
-                    Err(refusal) => return Box::pin(self.refuse(con, refusal)).await,
-                }
-            }
-        }
-        let path = rewritten.unwrap_or(asked);
-        let status = if self.is_file(con, &path) {
-            self.files.try_serve(con, req, &path).await?
-        } else {
-            Box::pin(self.answer(con, req, path, login)).await?
+            Ok(path) => Box::pin(self.route(con, req, path, None)).await?,
+            Err(status) => Some(status),
         };
         match status {
             None => Ok(()),
@@ -150,72 +117,123 @@ impl Site {
         }
     }
 
-    /// Whether nothing but a file or folder can be at a path.
-    fn is_file(&self, con: &Connection, path: &CleanPath) -> bool {
+    /// Whether nothing but a file or folder can be at a path, free for all: the short way of most requests.
+    fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
         #[cfg(feature = "ubus")]
         if self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative())) {
             return false;
         }
-        matches!(self.scripts.find(con, &self.files, path), Found::File)
+        let open = self.auth.is_none() && self.aliases.is_empty();
+        open && matches!(self.scripts.find(con, &self.files, path), Found::File)
     }
 
     /// Answers with what is at a path, or returns the status of an error that is still to be answered.
-    async fn answer(
+    async fn route(
         &self,
         con: &mut Connection,
         req: &mut Request,
-        mut path: CleanPath,
-        mut login: Option<Login>,
+        asked: CleanPath,
+        redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
+        self.add_headers(con, &asked)?;
+        let path = self.rewrite(&asked);
+        let path = path.as_ref().unwrap_or(&asked);
+        let found = self.find(con, path);
+        let place = match &found {
+            Found::Script(located) => located.index.as_ref(),
+            Found::Index(index) => Some(index),
+            _ => None,
+        };
+        let login = match self.admit(con, req, place.unwrap_or(path), &asked) {
+            Ok(login) => login,
+            Err(refusal) => return self.refuse(con, refusal).await.map(|()| None),
+        };
         #[cfg(feature = "ubus")]
-        if let Some((prefix, ubus)) = &self.ubus
+        if let Some((prefix, ubus)) = self.ubus.as_ref().filter(|_| redirected.is_none())
             && let Some(rest) = prefix.rest(path.relative())
         {
             let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
             let rest = [rest, slash].concat();
             return ubus.serve(con, req, &rest).await.map(|()| None);
         }
-        let mut redirected: Option<String> = None;
-        for _ in 0..=LOCAL_REDIRECTS {
-            let located = match self.scripts.find(con, &self.files, &path) {
-                Found::Refused(status) => return Ok(Some(status)),
-                Found::File if redirected.is_some() => {
-                    return Ok((!self.files.serve_as(con, &path, 200).await?).then_some(404));
-                }
-                Found::File => return self.files.try_serve(con, req, &path).await,
-                Found::Script(located) => located,
-            };
-            let run = Run { located: &located, login: login.as_ref(), status: 200, query: redirected.as_deref() };
-            let Served::Local(place) = self.run(con, req, &run).await? else { return Ok(None) };
-            let (target, query) = place.split_once('?').unwrap_or((&place, ""));
-            path = match CleanPath::new(&percent::decode(target, false)) {
-                Ok(path) => path,
-                Err(status) => return Ok(Some(status)),
-            };
-            if let Some(auth) = &self.auth {
-                login = match self.judge(auth, con, req, &path) {
-                    Ok(login) => login,
-                    Err(refusal) => return self.refuse(con, refusal).await.map(|()| None),
-                };
-            }
-            redirected = Some(query.to_owned());
+        match found {
+            Found::Refused(status) => Ok(Some(status)),
+            Found::Script(located) => self.run(con, req, &located, login.as_ref(), redirected).await,
+            Found::Index(index) => self.send(con, req, &index, redirected.is_some()).await,
+            Found::File => self.send(con, req, path, redirected.is_some()).await,
         }
-        log::error!("{}: scripts redirect in a circle", req.raw_path());
-        Ok(Some(500))
     }
 
-    async fn run(&self, con: &mut Connection, req: &mut Request, run: &Run<'_>) -> Result<Served> {
+    /// What is at a path; where logins are wanted, a folder's index by its own name.
+    fn find(&self, con: &Connection, path: &CleanPath) -> Found<'_> {
+        match self.scripts.find(con, &self.files, path) {
+            Found::File if self.auth.is_some() && path.is_folder() => {
+                self.scripts.find_index(con, &self.files, path.relative())
+            }
+            found => found,
+        }
+    }
+
+    /// Sends a file or folder.
+    async fn send(&self, con: &mut Connection, req: &Request, path: &CleanPath, other: bool) -> Result<Option<u16>> {
+        if other && !matches!(req.method(), "GET" | "HEAD") {
+            // A script has answered by naming it.
+            return Ok((!self.files.serve_as(con, path, 200).await?).then_some(404));
+        }
+        let sibling = |suffix: &[u8]| [path.relative(), suffix].concat();
+        let open = |auth: &Auth| CODINGS.iter().all(|coding| auth.is_alike(path.relative(), &sibling(coding)));
+        // A precompressed file may be protected where the file itself is not.
+        let files = if self.auth.as_ref().is_none_or(open) { &self.files } else { &self.plain_files };
+        files.try_serve(con, req, path).await
+    }
+
+    /// Runs a script, and then what it redirects to within the site.
+    async fn run(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        located: &Located<'_>,
+        login: Option<&Login>,
+        redirected: Option<Redirected>,
+    ) -> Result<Option<u16>> {
+        let query = redirected.as_ref().map(|redirected| redirected.query.as_str());
+        let Served::Local(place) = self.execute(con, req, located, login, 200, query).await? else { return Ok(None) };
+        let left = redirected.map_or(LOCAL_REDIRECTS, |redirected| redirected.left);
+        let Some(left) = left.checked_sub(1) else {
+            log::error!("{}: scripts redirect in a circle", req.target());
+            return Ok(Some(500));
+        };
+        let (path, query) = place.split_once('?').unwrap_or((&place, ""));
+        match CleanPath::new(&percent::decode(path, false)) {
+            Ok(path) => {
+                let redirected = Redirected { query: query.to_owned(), left };
+                Box::pin(self.route(con, req, path, Some(redirected))).await
+            }
+            Err(status) => Ok(Some(status)),
+        }
+    }
+
+    /// Executes a script; with a `query` of its own as for GET, whatever the request was.
+    async fn execute(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        located: &Located<'_>,
+        login: Option<&Login>,
+        status: u16,
+        query: Option<&str>,
+    ) -> Result<Served> {
         let asked = req.query_string().to_owned();
         let script = Script {
-            file: &run.located.file,
-            interpreter: run.located.interpreter,
-            name: &run.located.name,
-            path_info: run.located.path_info.as_deref(),
+            file: &located.file,
+            interpreter: located.interpreter,
+            name: &located.name,
+            path_info: located.path_info.as_deref(),
             docroot: self.scripts.docroot(),
-            login: run.login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
-            status: run.status,
-            query: run.query.unwrap_or(&asked),
-            as_get: run.query.is_some(),
+            login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
+            status,
+            query: query.unwrap_or(&asked),
+            as_get: query.is_some(),
         };
         self.cgi.serve(con, req, &script).await
     }
@@ -227,17 +245,26 @@ impl Site {
         CleanPath::new(&[to.as_bytes(), b"/", path.relative(), end].concat()).ok()
     }
 
-    /// Whether a client may have what is at a path, and by which login.
-    fn judge(
+    /// Whether a client may have what is at `path`, which it called `asked`; and by which login.
+    ///
+    /// What is protected by neither name is free.
+    fn admit(
         &self,
-        auth: &Auth,
         con: &Connection,
         req: &Request,
         path: &CleanPath,
+        asked: &CleanPath,
     ) -> std::result::Result<Option<Login>, Refusal> {
+        let Some(auth) = &self.auth else { return Ok(None) };
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ip = con.remote_addr().ip();
-        match auth.check(path.relative(), req.header_bytes("authorization"), ip, now) {
+        let check = |path: &CleanPath| {
+            auth.check(path.relative(), req.header_bytes("authorization"), con.remote_addr().ip(), now)
+        };
+        let verdict = match check(path) {
+            Verdict::Open => check(asked),
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Open => Ok(None),
             Verdict::Granted { user, pass } => Ok(Some((user, pass))),
             Verdict::Ask => Err(Refusal::Ask),
@@ -275,6 +302,11 @@ impl Site {
                 con.add_header("allow", "GET, HEAD")?;
                 error(con, 405, "").await
             }
+            412 | 416 => {
+                con.set_status(status)?;
+                con.add_header("content-length", 0)?;
+                con.send("").await
+            }
             503 => {
                 con.add_header("retry-after", 1)?;
                 error(con, 503, "").await
@@ -283,17 +315,24 @@ impl Site {
         }
     }
 
-    /// Answers with the error page; false: there is none.
+    /// Answers with the error page; false: there is none that this client may see.
     async fn fail_with(&self, con: &mut Connection, req: &mut Request, page: &CleanPath, status: u16) -> Result<bool> {
+        let Ok(login) = self.admit(con, req, page, page) else { return Ok(false) };
         let located = match self.scripts.find(con, &self.files, page) {
-            Found::Refused(_) => return Ok(false),
             Found::File => return self.files.serve_as(con, page, status).await,
             Found::Script(located) => located,
+            Found::Index(_) | Found::Refused(_) => return Ok(false),
         };
         con.set_status(status)?;
         let query = req.query_string().to_owned();
-        let run = Run { located: &located, login: None, status, query: Some(&query) };
-        Ok(matches!(self.run(con, req, &run).await?, Served::Done))
+        let served = self.execute(con, req, &located, login.as_ref(), status, Some(&query)).await?;
+        Ok(matches!(served, Served::Done))
+    }
+
+    /// Adds the configuration's fields for a path.
+    fn add_headers(&self, con: &mut Connection, path: &CleanPath) -> Result<()> {
+        let fit = self.headers.iter().filter(|(prefix, _)| prefix.holds(path.relative()));
+        fit.into_iter().try_for_each(|(_, header)| con.add_header(&header.name, &header.value))
     }
 
     /// Takes back what is for answers that succeed.
@@ -302,146 +341,8 @@ impl Site {
     }
 }
 
-/// Why a client may not have what is at a path.
-enum Refusal {
-    /// It is to show a login.
-    Ask,
-    /// It is to wait so many seconds, for it showed too many that were wrong.
-    Wait(u64),
-}
-
-/// A script, and what it is told besides the request.
-struct Run<'a> {
-    located: &'a Located<'a>,
-    login: Option<&'a Login>,
-    /// Why it is run: 200, or the error that it is the page of.
-    status: u16,
-    /// The query, where it is not the request's; it is run as for GET then.
-    query: Option<&'a str>,
-}
-
-/// A path that others lie below, on the boundaries of segments.
-pub struct Prefix(String);
-
-impl Prefix {
-    pub fn new(path: &str) -> Prefix {
-        Prefix(path.trim_matches('/').to_owned())
-    }
-
-    /// Whether a path, without a slash in front, is this one or lies below it.
-    pub fn holds(&self, relative: &[u8]) -> bool {
-        self.rest(relative).is_some()
-    }
-
-    /// What of such a path is below this one.
-    fn rest<'a>(&self, relative: &'a [u8]) -> Option<&'a [u8]> {
-        let rest = relative.strip_prefix(self.0.as_bytes())?;
-        (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
-    }
-}
-
 #[cfg(feature = "ubus")]
 fn ubus(site: &config::Site) -> Ubus {
     let config::Ubus { socket, no_auth, cors, retry, .. } = site.ubus.clone();
     Ubus::new(ubus::Config { socket, no_auth, cors, retry, timeout: site.script_timeout, ..ubus::Config::default() })
-}
-
-/// Whether a private client asks a public address: a page from outside that had its name lead here (DNS rebinding).
-fn is_rebound(con: &Connection) -> bool {
-    let local = || con.local_addr().ok()?.ip();
-    con.remote_addr().ip().is_some_and(is_private) && local().is_some_and(|ip| !is_private(ip))
-}
-
-/// Whether an address is not of the Internet: RFC 1918, 6598, 3927, 4193, 4291 (link-local), loopback.
-fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
-}
-
-/// The host without its port and the dot of the root, in lower case.
-fn host_name(host: &str) -> String {
-    let name = match host.rfind(':') {
-        Some(colon) if !host.ends_with(']') => host.get(..colon).unwrap_or(host),
-        _ => host,
-    };
-    name.trim_end_matches('.').to_ascii_lowercase()
-}
-
-/// Answers with an error in uhttpd's form.
-async fn error(con: &mut Connection, status: u16, text: &str) -> Result<()> {
-    let reason = ecohttpd::status_reason(status);
-    respond(con, status, "text/html; charset=utf-8", &format!("<h1>{reason}</h1>{text}")).await
-}
-
-async fn respond(con: &mut Connection, status: u16, content_type: &str, body: &str) -> Result<()> {
-    con.set_status(status)?;
-    con.add_header("content-type", content_type)?;
-    con.add_header("content-length", body.len())?;
-    con.send(body).await
-}
-
-/// Text in HTML.
-struct Html<'a>(&'a str);
-
-impl std::fmt::Display for Html<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for char in self.0.chars() {
-            match char {
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '&' => f.write_str("&amp;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_str(other.encode_utf8(&mut [0; 4]))?,
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_end_at_segments() {
-        for (prefix, path, verdict) in [
-            ("", "", true),
-            ("/", "a/b", true),
-            ("/a", "a", true),
-            ("/a/", "a/b", true),
-            ("/a", "ab", false),
-            ("/a/b", "a", false),
-            ("/a", "A", false),
-        ] {
-            assert_eq!(Prefix::new(prefix).holds(path.as_bytes()), verdict, "{prefix} {path}");
-        }
-    }
-
-    #[test]
-    fn private_addresses() {
-        let private = "10.1.2.3 172.16.0.1 172.31.255.255 192.168.1.1 100.64.0.1 100.127.255.255 169.254.1.1 127.0.0.1 \
-                       fd00::1 fc00::1 fe80::1 ::1 ::ffff:192.168.1.1";
-        let public = "9.9.9.9 172.15.0.1 172.32.0.1 192.169.0.1 100.63.0.1 100.128.0.1 2001:db8::1 ::ffff:9.9.9.9";
-        for ip in private.split_whitespace() {
-            assert!(is_private(ip.parse().unwrap()), "{ip}");
-        }
-        for ip in public.split_whitespace() {
-            assert!(!is_private(ip.parse().unwrap()), "{ip}");
-        }
-    }
-
-    #[test]
-    fn hosts() {
-        for (host, name) in
-            [("A.lan:80", "a.lan"), ("a.", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", ""), ("a", "a")]
-        {
-            assert_eq!(host_name(host), name);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Which paths of a site are scripts, and where a script ends and its `PATH_INFO` begins.
 
 use super::config;
-use super::router::Prefix;
+use super::prefix::Prefix;
 use ecohttpd::{CleanPath, Connection, Files};
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -14,8 +14,10 @@ pub struct Scripts {
     prefix: Prefix,
     /// Extensions, with their dot, and what runs their files.
     interpreters: Vec<(String, PathBuf)>,
-    /// The names of index files, if any of them can be a script; else nothing.
+    /// The names of index files.
     index: Vec<String>,
+    /// Whether any of them can be a script.
+    index_scripts: bool,
 }
 
 /// What is at a path.
@@ -24,6 +26,8 @@ pub enum Found<'a> {
     File,
     /// A script.
     Script(Located<'a>),
+    /// The file that is the index of the folder there.
+    Index(CleanPath),
     /// Nothing that is for clients: this status.
     Refused(u16),
 }
@@ -35,6 +39,8 @@ pub struct Located<'a> {
     /// Its path in URLs.
     pub name: Vec<u8>,
     pub path_info: Option<Vec<u8>>,
+    /// Its path, if it is the index of the folder that was asked for.
+    pub index: Option<CleanPath>,
 }
 
 impl Scripts {
@@ -44,17 +50,21 @@ impl Scripts {
             docroot: site.docroot.clone(),
             prefix: Prefix::new(&site.cgi_prefix),
             interpreters: interpreters.map(|one| (one.extension.clone(), one.program.clone())).collect(),
-            index: Vec::new(),
+            index: site.index.clone(),
+            index_scripts: false,
         };
-        if site.index.iter().any(|name| scripts.is_script(name.as_bytes())) {
-            scripts.index.clone_from(&site.index);
-        }
+        scripts.index_scripts = site.index.iter().any(|name| scripts.may_be_script(name));
         scripts
     }
 
     /// Whether a file of that path would be run rather than sent.
     pub fn is_script(&self, relative: &[u8]) -> bool {
         self.prefix.holds(relative) || self.interpreter(relative).is_some()
+    }
+
+    /// Whether an index file of that name can be a script, in whatever folder.
+    pub fn may_be_script(&self, name: &str) -> bool {
+        name.contains('/') || self.interpreter(name.as_bytes()).is_some()
     }
 
     pub fn docroot(&self) -> &Path {
@@ -82,7 +92,7 @@ impl Scripts {
                 Err(_) => return Found::File,
             }
         }
-        if !path.is_folder() {
+        if !path.is_folder() || !below && !self.index_scripts {
             return Found::File;
         }
         match self.find_index(con, files, relative) {
@@ -92,20 +102,20 @@ impl Scripts {
         }
     }
 
-    /// Looks for the script that is a folder's index; a file that comes before it in the list is the index.
-    fn find_index(&self, con: &Connection, files: &Files, folder: &[u8]) -> Found<'_> {
+    /// Looks for the index of a folder: a script, a file, or `File` if there is none.
+    pub fn find_index(&self, con: &Connection, files: &Files, folder: &[u8]) -> Found<'_> {
         for name in &self.index {
             let slash: &[u8] = if folder.is_empty() { b"" } else { b"/" };
             let candidate = [folder, slash, name.as_bytes()].concat();
             if !files.inspect(con, &candidate).is_ok_and(|found| found.is_file) {
                 continue;
             }
-            if !self.is_script(&candidate) {
-                break;
+            let Ok(path) = CleanPath::new(&candidate) else { continue };
+            if !self.is_script(path.relative()) {
+                return Found::Index(path);
             }
-            if let Ok(path) = CleanPath::new(&candidate) {
-                return Found::Script(self.located(&path, path.relative().len()));
-            }
+            let located = self.located(&path, path.relative().len());
+            return Found::Script(Located { index: Some(path), ..located });
         }
         Found::File
     }
@@ -119,6 +129,7 @@ impl Scripts {
             interpreter: self.interpreter(script),
             name: [b"/", script].concat(),
             path_info: (!info.is_empty()).then_some(info),
+            index: None,
         }
     }
 }

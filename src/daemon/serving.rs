@@ -1,8 +1,9 @@
 //! The configuration at work: sites, listeners and logs, made from it and changed with it.
 
 use super::config::{self, Config, Listen};
+use super::hosts::Hosts;
 use super::log::{self, AccessLog, AccessTarget};
-use super::router::{Hosts, Site};
+use super::router::Site;
 use super::scripts::Scripts;
 use super::secure::Secure;
 #[cfg(feature = "tls")]
@@ -291,7 +292,7 @@ fn folder(site: &config::Site) -> Options {
     let scripts = Scripts::new(site);
     Options::new()
         .docroot(&site.docroot)
-        .indexes(site.index.iter().filter(|name| !scripts.is_script(name.as_bytes())))
+        .indexes(site.index.iter().filter(|name| !scripts.may_be_script(name)))
         .gzip(!site.no_gzip)
         .follow_symlinks(!site.no_symlinks)
         .dir_listing(!site.no_dirlists)

@@ -179,8 +179,8 @@ impl Files {
         status.map_or(Ok(()), |status| con.serve_error(status))
     }
 
-    /// Answers with what `path` names, or returns the status of an error (400, 403, 404, 405, 500, 503) for the caller
-    /// to answer: nothing was sent then.
+    /// Answers with what `path` names, or returns the status of an error (400, 403, 404, 405, 412, 416, 500, 503) for the
+    /// caller to answer: nothing was sent then. For 416 `Content-Range` is set (RFC 9110 §15.5.17).
     ///
     /// # Errors
     /// Those of [`Connection::serve_file`].
@@ -330,6 +330,10 @@ impl Connection {
         }
         let get = req.head.is_get();
         let plan = plan::plan(&*req.head, get, &hot.facts, &hot.etag, hot.content_type, boundary);
+        if plan.status >= 400 {
+            self.response()?.push_raw(&plan.headers);
+            return Ok(Rest::Error(plan.status));
+        }
         self.head_of(&plan, hot, files.gzip)?;
         let range = match plan.body {
             Body::Nothing => 0..0,
@@ -421,6 +425,7 @@ impl Connection {
     fn serve_error(&mut self, status: u16) -> Result<()> {
         self.set_status(status)?;
         match status {
+            412 | 416 => return self.answer(""),
             405 => self.add_header("allow", "GET, HEAD")?,
             503 => self.add_header("retry-after", 1)?,
             _ => {}

@@ -54,6 +54,12 @@ impl Auth {
         Auth { realms, state: RefCell::default() }
     }
 
+    /// Whether two paths are of the same realm, or of none.
+    pub fn is_alike(&self, path: &[u8], other: &[u8]) -> bool {
+        let index = |path| self.realms.find(path).map(|(index, _)| index);
+        index(path) == index(other)
+    }
+
     /// Judges a request by its decoded path, its `Authorization`, its sender and the time in milliseconds.
     ///
     /// A sender without an address is a proxy's Unix socket: a wait would be for all behind it.

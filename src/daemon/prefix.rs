@@ -1,0 +1,41 @@
+//! Paths that others lie below.
+
+/// A path that others lie below, on the boundaries of segments.
+pub struct Prefix(String);
+
+impl Prefix {
+    pub fn new(path: &str) -> Prefix {
+        Prefix(path.trim_matches('/').to_owned())
+    }
+
+    /// Whether a path, without a slash in front, is this one or lies below it.
+    pub fn holds(&self, relative: &[u8]) -> bool {
+        self.rest(relative).is_some()
+    }
+
+    /// What of such a path is below this one.
+    pub fn rest<'a>(&self, relative: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = relative.strip_prefix(self.0.as_bytes())?;
+        (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_end_at_segments() {
+        for (prefix, path, verdict) in [
+            ("", "", true),
+            ("/", "a/b", true),
+            ("/a", "a", true),
+            ("/a/", "a/b", true),
+            ("/a", "ab", false),
+            ("/a/b", "a", false),
+            ("/a", "A", false),
+        ] {
+            assert_eq!(Prefix::new(prefix).holds(path.as_bytes()), verdict, "{prefix} {path}");
+        }
+    }
+}
