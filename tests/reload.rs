@@ -240,7 +240,6 @@ fn a_command_line_is_read_anew() {
 }
 
 #[test]
-#[ignore = "serving.rs binds what is new before it closes what goes: an address within one that is left is in use"]
 fn an_address_may_become_narrower() {
     let router = Router::new();
     let port = free_addr().port();
@@ -298,7 +297,6 @@ mod tls {
     }
 
     #[test]
-    #[ignore = "serving.rs binds what is new before it closes what goes: the same port with TLS is in use"]
     fn a_port_may_become_https() {
         let (router, addr, daemon) = started();
         let other = free_addr();

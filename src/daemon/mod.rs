@@ -28,11 +28,13 @@ use log::Sink;
 use serving::{Care, Failure, Serving};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
+use std::cell::RefCell;
 use std::ffi::{OsString, c_int};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Stopped by a signal.
@@ -74,16 +76,16 @@ fn print(text: &str) {
 
 /// Says everything that is wrong with a configuration, but for what only binding its addresses would show.
 fn test(config: &Config) -> Result<(), Failure> {
-    let warnings = config.warnings.iter().chain(&config::problems(config)).cloned().collect::<Vec<_>>();
-    warnings.iter().for_each(|warning| eprintln!("ecohttpd: {warning}"));
     check_user(config)?;
-    serving::check(config)?;
-    match config::problems(config).len() {
-        0 => {
+    let mut flaws = serving::check(config);
+    let last = flaws.pop();
+    config.warnings.iter().chain(&flaws).for_each(|line| eprintln!("ecohttpd: {line}"));
+    match last {
+        Some(flaw) => Err(Failure::Wrong(flaw)),
+        None => {
             print("the configuration is right\n");
             Ok(())
         }
-        count => Err(Failure::Wrong(format!("the configuration is wrong in {count} places"))),
     }
 }
 
@@ -95,14 +97,13 @@ fn serve(config: &Config, words: Words) -> Result<(), Failure> {
     let mut server = Server::new(Options::new(), fallback).map_err(refused)?;
     let mut serving = Serving::new(server.listeners());
     check_user(config)?;
-    serving.apply(config, look_over(config)?)?;
-    for (tls, addr) in serving.addresses() {
-        let docroot = config.sites.first().map(|site| site.docroot.display());
-        print(&format!(
-            "ecohttpd: serving {} at {}\n",
-            docroot.map_or(String::new(), |root| root.to_string()),
-            url(tls, addr)
-        ));
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    // A command line is somebody's at a keyboard. A file is read when a router boots, and whoever could mend it may need
+    // this very server to do so: it serves what it can.
+    let care = if config.file.is_some() { Care::Lenient } else { Care::Strict };
+    serving.apply(config, care)?;
+    for (tls, addr, folder) in serving.addresses(config) {
+        print(&format!("ecohttpd: serving {} at {}\n", folder.display(), url(tls, addr)));
     }
     caught.watch(&mut server, serving, words);
     settle(config, server)
@@ -119,23 +120,6 @@ fn check_user(config: &Config) -> Result<(), Failure> {
 
 fn refused(error: io::Error) -> Failure {
     Failure::Refused(error.to_string())
-}
-
-/// Says what is wrong with a configuration, and how much of that may be passed over.
-///
-/// A command line is somebody's at a keyboard. A file is read when a router boots, and whoever could mend it may need
-/// this very server to do so: it serves what it can.
-fn look_over(config: &Config) -> Result<Care, Failure> {
-    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    let problems = config::problems(config);
-    if config.file.is_some() {
-        problems.iter().for_each(|problem| log::error!("{problem}"));
-        return Ok(Care::Lenient);
-    }
-    match problems.into_iter().next() {
-        Some(problem) => Err(Failure::Wrong(problem)),
-        None => Ok(Care::Strict),
-    }
 }
 
 /// Becomes the service that was asked for, and serves.
@@ -179,13 +163,31 @@ impl Caught {
 
     /// Stops the server gracefully at the first SIGTERM or SIGINT, at once at the second; reads the configuration at
     /// SIGHUP.
-    fn watch(self, server: &mut Server, mut serving: Serving, words: Words) {
+    fn watch(self, server: &mut Server, serving: Serving, words: Words) {
+        let serving = Rc::new(RefCell::new(serving));
         let handle = server.handle();
         server.spawn(watch(self.stop, move |count| handle.stop(if count == 1 { GRACE } else { Duration::ZERO })));
-        server.spawn(watch(self.reload, move |_| match reload(&mut serving, &words) {
-            Ok(()) => log::info!("the configuration was read anew"),
-            Err(failure) => log::error!("the old configuration stays: {}", failure.text()),
+        server.spawn(retry(Rc::clone(&serving)));
+        server.spawn(watch(self.reload, move |_| {
+            match reload(&mut serving.borrow_mut(), &words) {
+                Ok(()) => log::info!("the configuration was read anew"),
+                Err(failure) => log::error!("the old configuration stays: {}", failure.text()),
+            }
+            ecohttpd::spawn(retry(Rc::clone(&serving)));
         }));
+    }
+}
+
+/// Tries again to listen where that was not possible, as long as there is such a place.
+async fn retry(serving: Rc<RefCell<Serving>>) {
+    if !serving.borrow_mut().wants_retries() {
+        return;
+    }
+    loop {
+        ecohttpd::sleep(serving::RETRY).await;
+        if !serving.borrow_mut().retry() {
+            return;
+        }
     }
 }
 
@@ -196,10 +198,7 @@ fn reload(serving: &mut Serving, words: &Words) -> Result<(), Failure> {
         Command::Print(_) | Command::Test(_) => return Ok(()),
     };
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    if let Some(problem) = config::problems(&config).into_iter().next() {
-        return Err(Failure::Wrong(problem));
-    }
-    serving.apply(&config, Care::Strict)
+    serving.apply(&config, Care::AsBefore)
 }
 
 /// A pipe that gets a byte for each of these signals.

@@ -9,8 +9,9 @@ use super::secure::Secure;
 #[cfg(feature = "tls")]
 use super::self_signed;
 use ecohttpd::{Connection, Listeners, Listening, Options, Request};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ const FAST_OPEN: u32 = 5;
 const PROBE_AFTER: Duration = Duration::from_secs(1);
 /// Unanswered probes with `-A`, as uhttpd sets it.
 const PROBES: u32 = 3;
+
+/// How long what could not be had is left alone before it is tried again.
+pub const RETRY: Duration = Duration::from_secs(5);
 
 /// Why a configuration can't be served, in one line.
 pub enum Failure {
@@ -37,27 +41,54 @@ impl Failure {
     }
 }
 
-/// What to do about a listener that can't be had.
+/// What to do when part of a configuration can't be served.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Care {
-    /// Refuse the configuration as a whole.
+    /// Refuse all of it.
     Strict,
     /// Serve what can be served, and say what can't: a router must stay within reach.
     Lenient,
+    /// Refuse all of it, unless that part can't be served at present either.
+    AsBefore,
 }
 
 /// What is served at present.
 pub struct Serving {
     listeners: Listeners,
     bound: Vec<Bound>,
-    logs: Vec<(AccessTarget, Rc<AccessLog>)>,
+    logs: Logs,
+    /// What can't be served, a line each.
+    flaws: Vec<String>,
+    /// Addresses that can't be had, which may change.
+    missing: Vec<Missing>,
+    /// Somebody tries them again.
+    retrying: bool,
 }
+
+/// An address that can't be had at present, and what is to be served there.
+struct Missing {
+    want: Want,
+    site: ecohttpd::Site,
+    secures: Vec<Rc<Secure>>,
+}
+
+/// The access logs that are open.
+type Logs = Vec<(AccessTarget, Rc<AccessLog>)>;
 
 /// An address of the configuration, and the sockets that it became: two where every address of both families is meant.
 struct Bound {
+    want: Want,
+    site: ecohttpd::Site,
+    sockets: Vec<Listening>,
+}
+
+/// An address of the configuration.
+#[derive(Clone, PartialEq, Eq)]
+struct Want {
     listen: Listen,
     tls: bool,
-    sockets: Vec<Listening>,
+    /// For port 0, which is another one each time: the site that it is for, and the place in its list.
+    owner: Option<(String, usize)>,
 }
 
 /// The sites that share an address.
@@ -67,43 +98,103 @@ struct Group {
     site: ecohttpd::Site,
 }
 
-/// An address of the configuration, and the group that it is for.
-struct Wanted {
-    listen: Listen,
-    tls: bool,
-    group: usize,
+/// What is to become of a configuration.
+struct Plan {
+    groups: Vec<Group>,
+    /// Each address, and the place of its group.
+    wanted: Vec<(Want, usize)>,
+    secures: Vec<Rc<Secure>>,
+    logs: Logs,
+}
+
+/// What can't be served, and what is to be done about it.
+struct Flaws<'a> {
+    care: Care,
+    before: &'a [String],
+    found: Vec<String>,
+}
+
+impl Flaws<'_> {
+    /// Passes over a flaw, if that is tolerable.
+    fn tolerate(&mut self, flaw: Failure) -> Result<(), Failure> {
+        let known = self.before.iter().any(|before| before == flaw.text());
+        if self.care == Care::Strict || self.care == Care::AsBefore && !known {
+            return Err(flaw);
+        }
+        if !known {
+            log::error!("{}", flaw.text());
+        }
+        self.found.push(flaw.text().to_owned());
+        Ok(())
+    }
 }
 
 impl Serving {
     /// Nothing, at first.
     pub fn new(listeners: Listeners) -> Serving {
-        Serving { listeners, bound: Vec::new(), logs: Vec::new() }
+        Serving {
+            listeners,
+            bound: Vec::new(),
+            logs: Vec::new(),
+            flaws: Vec::new(),
+            missing: Vec::new(),
+            retrying: false,
+        }
     }
 
     /// Takes a configuration over; after an error all is as it was before.
     ///
     /// Listeners that stay keep their sockets; their connections are served by the new sites from their next request on.
     pub fn apply(&mut self, config: &Config, care: Care) -> Result<(), Failure> {
-        let logs = self.open_logs(config)?;
-        let secures: Vec<Rc<Secure>> = config.sites.iter().map(|site| Rc::new(Secure::new(site))).collect();
-        let (groups, mut wanted) = plan(config, &secures, &logs);
-        #[cfg(feature = "tls")]
-        load_certificates(config, &groups, &mut wanted, care)?;
-        let mut fresh = Vec::new();
-        if let Err(failure) = self.bind_missing(&groups, &mut wanted, care, &mut fresh) {
-            fresh.into_iter().for_each(|bound| self.close(bound));
-            return Err(failure);
+        let before = std::mem::take(&mut self.flaws);
+        let mut flaws = Flaws { care, before: &before, found: Vec::new() };
+        let applied = self.try_apply(config, &mut flaws);
+        self.flaws = if applied.is_ok() { flaws.found } else { before };
+        applied
+    }
+
+    fn try_apply(&mut self, config: &Config, flaws: &mut Flaws<'_>) -> Result<(), Failure> {
+        for problem in config::problems(config) {
+            flaws.tolerate(Failure::Wrong(problem))?;
         }
-        self.change_over(&groups, &wanted, fresh);
-        self.tell_ports(&groups, &wanted, &secures);
-        self.logs = logs;
+        let logs = self.open_logs(config, flaws)?;
+        let mut plan = plan(config, logs, flaws)?;
+        let fresh = self.bind_missing(&mut plan, flaws)?;
+        self.change_over(&plan, fresh);
+        self.tell_ports(&plan);
+        self.logs = plan.logs;
         self.listeners.max_connections(config.sites.iter().map(|site| site.max_connections).sum());
         Ok(())
     }
 
+    /// Whether somebody is to call [`retry`](Serving::retry) now and then, until it says that nothing is missing.
+    pub fn wants_retries(&mut self) -> bool {
+        !self.missing.is_empty() && !std::mem::replace(&mut self.retrying, true)
+    }
+
+    /// Tries again to listen where it could not: an interface may be up by now, or another server gone. True: some is missing.
+    pub fn retry(&mut self) -> bool {
+        for missing in std::mem::take(&mut self.missing) {
+            let Ok(sockets) = self.bind(&missing.site, &missing.want) else {
+                self.missing.push(missing);
+                continue;
+            };
+            let Missing { want, site, secures } = missing;
+            log::info!("listening on {} now", want.listen);
+            let flaw = cannot_listen(&want);
+            self.flaws.retain(|text| !text.starts_with(&flaw));
+            if let Some(port) = sockets.first().filter(|_| want.tls).map(|socket| socket.addr().port()) {
+                secures.iter().for_each(|secure| secure.found_port(port));
+            }
+            self.bound.push(Bound { want, site, sockets });
+        }
+        self.retrying = !self.missing.is_empty();
+        self.retrying
+    }
+
     /// The access logs: those that stay go on, opened anew, as rotating them wants it.
-    fn open_logs(&self, config: &Config) -> Result<Vec<(AccessTarget, Rc<AccessLog>)>, Failure> {
-        let mut logs: Vec<(AccessTarget, Rc<AccessLog>)> = Vec::new();
+    fn open_logs(&self, config: &Config, flaws: &mut Flaws<'_>) -> Result<Logs, Failure> {
+        let mut logs: Logs = Vec::new();
         for target in config.sites.iter().filter_map(|site| site.access_log.as_ref()) {
             if find_log(&logs, target).is_some() {
                 continue;
@@ -113,52 +204,81 @@ impl Serving {
                     log.reopen();
                     log
                 }
-                None => Rc::new(AccessLog::open(target).map_err(|error| Failure::Wrong(error.to_string()))?),
+                None => match AccessLog::open(target) {
+                    Ok(log) => Rc::new(log),
+                    Err(error) => {
+                        flaws.tolerate(Failure::Wrong(error.to_string()))?;
+                        continue;
+                    }
+                },
             };
             logs.push((target.clone(), log));
         }
         Ok(logs)
     }
 
-    /// Binds what is not bound yet, into `fresh`; what can't be had is left out of `wanted`, if that is tolerable.
-    fn bind_missing(
-        &self,
-        groups: &[Group],
-        wanted: &mut Vec<Wanted>,
-        care: Care,
-        fresh: &mut Vec<Bound>,
-    ) -> Result<(), Failure> {
-        let mut failed = None;
-        let mut missing = Vec::new();
-        for (n, want) in wanted.iter().enumerate() {
-            if self.find(want).is_some() {
-                continue;
-            }
-            match self.bind(&groups[want.group].site, want) {
-                Ok(sockets) => fresh.push(Bound { listen: want.listen.clone(), tls: want.tls, sockets }),
-                Err(error) => {
-                    let text = format!("cannot listen on {}: {error}", want.listen);
-                    // Another server has it: to serve the rest would hide that.
-                    if care == Care::Strict || error.kind() == io::ErrorKind::AddrInUse {
-                        return Err(Failure::Refused(text));
-                    }
-                    log::error!("{text}");
-                    failed = Some(text);
-                    missing.push(n);
-                }
-            }
+    /// Binds what is not bound yet; what can't be had is left out of the plan, if that is tolerable.
+    fn bind_missing(&mut self, plan: &mut Plan, flaws: &mut Flaws<'_>) -> Result<Vec<Bound>, Failure> {
+        let mut fresh = Vec::new();
+        let mut failed = self.bind_each(plan, &mut fresh);
+        // An address may be within one that goes, or the same without TLS.
+        let in_way = |bound: &Bound| plan.wanted.iter().all(|(want, _)| *want != bound.want);
+        let mut stale = Vec::new();
+        if failed.iter().any(|(_, error)| error.kind() == ErrorKind::AddrInUse) {
+            let (goes, stays) = std::mem::take(&mut self.bound).into_iter().partition(in_way);
+            (stale, self.bound) = (goes, stays);
+            stale.iter_mut().for_each(|bound| self.close(bound));
+            failed = self.bind_each(plan, &mut fresh);
         }
-        for n in missing.into_iter().rev() {
-            wanted.remove(n);
+        let mut done = Ok(());
+        for (want, error) in &failed {
+            let text = format!("{}{error}", cannot_listen(want));
+            done = done.and_then(|()| flaws.tolerate(Failure::Refused(text)));
         }
-        match failed {
-            Some(text) if wanted.is_empty() => Err(Failure::Refused(text)),
-            _ => Ok(()),
+        let (lost, kept) = std::mem::take(&mut plan.wanted)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(want, _)| failed.iter().any(|(other, _)| other == want));
+        plan.wanted = kept;
+        if done.is_ok() && plan.wanted.is_empty() {
+            let text = flaws.found.pop().unwrap_or_else(|| "there is no address to listen on".into());
+            done = Err(Failure::Refused(text));
+        }
+        match done {
+            Ok(()) => {
+                let missing = |(want, group): (Want, usize)| {
+                    let Group { members, site } = &plan.groups[group];
+                    let secures = members.iter().map(|&member| Rc::clone(&plan.secures[member])).collect();
+                    Missing { want, site: site.clone(), secures }
+                };
+                self.missing = lost.into_iter().map(missing).collect();
+                Ok(fresh)
+            }
+            Err(failure) => {
+                fresh.iter_mut().for_each(|bound| self.close(bound));
+                stale.into_iter().for_each(|bound| self.restore(bound));
+                Err(failure)
+            }
         }
     }
 
+    /// Binds those addresses of the plan that are not bound; returns those that can't be had, and why.
+    fn bind_each(&self, plan: &Plan, fresh: &mut Vec<Bound>) -> Vec<(Want, io::Error)> {
+        let mut failed = Vec::new();
+        for (want, group) in &plan.wanted {
+            if find(&self.bound, want).or_else(|| find(fresh, want)).is_some() {
+                continue;
+            }
+            let site = plan.groups[*group].site.clone();
+            match self.bind(&site, want) {
+                Ok(sockets) => fresh.push(Bound { want: want.clone(), site, sockets }),
+                Err(error) => failed.push((want.clone(), error)),
+            }
+        }
+        failed
+    }
+
     /// Binds one address, or a port on every address of both families.
-    fn bind(&self, site: &ecohttpd::Site, want: &Wanted) -> io::Result<Vec<Listening>> {
+    fn bind(&self, site: &ecohttpd::Site, want: &Want) -> io::Result<Vec<Listening>> {
         let bind = |ip: &str, port| {
             #[cfg(feature = "tls")]
             if want.tls {
@@ -167,97 +287,172 @@ impl Serving {
             self.listeners.bind(site, ip, port)
         };
         let port = want.listen.port;
-        let Some(ip) = want.listen.ip.as_deref() else {
-            let v4 = bind("0.0.0.0", port)?;
+        if let Some(ip) = want.listen.ip.as_deref() {
+            return bind(ip, port).map(|listening| vec![listening]);
+        }
+        let v4 = bind("0.0.0.0", port)?;
+        match bind("::", v4.addr().port()) {
+            Ok(v6) => Ok(vec![v4, v6]),
+            // Half of the port would be another server's.
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                self.listeners.close(v4);
+                Err(error)
+            }
             // A system without IPv6 is none the worse for it.
-            return Ok(match bind("::", v4.addr().port()) {
-                Ok(v6) => vec![v4, v6],
-                Err(error) => {
-                    log::info!("[::]:{}: {error}", v4.addr().port());
-                    vec![v4]
-                }
-            });
-        };
-        bind(ip, port).map(|listening| vec![listening])
-    }
-
-    fn find(&self, want: &Wanted) -> Option<&Bound> {
-        self.bound.iter().find(|bound| bound.is(want))
+            Err(error) => {
+                log::info!("[::]:{}: {error}", v4.addr().port());
+                Ok(vec![v4])
+            }
+        }
     }
 
     /// Has the listeners that stay serve the new sites, and closes those that are not wanted any more.
-    fn change_over(&mut self, groups: &[Group], wanted: &[Wanted], fresh: Vec<Bound>) {
-        for bound in std::mem::take(&mut self.bound) {
-            match wanted.iter().find(|want| bound.is(want)) {
-                Some(want) => {
-                    for socket in &bound.sockets {
-                        // The certificates were loaded before.
-                        if let Err(error) = self.listeners.serve(socket, &groups[want.group].site) {
-                            log::error!("{}: {error}", bound.listen);
-                        }
-                    }
-                    self.bound.push(bound);
+    fn change_over(&mut self, plan: &Plan, fresh: Vec<Bound>) {
+        for mut bound in std::mem::take(&mut self.bound) {
+            let Some((_, group)) = plan.wanted.iter().find(|(want, _)| *want == bound.want) else {
+                self.close(&mut bound);
+                continue;
+            };
+            bound.site = plan.groups[*group].site.clone();
+            for socket in &bound.sockets {
+                // The certificates were loaded before.
+                if let Err(error) = self.listeners.serve(socket, &bound.site) {
+                    log::error!("{}: {error}", bound.want.listen);
                 }
-                None => self.close(bound),
             }
+            self.bound.push(bound);
         }
         self.bound.extend(fresh);
     }
 
-    fn close(&self, bound: Bound) {
-        bound.sockets.into_iter().for_each(|socket| self.listeners.close(socket));
+    fn close(&self, bound: &mut Bound) {
+        std::mem::take(&mut bound.sockets).into_iter().for_each(|socket| self.listeners.close(socket));
     }
 
-    /// Tells each site where its HTTPS is.
-    fn tell_ports(&self, groups: &[Group], wanted: &[Wanted], secures: &[Rc<Secure>]) {
-        for want in wanted.iter().filter(|want| want.tls) {
-            let Some(socket) = self.find(want).and_then(|bound| bound.sockets.first()) else { continue };
-            groups[want.group].members.iter().for_each(|&member| secures[member].found_port(socket.addr().port()));
+    /// Listens again where it was given up in vain.
+    fn restore(&mut self, mut bound: Bound) {
+        match self.bind(&bound.site, &bound.want) {
+            Ok(sockets) => {
+                bound.sockets = sockets;
+                self.bound.push(bound);
+            }
+            Err(error) => log::error!("cannot listen on {} again: {error}", bound.want.listen),
         }
     }
 
-    /// Where it listens: whether with TLS, and the addresses.
-    pub fn addresses(&self) -> impl Iterator<Item = (bool, SocketAddr)> {
-        self.bound.iter().flat_map(|bound| bound.sockets.iter().map(|socket| (bound.tls, socket.addr())))
+    /// Tells each site where its HTTPS is.
+    fn tell_ports(&self, plan: &Plan) {
+        for (want, group) in plan.wanted.iter().filter(|(want, _)| want.tls) {
+            let Some(socket) = find(&self.bound, want).and_then(|bound| bound.sockets.first()) else { continue };
+            let port = socket.addr().port();
+            plan.groups[*group].members.iter().for_each(|&member| plan.secures[member].found_port(port));
+        }
+    }
+
+    /// Where it listens: whether with TLS, the address, and the folder of the site that it is for first of all.
+    pub fn addresses<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = (bool, SocketAddr, &'a Path)> {
+        self.bound.iter().flat_map(move |bound| {
+            let Want { listen, tls, owner } = &bound.want;
+            let is_for = |site: &&config::Site| {
+                owner.as_ref().is_none_or(|(owner, _)| *owner == site.name)
+                    && listens(site).any(|other| other == (listen, *tls))
+            };
+            let sites = config.sites.iter().filter(is_for);
+            let first = sites.min_by_key(|site| !site.server_names.is_empty());
+            let folder = first.map_or(Path::new(""), |site| site.docroot.as_path());
+            bound.sockets.iter().map(move |socket| (*tls, socket.addr(), folder))
+        })
     }
 }
 
-impl Bound {
-    fn is(&self, want: &Wanted) -> bool {
-        self.listen == want.listen && self.tls == want.tls
-    }
+/// How the line about such an address begins.
+fn cannot_listen(want: &Want) -> String {
+    format!("cannot listen on {}: ", want.listen)
 }
 
-fn find_log(logs: &[(AccessTarget, Rc<AccessLog>)], target: &AccessTarget) -> Option<Rc<AccessLog>> {
+fn find<'a>(bound: &'a [Bound], want: &Want) -> Option<&'a Bound> {
+    bound.iter().find(|bound| bound.want == *want)
+}
+
+fn find_log(logs: &Logs, target: &AccessTarget) -> Option<Rc<AccessLog>> {
     logs.iter().find(|(known, _)| known == target).map(|(_, log)| Rc::clone(log))
 }
 
 /// Finds who shares which addresses, and makes a site of the library for each such group.
-fn plan(config: &Config, secures: &[Rc<Secure>], logs: &[(AccessTarget, Rc<AccessLog>)]) -> (Vec<Group>, Vec<Wanted>) {
+fn plan(config: &Config, logs: Logs, flaws: &mut Flaws<'_>) -> Result<Plan, Failure> {
+    let secures: Vec<Rc<Secure>> = config.sites.iter().map(|site| Rc::new(Secure::new(site))).collect();
     let sites: Vec<Rc<Site>> = config
         .sites
         .iter()
-        .zip(secures)
+        .zip(&secures)
         .map(|(site, secure)| Rc::new(Site::new(site, Rc::clone(secure), &folder(site))))
         .collect();
-    let mut groups: Vec<Group> = Vec::new();
-    let mut wanted: Vec<Wanted> = Vec::new();
-    for (listen, tls) in config.sites.iter().flat_map(listens) {
-        // Port 0 is another one each time.
-        if listen.port != 0 && wanted.iter().any(|want| want.listen == *listen && want.tls == tls) {
+    let encrypted = encrypted(config, flaws)?;
+    let mut plan = Plan { groups: Vec::new(), wanted: Vec::new(), secures, logs };
+    for (n, site) in config.sites.iter().enumerate() {
+        for (place, (listen, tls)) in listens(site).enumerate() {
+            let owner = (listen.port == 0).then(|| (site.name.clone(), place));
+            let want = Want { listen: listen.clone(), tls, owner };
+            if want.owner.is_none() && plan.wanted.iter().any(|(other, _)| *other == want) {
+                continue;
+            }
+            let shares =
+                |m: &usize| want.owner.is_none() && listens(&config.sites[*m]).any(|other| other == (listen, tls));
+            let mut members: Vec<usize> = (0..config.sites.len()).filter(|m| *m == n || shares(m)).collect();
+            if tls && !members.iter().any(|&m| encrypted[m]) {
+                continue;
+            }
+            // The one without names first; else their order counts.
+            members.sort_by_key(|&m| !config.sites[m].server_names.is_empty());
+            let group = plan.groups.iter().position(|group| group.members == members).unwrap_or_else(|| {
+                plan.groups.push(make_group(config, &sites, &encrypted, &plan.logs, members));
+                plan.groups.len() - 1
+            });
+            plan.wanted.push((want, group));
+        }
+    }
+    if plan.wanted.is_empty() {
+        return Err(Failure::Wrong("there is nothing but HTTPS, and it can't be served".into()));
+    }
+    Ok(plan)
+}
+
+/// Which sites have a certificate that can be used; it is made where it is missing and that is wanted.
+#[cfg(feature = "tls")]
+fn encrypted(config: &Config, flaws: &mut Flaws<'_>) -> Result<Vec<bool>, Failure> {
+    let mut usable = Vec::new();
+    for site in &config.sites {
+        if site.tls.listen.is_empty() {
+            usable.push(false);
             continue;
         }
-        let shares = |n: &usize| listens(&config.sites[*n]).any(|other| other == (listen, tls));
-        let mut members: Vec<usize> = (0..config.sites.len()).filter(shares).collect();
-        // The one without names first; else their order counts.
-        members.sort_by_key(|&n| !config.sites[n].server_names.is_empty());
-        let group = groups.iter().position(|group| group.members == members).unwrap_or_else(|| {
-            groups.push(make_group(config, &sites, logs, members));
-            groups.len() - 1
-        });
-        wanted.push(Wanted { listen: listen.clone(), tls, group });
+        let loaded = self_signed::prepare(&site.tls).and_then(|()| load(site));
+        usable.push(loaded.is_ok());
+        if let Err(error) = loaded {
+            flaws.tolerate(Failure::Wrong(format!("HTTPS can't be served: {error}")))?;
+        }
     }
-    (groups, wanted)
+    Ok(usable)
+}
+
+#[cfg(not(feature = "tls"))]
+fn encrypted(config: &Config, _: &mut Flaws<'_>) -> Result<Vec<bool>, Failure> {
+    Ok(vec![false; config.sites.len()])
+}
+
+/// Loads a site's certificate by itself, to see whether that can be done.
+#[cfg(feature = "tls")]
+fn load(site: &config::Site) -> io::Result<()> {
+    let nobody = async |_: &mut Connection, _: &mut Request| Ok(());
+    ecohttpd::Site::new(with_certificate(Options::new(), &site.tls), nobody).load_certificates()
+}
+
+#[cfg(feature = "tls")]
+fn with_certificate(options: Options, tls: &config::Tls) -> Options {
+    match (&tls.cert, &tls.key) {
+        (Some(cert), Some(key)) => options.cert_key(cert, key).ciphers(&tls.ciphers),
+        _ => options,
+    }
 }
 
 fn listens(site: &config::Site) -> impl Iterator<Item = (&Listen, bool)> {
@@ -265,19 +460,11 @@ fn listens(site: &config::Site) -> impl Iterator<Item = (&Listen, bool)> {
     plain.chain(site.tls.listen.iter().map(|listen| (listen, true)))
 }
 
-fn make_group(
-    config: &Config,
-    sites: &[Rc<Site>],
-    logs: &[(AccessTarget, Rc<AccessLog>)],
-    members: Vec<usize>,
-) -> Group {
+fn make_group(config: &Config, sites: &[Rc<Site>], encrypted: &[bool], logs: &Logs, members: Vec<usize>) -> Group {
     let first = &config.sites[members[0]];
     let mut options = connections(first, folder(first));
-    #[cfg(feature = "tls")]
-    for tls in members.iter().map(|&n| &config.sites[n].tls).filter(|tls| !tls.listen.is_empty()) {
-        if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
-            options = options.cert_key(cert, key).ciphers(&tls.ciphers);
-        }
+    for &member in members.iter().filter(|&&member| encrypted[member]) {
+        options = with_certificate(options, &config.sites[member].tls);
     }
     if let Some(log) = first.access_log.as_ref().and_then(|target| find_log(logs, target)) {
         options = options.access_log(move |access| log.log(access));
@@ -285,6 +472,11 @@ fn make_group(
     let hosts = Hosts(members.iter().map(|&n| Rc::clone(&sites[n])).collect());
     let handler = async move |con: &mut Connection, req: &mut Request| hosts.serve(con, req).await;
     Group { members, site: ecohttpd::Site::new(options, handler) }
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_certificate(options: Options, _: &config::Tls) -> Options {
+    options
 }
 
 /// How a site's files are served.
@@ -322,42 +514,18 @@ fn connections(site: &config::Site, options: Options) -> Options {
     }
 }
 
-/// Sees that every TLS listener has its certificate; those that have none are left out of `wanted`, if that is tolerable.
-#[cfg(feature = "tls")]
-fn load_certificates(config: &Config, groups: &[Group], wanted: &mut Vec<Wanted>, care: Care) -> Result<(), Failure> {
-    let mut failed: Vec<usize> = Vec::new();
-    for (n, group) in groups.iter().enumerate() {
-        if !wanted.iter().any(|want| want.tls && want.group == n) {
-            continue;
-        }
-        let prepared = group.members.iter().try_for_each(|&member| self_signed::prepare(&config.sites[member].tls));
-        if let Err(error) = prepared.and_then(|()| group.site.load_certificates()) {
-            if care == Care::Strict {
-                return Err(Failure::Wrong(error.to_string()));
-            }
-            log::error!("HTTPS is left out: {error}");
-            failed.push(n);
-        }
-    }
-    wanted.retain(|want| !want.tls || !failed.contains(&want.group));
-    if wanted.is_empty() {
-        return Err(Failure::Wrong("there is nothing but HTTPS, and it can't be served".into()));
-    }
-    Ok(())
-}
-
-/// Loads what a configuration names, as serving it would, without serving it.
-pub fn check(config: &Config) -> Result<(), Failure> {
-    let secures: Vec<Rc<Secure>> = config.sites.iter().map(|site| Rc::new(Secure::new(site))).collect();
-    let (groups, wanted) = plan(config, &secures, &[]);
-    for (n, group) in groups.iter().enumerate() {
-        // Missing files that are to be made will be.
-        let made = group.members.iter().any(|&member| config.sites[member].tls.is_to_be_made());
-        if made || !wanted.iter().any(|want| want.tls && want.group == n) {
-            continue;
-        }
+/// Says what could not be loaded of what a configuration names, as serving it would, without serving it.
+pub fn check(config: &Config) -> Vec<String> {
+    let mut flaws: Vec<String> = config::problems(config);
+    for site in &config.sites {
+        // A missing certificate that is to be made will be.
         #[cfg(feature = "tls")]
-        group.site.load_certificates().map_err(|error| Failure::Wrong(error.to_string()))?;
+        if !site.tls.listen.is_empty()
+            && !site.tls.is_to_be_made()
+            && let Err(error) = load(site)
+        {
+            flaws.push(error.to_string());
+        }
     }
-    Ok(())
+    flaws
 }
