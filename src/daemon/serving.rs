@@ -514,18 +514,21 @@ fn connections(site: &config::Site, options: Options) -> Options {
     }
 }
 
-/// Says what could not be loaded of what a configuration names, as serving it would, without serving it.
+/// Says what is wrong with what a configuration names, without serving it.
 pub fn check(config: &Config) -> Vec<String> {
-    let mut flaws: Vec<String> = config::problems(config);
-    for site in &config.sites {
-        // A missing certificate that is to be made will be.
-        #[cfg(feature = "tls")]
-        if !site.tls.listen.is_empty()
-            && !site.tls.is_to_be_made()
-            && let Err(error) = load(site)
-        {
-            flaws.push(error.to_string());
-        }
-    }
+    let mut flaws = config::problems(config);
+    flaws.extend(bad_certificates(config));
     flaws
+}
+
+#[cfg(feature = "tls")]
+fn bad_certificates(config: &Config) -> Vec<String> {
+    // A missing one that is to be made will be.
+    let needed = config.sites.iter().filter(|site| !site.tls.listen.is_empty() && !site.tls.is_to_be_made());
+    needed.filter_map(|site| load(site).err()).map(|error| error.to_string()).collect()
+}
+
+#[cfg(not(feature = "tls"))]
+fn bad_certificates(_: &Config) -> Vec<String> {
+    Vec::new()
 }

@@ -157,6 +157,7 @@ pub struct Tls {
     pub hsts: Option<Duration>,
 }
 
+#[cfg(feature = "tls")]
 impl Tls {
     /// Whether the certificate and its key are missing, and to be made.
     pub fn is_to_be_made(&self) -> bool {
