@@ -126,6 +126,16 @@ pub(crate) fn set_tcp_fastopen(socket: BorrowedFd<'_>, queue: i32) -> io::Result
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Bytes written to a socket that its peer has not acknowledged: `SIOCOUTQ`.
+pub(crate) fn queued_bytes(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the kernel writes one int to where the pointer leads.
+    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(count.unsigned_abs())
+}
+
 /// The index of a network interface, for scoped IPv6 addresses.
 pub(crate) fn interface_index(name: &CStr) -> io::Result<u32> {
     // SAFETY: `name` ends in NUL.

@@ -224,6 +224,30 @@ fn a_client_that_takes_nothing_is_reset() {
     assert_eq!(client.try_response(false).map(|reply| reply.status), Err(End::Reset));
 }
 
+/// The kernel may hold megabytes for a client: as long as it takes of those, it is not one that takes nothing.
+#[test]
+fn a_client_that_reads_slowly_and_steadily_is_waited_for() {
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    const SIZE: usize = 12 << 20;
+    let server = serve(
+        || Options::new().write_timeout(TIMEOUT),
+        async |con: &mut Connection, _: &mut Request| con.send(vec![7; SIZE]).await,
+    );
+    let mut stream = TcpStream::connect(server.addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let (mut piece, mut taken) = (vec![0; 16 << 10], 0);
+    // 320 KB a second: it takes the kernel longer than the timeout until it has room for more.
+    for _ in 0..80 {
+        taken += stream.read(&mut piece).unwrap();
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(taken < SIZE / 4, "so slow that most of it has waited");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(taken + rest.len() > SIZE, "{taken} {}", rest.len());
+}
+
 /// What runs is the time to send, not the time between requests: that begins when the answer is out.
 #[test]
 fn a_slow_download_outlasts_the_keep_alive_time() {

@@ -81,6 +81,41 @@ fn a_closed_listener_refuses_and_its_connections_go_on() {
     assert_eq!(ask(&mut kept).text(), "first");
 }
 
+/// What a handler owns may do as it likes when it goes.
+#[test]
+fn a_handler_may_change_listeners_as_it_goes() {
+    struct Binds(Listeners);
+    impl Drop for Binds {
+        fn drop(&mut self) {
+            drop(self.0.bind(&saying(Options::new(), "late"), "127.0.0.1", 0));
+        }
+    }
+    let server = start(|| {
+        let held: Rc<RefCell<Option<Listeners>>> = Rc::default();
+        let listeners = Rc::clone(&held);
+        let mut server = Server::new(Options::new(), async move |con: &mut Connection, _: &mut Request| {
+            let listeners = listeners.borrow().clone().unwrap();
+            let owning = || {
+                let binds = Binds(listeners.clone());
+                Site::new(Options::new(), async move |con: &mut Connection, _: &mut Request| {
+                    let _ = &binds;
+                    con.send("").await
+                })
+            };
+            let listening = listeners.bind(&owning(), "127.0.0.1", 0).unwrap();
+            listeners.serve(&listening, &owning()).unwrap();
+            listeners.close(listening);
+            con.send("done").await
+        })
+        .unwrap();
+        *held.borrow_mut() = Some(server.listeners());
+        let addr = server.bind("127.0.0.1", 0).unwrap();
+        (server, addr)
+    });
+    assert_eq!(server.get("/").text(), "done");
+    assert_eq!(server.get("/").text(), "done");
+}
+
 #[test]
 fn without_a_server_there_are_no_listeners() {
     let server = Server::new(Options::new(), async |con: &mut Connection, _: &mut Request| con.send("").await).unwrap();

@@ -140,6 +140,15 @@ impl Transport {
         }
     }
 
+    /// Bytes that the kernel holds because the peer has not taken them; where it can't tell, as many as ever.
+    pub(crate) fn queued(&self) -> u32 {
+        match self {
+            #[cfg(test)]
+            Transport::Simulated(_) => u32::MAX,
+            _ => sys::queued_bytes(self.socket().as_fd()).unwrap_or(u32::MAX),
+        }
+    }
+
     fn socket(&self) -> SockRef<'_> {
         match self {
             Transport::Tcp(stream) => SockRef::from(stream),

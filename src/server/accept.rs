@@ -170,7 +170,7 @@ impl Core {
     /// Accepts no more, and closes what waits for a request.
     pub(super) fn stop_listening(self: &Rc<Self>) {
         // Before any client can see that this server goes: its next attempt must find another, or none.
-        self.listeners.borrow_mut().clear();
+        self.drop_listeners();
         let waiting: Vec<usize> = {
             let slots = self.slots.borrow();
             slots.iter().filter(|(_, slot)| slot.conn.borrow().is_silent()).map(|(key, _)| key).collect()
@@ -180,6 +180,12 @@ impl Core {
         }
     }
 
+    fn drop_listeners(&self) {
+        let listeners = self.listeners.take();
+        // No longer borrowed, for a handler may go with the last of them.
+        drop(listeners);
+    }
+
     /// Ends everything: tasks, handlers, connections, listeners.
     pub(super) fn drop_all(self: &Rc<Self>) {
         self.runtime.drop_tasks();
@@ -187,7 +193,7 @@ impl Core {
         for key in keys {
             self.shut(key);
         }
-        self.listeners.borrow_mut().clear();
+        self.drop_listeners();
         // Those that handlers spawned as they went.
         self.runtime.drop_tasks();
     }

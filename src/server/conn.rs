@@ -186,6 +186,8 @@ pub(super) struct Work {
     started: u64,
     /// Bytes of output that were not body: heads.
     pub(super) head_bytes: u64,
+    /// Bytes that the kernel held for the client when it was last asked, since it last took any of us.
+    queued: Option<u32>,
 }
 
 impl Work {
@@ -195,6 +197,7 @@ impl Work {
         self.output.clear();
         self.output.restart_count();
         self.head_bytes = 0;
+        self.queued = None;
     }
 }
 
@@ -664,7 +667,7 @@ impl Conn {
                     self.credit = 0;
                 }
                 if moved || self.deadlines.get(Timer::Write) == NEVER {
-                    self.deadlines.set(Timer::Write, core.runtime.deadline(self.place.borrow().options.write_timeout));
+                    self.wait_for_reader(core, None);
                 }
             }
         }
@@ -743,6 +746,25 @@ impl Conn {
 
     // --- deadlines --------------------------------------------------------------------------------
 
+    /// Has half of the write timeout begin; at its start the kernel held `queued` bytes that the client had not taken.
+    fn wait_for_reader(&mut self, core: &Core, queued: Option<u32>) {
+        if let Some(work) = &mut self.work {
+            work.queued = queued;
+        }
+        self.deadlines.set(Timer::Write, core.runtime.deadline(self.place.borrow().options.write_timeout / 2));
+    }
+
+    /// Whether the client takes what the kernel holds for it, though not enough yet for the kernel to take more of us.
+    fn is_being_read(&mut self, core: &Core) -> bool {
+        let now = self.transport.queued();
+        let before = self.work.as_ref().and_then(|work| work.queued);
+        let moves = before.is_none_or(|before| now < before);
+        if moves {
+            self.wait_for_reader(core, Some(now));
+        }
+        moves
+    }
+
     fn check_deadlines(&mut self, core: &Core) {
         let now = core.runtime.now();
         if self.deadlines.next() > now {
@@ -750,6 +772,9 @@ impl Conn {
         }
         let due = |timer: Timer, conn: &Conn| conn.deadlines.get(timer) <= now;
         if due(Timer::Write, self) {
+            if self.is_being_read(core) {
+                return;
+            }
             self.note(Level::Info, format_args!("does not take its answer"));
             self.transport.reset_on_close();
             self.link = Link::Dead;

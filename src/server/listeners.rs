@@ -59,7 +59,9 @@ impl Listeners {
     /// Listens there no more; connections that were accepted go on.
     pub fn close(&self, listening: Listening) {
         if let Ok(core) = self.core() {
-            core.listeners.borrow_mut().try_remove(listening.key);
+            let closed = core.listeners.borrow_mut().try_remove(listening.key);
+            // Only now: with it may go a handler, and what that does as it goes is its own affair.
+            drop(closed);
         }
     }
 
@@ -114,7 +116,10 @@ impl Core {
         if entry.listener.tls.is_some() {
             entry.listener.tls = Some(Rc::clone(site.tls()?));
         }
-        entry.place.replace(Rc::clone(site));
+        let old = entry.place.replace(Rc::clone(site));
+        drop(listeners);
+        // As in `close`.
+        drop(old);
         Ok(())
     }
 }
