@@ -124,6 +124,7 @@ fn the_head_is_fixed_once_it_is_out() {
         con.send("body").await?;
         tell.send(("add_header", told(con.add_header("a", "b")))).unwrap();
         tell.send(("append_header", told(con.append_header("a", "b")))).unwrap();
+        tell.send(("append_header_bytes", told(con.append_header_bytes("a", b"b")))).unwrap();
         tell.send(("set_status", told(con.set_status(404)))).unwrap();
         tell.send(("set_status_reason", told(con.set_status_reason(404, "x")))).unwrap();
         tell.send(("send_error", told(con.send_error(500, None, "late").await))).unwrap();

@@ -67,14 +67,22 @@ impl ResponseHead {
 
     /// Sets a field in place of every field of that name, in any case; an error changes nothing.
     pub fn set(&mut self, name: &str, value: impl Display) -> Result<(), BadHead> {
-        self.put(name, &value, true)
+        self.put(name, true, &|lines| write!(Text(lines), "{value}").is_ok())
     }
 
     /// Adds a field besides those of that name; an error changes nothing.
     ///
     /// A `Content-Length`, of which there can only be one, is replaced.
     pub fn append(&mut self, name: &str, value: impl Display) -> Result<(), BadHead> {
-        self.put(name, &value, false)
+        self.put(name, false, &|lines| write!(Text(lines), "{value}").is_ok())
+    }
+
+    /// Adds a field whose value need not be UTF-8, as [`append`](Self::append) does.
+    pub fn append_bytes(&mut self, name: &str, value: &[u8]) -> Result<(), BadHead> {
+        self.put(name, false, &|lines| {
+            lines.extend_from_slice(value);
+            true
+        })
     }
 
     /// Adds complete lines `Name: value\r\n` of our own making, without a check.
@@ -138,7 +146,7 @@ impl ResponseHead {
     }
 
     /// Writes the line at the end, checks it there, and only then lets it replace others.
-    fn put(&mut self, name: &str, value: &dyn Display, replace: bool) -> Result<(), BadHead> {
+    fn put(&mut self, name: &str, replace: bool, value: &dyn Fn(&mut Vec<u8>) -> bool) -> Result<(), BadHead> {
         let special = Special::of(name.as_bytes());
         if !is_token(name.as_bytes()) || special == Special::Coding {
             return Err(BadHead::Field);
@@ -147,9 +155,9 @@ impl ResponseHead {
         self.lines.extend_from_slice(name.as_bytes());
         self.lines.extend_from_slice(b": ");
         let start = self.lines.len();
-        let written = write!(Text(&mut self.lines), "{value}");
+        let written = value(&mut self.lines);
         let text = self.lines.get(start..).unwrap_or_default();
-        if written.is_err() || !text.iter().all(|&byte| is_value_byte(byte)) {
+        if !written || !text.iter().all(|&byte| is_value_byte(byte)) {
             self.lines.truncate(line);
             return Err(BadHead::Field);
         }
@@ -495,6 +503,7 @@ mod tests {
         for (name, value) in rows {
             assert_eq!(response.set(name, value), Err(BadHead::Field), "{name:?} {value:?}");
             assert_eq!(response.append(name, value), Err(BadHead::Field), "{name:?} {value:?}");
+            assert_eq!(response.append_bytes(name, value.as_bytes()), Err(BadHead::Field), "{name:?} {value:?}");
         }
         for (code, reason) in [(99, None), (1000, None), (0, None), (200, Some("a\r\nb")), (200, Some("\0"))] {
             let wrong = if reason.is_none() { BadHead::Status } else { BadHead::Field };
@@ -503,6 +512,18 @@ mod tests {
         assert_eq!(text(&response), before);
         assert_eq!(response.declared, Some(5));
         assert!(!response.close && !response.has_date);
+    }
+
+    #[test]
+    fn values_need_not_be_text() {
+        let every: Vec<u8> = (0..=u8::MAX).filter(|&byte| is_value_byte(byte)).collect();
+        let mut response = response(200, &[("A", "1")]);
+        response.append_bytes("a", &every).unwrap();
+        response.append_bytes("Content-Length", b"7").unwrap();
+        response.append_bytes("Connection", b"close").unwrap();
+        assert_eq!((response.declared, response.close), (Some(7), true));
+        assert!(every.contains(&b'\t') && every.contains(&0x80) && every.contains(&0xff));
+        assert_eq!(response.lines, [b"A: 1\r\na: ", &every[..], b"\r\n"].concat());
     }
 
     #[test]

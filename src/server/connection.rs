@@ -85,6 +85,16 @@ impl Connection {
         Ok(self.response()?.append(name, value)?)
     }
 
+    /// Adds a header field whose value need not be UTF-8, as [`append_header`](Connection::append_header) does.
+    ///
+    /// For values that come from elsewhere: RFC 9110 §5.5 lets them hold any byte from 0x80 on.
+    ///
+    /// # Errors
+    /// As [`add_header`](Connection::add_header).
+    pub fn append_header_bytes(&mut self, name: &str, value: &[u8]) -> Result<()> {
+        Ok(self.response()?.append_bytes(name, value)?)
+    }
+
     /// Takes the response's header fields of that name, in any case, back.
     ///
     /// # Errors
