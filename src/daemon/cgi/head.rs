@@ -1,7 +1,10 @@
 //! The head of a script's output (RFC 3875 §6): found as it comes, checked as a whole.
 
-/// Bytes of a script's head, its empty line included: as much as we take from a client by default.
-const HEAD_MAX: usize = 8 << 10;
+/// Bytes of a line of a script's head, its end included: uhttpd's scripts live with half of it.
+const LINE_MAX: usize = 8 << 10;
+
+/// Bytes of a script's head, its empty line included: many lines, such as cookies, but not without end.
+const HEAD_MAX: usize = 64 << 10;
 
 /// Fields that are between us and the client, and no script's (RFC 9110 §7.6.1).
 const HOP_BY_HOP: &[&str] =
@@ -24,6 +27,9 @@ impl Collector {
         while let Some(length) = self.bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == b'\n')) {
             let line = self.bytes.get(self.line..at + length).unwrap_or_default();
             at += length + 1;
+            if at - self.line > LINE_MAX {
+                return Err(LONG_LINE);
+            }
             self.line = at;
             if matches!(line, b"" | b"\r") {
                 return if at <= HEAD_MAX { Ok(true) } else { Err(TOO_LONG) };
@@ -33,7 +39,11 @@ impl Collector {
                 return Err(NO_COLON);
             }
         }
-        if self.bytes.len() < HEAD_MAX { Ok(false) } else { Err(TOO_LONG) }
+        match self.bytes.len() {
+            length if length - self.line >= LINE_MAX => Err(LONG_LINE),
+            length if length >= HEAD_MAX => Err(TOO_LONG),
+            _ => Ok(false),
+        }
     }
 
     /// The output ended. That ends a head, too, if there is any.
@@ -56,7 +66,8 @@ impl Collector {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bad(pub &'static str);
 
-const TOO_LONG: Bad = Bad("its head is longer than 8 KiB");
+const TOO_LONG: Bad = Bad("its head is longer than 64 KiB");
+const LONG_LINE: Bad = Bad("a line of its head is longer than 8 KiB");
 const NO_COLON: Bad = Bad("a line of its head has no colon");
 
 /// A head that can be sent: every field is one that the library takes.
@@ -64,42 +75,48 @@ const NO_COLON: Bad = Bad("a line of its head has no colon");
 pub struct Head<'a> {
     /// What `Status` says.
     pub status: Option<(u16, &'a str)>,
+    /// A `Status` that says nothing, and is passed over as uhttpd does.
+    pub odd_status: Option<&'a [u8]>,
     /// What `Content-Length` says.
     pub length: Option<u64>,
     /// The fields in their order, `Location` included; without those that are not the script's to send.
-    pub fields: Vec<(&'a str, &'a str)>,
+    pub fields: Vec<(&'a str, &'a [u8])>,
 }
 
 impl<'a> Head<'a> {
     fn parse(head: &'a [u8]) -> Result<Head<'a>, Bad> {
-        // What is no text could not be sent on as such: the library takes its fields as text.
-        let head = str::from_utf8(head).map_err(|_| Bad("its head is not UTF-8"))?;
         let mut parsed = Head::default();
-        for line in head.lines().filter(|line| !line.is_empty()) {
-            let (name, value) = line.split_once(':').ok_or(NO_COLON)?;
-            let value = value.trim_matches([' ', '\t']);
-            if name.is_empty() || !name.bytes().all(is_token_byte) {
-                return Err(Bad("a field's name is no token"));
+        for line in head.split(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                continue;
             }
-            if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+            let colon = line.iter().position(|&byte| byte == b':').ok_or(NO_COLON)?;
+            let (name, value) = line.split_at(colon);
+            let name = str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.bytes().all(is_token_byte));
+            // What follows the colon may be in any charset.
+            let value = value.get(1..).unwrap_or_default().trim_ascii();
+            if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
                 return Err(Bad("a field's value holds a control"));
             }
-            parsed.take(name, value)?;
+            parsed.take(name.ok_or(Bad("a field's name is no token"))?, value)?;
         }
         Ok(parsed)
     }
 
-    fn take(&mut self, name: &'a str, value: &'a str) -> Result<(), Bad> {
+    fn take(&mut self, name: &'a str, value: &'a [u8]) -> Result<(), Bad> {
         if name.eq_ignore_ascii_case("status") {
-            self.status = Some(status(value).ok_or(Bad("its Status is none"))?);
+            match status(value) {
+                None => self.odd_status = Some(value),
+                known => self.status = known,
+            }
             return Ok(());
         }
         if HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
             return Ok(());
         }
         if name.eq_ignore_ascii_case("content-length") {
-            let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            let length = value.parse().ok().filter(|_| digits).ok_or(Bad("its Content-Length is none"))?;
+            let length = decimal(value).ok_or(Bad("its Content-Length is none"))?;
             if self.length.is_some_and(|before| before != length) {
                 return Err(Bad("it has two lengths"));
             }
@@ -111,7 +128,7 @@ impl<'a> Head<'a> {
     }
 
     /// Where it redirects to, when it has no status of its own.
-    fn location(&self) -> Option<&'a str> {
+    fn location(&self) -> Option<&'a [u8]> {
         let location = self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
         location.filter(|_| self.status.is_none()).map(|(_, value)| *value)
     }
@@ -127,18 +144,25 @@ impl<'a> Head<'a> {
     pub fn local(&self) -> Option<&'a str> {
         let path = self.location()?;
         let alone = self.fields.len() == 1 && self.length.is_none();
-        let ours = path.starts_with('/') && !path.starts_with("//");
-        let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-        (alone && ours && plain).then_some(path)
+        let ours = path.starts_with(b"/") && !path.starts_with(b"//");
+        let plain = path.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
+        str::from_utf8(path).ok().filter(|_| alone && ours && plain)
     }
 }
 
-/// Three digits, and a reason or none.
-fn status(value: &str) -> Option<(u16, &str)> {
-    let (code, reason) = value.split_once(' ').unwrap_or((value, ""));
+/// Three digits, and a reason or none; one that is no text is none, too.
+fn status(value: &[u8]) -> Option<(u16, &str)> {
+    let (code, reason) = value.split_at_checked(3)?;
     // Interim responses are not a script's to send.
-    let code = code.parse().ok().filter(|known| code.len() == 3 && (200..=999).contains(known))?;
-    Some((code, reason.trim()))
+    let code = decimal(code).and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 200)?;
+    let reason = str::from_utf8(reason).unwrap_or_default();
+    reason.is_empty().then_some("").or_else(|| reason.strip_prefix(' ')).map(|reason| (code, reason.trim()))
+}
+
+/// Digits, and nothing else.
+fn decimal(value: &[u8]) -> Option<u64> {
+    let digits = str::from_utf8(value).ok().filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
 }
 
 /// RFC 9110 §5.6.2.
@@ -185,12 +209,12 @@ mod tests {
         ("A : b\n\n", Err("a field's name is no token"), ""),
         ("A: b\rC: d\n\n", Err("a field's value holds a control"), ""),
         ("A: \0\n\n", Err("a field's value holds a control"), ""),
-        ("Status: 099\n\n", Err("its Status is none"), ""),
-        ("Status: 101 Switching\n\n", Err("its Status is none"), ""),
-        ("Status: 20\n\n", Err("its Status is none"), ""),
-        ("Status: +20 OK\n\n", Err("its Status is none"), ""),
-        ("Status: 404Not\n\n", Err("its Status is none"), ""),
-        ("Status:\n\n", Err("its Status is none"), ""),
+        ("Status: 099\n\n", Ok((None, &[])), ""),
+        ("Status: 101 Switching\n\n", Ok((None, &[])), ""),
+        ("Status: 20\n\n", Ok((None, &[])), ""),
+        ("Status: +20 OK\n\n", Ok((None, &[])), ""),
+        ("Status: 404Not\n\n", Ok((None, &[])), ""),
+        ("Status:\n\n", Ok((None, &[])), ""),
         ("Content-Length: 3\nContent-Length: 4\n\n", Err("it has two lengths"), ""),
         ("Content-Length: +3\n\n", Err("its Content-Length is none"), ""),
         ("Content-Length: 99999999999999999999\n\n", Err("its Content-Length is none"), ""),
@@ -221,7 +245,8 @@ mod tests {
                     .and_then(|(head, rest)| head.parse().map(|(head, body)| (head, [body, rest].concat())));
                 match (parsed, expected) {
                     (Ok((head, rest)), Ok((status, fields))) => {
-                        assert_eq!((head.status, &head.fields[..]), (*status, *fields), "{output:?} at {cut}");
+                        let told: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+                        assert_eq!((head.status, head.fields), (*status, told), "{output:?} at {cut}");
                         assert_eq!(rest, body.as_bytes(), "{output:?} at {cut}");
                     }
                     (Err(bad), Err(why)) => assert_eq!(bad.0, *why, "{output:?} at {cut}"),
@@ -232,16 +257,38 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_its_limit() {
-        let line = |n: usize| format!("A: {}\n\n", "b".repeat(n - 5));
-        assert!(collect(line(HEAD_MAX).as_bytes(), 0).is_ok());
-        for long in
-            [line(HEAD_MAX + 1), "A: b\n".repeat(HEAD_MAX / 5 + 1), "A: b\n".repeat(HEAD_MAX), "A".repeat(HEAD_MAX)]
-        {
-            for cut in [0, 1, HEAD_MAX / 2, HEAD_MAX - 1] {
-                assert_eq!(collect(long.as_bytes(), cut).err(), Some(TOO_LONG), "{cut}");
+    fn a_head_and_its_lines_have_their_limits() {
+        // Lines of 1 KiB, the last one shortened so that the head has so many bytes.
+        let lines = |total: usize| {
+            let line = |n: usize| format!("A: {}\n", "b".repeat(n - 4));
+            [line(1 << 10).repeat(total / 1024 - 1), line(1023 + total % 1024), "\n".to_owned()].concat()
+        };
+        let line = |n: usize| format!("A: b\nA: {}\n\n", "b".repeat(n - 4));
+        #[rustfmt::skip]
+        let rows = [
+            (line(LINE_MAX), None),
+            (line(LINE_MAX + 1), Some(LONG_LINE)),
+            ("A".repeat(LINE_MAX), Some(LONG_LINE)),
+            (lines(HEAD_MAX), None),
+            (lines(HEAD_MAX + 1), Some(TOO_LONG)),
+            ("A: b\n".repeat(HEAD_MAX / 5 + 1), Some(TOO_LONG)),
+            ("A: b\n".repeat(HEAD_MAX), Some(TOO_LONG)),
+        ];
+        for (head, wrong) in rows {
+            for cut in [0, 1, LINE_MAX / 2, LINE_MAX - 1] {
+                assert_eq!(collect(head.as_bytes(), cut).err(), wrong, "{} bytes at {cut}", head.len());
             }
         }
+    }
+
+    #[test]
+    fn values_are_bytes() {
+        let (collector, _) = collect(b"Status: 404 sch\xf6n\nX: \x80\xff\t\xfc\r\n\n", 0).unwrap();
+        let (head, _) = collector.parse().unwrap();
+        assert_eq!((head.status, &head.fields[..]), (Some((404, "")), &[("X", &b"\x80\xff\t\xfc"[..])][..]));
+        let (collector, _) = collect(b"Status: \xff\n\n", 0).unwrap();
+        let (head, _) = collector.parse().unwrap();
+        assert_eq!((head.status, head.odd_status), (None, Some(&b"\xff"[..])));
     }
 
     #[test]
@@ -272,7 +319,7 @@ mod tests {
                 && let Ok((head, _)) = collector.parse()
             {
                 for (name, value) in head.fields {
-                    proptest::prop_assert!(!name.is_empty() && !value.contains(['\r', '\n', '\0']));
+                    proptest::prop_assert!(!name.is_empty() && !value.iter().any(|byte| b"\r\n\0".contains(byte)));
                 }
             }
         }

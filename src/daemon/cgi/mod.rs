@@ -168,14 +168,14 @@ impl Cgi {
         self.finish(con, relay, end, &name).await
     }
 
-    fn start(
-        &self,
+    fn start<'a>(
+        &'a self,
         script: &Script<'_>,
         environment: &[u8],
         has_body: bool,
         place: Place,
-        name: &Rc<str>,
-    ) -> io::Result<Relay<'_>> {
+        name: &'a Rc<str>,
+    ) -> io::Result<Relay<'a>> {
         let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
         let (file, folder) = (text(script.file)?, text(script.docroot)?);
         let interpreter = script.interpreter.map(text).transpose()?;
@@ -214,7 +214,7 @@ impl Cgi {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        Ok(Relay { process, stdin, stdout, timeout, scratch: &self.scratch, state: State::default() })
+        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state: State::default() })
     }
 
     async fn finish(&self, con: &mut Connection, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {

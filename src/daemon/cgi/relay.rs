@@ -1,5 +1,6 @@
 //! Bytes between the client and a running script, both ways at once, in bounded memory.
 
+use super::errors::Escaped;
 use super::head::{Bad, Collector};
 use super::process::Process;
 use ecohttpd::{AsyncFd, Connection, Result, sleep};
@@ -36,6 +37,8 @@ pub enum End {
 
 /// A running script and the ends of its pipes that are ours.
 pub struct Relay<'a> {
+    /// The script and its client, for the log.
+    pub name: &'a str,
     pub process: Process,
     /// Gone once the body has ended, or the script takes no more of it.
     pub stdin: Option<AsyncFd<PipeWriter>>,
@@ -220,6 +223,9 @@ impl Relay<'_> {
         if let Some(place) = head.local() {
             return Ok(Some(End::Local(place.to_owned())));
         }
+        if let Some(status) = head.odd_status {
+            log::warn!("{}: its Status is none, and passed over: {}", self.name, Escaped(status));
+        }
         match head.status {
             Some((code, "")) => con.set_status(code)?,
             Some((code, reason)) => con.set_status_reason(code, reason)?,
@@ -232,7 +238,7 @@ impl Relay<'_> {
             con.remove_header(name)?;
         }
         for (name, value) in &head.fields {
-            con.append_header(name, value)?;
+            con.append_header_bytes(name, value)?;
         }
         if let Some(length) = head.length {
             con.add_header("content-length", length)?;
