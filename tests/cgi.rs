@@ -56,6 +56,23 @@ fn a_script_is_told_of_its_request() {
 }
 
 #[test]
+fn a_script_is_told_the_host_that_the_request_is_for() {
+    let site = Scripts::new(&[], &[("tell", TELL)]);
+    for (target, version, fields, host) in [
+        ("http://router:81/cgi-bin/tell", "1.1", "Host: evil\r\n", Some("router:81")),
+        ("http://[::1]/cgi-bin/tell", "1.1", "Host: evil\r\n", Some("[::1]")),
+        ("http://router/cgi-bin/tell", "1.0", "", Some("router")),
+        ("/cgi-bin/tell", "1.1", "Host: Router:81\r\n", Some("Router:81")),
+        ("/cgi-bin/tell", "1.1", "Host:\r\n", Some("")),
+        ("/cgi-bin/tell", "1.0", "", None),
+    ] {
+        let reply = site.begin(format!("GET {target} HTTP/{version}\r\n{fields}\r\n")).read_response();
+        let told: Vec<&str> = reply.text().lines().filter_map(|line| line.strip_prefix("HTTP_HOST=")).collect();
+        assert_eq!(told, host.into_iter().collect::<Vec<_>>(), "{target} {fields}");
+    }
+}
+
+#[test]
 fn a_script_is_called_by_the_name_that_was_asked_for() {
     let site = Scripts::new(&["-i", ".txt=/bin/sh", "-x", "/cgi-bin"], &[]);
     install(&site.note("multi"), TELL);

@@ -9,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 const PATH: &str = "/sbin:/usr/sbin:/bin:/usr/bin";
 
 /// Fields that become no `HTTP_` variable: `HTTP_PROXY` steers HTTP libraries (httpoxy), the next two would pass for a
-/// login that nobody verified, and the last two have variables of their own (RFC 3875 §4.1.18).
-const WITHHELD: &[&str] = &["proxy", "auth-user", "auth-pass", "content-type", "content-length"];
+/// login that nobody verified, the next have variables of their own (RFC 3875 §4.1.18), and `HTTP_HOST` is the host
+/// that the request was judged by.
+const WITHHELD: &[&str] = &["proxy", "auth-user", "auth-pass", "content-type", "content-length", "host"];
 
 /// `NAME=value`, each ended by a NUL.
 pub struct Environment(Vec<u8>);
@@ -51,6 +52,10 @@ impl Environment {
             {
                 env.put(variable, &[value]);
             }
+        }
+        // An absolute target's goes before the field's, which may name any other (RFC 9112 §3.2.2).
+        if let Some(host) = req.host() {
+            env.text("HTTP_HOST", host);
         }
         env.fields(req);
         env
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn names_that_pass() {
         for (name, passes) in [
-            ("host", true),
+            ("host", false),
             ("x-forwarded-for", true),
             ("sec-ch-ua-1", true),
             ("proxy", false),
