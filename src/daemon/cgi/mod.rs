@@ -25,7 +25,7 @@ use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, S
 use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
 use environment::Environment;
 use errors::{Escaped, Followed};
-use process::{Deaths, Patience, Process};
+use process::{Patience, Process};
 use queue::{Place, Queue};
 use relay::{End, Relay, State};
 use std::cell::RefCell;
@@ -68,7 +68,6 @@ impl Default for Limits {
 pub struct Cgi {
     limits: Limits,
     queue: Rc<Queue>,
-    deaths: Deaths,
     followed: Followed,
     /// Output on its way, for the duration of one read.
     scratch: RefCell<Vec<u8>>,
@@ -134,7 +133,6 @@ impl Cgi {
         Cgi {
             queue: Queue::new(limits.max_requests, limits.queue),
             limits,
-            deaths: Deaths::default(),
             followed: Followed::default(),
             scratch: RefCell::new(vec![0; relay::PIECE]),
         }
@@ -209,7 +207,7 @@ impl Cgi {
             stderr: their_stderr.as_ref().map_or(ours.as_fd(), AsFd::as_fd),
         };
         let patience = Patience { alone: self.limits.timeout, grace: self.limits.grace };
-        let process = Process::start(program, &setup, patience, name, place, &self.deaths)?;
+        let process = Process::start(program, &setup, patience, name, place)?;
         if let Some(stderr) = stderr {
             self.followed.follow(stderr, Rc::clone(name));
         }

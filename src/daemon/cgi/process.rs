@@ -3,16 +3,17 @@
 use super::queue::Place;
 use crate::daemon::sys::process::{self, EPERM, Pid, SIGKILL, SIGTERM, Setup};
 use ecohttpd::AsyncFd;
+use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
-use signal_hook::low_level::pipe;
-use std::cell::{OnceCell, RefCell};
+use signal_hook::low_level::{pipe, unregister};
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::future::poll_fn;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -40,10 +41,9 @@ impl Process {
         patience: Patience,
         name: &Rc<str>,
         place: Place,
-        deaths: &Deaths,
     ) -> io::Result<Process> {
         let pid = process::spawn(program, setup)?;
-        match deaths.watch(pid) {
+        match Watch::new(pid) {
             Ok(watch) => {
                 let child = Child { pid, watch, doomed: true, name: Rc::clone(name), _place: place };
                 Ok(Process { child: Some(child), patience })
@@ -186,37 +186,47 @@ enum Watch {
     Signal(Rc<Wakers>),
 }
 
-/// Where the ends of processes are announced.
-#[derive(Default)]
-pub struct Deaths {
-    /// Where there are no pidfds: all who wait for SIGCHLD.
-    signal: OnceCell<Rc<Wakers>>,
+thread_local! {
+    /// Where there are no pidfds: all of this loop who wait for SIGCHLD, as long as one listens to it for them.
+    static SIGNAL: RefCell<Weak<Wakers>> = RefCell::default();
 }
 
-impl Deaths {
-    fn watch(&self, pid: Pid) -> io::Result<Watch> {
+impl Watch {
+    fn new(pid: Pid) -> io::Result<Watch> {
         // Before Linux 5.3, and where a sandbox does not know the call.
-        let Ok(pidfd) = process::pidfd(pid) else { return self.watch_signal() };
+        let Ok(pidfd) = process::pidfd(pid) else { return Watch::signal() };
         AsyncFd::new(pidfd).map(Watch::Pidfd)
     }
 
-    fn watch_signal(&self) -> io::Result<Watch> {
-        if let Some(wakers) = self.signal.get() {
-            return Ok(Watch::Signal(Rc::clone(wakers)));
+    /// One listener does for all, whatever sites and reloads there are.
+    fn signal() -> io::Result<Watch> {
+        if let Some(wakers) = SIGNAL.with_borrow(Weak::upgrade) {
+            return Ok(Watch::Signal(wakers));
         }
         let (receiver, sender) = UnixStream::pair()?;
         receiver.set_nonblocking(true)?;
-        pipe::register(SIGCHLD, sender)?;
         let receiver = AsyncFd::new(receiver)?;
-        let wakers = Rc::clone(self.signal.get_or_init(Rc::default));
+        let registered = Registered(pipe::register(SIGCHLD, sender)?);
+        let wakers = Rc::<Wakers>::default();
+        SIGNAL.set(Rc::downgrade(&wakers));
         let woken = Rc::clone(&wakers);
         ecohttpd::spawn(async move {
+            let _registered = registered;
             // Signals that come together may make one byte; one look does for all.
             while receiver.read_with(|mut signals| signals.read(&mut [0; 64])).await.is_ok() {
                 woken.wake();
             }
         });
         Ok(Watch::Signal(wakers))
+    }
+}
+
+/// Listens to a signal, until it is dropped with the loop.
+struct Registered(SigId);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        unregister(self.0);
     }
 }
 
@@ -259,21 +269,21 @@ mod tests {
         ended.try_recv().expect("the test failed");
     }
 
-    async fn sleeping(queue: &Rc<Queue>, deaths: &Deaths, seconds: &CStr) -> Process {
+    async fn sleeping(queue: &Rc<Queue>, seconds: &CStr) -> Process {
         let null = File::open("/dev/null").unwrap();
         let args = [c"sleep", seconds];
         let (stdin, stdout, stderr) = (null.as_fd(), null.as_fd(), null.as_fd());
         let setup = Setup { args: &args, environment: b"", folder: c"/", stdin, stdout, stderr };
         let patience = Patience { alone: Duration::from_secs(60), grace: Duration::from_secs(3) };
         let place = queue.place().await.unwrap();
-        Process::start(c"/bin/sleep", &setup, patience, &"test".into(), place, deaths).unwrap()
+        Process::start(c"/bin/sleep", &setup, patience, &"test".into(), place).unwrap()
     }
 
     /// On old kernels, which have no pidfds.
-    async fn by_signal(queue: &Rc<Queue>, deaths: &Deaths, seconds: &CStr) -> Process {
-        let mut process = sleeping(queue, deaths, seconds).await;
+    async fn by_signal(queue: &Rc<Queue>, seconds: &CStr) -> Process {
+        let mut process = sleeping(queue, seconds).await;
         if let Some(child) = &mut process.child {
-            child.watch = deaths.watch_signal().unwrap();
+            child.watch = Watch::signal().unwrap();
         }
         process
     }
@@ -281,9 +291,9 @@ mod tests {
     #[test]
     fn ends_are_noticed_and_places_freed() {
         on_loop(async || {
-            let (queue, deaths) = (Queue::new(2, 2), Deaths::default());
-            let mut first = sleeping(&queue, &deaths, c"0.05").await;
-            let mut second = by_signal(&queue, &deaths, c"0.1").await;
+            let queue = Queue::new(2, 2);
+            let mut first = sleeping(&queue, c"0.05").await;
+            let mut second = by_signal(&queue, c"0.1").await;
             poll_fn(|cx| first.poll_end(cx)).await;
             poll_fn(|cx| second.poll_end(cx)).await;
             let places = [queue.place().await, queue.place().await];
@@ -294,14 +304,30 @@ mod tests {
     #[test]
     fn one_that_is_dropped_is_ended() {
         on_loop(async || {
-            let (queue, deaths) = (Queue::new(1, 1), Deaths::default());
-            drop(sleeping(&queue, &deaths, c"100").await);
-            drop(by_signal(&queue, &deaths, c"100").await);
+            let queue = Queue::new(1, 1);
+            drop(sleeping(&queue, c"100").await);
+            drop(by_signal(&queue, c"100").await);
             drop(queue.place().await);
             // And one that is left to itself is waited for.
-            by_signal(&queue, &deaths, c"0.05").await.leave();
-            sleeping(&queue, &deaths, c"0.05").await.leave();
+            by_signal(&queue, c"0.05").await.leave();
+            sleeping(&queue, c"0.05").await.leave();
             drop(queue.place().await);
         });
+    }
+
+    /// As each site and each reload has scripts of its own.
+    #[test]
+    fn one_listens_for_all_and_ends_with_the_loop() {
+        for _ in 0..2 {
+            on_loop(async || {
+                let Ok(Watch::Signal(first)) = Watch::signal() else { panic!("no signal") };
+                for _ in 0..3 {
+                    let Ok(Watch::Signal(next)) = Watch::signal() else { panic!("no signal") };
+                    assert!(Rc::ptr_eq(&first, &next));
+                }
+                by_signal(&Queue::new(1, 1), c"0.05").await;
+            });
+            assert!(SIGNAL.with_borrow(Weak::upgrade).is_none(), "it ended with its loop");
+        }
     }
 }
