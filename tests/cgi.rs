@@ -249,11 +249,21 @@ fn a_content_length_is_kept_to() {
 #[test]
 fn bodies_reach_scripts_in_both_framings() {
     let site = Scripts::new(&[], &[("echo", "#!/bin/sh\nprintf \"X-Length: $CONTENT_LENGTH\\n\\n\"\nexec cat\n")]);
-    let body = pattern(40_000);
-    for (bytes, length) in [(post("/cgi-bin/echo", &body), "40000"), (post_chunked("/cgi-bin/echo", &body, 999), "")] {
-        let reply = site.begin(bytes).read_response();
-        assert_eq!(reply.header("x-length"), Some(length));
-        assert!(reply.body == body, "{} bytes", reply.body.len());
+    // Up to 64 KiB are there before the script is.
+    for size in [40_000, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 300_000] {
+        let body = pattern(size);
+        let length = size.to_string();
+        for (bytes, length) in
+            [(post("/cgi-bin/echo", &body), &*length), (post_chunked("/cgi-bin/echo", &body, 999), "")]
+        {
+            let stream = TcpStream::connect(site.daemon.addr).unwrap();
+            let mut sender = stream.try_clone().unwrap();
+            let sent = std::thread::spawn(move || sender.write_all(&bytes).unwrap());
+            let reply = common::Client::new(stream).read_response();
+            sent.join().unwrap();
+            assert_eq!(reply.header("x-length"), Some(length));
+            assert!(reply.body == body, "{} of {size} bytes", reply.body.len());
+        }
     }
     assert_eq!(site.begin(post("/cgi-bin/echo", b"")).read_response().text(), "");
     let mut client =

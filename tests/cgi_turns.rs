@@ -9,7 +9,7 @@ use common_cgi::{Scripts, runs, until};
 use common_files::request;
 use std::fs;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
@@ -151,10 +151,158 @@ fn a_client_that_leaves_shows_while_bytes_flow() {
     drop(client);
     site.await_no_children();
     // In the middle of its upload even an orderly end is one.
-    let client = site.begin("POST /cgi-bin/sink HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc");
+    let client = site.begin([upload("/cgi-bin/sink", 1 << 20).as_bytes(), &[b'x'; 80_000]].concat());
     until("it does not start", || site.children().len() == 1);
     drop(client);
     site.await_no_children();
+}
+
+/// The head of an upload of so many bytes.
+fn upload(path: &str, size: usize) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n")
+}
+
+const ECHO: &str = "#!/bin/sh\nprintf '\\n'\nexec cat\n";
+const COUNT: &str = "#!/bin/sh\nn=$(wc -c)\nprintf '\\n%s' $n\n";
+
+/// A form that comes slowly waits outside.
+#[test]
+fn a_short_body_that_drips_holds_no_place() {
+    let site = Scripts::new(&["-n", "1"], &[("echo", ECHO), ("hello", HELLO)]);
+    let mut dripping: Vec<Client> = (0..3).map(|_| site.begin([&upload("/cgi-bin/echo", 6), "abc"].concat())).collect();
+    dripping.push(
+        site.begin("POST /cgi-bin/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n"),
+    );
+    assert_eq!(site.get("/cgi-bin/hello").text(), "hello\n");
+    assert_eq!(site.children(), []);
+    for (number, client) in dripping.iter_mut().enumerate() {
+        client.send(if number < 3 { "def" } else { "\r\n" });
+        assert_eq!(client.read_response().text(), "abcdef");
+    }
+}
+
+/// Of long bodies only the beginning comes before the script; all together they never take the last place.
+#[test]
+fn uploads_leave_a_place_to_pages() {
+    const SIZE: usize = 200_000;
+    let site = Scripts::new(&["-n", "3"], &[("count", COUNT), ("hello", HELLO)]);
+    let (beginning, rest) = (vec![b'x'; 100_000], vec![b'x'; SIZE - 100_000]);
+    let begin = |_| site.begin([upload("/cgi-bin/count", SIZE).as_bytes(), &beginning].concat());
+    let mut uploads: Vec<Client> = (0..5).map(begin).collect();
+    until("they do not start", || site.children().len() == 2);
+    assert_eq!(site.get("/cgi-bin/hello").text(), "hello\n");
+    assert_eq!(site.children().len(), 2);
+    uploads.iter_mut().for_each(|client| client.send(&rest));
+    for client in &mut uploads {
+        assert_eq!(client.read_response().text().trim(), SIZE.to_string());
+    }
+}
+
+/// Where nothing more can be gathered, a body comes when its script is there.
+#[test]
+fn what_is_gathered_has_its_bound() {
+    let site = Scripts::new(&["-n", "2"], &[("count", COUNT), ("echo", ECHO)]);
+    let size = 64 << 10;
+    let begin = |_| site.begin([upload("/cgi-bin/count", size).as_bytes(), &vec![b'x'; size - 1]].concat());
+    let mut held: Vec<Client> = (0..4).map(begin).collect();
+    assert_eq!(site.get("/missing").status, 404);
+    for _ in 0..3 {
+        let mut client = site.begin(common::post("/cgi-bin/echo", &common::pattern(30_000)));
+        assert!(client.read_response().body == common::pattern(30_000));
+    }
+    assert_eq!(site.children(), []);
+    // Those that leave make room.
+    held.truncate(2);
+    held.iter_mut().for_each(|client| client.send("x"));
+    for client in &mut held {
+        assert_eq!(client.read_response().text().trim(), size.to_string());
+    }
+}
+
+/// `Expect: 100-continue` is answered at once, and the body waits for the script.
+#[test]
+fn an_expected_body_comes_before_its_turn() {
+    let site = Scripts::new(&["-n", "1"], &[("gated", GATED), ("echo", ECHO)]);
+    let mut running = site.begin_get("/cgi-bin/gated?run");
+    site.await_note("ran", |ran| !ran.is_empty());
+    for framing in ["Content-Length: 6", "Transfer-Encoding: chunked"] {
+        let head = format!("POST /cgi-bin/echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
+        let mut client = site.begin(head);
+        assert_eq!(client.read_response().status, 100, "{framing}");
+        client.send(if framing.ends_with('6') { "abcdef" } else { "6\r\nabcdef\r\n0\r\n\r\n" });
+        assert_eq!(site.get("/missing").status, 404);
+        assert_eq!(site.children().len(), 1);
+        fs::write(site.note("go"), "").unwrap();
+        assert_eq!(client.read_response().text(), "abcdef", "{framing}");
+        if framing.ends_with('6') {
+            assert_eq!(running.read_response().text(), "run");
+            fs::remove_file(site.note("go")).unwrap();
+            running = site.begin_get("/cgi-bin/gated?again");
+            site.await_note("ran", |ran| ran.ends_with("again\n"));
+        }
+    }
+    assert_eq!(running.read_response().text(), "again");
+}
+
+/// One that holds a place has to keep on sending.
+#[test]
+fn a_long_body_that_drips_is_given_up() {
+    let early = "#!/bin/sh\nprintf '\\nfirst\\n'\nexec wc -c\n";
+    let site = Scripts::new(&["-n", "1", "-t", "1"], &[("count", COUNT), ("early", early), ("hello", HELLO)]);
+    for (name, begun) in [("count", false), ("early", true)] {
+        let path = format!("/cgi-bin/{name}");
+        let mut client = site.begin([upload(&path, 1 << 20).as_bytes(), &[b'x'; 80_000]].concat());
+        until("it does not start", || site.children().len() == 1);
+        let mut next = site.begin_get("/cgi-bin/hello");
+        // A byte now and then is not enough, nor that much came before.
+        while client.try_send("x").is_ok() && !site.children().is_empty() {
+            thread::sleep(Duration::from_millis(100));
+        }
+        if begun {
+            assert!(client.try_response(false).is_err(), "a reply that was broken off must not look whole");
+        } else {
+            assert_eq!(client.read_response().status, 408);
+        }
+        site.log(&["error", &path, "1 KiB/s"]);
+        assert_eq!(next.read_response().text(), "hello\n");
+    }
+    // An honest one may be slow, and stall.
+    let mut client = site.begin([upload("/cgi-bin/count", 80_000 + 20 * 600).as_bytes(), &[b'x'; 80_000]].concat());
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(200));
+        client.send([b'x'; 600]);
+    }
+    assert_eq!(client.read_response().text().trim(), "92000");
+}
+
+/// As many of one client's requests wait as are a quarter of the queue; those of this machine itself are many clients'.
+#[test]
+fn a_client_has_its_share_of_the_queue() {
+    let own = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        // Nothing is sent.
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    let Some(own) = own.ok().map(|addr| addr.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified()) else {
+        println!("skipped: no address but the loopback's");
+        return;
+    };
+    let mut site = Scripts::new(&["-n", "1", "-p", &format!("{own}:0")], &[("gated", GATED)]);
+    let loopback = site.daemon.addr;
+    let line = site.daemon.line();
+    let port = line.split(&format!("http://{own}:")).nth(1).expect("the second address").split('/').next().unwrap();
+    site.daemon.addr = (own, port.parse().unwrap()).into();
+    let mut clients = vec![site.begin_get("/cgi-bin/gated?run")];
+    site.await_note("ran", |ran| !ran.is_empty());
+    clients.extend((0..16).map(|number| site.begin_get(&format!("/cgi-bin/gated?{number}"))));
+    assert_eq!(site.get("/missing").status, 404);
+    let refused = site.get("/cgi-bin/gated?late");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("2")));
+    site.daemon.addr = loopback;
+    clients.push(site.begin_get("/cgi-bin/gated?other"));
+    assert_eq!(site.get("/missing").status, 404);
+    fs::write(site.note("go"), "").unwrap();
+    assert!(clients.iter_mut().all(|client| client.read_response().status == 200));
 }
 
 #[test]

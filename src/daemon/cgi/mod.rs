@@ -2,6 +2,7 @@
 //!
 //! | file | concept |
 //! | --- | --- |
+//! | `upload` | its body, as far as that comes before it |
 //! | `queue` | whose turn it is |
 //! | `environment` | what a script is told |
 //! | `process` | its process, until it is reaped |
@@ -10,8 +11,8 @@
 //! | `errors` | its standard error, to our log |
 //!
 //! ```text
-//!  request ─► queue ─► environment ─► process ◄──► relay ◄──► client
-//!                                        └─► errors ─► log
+//!  request ─► upload ─► queue ─► environment ─► process ◄──► relay ◄──► client
+//!                                                   └─► errors ─► log
 //! ```
 
 mod environment;
@@ -20,13 +21,14 @@ mod head;
 mod process;
 mod queue;
 mod relay;
+mod upload;
 
 use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
 use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
 use environment::Environment;
 use errors::{Escaped, Followed};
 use process::{Patience, Process};
-use queue::{Place, Queue};
+use queue::{Asks, Place, Queue};
 use relay::{End, Relay, State};
 use std::cell::RefCell;
 use std::ffi::CString;
@@ -38,6 +40,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
+use upload::{Beginning, Gathered};
 
 /// When a client may try again that found the queue full, in seconds.
 const RETRY_AFTER: u32 = 2;
@@ -69,6 +72,7 @@ pub struct Cgi {
     limits: Limits,
     queue: Rc<Queue>,
     followed: Followed,
+    gathered: Gathered,
     /// Output on its way, for the duration of one read.
     scratch: RefCell<Vec<u8>>,
 }
@@ -134,6 +138,7 @@ impl Cgi {
             queue: Queue::new(limits.max_requests, limits.queue),
             limits,
             followed: Followed::default(),
+            gathered: Gathered::default(),
             scratch: RefCell::new(vec![0; relay::PIECE]),
         }
     }
@@ -148,15 +153,20 @@ impl Cgi {
         if let Some((status, text)) = script.refusal() {
             return refuse(con, status, text).await;
         }
-        // Browsers leave in the way in which others end their sending.
+        // Browsers leave in the way in which others end their sending. Those of HTTP/1.0 can't be asked whether they
+        // have: a script runs on for one that left until it sends something, or its time is up.
         con.notice_departure();
-        let Some(place) = self.queue.place().await else {
-            con.add_header("retry-after", RETRY_AFTER)?;
-            return refuse(con, 503, "Too many scripts wait to be run.\n").await;
-        };
+        // On this machine are proxies, which speak for many.
+        let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback());
+        if self.queue.is_full(client) {
+            return turn_away(con).await;
+        }
+        let beginning = if script.has_body(req) { Some(self.gathered.beginning(con).await?) } else { None };
+        let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
+        let Some(place) = self.queue.place(Asks { client, upload }).await else { return turn_away(con).await };
         let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
         let environment = Environment::new(con, req, script);
-        let started = self.start(script, environment.bytes(), script.has_body(req), place, &name);
+        let started = self.start(script, environment.bytes(), beginning.map(Beginning::take), place, &name);
         drop(environment);
         let mut relay = match started {
             Ok(relay) => relay,
@@ -170,7 +180,7 @@ impl Cgi {
         &'a self,
         script: &Script<'_>,
         environment: &[u8],
-        has_body: bool,
+        body: Option<Vec<u8>>,
         place: Place,
         name: &'a Rc<str>,
     ) -> io::Result<Relay<'a>> {
@@ -183,7 +193,7 @@ impl Cgi {
         let (stdout, their_stdout) = io::pipe()?;
         sys::set_nonblocking(stdout.as_fd())?;
         let stdout = AsyncFd::new(stdout)?;
-        let (stdin, their_stdin): (_, OwnedFd) = if has_body {
+        let (stdin, their_stdin): (_, OwnedFd) = if body.is_some() {
             let (reader, writer) = io::pipe()?;
             sys::set_nonblocking(writer.as_fd())?;
             (Some(AsyncFd::new(writer)?), reader.into())
@@ -212,7 +222,8 @@ impl Cgi {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state: State::default() })
+        let state = State::new(body.unwrap_or_default(), timeout);
+        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state })
     }
 
     async fn finish(&self, con: &mut Connection, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
@@ -228,19 +239,28 @@ impl Cgi {
                 log::error!("{name}: 502: {}", bad.0);
                 return refuse(con, 502, "The script did not produce a valid reply.\n").await;
             }
-            End::Overdue { begun: false } => {
+            End::Overdue { begun, client } => {
                 drop(relay);
-                log::error!("{name}: 504: it did nothing for {seconds} s");
-                return refuse(con, 504, "The script took too long.\n").await;
-            }
-            End::Overdue { begun: true } => {
-                drop(relay);
-                log::error!("{name}: it did nothing for {seconds} s in the middle of its reply");
-                return Err(Error::Timeout);
+                let (status, what, text) = if client {
+                    (408, "its client sent less than 1 KiB/s of the body", "The request's body came too slowly.\n")
+                } else {
+                    (504, "it did nothing", "The script took too long.\n")
+                };
+                if begun {
+                    log::error!("{name}: {what} for {seconds} s in the middle of its reply");
+                    return Err(Error::Timeout);
+                }
+                log::error!("{name}: {status}: {what} for {seconds} s");
+                return refuse(con, status, text).await;
             }
         }
         Ok(Served::Done)
     }
+}
+
+async fn turn_away(con: &mut Connection) -> Result<Served> {
+    con.add_header("retry-after", RETRY_AFTER)?;
+    refuse(con, 503, "Too many scripts wait to be run.\n").await
 }
 
 async fn refuse(con: &mut Connection, status: u16, text: &str) -> Result<Served> {

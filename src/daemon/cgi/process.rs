@@ -250,11 +250,13 @@ impl Wakers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::cgi::queue::Queue;
+    use crate::daemon::cgi::queue::{Asks, Queue};
     use ecohttpd::{Connection, Options, Request, Server};
     use std::fs::File;
     use std::os::fd::AsFd;
     use std::sync::mpsc::channel;
+
+    const WHOLE: Asks = Asks { client: None, upload: false };
 
     /// Runs `test` on a loop.
     fn on_loop(test: impl AsyncFn() + 'static) {
@@ -275,7 +277,7 @@ mod tests {
         let (stdin, stdout, stderr) = (null.as_fd(), null.as_fd(), null.as_fd());
         let setup = Setup { args: &args, environment: b"", folder: c"/", stdin, stdout, stderr };
         let patience = Patience { alone: Duration::from_secs(60), grace: Duration::from_secs(3) };
-        let place = queue.place().await.unwrap();
+        let place = queue.place(WHOLE).await.unwrap();
         Process::start(c"/bin/sleep", &setup, patience, &"test".into(), place).unwrap()
     }
 
@@ -296,7 +298,7 @@ mod tests {
             let mut second = by_signal(&queue, c"0.1").await;
             poll_fn(|cx| first.poll_end(cx)).await;
             poll_fn(|cx| second.poll_end(cx)).await;
-            let places = [queue.place().await, queue.place().await];
+            let places = [queue.place(WHOLE).await, queue.place(WHOLE).await];
             assert!(places.iter().all(Option::is_some));
         });
     }
@@ -307,11 +309,11 @@ mod tests {
             let queue = Queue::new(1, 1);
             drop(sleeping(&queue, c"100").await);
             drop(by_signal(&queue, c"100").await);
-            drop(queue.place().await);
+            drop(queue.place(WHOLE).await);
             // And one that is left to itself is waited for.
             by_signal(&queue, c"0.05").await.leave();
             sleeping(&queue, c"0.05").await.leave();
-            drop(queue.place().await);
+            drop(queue.place(WHOLE).await);
         });
     }
 

@@ -3,23 +3,51 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+/// The part of the queue that one client's requests may fill, and how many may wait however short it is: a browser
+/// has six connections.
+const PART: usize = 4;
+const PART_MIN: usize = 4;
+
 /// Places for running scripts, and who waits for one.
+///
+/// The last place is for requests whose body is there: uploads, which may take their time, leave it to them.
 pub struct Queue {
     places: usize,
     /// How many may wait.
     bound: usize,
     taken: Cell<usize>,
-    /// Those that wait, by their numbers.
-    waiting: RefCell<VecDeque<(u32, Waker)>>,
+    /// How many of those by uploads.
+    uploads: Cell<usize>,
+    waiting: RefCell<VecDeque<Waiting>>,
     next: Cell<u32>,
 }
 
+/// Who asks for a place.
+#[derive(Clone, Copy)]
+pub struct Asks {
+    /// Whose share of the queue it takes; `None`: it is bound to none.
+    pub client: Option<IpAddr>,
+    /// Some of its body is still to come.
+    pub upload: bool,
+}
+
+/// One that waits, by its number.
+struct Waiting {
+    number: u32,
+    asks: Asks,
+    waker: Waker,
+}
+
 /// A place, until it is dropped.
-pub struct Place(Rc<Queue>);
+pub struct Place {
+    queue: Rc<Queue>,
+    upload: bool,
+}
 
 /// A turn that is waited for; dropped, it leaves the queue.
 pub struct Turn {
@@ -29,54 +57,73 @@ pub struct Turn {
 
 impl Queue {
     pub fn new(places: usize, bound: usize) -> Rc<Queue> {
-        let (taken, next) = (Cell::new(0), Cell::new(0));
-        Rc::new(Queue { places: places.max(1), bound, taken, waiting: RefCell::default(), next })
+        let (taken, uploads, next) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        Rc::new(Queue { places: places.max(1), bound, taken, uploads, waiting: RefCell::default(), next })
     }
 
     /// A place, now or in turn; `None` when too many wait already.
-    pub async fn place(self: &Rc<Self>) -> Option<Place> {
-        if self.waiting.borrow().is_empty() && self.is_free() {
-            return Some(self.take());
+    pub async fn place(self: &Rc<Self>, asks: Asks) -> Option<Place> {
+        if self.first().is_none() && self.is_free(asks.upload) {
+            return Some(self.take(asks.upload));
         }
-        Some(self.enter()?.await)
+        Some(self.enter(asks)?.await)
+    }
+
+    /// Whether a client would be turned away now.
+    pub fn is_full(&self, client: Option<IpAddr>) -> bool {
+        self.taken.get() >= self.places && !self.has_room(client)
+    }
+
+    fn has_room(&self, client: Option<IpAddr>) -> bool {
+        let waiting = self.waiting.borrow();
+        let share = (self.bound / PART).max(PART_MIN);
+        let own = || waiting.iter().filter(|one| one.asks.client == client).count();
+        waiting.len() < self.bound && (client.is_none() || own() < share)
     }
 
     /// Stands at the end of the queue, if there is room.
-    fn enter(self: &Rc<Self>) -> Option<Turn> {
-        let mut waiting = self.waiting.borrow_mut();
-        if waiting.len() >= self.bound {
+    fn enter(self: &Rc<Self>, asks: Asks) -> Option<Turn> {
+        if !self.has_room(asks.client) {
             return None;
         }
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
-        waiting.push_back((number, Waker::noop().clone()));
-        drop(waiting);
+        self.waiting.borrow_mut().push_back(Waiting { number, asks, waker: Waker::noop().clone() });
         Some(Turn { queue: Rc::clone(self), number })
     }
 
-    fn is_free(&self) -> bool {
-        self.taken.get() < self.places
+    fn is_free(&self, upload: bool) -> bool {
+        let last = self.places > 1 && self.uploads.get() + 1 == self.places;
+        self.taken.get() < self.places && !(upload && last)
     }
 
-    fn take(self: &Rc<Self>) -> Place {
+    fn take(self: &Rc<Self>, upload: bool) -> Place {
         self.taken.set(self.taken.get() + 1);
-        Place(Rc::clone(self))
+        self.uploads.set(self.uploads.get() + usize::from(upload));
+        Place { queue: Rc::clone(self), upload }
+    }
+
+    /// Whose turn it is, if a place is free for it: its number, and how to tell it.
+    fn first(&self) -> Option<(u32, Waker)> {
+        let waiting = self.waiting.borrow();
+        let first = waiting.iter().find(|one| self.is_free(one.asks.upload))?;
+        Some((first.number, first.waker.clone()))
     }
 
     /// Tells the first in the queue to look, if it has something to see.
     fn call_first(&self) {
-        if self.is_free()
-            && let Some((_, first)) = self.waiting.borrow().front()
-        {
-            first.wake_by_ref();
+        if let Some((_, first)) = self.first() {
+            first.wake();
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken.set(self.0.taken.get().saturating_sub(1));
-        self.0.call_first();
+        let Queue { taken, uploads, .. } = &*self.queue;
+        taken.set(taken.get().saturating_sub(1));
+        uploads.set(uploads.get().saturating_sub(usize::from(self.upload)));
+        self.queue.call_first();
     }
 }
 
@@ -84,22 +131,23 @@ impl Future for Turn {
     type Output = Place;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Place> {
+        let is_first = self.queue.first().is_some_and(|(number, _)| number == self.number);
         let mut waiting = self.queue.waiting.borrow_mut();
-        if self.queue.is_free() && waiting.front().is_some_and(|(number, _)| *number == self.number) {
+        let Some(own) = waiting.iter_mut().find(|one| one.number == self.number) else { return Poll::Pending };
+        if is_first {
+            let upload = own.asks.upload;
             drop(waiting);
             // The queue is left when `self` is dropped, which is when the next one is called.
-            return Poll::Ready(self.queue.take());
+            return Poll::Ready(self.queue.take(upload));
         }
-        if let Some((_, waker)) = waiting.iter_mut().find(|(number, _)| *number == self.number) {
-            waker.clone_from(cx.waker());
-        }
+        own.waker.clone_from(cx.waker());
         Poll::Pending
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.queue.waiting.borrow_mut().retain(|(number, _)| *number != self.number);
+        self.queue.waiting.borrow_mut().retain(|one| one.number != self.number);
         self.queue.call_first();
     }
 }
@@ -108,6 +156,8 @@ impl Drop for Turn {
 mod tests {
     use super::*;
     use std::pin::pin;
+
+    const WHOLE: Asks = Asks { client: None, upload: false };
 
     fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
@@ -120,10 +170,10 @@ mod tests {
     #[test]
     fn places_are_given_in_order() {
         let queue = Queue::new(2, 10);
-        let Poll::Ready(Some(first)) = poll(pin!(queue.place())) else { panic!("it is free") };
-        let Poll::Ready(Some(second)) = poll(pin!(queue.place())) else { panic!("it is free") };
+        let Poll::Ready(Some(first)) = poll(pin!(queue.place(WHOLE))) else { panic!("it is free") };
+        let Poll::Ready(Some(second)) = poll(pin!(queue.place(WHOLE))) else { panic!("it is free") };
         let (mut third, mut fourth, mut fifth) =
-            (Box::pin(queue.place()), Box::pin(queue.place()), Box::pin(queue.place()));
+            (Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE)));
         for waiting in [&mut third, &mut fourth, &mut fifth] {
             assert!(!is_ready(waiting.as_mut()));
         }
@@ -142,11 +192,11 @@ mod tests {
     #[test]
     fn newcomers_do_not_overtake() {
         let queue = Queue::new(1, 10);
-        let place = queue.take();
-        let mut waits = Box::pin(queue.place());
+        let place = queue.take(false);
+        let mut waits = Box::pin(queue.place(WHOLE));
         assert!(!is_ready(waits.as_mut()));
         drop(place);
-        assert!(!is_ready(pin!(queue.place())), "another was here before");
+        assert!(!is_ready(pin!(queue.place(WHOLE))), "another was here before");
         assert!(is_ready(waits.as_mut()));
         drop(waits);
         assert_eq!((queue.taken.get(), queue.waiting.borrow().len()), (0, 0));
@@ -155,11 +205,56 @@ mod tests {
     #[test]
     fn the_queue_has_its_bound() {
         let queue = Queue::new(1, 2);
-        let _place = queue.take();
-        let mut waiting = [Box::pin(queue.place()), Box::pin(queue.place())];
+        let _place = queue.take(false);
+        let mut waiting = [Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE))];
         assert!(waiting.iter_mut().all(|one| !is_ready(one.as_mut())));
-        assert!(matches!(poll(pin!(queue.place())), Poll::Ready(None)));
+        assert!(matches!(poll(pin!(queue.place(WHOLE))), Poll::Ready(None)));
         drop(waiting);
-        assert!(!is_ready(pin!(queue.place())), "there is room again");
+        assert!(!is_ready(pin!(queue.place(WHOLE))), "there is room again");
+    }
+
+    #[test]
+    fn a_client_has_its_share() {
+        let from = |client: &str| Asks { client: client.parse().ok(), upload: false };
+        for (bound, share) in [(64, 16), (16, 4), (5, 4), (2, 2)] {
+            let queue = Queue::new(1, bound);
+            let one = from("192.0.2.1");
+            assert!(!queue.is_full(one.client), "it is free");
+            let _place = queue.take(false);
+            let turns: Vec<Turn> = (0..share).map_while(|_| queue.enter(one)).collect();
+            assert_eq!(turns.len(), share, "{bound}");
+            assert!(queue.is_full(one.client) && queue.enter(one).is_none(), "{bound}");
+            let others = [from("192.0.2.2"), from("2001:db8::1"), WHOLE];
+            let entered: Vec<Turn> = others.iter().map_while(|&other| queue.enter(other)).collect();
+            assert_eq!(entered.len(), others.len().min(bound - share), "{bound}");
+            drop((turns, entered));
+            assert!(!queue.is_full(one.client));
+            // Who is bound to no share may have all of it.
+            let all: Vec<Turn> = std::iter::from_fn(|| queue.enter(WHOLE)).collect();
+            assert_eq!(all.len(), bound);
+        }
+    }
+
+    #[test]
+    fn uploads_leave_the_last_place() {
+        const UPLOAD: Asks = Asks { client: None, upload: true };
+        for (places, uploads) in [(1, 1), (2, 1), (3, 2)] {
+            let queue = Queue::new(places, 10);
+            let mut held: Vec<_> = (0..uploads)
+                .map(|_| {
+                    let Poll::Ready(Some(place)) = poll(pin!(queue.place(UPLOAD))) else { panic!("it is free") };
+                    place
+                })
+                .collect();
+            let mut next = Box::pin(queue.place(UPLOAD));
+            assert!(!is_ready(next.as_mut()), "{places}");
+            if places > 1 {
+                let Poll::Ready(Some(_whole)) = poll(pin!(queue.place(WHOLE))) else { panic!("one waits for nothing") };
+                assert!(!is_ready(pin!(queue.place(WHOLE))), "all are taken");
+                assert!(!is_ready(next.as_mut()), "{places}");
+            }
+            held.pop();
+            let Poll::Ready(Some(_next)) = poll(next.as_mut()) else { panic!("its turn") };
+        }
     }
 }

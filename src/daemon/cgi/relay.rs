@@ -3,6 +3,7 @@
 use super::errors::Escaped;
 use super::head::{Bad, Collector};
 use super::process::Process;
+use super::upload::Pace;
 use ecohttpd::{AsyncFd, Connection, Result, sleep};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -31,8 +32,8 @@ pub enum End {
     Local(String),
     /// In front of the reply, for what came is none.
     Bad(Bad),
-    /// The script did nothing for too long; whether the reply had begun.
-    Overdue { begun: bool },
+    /// The script did nothing for too long, or the client sent too little; whether the reply had begun.
+    Overdue { begun: bool, client: bool },
 }
 
 /// A running script and the ends of its pipes that are ours.
@@ -67,14 +68,15 @@ pub struct State {
     after_end: Option<usize>,
     /// What else comes out is not for the client.
     no_more: bool,
-    /// The time that is left has become shorter.
-    hurry: bool,
+    /// How the client's body comes.
+    pace: Pace,
 }
 
-impl Default for State {
-    fn default() -> State {
+impl State {
+    /// A script that was just started, for whose timeout a client is waited for; and what of the body is there.
+    pub fn new(up: Vec<u8>, timeout: Duration) -> State {
         State {
-            up: Vec::new(),
+            up,
             up_at: 0,
             head: Some(Collector::default()),
             down: Vec::new(),
@@ -83,7 +85,7 @@ impl Default for State {
             on_client: false,
             after_end: None,
             no_more: false,
-            hurry: false,
+            pace: Pace::new(timeout),
         }
     }
 }
@@ -92,22 +94,24 @@ impl Relay<'_> {
     /// Moves bytes until one of the ends comes.
     pub async fn run(&mut self, con: &mut Connection) -> Result<End> {
         let mut timer = pin!(sleep(self.timeout));
+        let mut due: Option<Instant> = None;
         poll_fn(|cx| {
             if let Poll::Ready(end) = self.poll(con, cx) {
                 return Poll::Ready(end);
             }
             loop {
-                if std::mem::take(&mut self.state.hurry) {
-                    timer.set(sleep(LINGER));
+                let now = Instant::now();
+                let deadline = self.deadline(now);
+                if deadline <= now {
+                    return Poll::Ready(self.overdue(con, cx, now));
+                }
+                // A later deadline is looked at when the timer is due.
+                if due.is_none_or(|due| deadline < due) {
+                    timer.set(sleep(deadline - now));
+                    due = Some(deadline);
                 }
                 ready!(timer.as_mut().poll(cx));
-                let left = self.time_left();
-                if left.is_zero() {
-                    let begun = self.state.head.is_none();
-                    let ended = self.state.after_end.is_some();
-                    return Poll::Ready(if ended { self.end(con, cx) } else { Ok(End::Overdue { begun }) });
-                }
-                timer.set(sleep(left));
+                due = None;
             }
         })
         .await
@@ -120,9 +124,19 @@ impl Relay<'_> {
         self.process.leave();
     }
 
-    fn time_left(&self) -> Duration {
-        let allowed = if self.state.after_end.is_some() { LINGER } else { self.timeout };
-        if self.state.on_client { allowed } else { allowed.saturating_sub(self.state.moved.elapsed()) }
+    fn deadline(&self, now: Instant) -> Instant {
+        let state = &self.state;
+        let allowed = if state.after_end.is_some() { LINGER } else { self.timeout };
+        let scripts = if state.on_client { now } else { state.moved } + allowed;
+        state.pace.deadline().map_or(scripts, |clients| clients.min(scripts))
+    }
+
+    fn overdue(&mut self, con: &mut Connection, cx: &mut Context<'_>, now: Instant) -> Result<End> {
+        if self.state.after_end.is_some() {
+            return self.end(con, cx);
+        }
+        let client = self.state.pace.deadline().is_some_and(|deadline| deadline <= now);
+        Ok(End::Overdue { begun: self.state.head.is_none(), client })
     }
 
     fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<End>> {
@@ -134,7 +148,6 @@ impl Relay<'_> {
         if down.is_pending() && self.state.after_end.is_none() && self.process.poll_end(cx).is_ready() {
             self.state.after_end = Some(LEFT_BEHIND);
             self.state.moved = Instant::now();
-            self.state.hurry = true;
         }
         down
     }
@@ -153,11 +166,19 @@ impl Relay<'_> {
                 state.moved = Instant::now();
                 continue;
             }
+            if state.up.capacity() > 2 * PIECE {
+                // The beginning was more than is moved at a time from now on.
+                state.up = Vec::new();
+            }
             state.up.clear();
             state.up_at = 0;
             let read = con.poll_read_body(cx, &mut state.up, PIECE);
-            state.on_client |= read.is_pending();
+            if read.is_pending() {
+                state.on_client = true;
+                state.pace.wait(Instant::now());
+            }
             ready!(read)?;
+            state.pace.came(state.up.len(), Instant::now());
             if state.up.is_empty() {
                 self.stdin = None;
             }
