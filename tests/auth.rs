@@ -93,6 +93,10 @@ fn no_spelling_slips_past() {
         "/secret/",
         "//secret/file.txt",
         "/secret//file.txt",
+        // On a case-insensitive file system it is the same file.
+        "/Secret/file.txt",
+        "/SECRET/FILE.TXT",
+        "/%53ecret/file.txt",
         "/./secret/file.txt",
         "/secret/./file.txt",
         "/x/../secret/file.txt",

@@ -47,10 +47,13 @@ impl Realms {
         for line in lines {
             let Some(secret) = secret(line, database) else { continue };
             let account = Account { user: line.user.clone(), secret };
-            let segments = owned(&segments(line.path.as_bytes()));
-            match realms.iter_mut().find(|realm| realm.segments == segments) {
+            let segments = segments(line.path.as_bytes());
+            match realms.iter_mut().find(|realm| realm.segments.len() == segments.len() && begins(&segments, realm)) {
                 Some(realm) => realm.accounts.push(account),
-                None => realms.push(Realm { path: line.path.clone(), segments, accounts: vec![account] }),
+                None => {
+                    let segments = segments.into_iter().map(<[u8]>::to_vec).collect();
+                    realms.push(Realm { path: line.path.clone(), segments, accounts: vec![account] });
+                }
             }
         }
         Realms(realms)
@@ -58,17 +61,15 @@ impl Realms {
 
     /// The realm of a decoded path, and its index: that with the longest path that the request's lies at or below.
     ///
-    /// Paths are compared by segments, so that `/sub` is not `/submarine`, and as file systems do it: `/Sub` is not
-    /// `/sub` (uhttpd thinks otherwise of both). Dot segments and doubled slashes are resolved as `serve_file` does.
+    /// Paths are compared by segments, so that `/sub` is not `/submarine` (uhttpd thinks otherwise), and without regard
+    /// to case, as uhttpd does: on a stick with FAT `/Sub` is `/sub`. Dot segments and doubled slashes are resolved as
+    /// `serve_file` does.
     pub fn find(&self, path: &[u8]) -> Option<(usize, &Realm)> {
         if self.0.is_empty() {
             return None;
         }
         let path = segments(path);
-        let above = self.0.iter().enumerate().filter(|(_, realm)| {
-            let start = path.get(..realm.segments.len());
-            start.is_some_and(|start| realm.segments.iter().eq(start))
-        });
+        let above = self.0.iter().enumerate().filter(|(_, realm)| begins(&path, realm));
         above.max_by_key(|(_, realm)| realm.segments.len())
     }
 }
@@ -87,8 +88,10 @@ fn segments(path: &[u8]) -> Vec<&[u8]> {
     segments
 }
 
-fn owned(segments: &[&[u8]]) -> Vec<Vec<u8>> {
-    segments.iter().map(|segment| segment.to_vec()).collect()
+/// Whether a path begins with the realm's.
+fn begins(path: &[&[u8]], realm: &Realm) -> bool {
+    let Some(start) = path.get(..realm.segments.len()) else { return false };
+    start.iter().zip(&realm.segments).all(|(one, other)| one.eq_ignore_ascii_case(other))
 }
 
 /// What the line's password is compared with; `None` if it has none.
@@ -165,7 +168,9 @@ mod tests {
             ("/sub/x", Some("/sub"), "below"),
             ("/submarine", None, "a longer name"),
             ("/su", None, "a shorter name"),
-            ("/Sub/x", None, "another case"),
+            ("/Sub/x", Some("/sub"), "another case"),
+            ("/SUB/DEEP/x", Some("/sub/deep/"), "another case, the longer path"),
+            ("/SUBMARINE", None, "another case of a longer name"),
             ("/other/sub", None, "elsewhere"),
             ("/sub/deep", Some("/sub/deep/"), "the longer path"),
             ("/sub/deep/x", Some("/sub/deep/"), "below the longer path"),
@@ -191,11 +196,17 @@ mod tests {
 
     #[test]
     fn one_path_gathers_accounts() {
-        let lines = [line("/x", "a", "1"), line("/y", "b", "2"), line("/x/", "c", "3"), line("/x", "d", "")];
+        let lines = [
+            line("/x", "a", "1"),
+            line("/y", "b", "2"),
+            line("/x/", "c", "3"),
+            line("/x", "d", ""),
+            line("/X", "e", "5"),
+        ];
         let realms = Realms::new(&lines, &Database::default());
         let (index, realm) = realms.find(b"/x").unwrap();
         assert_eq!(index, 0);
-        assert_eq!(realm.accounts.iter().map(|account| account.user.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(realm.accounts.iter().map(|account| account.user.as_str()).collect::<Vec<_>>(), ["a", "c", "e"]);
     }
 
     #[test]
