@@ -9,7 +9,7 @@ use common_config::{Router, ask, until};
 use common_files::{Daemon, request};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 /// me:secret
@@ -316,6 +316,23 @@ fn a_password_changes_with_the_reload() {
     fs::remove_file(router.path("httpd.conf")).unwrap();
     assert!(router.reload(&daemon).contains("httpd.conf"));
     assert_eq!(get("X: y"), 401);
+}
+
+/// Who gave up root's rights reads no passwords of the system any more: no login may be shut out by that.
+#[test]
+fn a_reload_that_cannot_read_the_passwords_changes_nothing() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 || !fs::metadata("/etc/shadow").is_ok_and(|f| f.mode() & 4 == 0) {
+        println!("skipped: not root, or passwords that all may read");
+        return;
+    }
+    let (router, daemon) = site("/open:me:$p$root\n/secret:me:secret\n", &["--user", "nobody"]);
+    router.write("httpd.conf", "/open:me:$p$root\n/secret:me:other\n");
+    let line = router.reload(&daemon);
+    assert!(line.contains("old configuration stays") && line.contains("/etc/shadow"), "{line}");
+    assert_eq!(ask(daemon.addr, "GET", "/secret/", &[RIGHT]).status, 200);
+    router.write("httpd.conf", "/secret:me:other\n");
+    assert!(router.reload(&daemon).contains("read anew"));
+    assert_eq!(ask(daemon.addr, "GET", "/secret/", &[RIGHT]).status, 401);
 }
 
 /// The error page is for all, wherever it lies; it tells nothing of what was asked for.

@@ -3,7 +3,7 @@
 use super::verify::Secret;
 use crate::daemon::config::RealmLine;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a user database: far above any router's.
@@ -38,6 +38,18 @@ impl Default for Database {
 }
 
 impl Realms {
+    /// Sees that the passwords of the system's users can be read: a daemon that gave up its rights reads them no more.
+    ///
+    /// # Errors
+    /// One line: which login can't be looked up, and why.
+    pub fn check(lines: &[RealmLine], database: &Database) -> Result<(), String> {
+        lines.iter().try_for_each(|line| {
+            let Some(account) = line.pass.strip_prefix("$p$") else { return Ok(()) };
+            let unknown = |error| format!("the password of the system's user '{account}' for {}: {error}", line.path);
+            database.field(account).map(drop).map_err(unknown)
+        })
+    }
+
     /// Gathers the lines of each path and looks up the system's users; whatever is odd about them is logged, once.
     ///
     /// A line without a password protects nothing, as in uhttpd: neither an empty one, nor that of a system's user
@@ -115,32 +127,44 @@ fn secret(line: &RealmLine, database: &Database) -> Option<Secret> {
 impl Database {
     /// The password of a system's user; `None` if none is needed.
     fn secret(&self, account: &str, path: &str) -> Option<Secret> {
-        let hash =
-            field(&self.shadow, account).or_else(|| field(&self.passwd, account).filter(|hash| !hash.is_empty()));
-        let wrong = match hash.as_deref() {
-            Some("") => {
+        let wrong = match self.field(account).as_ref().map(Option::as_deref) {
+            Ok(Some("")) => {
                 log::warn!("{path} is not protected by the system's user '{account}', who has no password yet");
                 return None;
             }
-            Some(hash) if hash.starts_with('$') => return Some(Secret::new(hash)),
-            Some(_) => "is locked",
-            None => "does not exist",
+            Ok(Some(hash)) if hash.starts_with('$') => return Some(Secret::new(hash)),
+            Ok(Some(_)) => "is locked",
+            Ok(None) => "does not exist",
+            Err(_) => "can't be looked up",
         };
         log::warn!("nobody can log in to {path} by the system's user '{account}', who {wrong}");
         Some(Secret::Never)
     }
+
+    /// What stands for an account's password; in `passwd` only where `shadow` does not know it.
+    fn field(&self, account: &str) -> io::Result<Option<String>> {
+        match field(&self.shadow, account)? {
+            None => Ok(field(&self.passwd, account)?.filter(|hash| !hash.is_empty())),
+            known => Ok(known),
+        }
+    }
 }
 
-/// The second field of the line of a database that begins with the account's name.
-fn field(file: &Path, account: &str) -> Option<String> {
+/// The second field of the line of a database that begins with the account's name; a file that is absent has none.
+fn field(file: &Path, account: &str) -> io::Result<Option<String>> {
     let mut text = Vec::new();
-    File::open(file).and_then(|file| file.take(MAX_DATABASE).read_to_end(&mut text)).ok()?;
-    text.split(|&byte| byte == b'\n').find_map(|line| {
+    match File::open(file).and_then(|file| file.take(MAX_DATABASE).read_to_end(&mut text)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
+        Ok(_) => {}
+    }
+    let found = text.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.split(|&byte| byte == b':');
         let found = !account.is_empty() && fields.next() == Some(account.as_bytes());
         // An unreadable hash is one that nothing matches.
         fields.next().filter(|_| found).map(|hash| String::from_utf8_lossy(hash).into_owned())
-    })
+    });
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -239,5 +263,21 @@ mod tests {
         }
         let nowhere = Database { shadow: "/nonexistent/shadow".into(), passwd: "/nonexistent/passwd".into() };
         assert_eq!(nowhere.secret("root", "/"), Some(Secret::Never), "no database");
+    }
+
+    /// What can't be read may hold a login that is right; what is absent holds none.
+    #[test]
+    fn an_unreadable_database_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("passwd"), "root:x:0:0::/:/bin/sh\n").unwrap();
+        let database = database(folder.path());
+        let lines = [line("/", "u", "plain"), line("/a", "u", "$p$root")];
+        assert_eq!(Realms::check(&lines, &database), Ok(()), "no shadow");
+        // A folder opens, but can't be read: not even by root, whom a file's mode does not stop.
+        std::fs::create_dir(folder.path().join("shadow")).unwrap();
+        assert_eq!(Realms::check(&lines[..1], &database), Ok(()), "nothing to look up");
+        let error = Realms::check(&lines, &database).unwrap_err();
+        assert!(error.lines().count() == 1 && error.contains("'root' for /a") && error.contains("shadow"), "{error}");
+        assert_eq!(database.secret("root", "/"), Some(Secret::Never), "closed all the same");
     }
 }

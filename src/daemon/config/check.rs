@@ -2,6 +2,7 @@
 
 use super::httpd_conf;
 use super::{Config, INDEX, Listen, Site};
+use crate::daemon::auth::{Database, Realms};
 use crate::daemon::log::AccessTarget;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -135,6 +136,9 @@ fn conflicts(sites: &[Site]) -> Result<(), String> {
 pub fn problems(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     for site in &config.sites {
+        if let Err(text) = Realms::check(&site.auth, &Database::default()) {
+            found.push(wrong(site, "-c", "httpauth", &text));
+        }
         let mut say = |letter, uci, value: &Path, expected: &str| {
             found.push(wrong(site, letter, uci, &format!("{value:?} is wrong: expected {expected}")));
         };
