@@ -66,7 +66,7 @@ impl Auth {
     pub fn check(&self, path: &[u8], authorization: Option<&[u8]>, ip: Option<IpAddr>, now: u64) -> Verdict {
         let Some((index, realm)) = self.realms.find(path) else { return Verdict::Open };
         let Some(login) = authorization.and_then(Credentials::parse) else { return Verdict::Ask };
-        let wait = self.state.borrow_mut().delay(realm, ip, now);
+        let wait = self.state.borrow_mut().delay(realm, &login, ip, now);
         if !wait.is_zero() {
             return Verdict::Wait(wait);
         }
@@ -83,12 +83,12 @@ impl Auth {
 impl State {
     /// How long until a login is looked at.
     ///
-    /// Nothing about the login itself may matter here, or a client that waits could learn of it.
-    fn delay(&mut self, realm: &Realm, ip: Option<IpAddr>, now: u64) -> Duration {
-        let own = ip.map_or(Duration::ZERO, |ip| self.throttle.delay(ip, now));
+    /// Neither the password nor whether there is the user may matter here, or a client that waits could learn of it.
+    fn delay(&mut self, realm: &Realm, login: &Credentials, ip: Option<IpAddr>, now: u64) -> Duration {
+        let own = ip.map_or(Duration::ZERO, |ip| self.throttle.delay(ip, &login.user, now));
         // Strangers at work must not keep out those who were let in before.
-        let trusted = ip.is_some_and(|ip| self.throttle.is_trusted(ip, now));
-        if trusted || realm.hash().is_none() { own } else { own.max(self.budget.delay(now)) }
+        let trusted = ip.is_some_and(|ip| self.throttle.is_trusted(ip, &login.user, now));
+        if trusted || realm.hash().is_none() { own } else { own.max(self.budget.delay(ip, now)) }
     }
 
     fn verify(&mut self, index: usize, realm: &Realm, login: &Credentials, ip: Option<IpAddr>, now: u64) -> bool {
@@ -97,12 +97,12 @@ impl State {
         let known = hashed && self.cache.knows(index, &login.user, pass, now);
         let right = known || realm.verify(login);
         match ip {
-            Some(ip) if right => self.throttle.succeeded(ip, now),
-            Some(ip) => self.throttle.failed(ip, now),
+            Some(ip) if right => self.throttle.succeeded(ip, &login.user, now),
+            Some(ip) => self.throttle.failed(ip, &login.user, now),
             None => {}
         }
         if hashed && !right {
-            self.budget.spend(now);
+            self.budget.spend(ip, now);
         }
         if hashed && right && !known {
             self.cache.keep(index, &login.user, pass, now);
@@ -212,6 +212,7 @@ mod tests {
         assert_eq!(login(&auth, "/", "u:1", HOST, 0), second, "even with the right password");
         assert_eq!(auth.check(b"/", None, HOST, 0), Verdict::Ask, "who does not log in does not wait");
         assert_eq!(login(&auth, "/", "u:1", OTHER, 0), granted("u", "1"), "another address");
+        assert_eq!(login(&auth, "/", "v:x", HOST, 0), Verdict::Ask, "another user");
         assert_eq!(login(&auth, "/", "u:x", HOST, 1000), Verdict::Ask, "who waited in vain waits no longer");
         assert_eq!(login(&auth, "/", "u:1", HOST, 2999), Verdict::Wait(Duration::from_millis(1)));
         assert_eq!(login(&auth, "/", "u:1", HOST, 3000), granted("u", "1"));
@@ -247,6 +248,7 @@ mod tests {
             ("/", "v:Hello world!", 1, "another user's"),
             ("/", "x:wrong", 1, "a user without a hash"),
             ("/plain", "u:wrong", 0, "a realm without a hash"),
+            ("/plain", "u:wrong", 0, "the second failure"),
             ("/plain", "u:wrong", 0, "the third failure"),
             ("/", "u:wrong", 0, "who has to wait"),
         ];
@@ -267,6 +269,8 @@ mod tests {
         let second = Verdict::Wait(Duration::from_secs(1));
         assert_eq!(login(&auth, "/", "u:Hello world!", OTHER, 0), second, "a right login does not tell itself");
         assert_eq!(login(&auth, "/", "u:Hello world!", None, 0), second, "nor by a proxy");
+        let home = Some(IpAddr::from([192, 168, 1, 2]));
+        assert!(matches!(login(&auth, "/", "u:Hello world!", home, 0), Verdict::Granted { .. }), "new, but at home");
         assert!(
             matches!(login(&auth, "/", "u:Hello world!", HOST, 0), Verdict::Granted { .. }),
             "who was let in stays"
