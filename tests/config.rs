@@ -360,7 +360,10 @@ fn the_test_reads_the_certificates() {
         ("a.crt", "a.key", Some(0), ""),
         ("a.crt", "b.key", Some(1), "a.crt"),
         ("junk", "a.key", Some(1), "junk"),
-        ("a.crt", "empty", Some(1), "empty"),
+        // Both will be made.
+        ("a.crt", "empty", Some(0), ""),
+        ("a.crt", "missing", Some(0), ""),
+        ("empty", "empty", Some(1), "empty"),
         ("a.key", "a.crt", Some(1), "a."),
     ] {
         let tls = format!(

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::config::{Listen, Tls};
+use super::config::{Listen, Tls, is_missing};
 use ecohttpd::x509::{self, SanName, SelfSigned};
 
 const DAY: u64 = 86_400;
@@ -70,38 +70,37 @@ fn own_v6() -> impl Iterator<Item = IpAddr> {
     found.into_iter()
 }
 
-/// Makes the files of a certificate and of its key where both are missing, and says whether it did.
+/// Makes the files of a certificate and of its key where one of them is missing, and says whether it did.
 ///
-/// Where only one of the two files is missing, making it would not help: that is an error, and so is one file for both.
+/// One without the other is of no use, and a router whose power failed at its first start must not be without HTTPS for
+/// ever: what is there is kept under another name, and both are made. One file for both is an error.
 fn ensure(cert: &Path, key: &Path, names: &[SanName], days: u64) -> io::Result<bool> {
-    match (exists(cert)?, exists(key)?) {
-        (true, true) => return Ok(false),
-        (true, false) => return Err(half(cert, key)),
-        (false, true) => return Err(half(key, cert)),
-        (false, false) if cert == key => {
-            let text = format!("{}: named for both the certificate and its key", cert.display());
-            return Err(io::Error::new(ErrorKind::InvalidInput, text));
-        }
-        (false, false) => {}
+    let missing = (is_missing(cert)?, is_missing(key)?);
+    if missing == (false, false) {
+        return Ok(false);
+    }
+    if cert == key {
+        let text = format!("{}: named for both the certificate and its key", cert.display());
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
     }
     let (not_before, not_after) = validity(SystemTime::now(), days);
     let made = x509::self_signed(names, not_before, not_after).map_err(io::Error::other)?;
-    publish(cert, key, &made)?;
+    let half = match missing {
+        (true, false) => Some((key, cert)),
+        (false, true) => Some((cert, key)),
+        _ => None,
+    };
+    publish(cert, key, &made, half)?;
     Ok(true)
 }
 
-/// Whether there is a file; a link that leads nowhere is one, for it must not be replaced.
-fn exists(path: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(about(path, error)),
-    }
-}
-
-fn half(there: &Path, missing: &Path) -> io::Error {
-    let text = format!("{} is there, but not {}: remove it to have both made", there.display(), missing.display());
-    io::Error::new(ErrorKind::NotFound, text)
+/// Puts away a file that is of no use without the other.
+fn keep(half: &Path, other: &Path) -> io::Result<()> {
+    let mut kept = half.as_os_str().to_owned();
+    kept.push(".old");
+    fs::rename(half, &kept).map_err(|error| about(half, error))?;
+    log::warn!("{} is of no use without {}: it is kept as {}", half.display(), other.display(), kept.display());
+    Ok(())
 }
 
 fn about(path: &Path, error: io::Error) -> io::Error {
@@ -137,15 +136,18 @@ fn validity(now: SystemTime, days: u64) -> (u64, u64) {
     (not_before, not_before + days * DAY - 1)
 }
 
-/// Gives both files their names once both lie complete on the disk.
+/// Gives both files their names once both lie complete on the disk, in place of the half that there was.
 ///
 /// What can fail for want of room or rights has happened by then, so that hardly anything leaves one without the other.
-fn publish(cert: &Path, key: &Path, made: &SelfSigned) -> io::Result<()> {
+fn publish(cert: &Path, key: &Path, made: &SelfSigned, half: Option<(&Path, &Path)>) -> io::Result<()> {
     let key_draft = Draft::write(key, 0o600, &pem("PRIVATE KEY", &made.key))?;
     let cert_draft = Draft::write(cert, 0o644, &pem("CERTIFICATE", &made.cert))?;
+    if let Some((there, missing)) = half {
+        keep(there, missing)?;
+    }
     key_draft.publish()?;
     cert_draft.publish().inspect_err(|_| {
-        // A key alone would be an error at every start.
+        // A key alone would be put away at the next start.
         let _ = fs::remove_file(key);
     })
 }
@@ -253,16 +255,37 @@ mod tests {
     }
 
     #[test]
-    fn one_without_the_other_is_an_error_that_names_both() {
-        for there in ["a.crt", "a.key"] {
+    fn one_without_the_other_is_kept_and_both_are_made() {
+        #[rustfmt::skip]
+        let rows = [
+            (Some("mine"), None, &["a.crt", "a.crt.old", "a.key"][..]), (Some("mine"), Some(""), &["a.crt", "a.crt.old", "a.key"]),
+            (None, Some("mine"), &["a.crt", "a.key", "a.key.old"]), (Some(""), Some("mine"), &["a.crt", "a.key", "a.key.old"]),
+            (Some(""), Some(""), &["a.crt", "a.key"]), (None, Some(""), &["a.crt", "a.key"]),
+        ];
+        for (there_cert, there_key, expected) in rows {
             let folder = tempfile::tempdir().unwrap();
             let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
-            fs::write(folder.path().join(there), "mine").unwrap();
-            let error = ensure(&cert, &key, &local(), 397).unwrap_err().to_string();
-            assert!(error.contains("a.crt") && error.contains("a.key"), "{error}");
-            assert_eq!(fs::read_to_string(folder.path().join(there)).unwrap(), "mine");
-            assert_eq!(entries(folder.path()), [there]);
+            for (path, text) in [(&cert, there_cert), (&key, there_key)] {
+                text.into_iter().for_each(|text| fs::write(path, text).unwrap());
+            }
+            assert!(ensure(&cert, &key, &local(), 397).unwrap());
+            assert_eq!(entries(folder.path()), expected);
+            for name in expected {
+                let text = fs::read_to_string(folder.path().join(name)).unwrap();
+                assert!(if name.ends_with("old") { text == "mine" } else { text.starts_with("-----BEGIN") }, "{name}");
+            }
+            assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+            assert!(!ensure(&cert, &key, &local(), 397).unwrap());
         }
+    }
+
+    #[test]
+    fn a_half_stays_where_the_whole_cannot_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let cert = folder.path().join("a.crt");
+        fs::write(&cert, "mine").unwrap();
+        assert!(ensure(&cert, &folder.path().join("missing/a.key"), &local(), 397).is_err());
+        assert_eq!(entries(folder.path()), ["a.crt"]);
     }
 
     #[test]
@@ -294,7 +317,7 @@ mod tests {
         // Nothing can be renamed to the name of a folder.
         fs::create_dir(&cert).unwrap();
         let made = x509::self_signed(&[], 0, 1).unwrap();
-        assert!(publish(&cert, &key, &made).unwrap_err().to_string().contains("a.crt"));
+        assert!(publish(&cert, &key, &made, None).unwrap_err().to_string().contains("a.crt"));
         assert_eq!(entries(folder.path()), ["a.crt"]);
     }
 

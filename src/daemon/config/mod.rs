@@ -25,8 +25,10 @@ pub use httpd_conf::RealmLine;
 
 use super::log::AccessTarget;
 use std::fmt;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the command line asks for.
@@ -145,7 +147,7 @@ pub struct Tls {
     pub listen: Vec<Listen>,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
-    /// Make the two files where both are missing.
+    /// Make the two files where one of them is missing or empty.
     pub self_signed: bool,
     /// What a certificate that is made is to hold.
     pub identity: Identity,
@@ -159,10 +161,21 @@ pub struct Tls {
 
 #[cfg(feature = "tls")]
 impl Tls {
-    /// Whether the certificate and its key are missing, and to be made.
+    /// Whether the certificate or its key is missing, so that both are to be made.
     pub fn is_to_be_made(&self) -> bool {
-        let missing = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| !file.exists());
-        self.self_signed && missing(&self.cert) && missing(&self.key)
+        let missing = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| is_missing(file).unwrap_or(false));
+        self.self_signed && self.cert != self.key && (missing(&self.cert) || missing(&self.key))
+    }
+}
+
+/// Whether there is no file, or one without content, as a full disk leaves it.
+///
+/// A link is there even if it leads nowhere, for it must not be replaced.
+pub fn is_missing(file: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(file) {
+        Ok(found) => Ok(found.is_file() && found.len() == 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
     }
 }
 

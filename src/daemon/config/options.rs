@@ -58,7 +58,7 @@ pub const ROWS: &[Row] = &[
     row('C', "cert", "cert", Value, "FILE", "certificate chain, PEM or DER", |s, v| put(&mut s.tls.cert, values::file(v).map(Some))),
     row('K', "key", "key", Value, "FILE", "its private key, PEM or DER", |s, v| put(&mut s.tls.key, values::file(v).map(Some))),
     row('P', "ciphers", "ciphers", Value, "LIST", "cipher suites, OpenSSL's names with colons between", |s, v| { s.tls.ciphers = v.split(':').filter(|name| !name.is_empty()).map(String::from).collect(); Ok(()) }),
-    row(NONE, "self-signed", "self_signed", Flag, "", "make certificate and key where both are missing", |s, v| put(&mut s.tls.self_signed, values::flag(v))),
+    row(NONE, "self-signed", "self_signed", Flag, "", "make certificate and key where one is missing", |s, v| put(&mut s.tls.self_signed, values::flag(v))),
     row('q', "redirect-https", "redirect_https", Flag, "", "send clients of HTTP to HTTPS, but for ACME challenges", |s, v| put(&mut s.tls.redirect, values::flag(v))),
     row(NONE, "hsts", "hsts", Value, "SECS", "have browsers use HTTPS alone for so long", |s, v| put(&mut s.tls.hsts, values::seconds(v, 0, MAX_HSTS).map(Some))),
     row(NONE, "server-name", "server_name", List, "NAME", "the host that this is for; *.NAME for all below it", |s, v| { for name in v.split_whitespace() { s.server_names.push(values::server_name(name)?); } Ok(()) }),
