@@ -228,16 +228,10 @@ fn sections_have_their_own_free_port() {
 #[rustfmt::skip]
 const WRONG: &[(&str, &[&str])] = &[
     ("option http_keepalive soon", &["uhttpd:5:", "uhttpd.main.http_keepalive", "\"soon\"", "0 to 86400"]),
-    ("option max_connections 0", &["uhttpd.main.max_connections", "\"0\"", "1 to"]),
-    ("option max_connections -1", &["max_connections", "\"-1\""]),
-    ("option network_timeout 0", &["network_timeout", "1 to"]),
     ("option script_timeout 1.5", &["script_timeout", "\"1.5\""]),
-    ("option tcp_keepalive 99999", &["tcp_keepalive", "32767"]),
-    ("option redirect_https maybe", &["redirect_https", "\"maybe\"", "0 or 1"]),
-    ("option no_dirlists 2", &["no_dirlists", "\"2\"", "0 or 1"]),
     ("option access_log 'var/log'", &["access_log", "\"var/log\"", "syslog"]),
     ("list listen_http 127.0.0.1", &["listen_http", "\"127.0.0.1\"", "PORT"]),
-    ("list listen_http localhost:80", &["listen_http", "\"localhost:80\"", "PORT"]),
+    ("list listen_http router.lan:80", &["listen_http", "\"router.lan:80\"", "PORT"]),
     ("list listen_https '[::1]'", &["listen_https", "\"[::1]\"", "PORT"]),
     ("option listen_http '80 http'", &["listen_http", "\"http\"", "PORT"]),
     ("list alias 'a=/b'", &["alias", "\"a=/b\"", "/PATH"]),
@@ -247,42 +241,93 @@ const WRONG: &[(&str, &[&str])] = &[
     ("list header 'X-A b'", &["header", "\"X-A b\"", "NAME: VALUE"]),
     ("list header 'Content-Length: 1'", &["header", "NAME: VALUE"]),
     ("list server_name 'a/b'", &["server_name", "\"a/b\"", "router.lan"]),
-    ("option config /no/such/httpd.conf", &["uhttpd.main.config", "/no/such/httpd.conf"]),
-    ("option config @root", &["uhttpd.main.config", "root"]),
-    ("list home /a\n list home /b", &["uhttpd:6:", "home", "one value"]),
-    ("list httpauth nobody", &["httpauth", "\"nobody\"", "config httpauth"]),
-    ("list httpauth a\nconfig httpauth a\n option prefix /", &["uhttpd.a", "username", "password"]),
-    ("option realm 'open", &["uhttpd:5:"]), ("option", &["uhttpd:5:", "name"]), ("optoin a b", &["uhttpd:5:", "\"optoin\""]),
-    ("option realm a b", &["uhttpd:5:", "quotes"]),
-    ("list listen_http 127.0.0.9:81\n list listen_http 127.0.0.9:81", &["listen_http", "127.0.0.9:81", "already"]),
+    ("option config /no/such/httpd.conf", &["uhttpd.main.config", "/no/such/httpd.conf", "not in force"]),
+    ("option config @root", &["uhttpd.main.config", "root", "closed"]),
+    ("list ubus_socket /a\n list ubus_socket /b", &["uhttpd:6:", "ubus_socket", "one value"]),
+    ("list httpauth a\nconfig httpauth a\n option prefix /x", &["uhttpd:6: uhttpd.a", "username", "password", "/x is closed to all"]),
     ("list listen_http 127.0.0.9:81\n list listen_https 127.0.0.9:81", &["127.0.0.9:81", "already"]),
-    ("list listen_http 127.0.0.9:81\nconfig uhttpd b\n list listen_http 127.0.0.9:81", &["uhttpd.b.listen_http", "127.0.0.9:81", "uhttpd.main", "server_name"]),
-    ("list listen_http 127.0.0.9:81\n list server_name A.lan\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list server_name a.lan.", &["127.0.0.9:81", "server_name"]),
+    ("list listen_http 127.0.0.9:81\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /", &["uhttpd.b.listen_http", "127.0.0.9:81", "uhttpd.main", "server_name"]),
+    ("list listen_http 127.0.0.9:81\n list server_name A.lan\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /\n list server_name a.lan.", &["127.0.0.9:81", "server_name"]),
     ("list listen_http 0.0.0.0:8099\n list listen_http 127.0.0.9:8099", &["127.0.0.9:8099", "already", "0.0.0.0:8099"]),
     ("list listen_http [::1]:8099\n list listen_https [::]:8099", &["listen_https: [::]:8099", "already", "[::1]:8099"]),
-    ("list listen_http 8099\nconfig uhttpd b\n list listen_http 0.0.0.0:8099\n list server_name x", &["uhttpd.b.listen_http: 0.0.0.0:8099", "uhttpd.main", "8099"]),
+    ("list listen_http 8099\nconfig uhttpd b\n list listen_http 0.0.0.0:8099\n list listen_http 82\n option home /\n list server_name x", &["uhttpd.b.listen_http: 0.0.0.0:8099", "uhttpd.main", "8099"]),
     ("config uhttpd b\n option home /", &["uhttpd.b.listen_http", "missing"]),
-    ("config cert c\n option days 0", &["uhttpd.c.days", "\"0\"", "1 to"]),
+    ("config cert c\n option days soon", &["uhttpd.c.days", "\"soon\"", "1 to"]),
 ];
 
+/// A test finds it, and nobody takes it over, but all else is in force.
 #[test]
-fn a_wrong_value_is_one_line_and_no_daemon() {
+fn a_wrong_value_is_one_line_and_left_out() {
     let router = Router::new();
     // Without TLS, what is asked for of HTTPS is left out with a warning.
     let tls = |lines: &str| cfg!(feature = "tls") || !lines.contains("listen_https");
     for (lines, named) in WRONG.iter().filter(|(lines, _)| tls(lines)) {
         router.section(&lines.replace('@', &router.path("")));
+        let (status, said) = router.check();
+        assert_eq!((status, said.lines().count()), (Some(1), 2), "{lines}: {said}");
+        one_line(said.lines().next().unwrap(), named);
+        let output = router.output(&["--config", "uhttpd", "--dump"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && holds_text(&output.stdout, "option realm 'R'"), "{lines}: {stderr}");
+        one_line(&stderr, named);
+    }
+}
+
+fn holds_text(bytes: &[u8], text: &str) -> bool {
+    String::from_utf8_lossy(bytes).contains(text)
+}
+
+/// What can be understood is done, with a word about it.
+#[test]
+fn what_uhttpd_takes_is_no_fault() {
+    let router = Router::new();
+    #[rustfmt::skip]
+    let rows = [
+        ("option max_connections 0", ["max_connections", "\"0\"", "1 to"], "max_connections '1'"),
+        ("option network_timeout -1", ["network_timeout", "\"-1\"", "1 to"], "network_timeout '1'"),
+        ("option tcp_keepalive 99999", ["tcp_keepalive", "\"99999\"", "32767"], "tcp_keepalive '32767'"),
+        ("option redirect_https maybe", ["redirect_https", "\"maybe\"", "0 or 1"], "redirect_https '0'"),
+        ("option no_dirlists 2", ["no_dirlists", "\"2\"", "0 or 1"], "no_dirlists '1'"),
+        ("list listen_http :::8099", ["listen_http", "\":::8099\"", "PORT"], "'[::]:8099'"),
+        ("option error_page '/e?x=y'", ["error_page", "query", "\"/e\""], "error_page '/e'"),
+        ("list httpauth nobody", ["httpauth", "\"nobody\"", "config httpauth"], "cgi_prefix"),
+        ("list listen_http 127.0.0.9:81\n list listen_http 127.0.0.9:81", ["listen_http", "127.0.0.9:81", "already"], "127.0.0.9:81"),
+        ("config cert c\n option days 36500", ["uhttpd.c.days", "36500", "398"], "days '36500'"),
+        ("config cert c\n option days 40000", ["uhttpd.c.days", "40000", "36500"], "days '36500'"),
+    ];
+    for (lines, named, in_force) in rows {
+        router.section(lines);
+        let (status, said) = router.check();
+        assert_eq!(status, Some(0), "{lines}: {said}");
+        one_line(said.lines().next().unwrap(), &named);
+        let output = router.output(&["--config", "uhttpd", "--dump"]);
+        assert!(output.status.success() && holds_text(&output.stdout, in_force), "{lines}: {output:?}");
+    }
+    router.section(" option no_dirlists On\n option redirect_https FALSE\n list listen_http localhost:0");
+    assert_eq!(router.check(), (Some(0), String::new()));
+}
+
+/// What is no configuration, or leaves nothing to serve, is one line and no daemon.
+#[test]
+fn what_cannot_be_served_at_all_is_one_line() {
+    let router = Router::new();
+    #[rustfmt::skip]
+    let rows: &[(&str, &[&str])] = &[
+        ("config uhttpd main\n option realm 'open", &["uhttpd:2:"]), ("config uhttpd\n option", &["uhttpd:2:", "name"]),
+        ("config uhttpd\n optoin a b", &["uhttpd:2:", "\"optoin\""]), ("config uhttpd\n option realm a b", &["uhttpd:2:", "quotes"]),
+        ("config other x\n", &["config uhttpd"]), ("config uhttpd\n option enabled 0\n", &["config uhttpd", "enabled"]),
+        ("config uhttpd main\n option home /\n", &["config uhttpd", "uhttpd.main.listen_http", "missing"]),
+        ("config uhttpd main\n list listen_http router.lan:80\n", &["config uhttpd", "\"router.lan:80\""]),
+    ];
+    for (text, named) in rows {
+        router.configure(text);
         for args in [&["--test"][..], &["--dump"], &["-f"], &[]] {
             let output = router.output(&[&["--config", "uhttpd"], args].concat());
             let stderr = String::from_utf8(output.stderr).unwrap();
-            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{lines}: {stderr}");
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{text}: {stderr}");
             one_line(&stderr, named);
         }
     }
-    router.configure("config other x\n");
-    one_line(&router.check().1, &["config uhttpd"]);
-    router.configure("config uhttpd\n option enabled 0\n");
-    one_line(&router.check().1, &["config uhttpd", "enabled"]);
     for missing in ["nowhere/uhttpd", "root"] {
         let output = router.output(&["--config", missing]);
         assert_eq!(output.status.code(), Some(1));
@@ -305,8 +350,8 @@ fn hostile_files_are_answered() {
         one_line(&stderr, &["uhttpd"]);
         assert!(stderr.len() < 500, "{}", stderr.len());
     }
-    router.write("uhttpd", b"config uhttpd\n option home \xff\n");
-    one_line(&router.check().1, &["uhttpd:2:", "UTF-8"]);
+    router.write("uhttpd", b"config uhttpd\n list listen_http 127.0.0.1:0\n option home /\n option cgi_prefix /\xff\n");
+    one_line(router.check().1.lines().next().unwrap(), &["uhttpd:4:", "cgi_prefix", "UTF-8"]);
     let output = router.output(&["--config", "/dev/zero", "--test"]);
     assert!(output.status.code().is_some(), "{:?}", output.status.signal());
 }
@@ -413,6 +458,66 @@ fn a_boot_serves_what_can_be_served() {
     }
     for named in named {
         assert!(log.lines().any(|line| line.contains("error") && line.contains(named)), "{named}: {log}");
+    }
+}
+
+/// A file that any fault of keeps uhttpd from starting, or not even that.
+#[test]
+fn a_boot_passes_over_wrong_options() {
+    let router = Router::new();
+    router.write("root/secret/x", "HIDDEN");
+    router.write("root/al/x", "alias");
+    let text = "config uhttpd main\n list listen_http 127.0.0.1:0\n list listen_http router.lan:80\n option home @root\n\
+        option http_keepalive soon\n option max_connections 0x10\n option script_timeout 100000\n list header nonsense\n\
+        list alias /al\n list alias nonsense\n list index_page /x\n option realm 'Z\u{fc}rich'\n option no_dirlists y\n\
+        option rfc1918_filter maybe\n option error_page '/index.html?x'\n option config @no.conf\n option cgi_prefix cgi\n\
+        list httpauth gone\n list httpauth half\nconfig httpauth half\n option prefix /secret\n option username u\n\
+        config uhttpd empty\n option home @root\nconfig uhttpd none\n list listen_http nowhere\n\
+        config cert c\n option days 0\n";
+    // In Latin-1, as an editor of old leaves it.
+    let text = text.replace('@', &router.path(""));
+    let latin1 = text.chars().map(|char| u8::try_from(char).unwrap()).collect::<Vec<_>>();
+    router.write("uhttpd", latin1);
+    let daemon = router.start(1);
+    assert_eq!(ask(daemon.addr, "GET", "/", &[]).text(), "home");
+    assert_eq!(ask(daemon.addr, "GET", "/missing", &[]).text(), "home", "the error page");
+    for field in ["X: y", "Authorization: Basic dTo=", "Authorization: Basic OiQ=", "Authorization: Basic dTok"] {
+        assert_eq!(ask(daemon.addr, "GET", "/secret/x", &[field]).status, 401, "{field}");
+    }
+    assert_eq!(ask(daemon.addr, "GET", "/al/", &[]).status, 404);
+    let log = router.log();
+    #[rustfmt::skip]
+    let named = [
+        ("error", "router.lan:80"), ("error", "http_keepalive"), ("error", "max_connections"), ("warn", "script_timeout"), ("error", "main.header"),
+        ("error", "main.alias"), ("error", "index_page"), ("warn", "realm"), ("warn", "no_dirlists"), ("warn", "rfc1918_filter"),
+        ("warn", "error_page"), ("error", "no.conf: "), ("error", "cgi_prefix"), ("warn", "\"gone\""), ("error", "uhttpd.half"),
+        ("error", "empty.listen_http"), ("error", "\"nowhere\""), ("error", "none.listen_http: an address"), ("warn", "uhttpd.c.days"),
+    ];
+    for (level, named) in named {
+        assert!(log.lines().any(|line| line.contains(level) && line.contains(named)), "{level} {named}: {log}");
+    }
+    assert_eq!(log.lines().filter(|line| !line.contains("login as")).count(), named.len(), "{log}");
+    let (status, said) = router.check();
+    assert_eq!((status, said.lines().count()), (Some(1), named.len() + 1), "{said}");
+}
+
+/// A file that may hold logins, but can't be read, leaves nothing open; one that is absent holds none.
+#[test]
+fn logins_that_cannot_be_read_close_the_site() {
+    let router = Router::new();
+    router.write("httpd.conf", "/file.txt\n/al:me\n");
+    for (conf, index, file) in [("root", 401, 401), ("missing", 200, 200), ("httpd.conf", 200, 401)] {
+        router.section(&format!(
+            " option config {}\n list httpauth a\nconfig httpauth a\n option prefix /x\n option username u\n option password p",
+            router.path(conf)
+        ));
+        let daemon = router.start(1);
+        assert_eq!(ask(daemon.addr, "GET", "/", &[]).status, index, "{conf}");
+        assert_eq!(ask(daemon.addr, "GET", "/file.txt", &[]).status, file, "{conf}");
+        // u:p
+        let known = ask(daemon.addr, "GET", "/x", &["Authorization: Basic dTpw"]).status;
+        assert_eq!(known, if index == 401 { 401 } else { 404 }, "{conf}");
+        assert!(router.log().contains(conf), "{conf}");
     }
 }
 

@@ -105,7 +105,7 @@ fn a_wrong_configuration_is_refused_whole() {
         (" option config @no.conf\n".into(), "no.conf"),
         (" option access_log /no/such/log\n".into(), "/no/such/log"),
         (" list interpreter .x=/no/such/program\n".into(), "/no/such/program"),
-        (format!(" list listen_http {addr}\n"), "already"),
+        (format!(" list listen_http 0.0.0.0:{}\n", addr.port()), "already"),
         (" option realm 'cut".into(), "no end"),
         ("config".into(), "type"),
     ];

@@ -112,6 +112,9 @@ fn secret(line: &RealmLine, database: &Database) -> Option<Secret> {
     if let Some(account) = pass.strip_prefix("$p$") {
         return database.secret(account, path);
     }
+    if pass == RealmLine::NOBODYS {
+        return Some(Secret::Never);
+    }
     if pass.is_empty() {
         log::warn!("{path} is not protected by user '{user}', whose password is empty");
         return None;

@@ -1,10 +1,11 @@
 //! What one value alone can't tell: what is missing, and what contradicts.
 
-use super::httpd_conf;
-use super::{Config, INDEX, Listen, Site};
+use super::httpd_conf::{self, HttpdConf, RealmLine};
+use super::{Config, INDEX, Listen, Site, values};
 use crate::daemon::auth::{Database, Realms};
 use crate::daemon::log::AccessTarget;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where logins are read from when no file is named; it may be missing.
@@ -26,16 +27,25 @@ pub fn locate(config: &mut Config, folder: &Path) {
     }
 }
 
-/// Adds what other files hold, and looks for contradictions.
+/// Adds what other files hold, and looks for contradictions: what has a part in one is left out of a file.
 ///
 /// # Errors
-/// One line: which option of which section, and what would be right.
+/// One line: which option of which section, and what would be right; of a file, if nothing of it is left to be served.
 pub fn complete(config: &mut Config) -> Result<(), String> {
-    if config.sites.is_empty() {
-        return Err(format!("{}: no section 'config uhttpd' that is enabled", shown(config.file.as_deref())));
+    let mut sites = std::mem::take(&mut config.sites);
+    sites.iter_mut().for_each(|site| complete_site(site, config));
+    settle_conflicts(&mut sites, config);
+    sites.retain(|site| can_be_served(site, &mut config.errors));
+    config.sites = sites;
+    let first = config.errors.first().cloned();
+    match &config.file {
+        None => first.map_or(Ok(()), Err),
+        Some(file) if config.sites.is_empty() => {
+            let why = first.map_or_else(|| "none is enabled".into(), |first| format!("this is wrong: {first}"));
+            Err(format!("{}: no section 'config uhttpd' to serve: {why}", file.display()))
+        }
+        Some(_) => Ok(()),
     }
-    config.sites.iter_mut().try_for_each(|site| complete_site(site, &mut config.warnings))?;
-    conflicts(&config.sites)
 }
 
 fn make_absolute(site: &mut Site, folder: &Path) {
@@ -47,12 +57,10 @@ fn make_absolute(site: &mut Site, folder: &Path) {
     site.docroot = root.canonicalize().unwrap_or(root);
 }
 
-fn complete_site(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), String> {
-    if site.listen.is_empty() && site.tls.listen.is_empty() {
-        return Err(wrong(site, "-p", "listen_http", "an address to listen on is missing"));
-    }
-    read_httpd_conf(site, warnings)?;
+fn complete_site(site: &mut Site, said: &mut Config) {
+    read_httpd_conf(site, said);
     site.index.extend(INDEX.map(String::from));
+    let warnings = &mut said.warnings;
     for (option, value) in &site.embedded {
         let prefix = value.split('=').next().unwrap_or(value);
         if *option == "json_script" || prefix != LUCI {
@@ -68,73 +76,111 @@ fn complete_site(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), Stri
         warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: it is left out"));
         site.ubus.prefix = None;
     }
-    if site.listen.is_empty() && site.tls.listen.is_empty() {
-        return Err(wrong(site, "-p", "listen_http", "an address to listen on is missing"));
-    }
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
-        return Err(wrong(site, "-s", "listen_https", "HTTPS needs a certificate (-C, cert) and its key (-K, key)"));
+        let text = "HTTPS needs a certificate (-C, cert) and its key (-K, key)";
+        said.errors.push(wrong(site, "-s", "listen_https", text));
+        site.tls.listen.clear();
     }
     if site.tls.listen.is_empty() && site.tls.redirect {
         warnings.push(wrong(site, "-q", "redirect_https", "there is no HTTPS listener to redirect to"));
     }
-    Ok(())
+}
+
+fn can_be_served(site: &Site, errors: &mut Vec<String>) -> bool {
+    let can = !(site.listen.is_empty() && site.tls.listen.is_empty());
+    if !can {
+        errors.push(wrong(site, "-p", "listen_http", "an address to listen on is missing"));
+    }
+    can
 }
 
 /// Takes the logins, index pages, error page and interpreters of the file of `-c`.
-fn read_httpd_conf(site: &mut Site, warnings: &mut Vec<String>) -> Result<(), String> {
-    let Some(path) = site.httpd_conf.clone() else { return Ok(()) };
-    // Served without it, what it protects would be open.
-    let text = fs::read(&path).map_err(|error| wrong(site, "-c", "config", &format!("{}: {error}", path.display())))?;
-    let read = httpd_conf::parse(&text);
-    warnings.extend(read.warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())));
-    site.auth.extend(read.realms);
-    for index in read.index {
-        site.index.push(
-            super::values::index(&index)
-                .map_err(|right| format!("{}: I:{index} is wrong: expected {right}", path.display()))?,
-        );
+fn read_httpd_conf(site: &mut Site, said: &mut Config) {
+    let Some(path) = site.httpd_conf.clone() else { return };
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            let absent = error.kind() == ErrorKind::NotFound;
+            let so = if absent { "its logins are not in force" } else { "as it may hold logins, all is closed" };
+            said.errors.push(wrong(site, "-c", "config", &format!("{}: {error}: {so}", path.display())));
+            if !absent {
+                site.auth = vec![RealmLine::closed("/")];
+            }
+            return;
+        }
+    };
+    let HttpdConf { realms, index, error_page, interpreters, warnings } = httpd_conf::parse(&text);
+    let mut warn = |text: &str| said.warnings.push(format!("{}: {text}", path.display()));
+    warnings.iter().for_each(|warning| warn(warning));
+    site.auth.extend(realms);
+    site.index.extend(index);
+    if let (None, Some(page)) = (&site.error_page, error_page) {
+        site.error_page = values::error_page(&page)
+            .or_else(|expected| {
+                warn(&format!("E404:{page} is wrong: expected {expected}"));
+                expected.nearest.ok_or(())
+            })
+            .ok();
     }
-    if site.error_page.is_none() {
-        site.error_page = read.error_page;
-    }
-    for (extension, program) in read.interpreters {
+    for (extension, program) in interpreters {
         site.interpreters.push(super::Interpreter { extension, program: PathBuf::from(program) });
     }
-    Ok(())
 }
 
-/// Two sites that want the same address must be told apart by their names.
-fn conflicts(sites: &[Site]) -> Result<(), String> {
-    let wanted: Vec<(&Site, &Listen, bool)> = sites
-        .iter()
-        .flat_map(|site| {
-            let plain = site.listen.iter().map(move |listen| (site, listen, false));
-            plain.chain(site.tls.listen.iter().map(move |listen| (site, listen, true)))
-        })
-        .collect();
-    for (n, (site, listen, tls)) in wanted.iter().enumerate() {
-        for (other, same, other_tls) in &wanted[..n] {
-            // Port 0 is another one each time.
-            if listen.port == 0 || !(listen.covers(same) || same.covers(listen)) {
-                continue;
-            }
-            let shares = listen == same && tls == other_tls && site.name != other.name;
-            let named = shares && !(site.server_names.is_empty() && other.server_names.is_empty());
-            if !named || site.server_names.iter().any(|name| other.server_names.contains(name)) {
-                let (letter, uci) = if *tls { ("-s", "listen_https") } else { ("-p", "listen_http") };
-                let by = if other.name.is_empty() { "it" } else { &other.name };
-                let right = if shares { "; several share it by different names (server_name)" } else { "" };
-                let at = if listen == same { String::new() } else { format!(", at {same}") };
-                return Err(wrong(site, letter, uci, &format!("{listen}: {by} listens there already{at}{right}")));
-            }
+/// An address that a site wants, and whether with TLS.
+type Wanted<'a> = (&'a Site, &'a Listen, bool);
+
+/// Leaves out the addresses that can't be had beside earlier ones; two sites that want the same must be told apart by
+/// their names.
+fn settle_conflicts(sites: &mut [Site], said: &mut Config) {
+    let wanted = sites.iter().flat_map(|site| {
+        let plain = site.listen.iter().map(move |listen| (site, listen, false));
+        plain.chain(site.tls.listen.iter().map(move |listen| (site, listen, true)))
+    });
+    let mut kept: Vec<Wanted<'_>> = Vec::new();
+    let mut keep = Vec::new();
+    for want in wanted {
+        let found = kept.iter().find_map(|other| Some((conflict(&want, other)?, same(&want, other))));
+        keep.push(found.is_none());
+        match found {
+            None => kept.push(want),
+            // The same twice in one section is once too many, but clear.
+            Some((line, true)) if said.file.is_some() => said.warnings.push(line),
+            Some((line, _)) => said.errors.push(line),
         }
     }
-    Ok(())
+    let mut keep = keep.into_iter();
+    for site in sites {
+        site.listen.retain(|_| keep.next().unwrap_or(true));
+        site.tls.listen.retain(|_| keep.next().unwrap_or(true));
+    }
 }
 
-/// Looks whether what the configuration names is there: a line for what is not.
+fn same((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Wanted<'_>) -> bool {
+    site.name == other.name && listen == earlier && tls == other_tls
+}
+
+/// Says why an address can't be had beside an earlier one.
+fn conflict((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Wanted<'_>) -> Option<String> {
+    // Port 0 is another one each time.
+    if listen.port == 0 || !(listen.covers(earlier) || earlier.covers(listen)) {
+        return None;
+    }
+    let shares = listen == earlier && tls == other_tls && site.name != other.name;
+    let named = shares && !(site.server_names.is_empty() && other.server_names.is_empty());
+    if named && !site.server_names.iter().any(|name| other.server_names.contains(name)) {
+        return None;
+    }
+    let (letter, uci) = if *tls { ("-s", "listen_https") } else { ("-p", "listen_http") };
+    let by = if other.name.is_empty() { "it" } else { &other.name };
+    let right = if shares { "; several share it by different names (server_name)" } else { "" };
+    let at = if listen == earlier { String::new() } else { format!(", at {earlier}") };
+    Some(wrong(site, letter, uci, &format!("{listen}: {by} listens there already{at}{right}")))
+}
+
+/// All that is wrong with a configuration: what was left out of it, and what it names that is not there.
 pub fn problems(config: &Config) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut found = config.errors.clone();
     for site in &config.sites {
         if let Err(text) = Realms::check(&site.auth, &Database::default()) {
             found.push(wrong(site, "-c", "httpauth", &text));
@@ -166,8 +212,4 @@ pub fn problems(config: &Config) -> Vec<String> {
 /// A line about an option of a site, by the name that it was given by.
 pub fn wrong(site: &Site, letter: &str, uci: &str, text: &str) -> String {
     if site.name.is_empty() { format!("{letter}: {text}") } else { format!("{}.{uci}: {text}", site.name) }
-}
-
-fn shown(file: Option<&Path>) -> String {
-    file.map_or_else(String::new, |file| file.display().to_string())
 }

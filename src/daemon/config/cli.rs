@@ -80,6 +80,9 @@ fn finish(asked: Asked, service: Service, mut site: Site, folder: &Path) -> Resu
     // Before other files are read into it: it names them, and they would count twice.
     let dump = asked.dump.then(|| super::dump::dump(&config));
     check::complete(&mut config)?;
+    if dump.is_some() && !asked.test {
+        config.errors.iter().for_each(|error| log::error!("{error}"));
+    }
     let config = Box::new(config);
     Ok(match dump {
         _ if asked.test => Command::Test(config),

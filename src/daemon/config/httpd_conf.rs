@@ -24,6 +24,16 @@ pub struct RealmLine {
     pub pass: String,
 }
 
+impl RealmLine {
+    /// A password that nobody has: as a hash it is none of any scheme.
+    pub const NOBODYS: &str = "$";
+
+    /// Closes to all what was to be protected, where it can't be told for whom it is.
+    pub fn closed(path: impl Into<String>) -> RealmLine {
+        RealmLine { path: path.into(), user: String::new(), pass: RealmLine::NOBODYS.into() }
+    }
+}
+
 /// Reads the file; unlike uhttpd it takes lines of any length, and a last one without its end.
 pub fn parse(text: &[u8]) -> HttpdConf {
     let mut conf = HttpdConf::default();
@@ -36,7 +46,7 @@ pub fn parse(text: &[u8]) -> HttpdConf {
             conf.warnings.push(format!("line {number}: not UTF-8"));
         }
         if let Err(wrong) = conf.take(&lossy, number) {
-            conf.warnings.push(format!("line {number}: {wrong}: ignored"));
+            conf.warnings.push(format!("line {number}: {wrong}"));
         }
     }
     conf
@@ -45,23 +55,27 @@ pub fn parse(text: &[u8]) -> HttpdConf {
 impl HttpdConf {
     fn take(&mut self, line: &str, number: usize) -> Result<(), &'static str> {
         if let Some(name) = line.strip_prefix("I:") {
-            if name.is_empty() || name.starts_with('/') {
-                return Err("I: wants the name of a file, as in I:index.html");
+            if name.is_empty() || name.starts_with('/') || name.contains('\0') {
+                return Err("I: wants the name of a file, as in I:index.html: ignored");
             }
             self.index.push(name.into());
         } else if let Some(url) = line.strip_prefix("E404:") {
             if !url.starts_with('/') {
-                return Err("E404: wants a path, as in E404:/missing.html");
+                return Err("E404: wants a path, as in E404:/missing.html: ignored");
             }
             self.error_page = Some(url.into());
         } else if let Some(rule) = line.strip_prefix('*') {
             let rule = rule.split_once(':').filter(|(extension, program)| {
                 extension.len() > 1 && extension.starts_with('.') && program.starts_with('/')
             });
-            let (extension, program) = rule.ok_or("not of the form *.extension:/program")?;
+            let (extension, program) = rule.ok_or("not of the form *.extension:/program: ignored")?;
             self.interpreters.push((extension.into(), program.into()));
         } else if line.starts_with('/') {
-            self.realms.push(realm(line).ok_or("not of the form /path:user:password")?);
+            let Some(realm) = realm(line) else {
+                self.realms.push(RealmLine::closed(line.split(':').next().unwrap_or(line)));
+                return Err("not of the form /path:user:password: closed to all");
+            };
+            self.realms.push(realm);
         } else if !line.trim_ascii().is_empty() && !line.trim_ascii_start().starts_with('#') {
             log::debug!("httpd.conf: line {number} is of a kind that is not known: ignored");
         }
@@ -108,10 +122,12 @@ mod tests {
             (b"E404:/a\nE404:/b\n", "E /b", "the last error page"),
             (b"*.php:/usr/bin/php-cgi\n", ".php /usr/bin/php-cgi", "an interpreter"),
             (b"A:192.168.1.\nD:*\nP:/a:b\n.ext:text/x\nH:/www\n", "", "what uhttpd does not know"),
-            (b"\n/a:b\n", "! line 2: not of the form /path:user:password: ignored", "no password"),
+            (b"\n/a:b\n", "/a  $; ! line 2: not of the form /path:user:password: closed to all", "no password"),
+            (b"/a\n", "/a  $; ! line 1: not of the form /path:user:password: closed to all", "a path alone"),
             (b"*php:/bin/php\n", "! line 1: not of the form *.extension:/program: ignored", "no dot"),
             (b"*.php:php\n", "! line 1: not of the form *.extension:/program: ignored", "a relative program"),
             (b"E404:x\n", "! line 1: E404: wants a path, as in E404:/missing.html: ignored", "not a path"),
+            (b"I:a\0b\n", "! line 1: I: wants the name of a file, as in I:index.html: ignored", "a NUL"),
             (b"I:/x\n", "! line 1: I: wants the name of a file, as in I:index.html: ignored", "a path"),
             (b"/a:b:\xff\n", "/a b \u{fffd}; ! line 1: not UTF-8", "a realm stays shut"),
             (b"# \xff\n", "", "a comment may hold anything"),

@@ -51,6 +51,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// What does not work as it was asked for, to be logged.
     pub warnings: Vec<String>,
+    /// What is wrong in the file and was left out: a router boots without, but nobody takes it over willingly.
+    pub errors: Vec<String>,
 }
 
 /// What concerns the process as a whole.

@@ -53,8 +53,8 @@ use Takes::{Flag, List, Maybe, Value};
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
     row('h', "docroot", "home", Value, "DIR", "the folder to serve (default: .)", |s, v| put(&mut s.docroot, values::file(v))),
-    row('p', "listen", "listen_http", List, "[ADDR:]PORT", "listen here; IPv6 in brackets; port 0 picks one", |s, v| push(&mut s.listen, values::listen(v))),
-    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| push(&mut s.tls.listen, values::listen(v))),
+    row('p', "listen", "listen_http", List, "[ADDR:]PORT", "listen here; IPv6 in brackets; port 0 picks one", |s, v| extend(&mut s.listen, values::listen(v))),
+    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| extend(&mut s.tls.listen, values::listen(v))),
     row('C', "cert", "cert", Value, "FILE", "certificate chain, PEM or DER", |s, v| put(&mut s.tls.cert, values::file(v).map(Some))),
     row('K', "key", "key", Value, "FILE", "its private key, PEM or DER", |s, v| put(&mut s.tls.key, values::file(v).map(Some))),
     row('P', "ciphers", "ciphers", Value, "LIST", "cipher suites, OpenSSL's names with colons between", |s, v| { s.tls.ciphers = v.split(':').filter(|name| !name.is_empty()).map(String::from).collect(); Ok(()) }),
@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
     row(NONE, "hsts", "hsts", Value, "SECS", "have browsers use HTTPS alone for so long", |s, v| put(&mut s.tls.hsts, values::seconds(v, 0, MAX_HSTS).map(Some))),
     row(NONE, "server-name", "server_name", List, "NAME", "the host that this is for; *.NAME for all below it", |s, v| { for name in v.split_whitespace() { s.server_names.push(values::server_name(name)?); } Ok(()) }),
     row('I', "index", "index_page", List, "NAME", "an index file, tried before index.html and the like", |s, v| push(&mut s.index, values::index(v))),
-    row('E', "error-page", "error_page", Value, "/URL", "what answers 403 and 404: a file or a script", |s, v| put(&mut s.error_page, values::prefix(v).map(Some))),
+    row('E', "error-page", "error_page", Value, "/URL", "what answers 403 and 404: a file or a script", |s, v| put(&mut s.error_page, values::error_page(v).map(Some))),
     row('y', "alias", "alias", List, "/PATH[=/OTHER]", "serve /PATH from /OTHER/PATH, or below the CGI prefix", |s, v| push(&mut s.aliases, values::alias(v))),
     row('S', "no-symlinks", "no_symlinks", Flag, "", "refuse links that lead out of the folder", |s, v| put(&mut s.no_symlinks, values::flag(v))),
     row('D', "no-dirlists", "no_dirlists", Flag, "", "answer 403 for a folder without an index", |s, v| put(&mut s.no_dirlists, values::flag(v))),
@@ -116,6 +116,11 @@ fn put<T>(place: &mut T, read: Result<T, Expected>) -> Result<(), Expected> {
 
 fn push<T>(list: &mut Vec<T>, read: Result<T, Expected>) -> Result<(), Expected> {
     list.push(read?);
+    Ok(())
+}
+
+fn extend<T>(list: &mut Vec<T>, read: Result<Vec<T>, Expected>) -> Result<(), Expected> {
+    list.extend(read?);
     Ok(())
 }
 

@@ -2,37 +2,54 @@
 
 use super::options::{ROWS, Row, Takes};
 use super::uci::{self, Opt, Section, Value};
-use super::{Config, Identity, RealmLine, Site, values};
+use super::values::{self, Expected};
+use super::{Config, Identity, RealmLine, Site};
 use std::fs;
 use std::path::Path;
+
+/// Stands for bytes that are not UTF-8.
+const GARBLED: char = char::REPLACEMENT_CHARACTER;
 
 /// The package that the sections are of, as `uci show` names them.
 const PACKAGE: &str = "uhttpd";
 
-/// Reads a file in UCI syntax.
+/// Flags that are on where it can't be told what they are: those that protect, and the one that is on anyway.
+const ON_IN_DOUBT: [&str; 4] = ["no_symlinks", "no_dirlists", "rfc1918_filter", "self_signed"];
+
+/// Options that do no harm with a letter that can't be read: a title, and a folder that is not found then.
+const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];
+
+/// Days that a certificate may last at most: it is for a router, whose hardware ends before.
+const MAX_DAYS: u64 = 36_500;
+/// Days beyond which browsers refuse a certificate.
+const BROWSERS_DAYS: u16 = 398;
+
+/// Reads a file in UCI syntax; what is wrong with single options is noted and left out.
 ///
 /// # Errors
-/// One line: which option of which section, where, its value, and what would be right.
+/// One line: where the file is not in UCI syntax.
 pub fn read(path: &Path) -> Result<Config, String> {
     let text = uci::read(path).map_err(|error| format!("--config: {}: {error}", path.display()))?;
     let mut config = interpret(&text).map_err(|error| format!("{}:{error}", path.display()))?;
+    for line in config.warnings.iter_mut().chain(&mut config.errors) {
+        *line = format!("{}:{line}", path.display());
+    }
     config.file = Some(path.to_owned());
     Ok(config)
 }
 
-/// Makes a configuration of a file's text; errors begin with the line's number.
+/// Makes a configuration of a file's text; what is said about it begins with the line's number.
 fn interpret(text: &[u8]) -> Result<Config, String> {
     let sections = uci::parse(text).map_err(|error| format!("{}: {}", error.line, error.what))?;
     let mut config = Config::default();
-    let identity = match sections.iter().find(|section| section.kind == "cert") {
-        Some(section) => identity(section, &mut config.warnings)?,
-        None => Identity::default(),
-    };
+    let cert = sections.iter().find(|section| section.kind == "cert");
+    let identity = cert.map_or_else(Identity::default, |section| identity(section, &mut config));
     for (n, section) in of_kind(&sections, "uhttpd").enumerate() {
         let name = section.name.clone().unwrap_or_else(|| format!("@uhttpd[{n}]"));
         let mut site = Site { name: format!("{PACKAGE}.{name}"), ..defaults() };
         site.tls.identity = identity.clone();
-        if fill(&mut site, section, &sections, &mut config.warnings)? {
+        if is_enabled(&site.name, section, &mut config) {
+            fill(&mut site, section, &sections, &mut config);
             config.sites.push(site);
         }
     }
@@ -57,96 +74,141 @@ fn defaults() -> Site {
     site
 }
 
-/// Takes a section's options over; false: it is switched off.
-fn fill(site: &mut Site, section: &Section, all: &[Section], warnings: &mut Vec<String>) -> Result<bool, String> {
+/// Whether a section is switched on; of one that is off nothing else is looked at.
+fn is_enabled(name: &str, section: &Section, said: &mut Config) -> bool {
     let mut enabled = true;
+    if let Some(option) = section.options.iter().find(|option| option.name == "enabled") {
+        let at = Place { section: name, option };
+        at.take(at.flag(), said, &mut |text| {
+            enabled = values::flag(text).map_err(|expected| Expected { nearest: Some("1".into()), ..expected })?;
+            Ok(())
+        });
+    }
+    enabled
+}
+
+/// Takes a section's options over.
+fn fill(site: &mut Site, section: &Section, all: &[Section], said: &mut Config) {
+    let name = site.name.clone();
     for option in &section.options {
-        let name = site.name.clone();
         let at = Place { section: &name, option };
         match option.name.as_str() {
-            "enabled" => enabled = values::flag(at.single()?).map_err(|right| at.wrong(at.text(), &right))?,
-            "httpauth" => logins(site, &at, all)?,
+            "enabled" => {}
+            "httpauth" => logins(site, &at, all, said),
             known => match ROWS.iter().find(|row| row.uci == known) {
-                Some(row) => set(site, row, &at)?,
-                None => warnings.push(at.unknown(ROWS.iter().map(|row| row.uci))),
+                Some(row) => set(site, row, &at, said),
+                None => said.warnings.push(at.unknown(ROWS.iter().map(|row| row.uci))),
             },
         }
     }
-    Ok(enabled)
 }
 
-fn set(site: &mut Site, row: &Row, at: &Place<'_>) -> Result<(), String> {
+fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
     let texts: Vec<&str> = match (&at.option.value, row.takes) {
         (Value::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
         // An option in a list's place is one that the shell would split, but for what holds spaces itself.
         (Value::Single(text), Takes::List) if row.uci != "header" => text.split_whitespace().collect(),
-        _ => vec![at.single()?],
+        (_, Takes::Flag) => vec![at.flag()],
+        _ => match at.single() {
+            Ok(text) => vec![text],
+            Err(line) => return said.errors.push(line),
+        },
     };
-    texts.into_iter().try_for_each(|text| (row.set)(site, text).map_err(|right| at.wrong(text, &right)))
+    let in_doubt = if ON_IN_DOUBT.contains(&row.uci) { "1" } else { "0" };
+    for text in texts {
+        let garbled = text.contains(GARBLED);
+        if garbled && MAY_BE_GARBLED.contains(&row.uci) {
+            said.warnings.push(at.wrong(text, &"UTF-8".into()));
+        } else if garbled && row.takes != Takes::Flag {
+            said.errors.push(at.wrong(text, &"UTF-8".into()));
+            continue;
+        }
+        at.take(text, said, &mut |text| match (row.set)(site, text) {
+            Err(expected) if row.takes == Takes::Flag => Err(Expected { nearest: Some(in_doubt.into()), ..expected }),
+            done => done,
+        });
+    }
 }
 
 /// Takes the logins of the sections `config httpauth` that a list names.
-fn logins(site: &mut Site, at: &Place<'_>, all: &[Section]) -> Result<(), String> {
+fn logins(site: &mut Site, at: &Place<'_>, all: &[Section], said: &mut Config) {
     let names: Vec<&str> = match &at.option.value {
         Value::List(names) => names.iter().map(String::as_str).collect(),
         Value::Single(names) => names.split_whitespace().collect(),
     };
     for name in names {
-        let named = |section: &&Section| section.name.as_deref() == Some(name);
-        let Some(section) = of_kind(all, "httpauth").find(named) else {
-            return Err(at.wrong(name, "the name of a section 'config httpauth'"));
-        };
-        let (mut prefix, mut user, mut pass) = (None, None, None);
-        for option in &section.options {
-            let place = Place { section: &format!("{PACKAGE}.{name}"), option };
-            match option.name.as_str() {
-                "prefix" => {
-                    let text = place.single()?;
-                    prefix = Some(values::prefix(text).map_err(|right| place.wrong(text, &right))?);
-                }
-                "username" => user = Some(place.single()?.to_owned()),
-                "password" => pass = Some(place.single()?.to_owned()),
-                _ => {}
-            }
-        }
-        match (prefix, user, pass) {
-            (Some(path), Some(user), Some(pass)) if !user.is_empty() && !user.contains(':') => {
-                site.auth.push(RealmLine { path, user, pass });
-            }
-            _ => {
-                let line = section.line;
-                return Err(format!(
-                    "{line}: {PACKAGE}.{name}: expected prefix, username (without a colon) and password"
-                ));
-            }
+        match of_kind(all, "httpauth").find(|section| section.name.as_deref() == Some(name)) {
+            Some(section) => site.auth.extend(login(name, section, said)),
+            // What it was to protect can't be known.
+            None => said.warnings.push(at.wrong(name, &"the name of a section 'config httpauth'".into())),
         }
     }
-    Ok(())
+}
+
+/// Reads `config httpauth`; what it was to protect is closed to all if it is not known for whom.
+fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> {
+    let value = |wanted: &str| {
+        let option = section.options.iter().find(|option| option.name == wanted)?;
+        Place { section: name, option }.single().ok().filter(|text| !text.is_empty())
+    };
+    let prefix = value("prefix");
+    if let (Some(prefix), Some(user), Some(pass)) = (prefix, value("username"), value("password"))
+        && let Ok(path) = values::prefix(prefix)
+        && !user.contains(':')
+        && ![prefix, user, pass].iter().any(|text| text.contains(GARBLED))
+    {
+        return Some(RealmLine { path, user: user.to_owned(), pass: pass.to_owned() });
+    }
+    let closed = prefix.map(enclosing);
+    let so = closed.as_ref().map_or_else(|| "it protects nothing".into(), |path| format!("{path} is closed to all"));
+    let right = "prefix (a path that starts with a slash), username (without a colon) and password, in UTF-8";
+    said.errors.push(format!("{}: {PACKAGE}.{name}: expected {right}: {so}", section.line));
+    closed.map(RealmLine::closed)
+}
+
+/// The path that holds what a wrong prefix was to be.
+fn enclosing(prefix: &str) -> String {
+    let known = prefix.split(['?', '#', GARBLED]).next().unwrap_or_default();
+    let whole = if known == prefix { known } else { known.rsplit_once('/').map_or("", |(folder, _)| folder) };
+    format!("/{}", whole.trim_matches('/'))
 }
 
 /// Reads `config cert`; what only other programs that make certificates need is skipped.
-fn identity(section: &Section, warnings: &mut Vec<String>) -> Result<Identity, String> {
+fn identity(section: &Section, said: &mut Config) -> Identity {
     let mut identity = Identity::default();
     let name = format!("{PACKAGE}.{}", section.name.as_deref().unwrap_or("@cert[0]"));
     for option in &section.options {
         let at = Place { section: &name, option };
+        let text = match at.single() {
+            Ok(text) => text,
+            Err(line) => {
+                said.errors.push(line);
+                continue;
+            }
+        };
         match option.name.as_str() {
             "days" => {
-                let days = values::number(at.single()?, 1, 9999).map_err(|right| at.wrong(at.text(), &right))?;
-                identity.days = u16::try_from(days).unwrap_or(u16::MAX);
+                at.take(text, said, &mut |text| {
+                    identity.days = values::number(text, 1, MAX_DAYS)?.try_into().unwrap_or(BROWSERS_DAYS);
+                    Ok(())
+                });
+                if identity.days > BROWSERS_DAYS {
+                    let right = format!("no more than {BROWSERS_DAYS}, or browsers refuse the certificate");
+                    said.warnings.push(at.wrong(text, &right.as_str().into()));
+                }
             }
-            "commonname" => identity.common_name = Some(at.single()?.to_owned()).filter(|name| !name.is_empty()),
-            "key_type" if at.single()? == "rsa" => {
-                warnings.push(at.wrong("rsa", "ec: certificates are made with a key on P-256"));
+            "commonname" => identity.common_name = Some(text.to_owned()).filter(|name| !name.is_empty()),
+            "key_type" if text == "rsa" => {
+                said.warnings.push(at.wrong("rsa", &"ec: certificates are made with a key on P-256".into()));
             }
-            "ec_curve" if !matches!(at.single()?, "P-256" | "prime256v1" | "secp256r1") => {
-                warnings.push(at.wrong(at.text(), "P-256: it is used instead"));
+            "ec_curve" if !matches!(text, "P-256" | "prime256v1" | "secp256r1") => {
+                said.warnings.push(at.wrong(text, &"P-256: it is used instead".into()));
             }
             "key_type" | "ec_curve" | "bits" | "country" | "state" | "location" | "organization" => {}
-            _ => warnings.push(at.unknown(["days", "commonname", "key_type", "ec_curve"].into_iter())),
+            _ => said.warnings.push(at.unknown(["days", "commonname", "key_type", "ec_curve"].into_iter())),
         }
     }
-    Ok(identity)
+    identity
 }
 
 /// An option where it stands, for messages.
@@ -155,36 +217,46 @@ struct Place<'a> {
     option: &'a Opt,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
     /// The one value.
-    fn single(&self) -> Result<&str, String> {
+    fn single(&self) -> Result<&'a str, String> {
         match &self.option.value {
             Value::Single(text) => Ok(text),
             Value::List(texts) => match texts.as_slice() {
                 [text] => Ok(text),
-                _ => Err(self.wrong("a list", "one value")),
+                _ => Err(self.wrong("a list", &"one value".into())),
             },
         }
     }
 
-    /// The value, as far as there is one.
-    fn text(&self) -> &str {
-        self.single().unwrap_or_default()
+    /// The value of a flag; a list is none that is right.
+    fn flag(&self) -> &'a str {
+        self.single().unwrap_or("a list")
     }
 
-    fn wrong(&self, value: &str, right: &str) -> String {
+    /// Takes a value over, or the nearest that is right, with a warning; else all stays as it is, which is an error.
+    fn take(&self, text: &str, said: &mut Config, set: &mut dyn FnMut(&str) -> Result<(), Expected>) {
+        let Err(expected) = set(text) else { return };
+        let line = self.wrong(text, &expected);
+        match expected.nearest {
+            Some(nearest) if set(&nearest).is_ok() => said.warnings.push(format!("{line}: {nearest:?} is used")),
+            _ => said.errors.push(line),
+        }
+    }
+
+    fn wrong(&self, value: &str, right: &Expected) -> String {
         let Place { section, option } = self;
         format!("{}: {section}.{}: {value:?} is wrong: expected {right}", option.line, option.name)
     }
 
-    fn unknown<'a>(&self, known: impl Iterator<Item = &'a str>) -> String {
+    fn unknown<'b>(&self, known: impl Iterator<Item = &'b str>) -> String {
         let Place { section, option } = self;
         let alike = |name: &str| name.bytes().zip(option.name.bytes()).take_while(|(a, b)| a == b).count();
         let hint = match known.max_by_key(|name| alike(name)) {
             Some(name) if alike(name) > 2 => format!(" (is it {name}?)"),
             _ => String::new(),
         };
-        format!("line {}: {section}.{}: an unknown option, ignored{hint}", option.line, option.name)
+        format!("{}: {section}.{}: an unknown option, ignored{hint}", option.line, option.name)
     }
 }
 
@@ -222,29 +294,81 @@ mod tests {
         assert_eq!(config.sites.iter().map(|site| site.name.as_str()).collect::<Vec<_>>(), ["uhttpd.@uhttpd[1]"]);
     }
 
-    /// A section's lines, and what the one line of error must name.
-    const WRONG: &[(&str, &[&str])] = &[
-        ("option http_keepalive x", &["2: uhttpd.main.http_keepalive: \"x\"", "0 to 86400"]),
-        ("list listen_http 80\n list listen_http :x", &["3: uhttpd.main.listen_http: \":x\"", "[ADDR:]PORT"]),
-        ("list home /a\n list home /b", &["uhttpd.main.home", "one value"]),
-        ("option redirect_https maybe", &["redirect_https", "0 or 1"]),
-        ("option enabled 2", &["uhttpd.main.enabled", "0 or 1"]),
-        ("list httpauth nobody", &["\"nobody\"", "httpauth"]),
-        ("list httpauth x\nconfig httpauth x\n option prefix /", &["3: uhttpd.x", "password"]),
-        ("list httpauth x\nconfig httpauth x\n option prefix a", &["uhttpd.x.prefix", "slash"]),
-        ("option realm 'open", &["2: "]),
-        ("option max_requests 0\nconfig cert x\n option days 0", &["uhttpd.x.days"]),
+    fn read_section(lines: &[u8]) -> (Config, Site) {
+        let mut config = interpret(&[b"config uhttpd main\n ", lines, b"\n"].concat()).unwrap();
+        let site = config.sites.remove(0);
+        (config, site)
+    }
+
+    /// A section's lines, what the one line must name, and what of the site shows that all else is in force.
+    type Row = (&'static [u8], &'static [&'static str], fn(&Site) -> bool);
+
+    #[rustfmt::skip]
+    const WRONG: &[Row] = &[
+        (b"option http_keepalive x\n option home /a", &["2: uhttpd.main.http_keepalive: \"x\"", "0 to 86400"], |s| s.http_keepalive.as_secs() == 20 && s.docroot == Path::new("/a")),
+        (b"list listen_http 80\n list listen_http :x\n list listen_http 81", &["4: uhttpd.main.listen_http: \":x\"", "[ADDR:]PORT"], |s| s.listen.len() == 2),
+        (b"list home /a\n list home /b", &["uhttpd.main.home", "one value"], |s| s.docroot == Path::new("/www")),
+        (b"list httpauth x\nconfig httpauth x\n option prefix /a/", &["3: uhttpd.x", "password", "/a is closed"], |s| s.auth == [RealmLine::closed("/a")]),
+        (b"list httpauth x\nconfig httpauth x\n option prefix a", &["uhttpd.x", "slash", "/a is closed"], |s| s.auth == [RealmLine::closed("/a")]),
+        (b"list httpauth x\nconfig httpauth x\n option prefix /a/b?c\n option username u\n option password p", &["/a is closed"], |s| s.auth == [RealmLine::closed("/a")]),
+        (b"list httpauth x\nconfig httpauth x\n option prefix /d\xe9p\n option username u\n option password p", &["/ is closed"], |s| s.auth == [RealmLine::closed("/")]),
+        (b"list httpauth x\nconfig httpauth x\n option prefix /a\n option username u:v\n option password p", &["colon"], |s| s.auth == [RealmLine::closed("/a")]),
+        (b"list httpauth x\nconfig httpauth x\n option prefix /a\n option username u\n list password ''", &["/a is closed"], |s| s.auth == [RealmLine::closed("/a")]),
+        (b"list httpauth x\nconfig httpauth x\n option username u\n option password p", &["protects nothing"], |s| s.auth.is_empty()),
+        (b"option cgi_prefix /\xe9\n option realm R", &["cgi_prefix", "UTF-8"], |s| s.cgi_prefix == "/cgi-bin" && s.realm == "R"),
+        (b"option max_requests 4\nconfig cert x\n option days x", &["uhttpd.x.days", "36500"], |s| s.tls.identity.days == 397 && s.max_requests == 4),
     ];
 
     #[test]
-    fn wrong_values_are_named_in_one_line() {
-        for (lines, named) in WRONG {
-            let error = interpret(format!("config uhttpd main\n {lines}\n").as_bytes()).unwrap_err();
-            assert_eq!(error.lines().count(), 1, "{error}");
+    fn wrong_values_are_left_out() {
+        for (lines, named, shows) in WRONG {
+            let (config, site) = read_section(lines);
+            let [error] = config.errors.try_into().unwrap();
+            assert!(shows(&site) && config.warnings.is_empty() && error.lines().count() == 1, "{error}: {site:?}");
             for name in *named {
-                assert!(error.contains(name), "{lines}: {error}");
+                assert!(error.contains(name), "{name}: {error}");
             }
         }
+        assert!(interpret(b"config uhttpd\n option realm 'open\n").unwrap_err().starts_with("2: "));
+    }
+
+    #[rustfmt::skip]
+    const ODD: &[Row] = &[
+        (b"option max_connections 0", &["2: uhttpd.main.max_connections: \"0\"", "\"1\" is used"], |s| s.max_connections == 1),
+        (b"option script_timeout 100000", &["script_timeout", "\"86400\" is used"], |s| s.script_timeout.as_secs() == 86_400),
+        (b"option http_keepalive -5", &["http_keepalive", "\"0\" is used"], |s| s.http_keepalive.is_zero()),
+        (b"option redirect_https maybe", &["redirect_https", "0 or 1", "\"0\" is used"], |s| !s.tls.redirect),
+        (b"option no_ubusauth y", &["no_ubusauth", "\"0\" is used"], |s| !s.ubus.no_auth),
+        (b"option no_symlinks y", &["no_symlinks", "\"1\" is used"], |s| s.no_symlinks),
+        (b"option no_dirlists \xff", &["no_dirlists", "\"1\" is used"], |s| s.no_dirlists),
+        (b"list rfc1918_filter 1\n list rfc1918_filter 1", &["rfc1918_filter", "\"1\" is used"], |s| s.rfc1918_filter),
+        (b"list listen_http :::9102", &["listen_http", "\":::9102\"", "\"[::]:9102\" is used"], |s| s.listen[0].to_string() == "[::]:9102"),
+        (b"option enabled 2", &["uhttpd.main.enabled", "\"1\" is used"], |_| true),
+        (b"option error_page '/cgi-bin/x?y=1'", &["error_page", "without a query", "\"/cgi-bin/x\" is used"], |s| s.error_page.as_deref() == Some("/cgi-bin/x")),
+        (b"option realm 'Z\xfcrich'", &["realm", "UTF-8"], |s| s.realm == "Z\u{fffd}rich"),
+        (b"option home /\xe9", &["home", "UTF-8"], |s| s.docroot == Path::new("/\u{fffd}")),
+        (b"list httpauth gone", &["\"gone\"", "httpauth"], |s| s.auth.is_empty()),
+        (b"config cert x\n option days 0", &["uhttpd.x.days", "\"1\" is used"], |s| s.tls.identity.days == 1),
+        (b"config cert x\n option days 36500", &["uhttpd.x.days", "398"], |s| s.tls.identity.days == 36_500),
+    ];
+
+    #[test]
+    fn what_uhttpd_takes_is_taken() {
+        for (lines, named, shows) in ODD {
+            let (config, site) = read_section(lines);
+            let [warning] = config.warnings.try_into().unwrap();
+            assert!(shows(&site) && config.errors.is_empty() && warning.lines().count() == 1, "{warning}: {site:?}");
+            for name in *named {
+                assert!(warning.contains(name), "{name}: {warning}");
+            }
+        }
+        let site = site(
+            "config uhttpd main\n option redirect_https On\n option self_signed FALSE\n option no_gzip Yes\n\
+             list listen_http localhost:9101\n",
+        );
+        assert!(site.tls.redirect && !site.tls.self_signed && site.no_gzip);
+        let shown: Vec<String> = site.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["127.0.0.1:9101", "[::1]:9101"]);
     }
 
     #[test]
@@ -253,8 +377,8 @@ mod tests {
         assert_eq!(
             config.warnings,
             [
-                "line 2: uhttpd.main.http_keepalve: an unknown option, ignored (is it http_keepalive?)",
-                "line 3: uhttpd.main.zzz: an unknown option, ignored",
+                "2: uhttpd.main.http_keepalve: an unknown option, ignored (is it http_keepalive?)",
+                "3: uhttpd.main.zzz: an unknown option, ignored",
             ]
         );
     }

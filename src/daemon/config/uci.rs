@@ -65,7 +65,8 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// As in libuci, sections of one name are one, an option's later value replaces the earlier, `list` after `option`
 /// keeps the option's value as its first, an empty value of an option is as good as none, and `#` begins a comment
-/// even within an unquoted word. Unlike libuci, which drops what follows it, `;` ends an unquoted word properly.
+/// even within an unquoted word. Unlike libuci, which drops what follows it, `;` ends an unquoted word properly. Bytes
+/// that are not UTF-8 become U+FFFD.
 pub fn parse(text: &[u8]) -> Result<Vec<Section>, Error> {
     let mut parser = Parser { text, at: 0, line: 1, sections: Vec::new(), current: None };
     if text.len() > MAX_TEXT {
@@ -157,7 +158,8 @@ impl Parser<'_> {
         if word.contains(&0) {
             return Err(Error { line, what: "a NUL byte in a word".into() });
         }
-        String::from_utf8(word).map_err(|_| Error { line, what: "a word that is not UTF-8".into() })
+        // One value in a charset of old is no reason to read none of the file.
+        Ok(String::from_utf8_lossy(&word).into_owned())
     }
 
     fn required(&mut self, otherwise: &str) -> Result<String, Error> {
@@ -401,6 +403,7 @@ mod tests {
             (b"[::]:80", "[::]:80", "an IPv6 address"),
             (b"$p$root", "$p$root", "a password"),
             ("'Zürich'".as_bytes(), "Zürich", "UTF-8"),
+            (b"'Z\xfcrich'", "Z\u{fffd}rich", "not UTF-8"),
         ];
         for (word, expected, name) in rows {
             let text = [b"config a\noption v ", *word].concat();
@@ -410,7 +413,6 @@ mod tests {
         let bad: &[(&[u8], &str)] = &[
             (b"'a\nb\n", "line 2: this line's ' has no end"),
             (b"\"a\\\"", "line 2: this line's \" has no end"),
-            (b"'\xff'", "line 2: a word that is not UTF-8"),
             (b"a\0b", "line 2: a NUL byte in a word"),
             (b"a\\\n b", "line 3: too many words: a value with blanks needs quotes"),
         ];

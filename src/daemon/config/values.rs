@@ -2,12 +2,30 @@
 
 use super::{Alias, Header, Interpreter, Listen};
 use crate::daemon::log::AccessTarget;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What would have been right.
-pub type Expected = String;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub right: String,
+    /// The value that is meant, or comes next to what is: a file's is taken so.
+    pub nearest: Option<String>,
+}
+
+impl From<&str> for Expected {
+    fn from(right: &str) -> Expected {
+        Expected { right: right.into(), nearest: None }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.right)
+    }
+}
 
 /// Longest time that an option takes, in seconds: a day.
 pub const MAX_SECS: u64 = 86_400;
@@ -15,10 +33,18 @@ pub const MAX_SECS: u64 = 86_400;
 /// A whole number within bounds.
 pub fn number(text: &str, min: u64, max: u64) -> Result<u64, Expected> {
     // Digits alone: Rust's parser would take a sign.
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    match text.parse() {
-        Ok(number) if digits && (min..=max).contains(&number) => Ok(number),
-        _ => Err(format!("a whole number from {min} to {max}")),
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let nearest = match text.strip_prefix('-') {
+        Some(digits) => are_digits(digits).then_some(min),
+        // What does not fit is large.
+        None => are_digits(text).then(|| text.parse().unwrap_or(u64::MAX).clamp(min, max)),
+    };
+    match nearest {
+        Some(number) if text.parse() == Ok(number) => Ok(number),
+        _ => Err(Expected {
+            right: format!("a whole number from {min} to {max}"),
+            nearest: nearest.map(|number| number.to_string()),
+        }),
     }
 }
 
@@ -32,7 +58,7 @@ pub fn seconds(text: &str, min: u64, max: u64) -> Result<Duration, Expected> {
 
 /// A flag, in all the ways that UCI writes one.
 pub fn flag(text: &str) -> Result<bool, Expected> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "1" | "on" | "true" | "yes" | "enabled" => Ok(true),
         "0" | "off" | "false" | "no" | "disabled" | "" => Ok(false),
         _ => Err("0 or 1".into()),
@@ -52,6 +78,14 @@ pub fn prefix(text: &str) -> Result<String, Expected> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// The path of what answers errors; its query is the request's.
+pub fn error_page(text: &str) -> Result<String, Expected> {
+    prefix(text).map_err(|expected| match text.split_once('?') {
+        Some((path, _)) => Expected { right: "a path without a query".into(), nearest: Some(path.to_owned()) },
+        None => expected,
+    })
+}
+
 pub fn index(text: &str) -> Result<String, Expected> {
     if text.is_empty() || text.starts_with('/') || text.contains('\0') {
         return Err("a file's name, without a slash in front".into());
@@ -59,31 +93,33 @@ pub fn index(text: &str) -> Result<String, Expected> {
     Ok(text.to_owned())
 }
 
-pub fn listen(text: &str) -> Result<Listen, Expected> {
-    read_listen(text).ok_or_else(|| "[ADDR:]PORT, such as 8080, 127.0.0.1:8080 or [::1]:8080".into())
+/// The addresses that are meant: but for `localhost`, one.
+pub fn listen(text: &str) -> Result<Vec<Listen>, Expected> {
+    read_listen(text).ok_or_else(|| {
+        // uhttpd takes what follows the last colon for the port, whatever is before it.
+        let bracketed = text.rsplit_once(':').map(|(host, port)| format!("[{host}]:{port}"));
+        Expected {
+            right: "[ADDR:]PORT, such as 8080, 127.0.0.1:8080 or [::1]:8080".into(),
+            nearest: bracketed.filter(|text| read_listen(text).is_some()),
+        }
+    })
 }
 
-fn read_listen(text: &str) -> Option<Listen> {
-    let (ip, port) = match text.rsplit_once(':') {
-        None => (None, text),
-        Some((host, port)) => {
-            let (bracketed, host) = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-                Some(host) => (true, host),
-                None => (false, host),
-            };
-            let ip: IpAddr = host.split('%').next()?.parse().ok()?;
-            if ip.is_ipv6() != bracketed {
-                return None;
-            }
-            (Some(host.to_owned()), port)
-        }
-    };
-    let port = number(port, 0, u64::from(u16::MAX)).ok().filter(|_| !port.is_empty())?;
-    Some(Listen { ip, port: u16::try_from(port).ok()? })
+fn read_listen(text: &str) -> Option<Vec<Listen>> {
+    let (host, port) = text.rsplit_once(':').map_or((None, text), |(host, port)| (Some(host), port));
+    let port = u16::try_from(number(port, 0, u64::from(u16::MAX)).ok()?).ok()?;
+    let listen = |ip: &str| Listen { ip: Some(ip.to_owned()), port };
+    let Some(host) = host else { return Some(vec![Listen { ip: None, port }]) };
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(vec![listen("127.0.0.1"), listen("::1")]);
+    }
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let ip: IpAddr = bare.unwrap_or(host).split('%').next()?.parse().ok()?;
+    (bare.is_some() == ip.is_ipv6()).then(|| vec![listen(bare.unwrap_or(host))])
 }
 
 pub fn alias(text: &str) -> Result<Alias, Expected> {
-    let expected = |_| "/PATH or /PATH=/OTHER".to_owned();
+    let expected = |_| Expected::from("/PATH or /PATH=/OTHER");
     match text.split_once('=') {
         None => Ok(Alias { from: prefix(text).map_err(expected)?, to: None }),
         Some((from, to)) => {
@@ -177,13 +213,27 @@ mod tests {
             ("[fe80::1%br-lan]:80", Some("fe80::1%br-lan"), 80),
         ];
         for (text, ip, port) in good {
-            let read = listen(text).unwrap();
+            let [read] = listen(text).unwrap().try_into().unwrap();
             assert_eq!(read, Listen { ip: ip.map(String::from), port }, "{text}");
             assert_eq!(read.to_string(), text);
         }
-        let bad = ["", ":80", "80:", "a", "+80", "65536", "localhost:80", "::1:80", "[127.0.0.1]:80", "1.2.3.4:", "-1"];
+        for (text, shown) in [("localhost:80", "127.0.0.1:80 [::1]:80"), ("LocalHost:0", "127.0.0.1:0 [::1]:0")] {
+            let read: Vec<String> = listen(text).unwrap().iter().map(ToString::to_string).collect();
+            assert_eq!(read.join(" "), shown, "{text}");
+        }
+        for (text, nearest) in
+            [("::1:80", "[::1]:80"), (":::9102", "[::]:9102"), ("fe80::1%br-lan:80", "[fe80::1%br-lan]:80")]
+        {
+            assert_eq!(listen(text).unwrap_err().nearest.as_deref(), Some(nearest), "{text}");
+        }
+        #[rustfmt::skip]
+        let bad = [
+            "", ":80", "80:", "a", "+80", "65536", "router.lan:80", "localhost", "::1", "2001:db8::1:", "[127.0.0.1]:80", "1.2.3.4:", "-1",
+            "[::1:80", "::1]:80", "*:80", "127.0.0.1:http", "[localhost]:80", "%lo:80",
+        ];
         for text in bad {
-            assert!(listen(text).unwrap_err().contains("[ADDR:]PORT"), "{text}");
+            let expected = listen(text).unwrap_err();
+            assert!(expected.right.contains("[ADDR:]PORT") && expected.nearest.is_none(), "{text}");
         }
     }
 
@@ -222,8 +272,23 @@ mod tests {
         }
         assert_eq!(access_log("/var/log/a"), Ok(Some(AccessTarget::File("/var/log/a".into()))));
         assert!(access_log("a").is_err());
-        for (text, verdict) in [("5", true), ("4", false), ("x", false), ("", false), ("+5", false), ("10", false)] {
-            assert_eq!(number(text, 5, 9).is_ok(), verdict, "{text:?}");
+        assert_eq!(number("5", 5, 9), Ok(5));
+        let many = "9".repeat(50);
+        #[rustfmt::skip]
+        let rows = [
+            ("4", Some("5")), ("10", Some("9")), ("-1", Some("5")), (&many, Some("9")), ("x", None), ("", None), ("+5", None), ("-", None),
+            ("5.0", None), ("--1", None), ("6 ", None),
+        ];
+        for (text, nearest) in rows {
+            assert_eq!(number(text, 5, 9).unwrap_err().nearest.as_deref(), nearest, "{text:?}");
+        }
+        for (text, expected) in [("On", true), ("TRUE", true), ("Enabled", true), ("OFF", false), ("No", false)] {
+            assert_eq!(flag(text), Ok(expected), "{text}");
+        }
+        assert!(flag("2").is_err() && flag("y").is_err());
+        assert_eq!(error_page("/a/"), Ok("/a".into()));
+        for (text, nearest) in [("/x?y=1", Some("/x")), ("x", None), ("/a#b", None)] {
+            assert_eq!(error_page(text).unwrap_err().nearest.as_deref(), nearest, "{text}");
         }
     }
 }
