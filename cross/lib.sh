@@ -83,6 +83,7 @@ xcargo() {
         # Before a rustup that may be there.
         path=/usr/bin:$PATH
     fi
+    # ICF keeps one of functions that are the same, a hundredth of the program; nothing here compares their addresses.
     # musl has 64-bit times everywhere, since 1.2; the crate libc, std's too, has them on 32 bits when told so.
     env PATH="$path" ${TOOLCHAIN:+-u} ${TOOLCHAIN:+RUSTC} RUSTC_BOOTSTRAP=1 RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1 \
         "CC_$name=clang-$LLVM" "AR_$name=llvm-ar-$LLVM" \
@@ -90,7 +91,7 @@ xcargo() {
 -fno-unwind-tables -fno-asynchronous-unwind-tables" \
         "CARGO_TARGET_${name^^}_LINKER=ld.lld-$LLVM" "CARGO_TARGET_${name^^}_RUNNER=${runner[*]:-env}" \
         "CARGO_TARGET_${name^^}_RUSTFLAGS=-Clinker-flavor=ld.lld -Clink-self-contained=yes -Lnative=$sysroot/lib \
--Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no ${flags[*]}" \
+-Ctarget-feature=+crt-static -Crelocation-model=static -Cforce-unwind-tables=no -Clink-arg=--icf=all ${flags[*]}" \
         cargo "${rustup[@]}" "$command" --target "$target" "${std[@]}" "$@"
 }
 

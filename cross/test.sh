@@ -4,7 +4,7 @@
 #   cross/test.sh TARGET
 #
 # 1. The release binary of cross/build.sh, driven by the black-box tests built for this machine.
-# 2. All tests built for the target themselves, library, clients and all: unit tests, protocol, files, TLS.
+# 2. The tests of units and of the library, built for the target themselves, clients and all: protocol, files, TLS.
 #    Each runs in a process of its own, as a failure aborts: nothing unwinds there.
 # 3. With TLS: cross/tls.sh, every suite, group and kind of key.
 #
@@ -12,8 +12,10 @@
 # shellcheck source=lib.sh source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
-# The tests that start the daemon.
-DRIVERS=(cgi cgi_site cgi_turns clients daemon faults large manners tls_peers ubus)
+# The tests that start the daemon, and those of them that use nothing of the library: as programs of the target they
+# would do the same again.
+mapfile -t DRIVERS < <(grep -lE '\b(common_cgi|common_config|program|Daemon)\b' tests/*.rs)
+mapfile -t OUTSIDE < <(grep -L 'ecohttpd::' "${DRIVERS[@]}")
 
 # Those of them that say nothing of a daemon under an emulator, each with its reason.
 EMULATED="
@@ -44,7 +46,8 @@ main() {
 
 # driven: runs the tests of this machine that start the daemon.
 driven() {
-    local name reason skip=()
+    local name reason skip=() tests
+    mapfile -t tests < <(names "${DRIVERS[@]}")
     if [ ${#runner[@]} != 0 ]; then
         while read -r name reason; do
             [ -n "$name" ] || continue
@@ -52,15 +55,21 @@ driven() {
             skip+=(--skip "$name")
         done <<<"$EMULATED"
     fi
-    cargo test --locked --quiet "${DRIVERS[@]/#/--test=}" -- "${skip[@]}"
+    cargo test --locked --quiet "${tests[@]}" -- "${skip[@]}"
+}
+
+# names FILE...: cargo's options for these files of tests.
+names() {
+    printf '%s\n' "$@" | sed 's|^tests/|--test=|; s|\.rs$||'
 }
 
 # programs: builds the tests for the target and runs them.
 programs() {
-    local program name failed=0
+    local program name failed=0 tests
+    mapfile -t tests < <(names "$(printf '%s\n' tests/*.rs | grep -vxF "$(printf '%s\n' "${OUTSIDE[@]}")")")
     std=("${talking[@]}")
     # What it builds is in the cache, not where the tests of this machine are.
-    CARGO_TARGET_DIR=$CACHE/test xcargo test --locked --lib --bins --tests --no-run --message-format=json |
+    CARGO_TARGET_DIR=$CACHE/test xcargo test --locked --lib --bins "${tests[@]}" --no-run --message-format=json |
         sed -n 's/.*"test":true},"features".*"executable":"\([^"]*\)".*/\1/p' >"$work/programs"
     [ -s "$work/programs" ] || { echo "cargo named no test programs" >&2 && exit 1; }
     export runner_line="${runner[*]}" work SKIPPED EMULATED

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, MOMENT, Response, serve, start};
+use common::{Client, Response, serve, start};
 use ecohttpd::{CleanPath, Connection, Files, Listeners, Listening, Options, Request, Result, Server, Site};
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -77,7 +77,8 @@ fn a_closed_listener_refuses_and_its_connections_go_on() {
     let mut kept = Client::connect(addr);
     assert_eq!(ask(&mut kept).text(), "first");
     server.get("/close");
-    assert_eq!(TcpStream::connect_timeout(&addr, MOMENT).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    // Without a timeout: with one the error comes by SO_ERROR, whose number qemu does not translate.
+    assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     assert_eq!(ask(&mut kept).text(), "first");
 }
 

@@ -173,6 +173,7 @@ impl Tls {
 /// Whether there is no file, or one without content, as a full disk leaves it.
 ///
 /// A link is there even if it leads nowhere, for it must not be replaced.
+#[cfg(feature = "tls")]
 pub fn is_missing(file: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(file) {
         Ok(found) => Ok(found.is_file() && found.len() == 0),
