@@ -25,10 +25,14 @@ pub use httpd_conf::RealmLine;
 
 use super::log::AccessTarget;
 use std::fmt;
+#[cfg(feature = "tls")]
 use std::fs;
+#[cfg(feature = "tls")]
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "tls")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the command line asks for.
