@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Tries the OpenWrt package without a router: every state in which its scripts may find one.
+#
+#   tests/openwrt.sh DAEMON [STATE...]
+#
+# The package is made by its own Makefile, with stand-ins for OpenWrt's. Each state has a tree and a network of its own,
+# where procd, uci and a package manager are stand-ins, too (openwrt_router.sh), and the shell is busybox, as there.
+# Environment: ECOHTTPD_MIPS, a daemon for big-endian MIPS: the state "foreign" runs it under qemu-user.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=openwrt_router.sh
+. tests/openwrt_router.sh
+
+STATES=(fresh_opkg fresh_apk first_boot_of_an_image uhttpd_absent image_without_uhttpd uhttpd_not_in_use
+    broken_configuration unreadable_configuration missing_folder port_taken program_does_not_run
+    program_does_not_serve_opkg program_does_not_serve_apk flash_full sections_of_all_kinds upgrade_opkg upgrade_apk
+    removal_opkg removal_apk firmware_without_it configuration_breaks_later configuration_is_lost
+    own_configuration_is_lost another_server_at_boot new_section what_uhttpd_lacks certificates_and_triggers jail
+    there_and_back)
+
+main() {
+    local state failed=0
+    DAEMON=$(realpath "${1:?usage: tests/openwrt.sh DAEMON [STATE...]}")
+    shift
+    [ $# = 0 ] || STATES=("$@")
+    [ -z "${ECOHTTPD_MIPS:-}" ] || STATES+=(foreign)
+    work=$(mktemp -d "${TMPDIR:-/tmp}/openwrt.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    BUSYBOX=$(command -v busybox) || skip "busybox is not installed"
+    command -v make >/dev/null || skip "make is not installed"
+    isolated true 2>/dev/null || skip "no namespaces for users, networks and mounts here"
+    package ecohttpd "$work/package"
+    package ecohttpd-notls "$work/notls"
+    printf '%s\0' "${STATES[@]}" |
+        DAEMON=$DAEMON BUSYBOX=$BUSYBOX work=$work xargs -0 -n 1 -P "${JOBS:-4}" tests/openwrt.sh --state || failed=1
+    printf '| state | checks | result |\n| --- | ---: | --- |\n'
+    for state in "${STATES[@]}"; do
+        printf '| %s | %s | %s |\n' "${state//_/ }" "$(sed -n 's/ checks$//p' "$work/$state.log")" "$(cat "$work/$state.result")"
+    done
+    for state in "${STATES[@]}"; do
+        [ "$(cat "$work/$state.result")" = passed ] || { echo "== $state" && cat "$work/$state.log"; }
+    done
+    return "$failed"
+}
+
+skip() {
+    echo "skipped: $1"
+    exit 0
+}
+
+# isolated COMMAND...: as root of namespaces of its own; what it starts ends with it.
+isolated() {
+    unshare --user --map-root-user --mount --net --pid --fork --kill-child "$@"
+}
+
+# package NAME FOLDER: what the Makefile installs, and its scripts beside it.
+package() {
+    local sdk=$work/sdk
+    mkdir -p "$sdk/include" "$sdk/feeds/packages/lang/rust" "$work/built/bin"
+    cat >"$sdk/rules.mk" <<'FILE'
+INSTALL_DIR:=install -d -m0755
+INSTALL_BIN:=install -m0755
+INSTALL_DATA:=install -m0644
+INSTALL_CONF:=install -m0600
+CP:=cp -fpR
+INCLUDE_DIR:=$(TOPDIR)/include
+FILE
+    cat >"$sdk/include/package.mk" <<'FILE'
+define BuildPackage
+ifeq ($(WANTED),$(1))
+all:
+	$(call Package/$(1)/install,$(OUT))
+	$$(file >$(OUT).postinst-pkg,$$(call Package/$(1)/postinst))
+	$$(file >$(OUT).prerm-pkg,$$(call Package/$(1)/prerm))
+	$$(file >$(OUT).conffiles,$$(call Package/$(1)/conffiles))
+	$$(file >$(OUT).version,$(PKG_VERSION))
+	$$(file >$(OUT).features,$(RUST_PKG_FEATURES))
+endif
+endef
+FILE
+    echo 'RUST_ARCH_DEPENDS:=@mips' >"$sdk/feeds/packages/lang/rust/rust-package.mk"
+    cp "$DAEMON" "$work/built/bin/ecohttpd"
+    make -s -C openwrt/ecohttpd TOPDIR="$sdk" WANTED="$1" OUT="$2" PKG_INSTALL_DIR="$work/built" \
+        BUILD_VARIANT="$([ "$1" = ecohttpd ] && echo full || echo notls)" all
+    # Nobody waits twenty seconds here.
+    sed -i 's/^ECO_PATIENCE=.*/ECO_PATIENCE=4/' "$2/usr/share/ecohttpd/functions.sh"
+}
+
+# One state, in a router of its own.
+state() {
+    local tree=$work/$1
+    mkdir "$tree"
+    make_router "$tree"
+    cp -R "$work/package" "$tree/packages/ecohttpd"
+    cp "$work/package".*-pkg "$tree/packages/"
+    for script in postinst prerm; do
+        mv "$tree/packages/package.$script-pkg" "$tree/packages/ecohttpd.$script-pkg"
+    done
+    cp tests/openwrt_states.sh "$tree/packages/states.sh"
+    [ "$1" != foreign ] || emulate "$tree"
+    if isolated bash -c '
+        tree=$1 state=$2
+        mount -t proc proc "$tree/proc"
+        mount --bind /dev/null "$tree/dev/null"
+        busybox ip link set lo up
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ timeout -k 1 120 chroot "$tree" /bin/sh /packages/states.sh "$state" &
+        [ "$state" != foreign ] || visit "$tree"
+        wait $!' bash "$tree" "$1" >"$work/$1.log" 2>&1; then
+        echo passed >"$work/$1.result"
+    else
+        echo FAILED >"$work/$1.result"
+    fi
+    rm -rf "$tree"
+    [ "$(cat "$work/$1.result")" = passed ]
+}
+
+# Puts a program in the daemon's place that runs the one for MIPS, by an emulator of the daemon's name.
+emulate() {
+    mkdir "$1/packages/qemu"
+    bring "$1" "$(command -v qemu-mips)" /packages/qemu/ecohttpd
+    cp "$ECOHTTPD_MIPS" "$1/packages/ecohttpd.mips"
+    printf '#!/bin/sh\nexec /packages/qemu/ecohttpd -cpu 24Kc /packages/ecohttpd.mips "$@"\n' >"$1/packages/ecohttpd/usr/sbin/ecohttpd"
+}
+
+# visit TREE: asks the router for a page, from outside of its tree.
+visit() {
+    until [ -e "$1/packages/ready" ]; do
+        sleep 0.1
+        kill -0 $! || return
+    done
+    curl -sS -m 30 -D - http://127.0.0.1/
+    curl -sS -m 30 -k -w '%{ssl_verify_result} TLS\n' https://127.0.0.1/cgi-bin/luci
+    curl -sS -m 30 --cacert "$1/etc/uhttpd.crt" https://127.0.0.1/
+    touch "$1/packages/done"
+}
+export -f visit
+
+# It calls itself for each state, so that several run at once.
+if [ "${1:-}" = --state ]; then
+    state "$2"
+else
+    main "$@"
+fi
