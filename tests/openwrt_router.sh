@@ -222,7 +222,8 @@ rc_common() {
 initscript=$1
 action=${2:-help}
 shift 2
-name=$(basename "$initscript")
+# Also by its link in rc.d.
+name=$(basename "$(readlink "$initscript" || echo "$initscript")")
 start_service() { :; }
 stop_service() { :; }
 service_triggers() { :; }
@@ -284,7 +285,7 @@ procd_close_service() {
     rm -rf "$next"
 }
 procd_kill() {
-    local folder
+    local folder service=$1
     for folder in "/tmp/procd/$1"/${2:-*}; do
         [ ! -d "$folder" ] || instance_stop "$folder"
     done
@@ -366,12 +367,12 @@ start_service() {
     local section listen
     for section in $(uci -q show uhttpd | sed -n 's/^uhttpd\.\([^=]*\)=uhttpd$/\1/p'); do
         [ "$(uci -q get "uhttpd.$section.enabled")" != 0 ] || continue
-        procd_open_instance
-        procd_set_param command /usr/sbin/uhttpd -f -h "$(uci -q get "uhttpd.$section.home")"
+        # A process each, as uhttpd goes on without an address that it can't have.
         for listen in $(uci -q get "uhttpd.$section.listen_http"); do
-            procd_append_param command -p "$listen"
+            procd_open_instance
+            procd_set_param command /usr/sbin/uhttpd -f -h "$(uci -q get "uhttpd.$section.home")" -p "$listen"
+            procd_close_instance
         done
-        procd_close_instance
     done
 }
 service_triggers() { procd_add_reload_trigger uhttpd; }

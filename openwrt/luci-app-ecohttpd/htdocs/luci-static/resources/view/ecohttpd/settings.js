@@ -1,0 +1,196 @@
+'use strict';
+'require view';
+'require form';
+'require fs';
+'require rpc';
+'require uci';
+'require ecohttpd.x509 as x509';
+
+const PROGRAM = '/usr/sbin/ecohttpd';
+/* Made from UCI by the init script: what is served. */
+const CONFIGURATION = '/var/etc/ecohttpd.conf';
+const DAY = 24 * 60 * 60 * 1000;
+/* A certificate that ends sooner is shown in red: one of ACME is renewed 30 days before. */
+const SOON = 14 * DAY;
+
+const callServiceList = rpc.declare({
+	object: 'service',
+	method: 'list',
+	params: [ 'name' ],
+	expect: { '': {} }
+});
+
+const callFileRead = rpc.declare({
+	object: 'file',
+	method: 'read',
+	params: [ 'path', 'base64' ],
+	expect: { data: '' }
+});
+
+/* The certificates that any section names, and what is in them. */
+function loadCertificates() {
+	const sections = uci.sections('uhttpd', 'uhttpd').concat(uci.sections('ecohttpd', 'uhttpd'));
+	const paths = sections.filter(section => section.listen_https).map(section => section.cert || '/etc/uhttpd.crt');
+
+	return Promise.all(paths.filter((path, n) => paths.indexOf(path) == n).map(path =>
+		callFileRead(path, true)
+			.then(data => ({ path: path, certificate: x509.parse(data) }))
+			.catch(error => ({ path: path, error: error.message }))));
+}
+
+function certificateRow(entry) {
+	if (entry.error)
+		return E('tr', { 'class': 'tr' }, [
+			E('td', { 'class': 'td' }, entry.path),
+			E('td', { 'class': 'td', 'colspan': 3 }, _('It can not be read here: %s').format(entry.error))
+		]);
+
+	const certificate = entry.certificate;
+	const left = certificate.notAfter - Date.now();
+	const remains = left < 0 ? _('it has ended') : _('%d days remain').format(Math.floor(left / DAY));
+
+	return E('tr', { 'class': 'tr' }, [
+		E('td', { 'class': 'td' }, entry.path),
+		E('td', { 'class': 'td' }, certificate.names.join(', ') || certificate.subject),
+		E('td', { 'class': 'td' }, certificate.issuer == certificate.subject ? _('self-signed') : certificate.issuer),
+		E('td', { 'class': 'td', 'style': left < SOON ? 'color:red' : '' },
+			'%s (%s)'.format(certificate.notAfter.toLocaleDateString(), remains))
+	]);
+}
+
+function certificateTable(entries) {
+	if (!entries.length)
+		return E('em', _('None: nothing is served over HTTPS.'));
+
+	return E('table', { 'class': 'table' }, [
+		E('tr', { 'class': 'tr table-titles' }, [
+			E('th', { 'class': 'th' }, _('File')),
+			E('th', { 'class': 'th' }, _('Names')),
+			E('th', { 'class': 'th' }, _('Issuer')),
+			E('th', { 'class': 'th' }, _('Valid until'))
+		])
+	].concat(entries.map(certificateRow)));
+}
+
+/* A line of text about the process. */
+function status(services, version) {
+	const service = services.ecohttpd || {};
+	const server = (service.instances || {}).server;
+
+	if (!server || !server.running)
+		return _('It does not run.');
+
+	return _('%s runs as process %d, with the configuration of %s.').format(
+		version, server.pid, uci.get('ecohttpd', 'main', 'use_uhttpd_config') == '1' ? 'uhttpd' : 'ecohttpd');
+}
+
+function dummy(section, name, title, content) {
+	const option = section.option(form.DummyValue, name, title);
+	option.rawhtml = true;
+	option.cfgvalue = () => content;
+	return option;
+}
+
+function addStatus(map, services, version, test, certificates) {
+	const section = map.section(form.NamedSection, 'main', 'ecohttpd', _('Status'));
+
+	dummy(section, '_status', _('Server'), E('span', status(services, version)));
+	dummy(section, '_test', _('Configuration'), E('pre', { 'style': 'white-space:pre-wrap' }, test));
+	dummy(section, '_certificates', _('Certificates'), certificateTable(certificates));
+
+	const jail = section.option(form.Flag, 'jail', _('Lock the server up'),
+		_('Only where nothing but files is served: not LuCI, scripts or ubus. Needs procd-ujail.'));
+	jail.default = jail.disabled;
+}
+
+/* A field of header: [/PREFIX ]NAME: VALUE. */
+function validHeader(sectionId, text) {
+	if (text == '' || /^(\/\S*\s+)?[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*$/.test(text))
+		return true;
+
+	return _('Expected: NAME: VALUE, or /PREFIX NAME: VALUE');
+}
+
+function validServerName(sectionId, text) {
+	if (text == '' || /^(\*\.)?[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*$/.test(text))
+		return true;
+
+	return _('Expected: a host name, or *.NAME for all below it');
+}
+
+function addServers(map) {
+	const known = uci.sections('uhttpd', 'uhttpd').map(section => section['.name']).join(', ');
+	const section = map.section(form.TypedSection, 'uhttpd', _('Servers and virtual hosts'),
+		_('A section by the name of one of uhttpd\'s (%s) adds to it. Any other is a server of its own, or a virtual host where it shares an address.').format(known || '-'));
+	section.addremove = true;
+	section.anonymous = false;
+	section.tab('host', _('Host'));
+	section.tab('answers', _('Answers'));
+	section.tab('https', _('HTTPS'));
+
+	const names = section.taboption('host', form.DynamicList, 'server_name', _('Names'),
+		_('The hosts that this is for, where several share an address.'));
+	names.placeholder = 'cloud.lan';
+	names.validate = validServerName;
+
+	const plain = section.taboption('host', form.DynamicList, 'listen_http', _('HTTP at'));
+	plain.datatype = 'list(ipaddrport(1))';
+	plain.placeholder = '0.0.0.0:80';
+
+	const home = section.taboption('host', form.Value, 'home', _('Folder'));
+	home.datatype = 'directory';
+	home.placeholder = '/www';
+
+	const header = section.taboption('answers', form.DynamicList, 'header', _('Header fields'),
+		_('Sent with every answer, or with those below a prefix.'));
+	header.placeholder = 'X-Content-Type-Options: nosniff';
+	header.validate = validHeader;
+
+	const log = section.taboption('answers', form.Value, 'access_log', _('Access log'),
+		_('A line for each request: to the system\'s log, or to a file.'));
+	log.value('', _('off'));
+	log.value('syslog', _('system log'));
+	log.value('/tmp/ecohttpd.log');
+
+	section.taboption('answers', form.Flag, 'no_server_header', _('Do not tell the server\'s name'));
+	section.taboption('answers', form.Flag, 'no_gzip', _('Do not send FILE.gz in place of FILE'));
+	section.taboption('answers', form.Flag, 'private_files', _('Serve files that not all users may read'));
+
+	const tls = section.taboption('https', form.DynamicList, 'listen_https', _('HTTPS at'));
+	tls.datatype = 'list(ipaddrport(1))';
+	tls.placeholder = '0.0.0.0:443';
+
+	const cert = section.taboption('https', form.Value, 'cert', _('Certificate'),
+		_('With the chain; PEM or DER. When ACME renews it, no connection breaks.'));
+	cert.placeholder = '/etc/uhttpd.crt';
+
+	const key = section.taboption('https', form.Value, 'key', _('Private key'));
+	key.placeholder = '/etc/uhttpd.key';
+
+	section.taboption('https', form.Flag, 'redirect_https', _('Send clients of HTTP to HTTPS'));
+
+	const hsts = section.taboption('https', form.Value, 'hsts', _('HTTPS alone for'),
+		_('Seconds for which browsers refuse HTTP (HSTS), and refuse self-signed certificates. It can not be taken back from here.'));
+	hsts.datatype = 'range(0,315360000)';
+}
+
+return view.extend({
+	load: function() {
+		return Promise.all([
+			callServiceList('ecohttpd'),
+			fs.exec(PROGRAM, [ '--version' ]).catch(() => ({})),
+			fs.exec(PROGRAM, [ '--config', CONFIGURATION, '--test' ]).catch(() => ({})),
+			Promise.all([ uci.load('ecohttpd'), uci.load('uhttpd').catch(() => {}) ]).then(loadCertificates)
+		]);
+	},
+
+	render: function([ services, version, test, certificates ]) {
+		const map = new form.Map('ecohttpd', _('Web server'),
+			_('What ecohttpd can and uhttpd does not know. All else is in the configuration of uhttpd, which it reads.'));
+
+		addStatus(map, services, (version.stdout || 'ecohttpd').trim(),
+			((test.stderr || '') + (test.stdout || '')).trim(), certificates);
+		addServers(map);
+		return map.render();
+	}
+});
