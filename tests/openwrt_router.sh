@@ -15,6 +15,7 @@ make_router() {
         md5sum basename dirname readlink touch tr cut true false test env wc wget setsid xargs expr cmp find id; do
         ln -s busybox "$tree/bin/$applet"
     done
+    bring "$tree" "$(command -v flock)" /bin/flock
     bring "$tree" "$DAEMON" /packages/ecohttpd.bin
     echo 'root:x:0:0:root:/root:/bin/sh' >"$tree/etc/passwd"
     echo '<h1>LuCI</h1>' >"$tree/www/index.html"
@@ -47,6 +48,13 @@ commands() {
 while [ $# -gt 1 ]; do shift; done
 echo "$1" >>/tmp/syslog
 FILE
+    # As OpenWrt builds it: without options.
+    rm "$1/bin/nc"
+    cat >"$1/bin/nc" <<'FILE'
+#!/bin/sh
+case "$1" in -*) echo "nc: invalid option -- '${1#-}'" >&2; exit 1 ;; esac
+exec busybox nc "$@"
+FILE
     cat >"$1/sbin/service" <<'FILE'
 #!/bin/sh
 name=$1
@@ -69,7 +77,7 @@ while [ "$count" -lt 3 ]; do
     sleep 1
 done
 FILE
-    chmod +x "$1/bin/logger" "$1/sbin/service" "$1/sbin/supervise"
+    chmod +x "$1/bin/logger" "$1/bin/nc" "$1/sbin/service" "$1/sbin/supervise"
 }
 
 # uci: changes wait in /tmp/.uci until they are committed. /tmp/flash-full makes commits fail.
@@ -256,7 +264,15 @@ FILE
 # Of procd: what a service is told goes to /tmp/procd/SERVICE/next, then takes the place of what was.
 procd() {
     cat >"$1/lib/functions/procd.sh" <<'FILE'
+# Held until the script ends, and inherited by the scripts that it runs.
+procd_lock() {
+    flock -n 1000 2>/dev/null && return
+    mkdir -p /tmp/lock
+    exec 1000>"/tmp/lock/$name"
+    flock 1000
+}
 procd_open_service() {
+    procd_lock
     service=$1
     next=/tmp/procd/$service.next
     rm -rf "$next"
@@ -286,6 +302,7 @@ procd_close_service() {
 }
 procd_kill() {
     local folder service=$1
+    procd_lock
     for folder in "/tmp/procd/$1"/${2:-*}; do
         [ ! -d "$folder" ] || instance_stop "$folder"
     done
@@ -311,7 +328,7 @@ instance_update() {
     echo "procd: start of $service" >>/tmp/syslog
     set --  "$2"
     while read -r value; do set -- "$@" "$value"; done <"$1/command"
-    setsid /sbin/supervise "$@" </dev/null >/dev/null 2>&1 &
+    setsid /sbin/supervise "$@" </dev/null >/dev/null 2>&1 1000>&- &
     echo $! >"$1/supervisor"
 }
 instance_stop() {

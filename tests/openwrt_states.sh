@@ -79,7 +79,7 @@ said() { grep -q -e "$1" /tmp/syslog; }
 option() { uci -q get "$1"; }
 holds() { eco_holders | grep -q "^$2 .* $1\$"; }
 holds_everywhere() { eco_holders | grep -q "^$2 any6\\{0,1\\} $1\$"; }
-answers() { printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "${2:-/}" "${3:-localhost}" | nc -w 5 127.0.0.1 "$1"; }
+answers() { printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "${2:-/}" "${3:-localhost}" | busybox nc -w 5 127.0.0.1 "$1"; }
 answer_has() { answers "$1" "$2" "$4" | grep -q -e "$3"; }
 process() { pidof "$1" | tr ' ' '\n' | sort -n | head -n 1; }
 
@@ -227,13 +227,13 @@ config uhttpd 'other'
 	option home '/www'
 	option enabled '0'
 END
-    nc -l -p 8081 &
+    busybox nc -l -p 8081 &
     uci set uhttpd.other.enabled=1
     uci commit
     uci export uhttpd >/packages/before
-    check "somebody is there" holds nc 8081
+    check "somebody is there" holds busybox 8081
     pkg opkg install
-    refused 'port 8081 is used by nc'
+    refused 'port 8081 is used by busybox'
 }
 
 program_does_not_run() {
@@ -256,6 +256,38 @@ END
     check_now "it says so" said 'uhttpd serves again'
     reboot
     given_back
+}
+
+# It listens, and then stands still.
+program_stalls() {
+    mkdir /packages/stalled
+    cp /packages/ecohttpd.bin /packages/stalled/ecohttpd
+    uhttpd_runs
+    cat <<'END' | broken_program
+#!/bin/sh
+case "$*" in *--version* | *--test* | *--dump*) exec /packages/ecohttpd.bin "$@" ;; esac
+/packages/stalled/ecohttpd "$@" &
+trap 'kill -9 $!' TERM
+until netstat -tln | grep -q ':80 '; do sleep 0.1; done
+kill -STOP $!
+wait
+END
+    pkg opkg install
+    given_back
+    check_now "it says so" said 'does not answer'
+}
+
+# One that served before and is busy is not given up for a change of its configuration.
+busy_at_a_change() {
+    uhttpd_runs
+    pkg opkg install
+    in_charge
+    kill -STOP "$(process ecohttpd)"
+    uci set uhttpd.main.http_keepalive=7
+    changed uhttpd
+    kill -CONT "$(process ecohttpd)"
+    check_now "nobody waited for it" not said 'does not answer'
+    in_charge
 }
 
 program_does_not_serve_opkg() { program_does_not_serve opkg; }
@@ -404,7 +436,7 @@ another_server_at_boot() {
     pkg opkg install
     uci add_list uhttpd.main.listen_http=127.0.0.1:8086
     uci commit
-    while :; do nc -l -p 8086; done &
+    while :; do busybox nc -l -p 8086; done &
     sleep 0.3
     reboot
     # Of two addresses one is to be had: ecohttpd refuses to hide that, uhttpd does not care.
@@ -415,8 +447,8 @@ another_server_at_boot() {
 another_server_without_uhttpd() {
     pkg opkg install
     in_charge
-    while :; do nc -l -p 8086; done &
-    check "somebody is there" holds nc 8086
+    while :; do busybox nc -l -p 8086; done &
+    check "somebody is there" holds busybox 8086
     uci add_list uhttpd.main.listen_http=127.0.0.1:8086
     uci commit
     reboot

@@ -17,6 +17,8 @@ UHTTPD_INIT=/etc/init.d/uhttpd
 
 # Seconds until a server that was started must answer. A slow router takes two, and five more if procd starts it again.
 ECO_PATIENCE=20
+# Seconds of these that one address may take.
+ECO_PROBE=5
 # Seconds until a server that was stopped has let go of its ports; procd kills after five.
 ECO_STOPPING=7
 
@@ -76,8 +78,10 @@ eco_generate() {
 	if [ "$1" = 1 ]; then
 		text="$(uci export uhttpd)" || return 1
 	fi
-	text="$text
+	if [ -e /etc/config/ecohttpd ]; then
+		text="$text
 $(uci export ecohttpd)" || return 1
+	fi
 	printf '%s\n' "$text" | awk -v taken="$(uci -q get ecohttpd.main.taken)" -f "$ECO_SHARE/sections.awk"
 }
 
@@ -100,13 +104,19 @@ eco_rescue() {
 	printf "\toption home '/www'\n\toption rfc1918_filter '1'\n\toption ubus_prefix '/ubus'\n"
 }
 
+# Makes the file that a configuration grows in, for nobody else's eyes: there may be passwords in it.
+eco_draft() {
+	mkdir -p "${ECO_CONF%/*}"
+	rm -f "$ECO_CONF.new"
+	(umask 077 && : >"$ECO_CONF.new")
+}
+
 # eco_configure: makes the daemon's configuration. Fails if there is nothing to be served.
 eco_configure() {
 	local draft="$ECO_CONF.new" with=0 error
-	# There may be passwords in it.
-	umask 077
-	mkdir -p "${ECO_CONF%/*}"
+	eco_draft
 	if [ "$ECO_RESCUE" = 1 ]; then
+		rm -f "$draft"
 		eco_rescue >"$ECO_CONF"
 		return
 	fi
@@ -123,6 +133,7 @@ eco_configure() {
 		}
 	elif [ "$with" = 0 ]; then
 		rm -f "$draft" "$ECO_CONF"
+		eco_say notice "there is nothing to serve, as uhttpd is in charge; to change that: service ecohttpd take_over"
 		return 1
 	else
 		error="no section 'config uhttpd' is enabled"
@@ -182,6 +193,11 @@ eco_strangers() {
 	done | sort -u
 }
 
+# Whether ecohttpd listens; one that is about to end does not.
+eco_listens() {
+	eco_holders | grep -q ' ecohttpd$'
+}
+
 # Whether ecohttpd answers, at any of its addresses.
 eco_answers() {
 	local port address program
@@ -194,21 +210,41 @@ eco_answers() {
 			# The router may not have that address yet: that it is listened on is all that can be told.
 			*) exit 0 ;;
 			esac
-			command -v nc >/dev/null || exit 0
-			# Over TLS, too: a request without gets an answer that says so.
-			printf 'OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' |
-				nc -w 5 "$address" "$port" 2>/dev/null | head -n 1 | grep -q '^HTTP/1' && exit 0
+			! eco_speaks "$address" "$port" || exit 0
 		done
 		exit 1
 	}
 }
 
+# eco_speaks ADDRESS PORT: whether there is an answer in HTTP. Over TLS, too: a request without gets one that says so.
+eco_speaks() {
+	local answer="${ECO_CONF%/*}/ecohttpd.answer" deadline probe
+	command -v nc >/dev/null || return 0
+	deadline=$(($(eco_now) + ECO_PROBE))
+	rm -f "$answer"
+	# OpenWrt's nc has no option for the time that it may take, and there is no `timeout`.
+	printf 'OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' | nc "$1" "$2" >"$answer" 2>/dev/null &
+	probe=$!
+	while [ "$(eco_now)" -lt "$deadline" ] && kill -0 "$probe" 2>/dev/null && ! grep -qs '^HTTP/1' "$answer"; do
+		sleep 1
+	done
+	kill "$probe" 2>/dev/null
+	grep -qs '^HTTP/1' "$answer"
+}
+
+# Seconds since the boot: the time of day jumps once the router learns it.
+eco_now() {
+	local uptime
+	read -r uptime _ </proc/uptime
+	echo "${uptime%.*}"
+}
+
 # Waits until ecohttpd answers.
 eco_await() {
-	local seconds=0
+	local deadline
+	deadline=$(($(eco_now) + ECO_PATIENCE))
 	until eco_answers; do
-		seconds=$((seconds + 1))
-		[ "$seconds" -le "$ECO_PATIENCE" ] || return 1
+		[ "$(eco_now)" -lt "$deadline" ] || return 1
 		sleep 1
 	done
 }
@@ -239,14 +275,14 @@ eco_take_over() {
 		eco_refuse "$ECO_BIN does not run on this router"
 		return
 	}
-	mkdir -p "${ECO_CONF%/*}"
 	[ -e /etc/config/uhttpd ] || cp "$ECO_SHARE/uhttpd.config" /etc/config/uhttpd || return
-	error="$( (umask 077 && eco_generate 1 >"$draft") 2>&1)" || {
+	eco_draft
+	error="$(eco_generate 1 2>&1 >"$draft")" || {
 		eco_refuse "the configuration can't be read: $error"
 		return
 	}
 	eco_serves "$draft" || {
-		eco_refuse "no section 'config uhttpd' is enabled"
+		eco_refuse "no section 'config uhttpd' is enabled in /etc/config/uhttpd"
 		return
 	}
 	error="$("$ECO_BIN" --config "$draft" --test 2>&1 >/dev/null)" || {
