@@ -10,6 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=openwrt_router.sh source-path=SCRIPTDIR
 . tests/openwrt_router.sh
+# shellcheck source=openwrt_package.sh source-path=SCRIPTDIR
+. tests/openwrt_package.sh
 
 STATES=(fresh_opkg fresh_apk first_boot_of_an_image uhttpd_absent image_without_uhttpd uhttpd_not_in_use
     broken_configuration unreadable_configuration missing_folder port_taken program_does_not_run
@@ -31,8 +33,11 @@ main() {
     BUSYBOX=$(command -v busybox) || skip "busybox is not installed"
     command -v make >/dev/null || skip "make is not installed"
     isolated true 2>/dev/null || skip "no namespaces for users, networks and mounts here"
-    package ecohttpd "$work/package"
-    package ecohttpd-notls "$work/notls"
+    package ecohttpd "$DAEMON" "$work/package"
+    package ecohttpd-notls "$DAEMON" "$work/notls"
+    cmp -s "$work/package.prerm-pkg" "$work/notls.prerm-pkg" || { echo "the variants differ in their scripts" >&2 && exit 1; }
+    # Nobody waits twenty seconds here.
+    sed -i 's/^ECO_PATIENCE=.*/ECO_PATIENCE=4/' "$work/package/usr/share/ecohttpd/functions.sh"
     printf '%s\0' "${STATES[@]}" |
         DAEMON=$DAEMON BUSYBOX=$BUSYBOX work=$work xargs -0 -n 1 -P "${JOBS:-4}" tests/openwrt.sh --state || failed=1
     printf '| state | checks | result |\n| --- | ---: | --- |\n'
@@ -55,39 +60,6 @@ skip() {
 # isolated COMMAND...: as root of namespaces of its own; what it starts ends with it.
 isolated() {
     unshare --user --map-root-user --mount --net --pid --fork --kill-child "$@"
-}
-
-# package NAME FOLDER: what the Makefile installs, and its scripts beside it.
-package() {
-    local sdk=$work/sdk
-    mkdir -p "$sdk/include" "$sdk/feeds/packages/lang/rust" "$work/built/bin"
-    cat >"$sdk/rules.mk" <<'FILE'
-INSTALL_DIR:=install -d -m0755
-INSTALL_BIN:=install -m0755
-INSTALL_DATA:=install -m0644
-INSTALL_CONF:=install -m0600
-CP:=cp -fpR
-INCLUDE_DIR:=$(TOPDIR)/include
-FILE
-    cat >"$sdk/include/package.mk" <<'FILE'
-define BuildPackage
-ifeq ($(WANTED),$(1))
-all:
-	$(call Package/$(1)/install,$(OUT))
-	$$(file >$(OUT).postinst-pkg,$$(call Package/$(1)/postinst))
-	$$(file >$(OUT).prerm-pkg,$$(call Package/$(1)/prerm))
-	$$(file >$(OUT).conffiles,$$(call Package/$(1)/conffiles))
-	$$(file >$(OUT).version,$(PKG_VERSION))
-	$$(file >$(OUT).features,$(RUST_PKG_FEATURES))
-endif
-endef
-FILE
-    echo 'RUST_ARCH_DEPENDS:=@mips' >"$sdk/feeds/packages/lang/rust/rust-package.mk"
-    cp "$DAEMON" "$work/built/bin/ecohttpd"
-    make -s -C openwrt/ecohttpd TOPDIR="$sdk" WANTED="$1" OUT="$2" PKG_INSTALL_DIR="$work/built" \
-        BUILD_VARIANT="$([ "$1" = ecohttpd ] && echo full || echo notls)" all
-    # Nobody waits twenty seconds here.
-    sed -i 's/^ECO_PATIENCE=.*/ECO_PATIENCE=4/' "$2/usr/share/ecohttpd/functions.sh"
 }
 
 # One state, in a router of its own.
