@@ -265,7 +265,7 @@ fn a_wrong_value_is_one_line_and_left_out() {
         router.section(&lines.replace('@', &router.path("")));
         let (status, said) = router.check();
         assert_eq!((status, said.lines().count()), (Some(1), 1), "{lines}: {said}");
-        one_line(said.lines().next().unwrap(), named);
+        one_line(&said, named);
         let output = router.output(&["--config", "uhttpd", "--dump"]);
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success() && holds_text(&output.stdout, "option realm 'R'"), "{lines}: {stderr}");

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::config::{Listen, Tls, is_missing};
+use super::config::{Listen, Tls};
 use ecohttpd::x509::{self, SanName, SelfSigned};
 
 const DAY: u64 = 86_400;
@@ -92,6 +92,17 @@ fn ensure(cert: &Path, key: &Path, names: &[SanName], days: u64) -> io::Result<b
     };
     publish(cert, key, &made, half)?;
     Ok(true)
+}
+
+/// Whether there is no file, or one without content, as a full disk leaves it.
+///
+/// A link is there even if it leads nowhere, for it must not be replaced.
+pub fn is_missing(file: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(file) {
+        Ok(found) => Ok(found.is_file() && found.len() == 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(about(file, error)),
+    }
 }
 
 /// Puts away a file that is of no use without the other.

@@ -24,14 +24,10 @@ pub use cli::{Words, parse};
 pub use httpd_conf::RealmLine;
 
 use super::log::AccessTarget;
+#[cfg(feature = "tls")]
+use super::self_signed::is_missing;
 use std::fmt;
-#[cfg(feature = "tls")]
-use std::fs;
-#[cfg(feature = "tls")]
-use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-#[cfg(feature = "tls")]
-use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -171,18 +167,6 @@ impl Tls {
     pub fn is_to_be_made(&self) -> bool {
         let missing = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| is_missing(file).unwrap_or(false));
         self.self_signed && self.cert != self.key && (missing(&self.cert) || missing(&self.key))
-    }
-}
-
-/// Whether there is no file, or one without content, as a full disk leaves it.
-///
-/// A link is there even if it leads nowhere, for it must not be replaced.
-#[cfg(feature = "tls")]
-pub fn is_missing(file: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(file) {
-        Ok(found) => Ok(found.is_file() && found.len() == 0),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
     }
 }
 
