@@ -133,7 +133,12 @@ pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
         Some((extension, program)) if extension.len() > 1 && extension.starts_with('.') && program.starts_with('/') => {
             Ok(Interpreter { extension: extension.to_owned(), program: file(program)? })
         }
-        _ => Err(".EXT=/PATH, such as .php=/usr/bin/php-cgi".into()),
+        _ => {
+            // Its files are programs all the same, and must not be sent as text.
+            let extension = text.split('=').next().unwrap_or_default().trim_start_matches('.');
+            let nearest = (!extension.is_empty()).then(|| format!(".{extension}=/dev/null"));
+            Err(Expected { right: ".EXT=/PATH, such as .php=/usr/bin/php-cgi".into(), nearest })
+        }
     }
 }
 
