@@ -237,7 +237,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("list alias 'a=/b'", &["alias", "\"a=/b\"", "/PATH"]),
     ("option error_page 404.html", &["error_page", "\"404.html\"", "slash"]),
     ("list index_page /x", &["index_page", "\"/x\"", "slash"]),
-    ("list interpreter php", &["interpreter", "\"php\"", ".php=/usr/bin/php-cgi"]),
+    ("list interpreter =/bin/sh", &["interpreter", "\"=/bin/sh\"", ".php=/usr/bin/php-cgi"]),
     ("list header 'X-A b'", &["header", "\"X-A b\"", "NAME: VALUE"]),
     ("list header 'Content-Length: 1'", &["header", "NAME: VALUE"]),
     ("list server_name 'a/b'", &["server_name", "\"a/b\"", "router.lan"]),
