@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prints the table of sizes: bytes of the daemon, static and stripped, by target, with TLS and without.
+# Prints the table of sizes: bytes of the daemon, static and stripped, by target: with everything, without TLS, and
+# alone, which is without /ubus, too.
 #
 #   cross/sizes.sh [TARGET...]
 #
@@ -8,12 +9,12 @@
 . "$(dirname "$0")/lib.sh"
 
 [ $# = 0 ] || TARGETS=("$@")
-echo "| target | with TLS | compressed | without TLS | compressed |"
-echo "| --- | ---: | ---: | ---: | ---: |"
+echo "| target | everything | compressed | without TLS | compressed | alone | compressed |"
+echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
 for name in "${TARGETS[@]}"; do
     row="| $name"
     target "$name"
-    for features in daemon,tls daemon; do
+    for features in daemon,tls,ubus daemon,ubus daemon; do
         daemon --quiet --no-default-features --features "$features" >&2
         # As squashfs does it, in a firmware image.
         row+=" | $(stat -c %s "$binary") | $(xz -9e -c "$binary" | wc -c)"
