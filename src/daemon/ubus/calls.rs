@@ -1,22 +1,30 @@
 //! Calls in flight on one connection to ubusd: their numbers, their answers, and what is given up.
+//!
+//! An answer is told by its number and its object alone, and all questions whether something is allowed have the same
+//! object. So no number is used again before ubusd has answered it: one that nobody waits for any more is owed until
+//! then. When too many are owed the connection ends; what comes late does not reach the next one.
 
-use super::blob::{Attrs, Writer};
-use super::message::{self, Message, Status, attr, find, kind, status};
-use std::cell::Cell;
+use super::account::{Account, Common, Data};
+use super::blob::Writer;
+use super::message::{Message, Status, attr, find, kind, status};
+use super::outbox::Outbox;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Calls in flight, of all clients; more wait for one of these to end.
+/// Calls without an answer, of all clients; more wait for one of these to end.
 const MAX_LIVE: usize = 512;
+
+/// Those of them that only ubusd itself may owe: it answers at once, whatever the objects do.
+const RESERVED: usize = 64;
+
+/// Calls of one object without an answer: a slow one does not hold up the others.
+const MAX_LIVE_OF_OBJECT: usize = 128;
 
 /// Bytes that wait for ubusd before further calls wait too: a few of the longest.
 const MAX_OUTBOX: usize = 256 << 10;
 
-/// Bytes of all replies that are not yet on their way: a call whose reply does not fit fails.
-const MAX_HELD: usize = 4 << 20;
-
-/// Calls that were given up and are not answered yet; their numbers stay taken, and the oldest are forgotten.
-const MAX_ABANDONED: usize = 256;
+/// Numbers that may be owed: a small part of all there are.
+const MAX_OWED: usize = 4 << 10;
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +35,17 @@ pub enum Failure {
     NoObject,
     /// The message would be longer than ubusd takes.
     TooLong,
+    /// The answer is longer than may be held.
+    TooMuch,
+}
+
+/// Why the connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nobody needs it any more.
+    Closed,
+    /// Too many answers are owed.
+    Overdue,
 }
 
 /// The answer to one message.
@@ -37,236 +56,281 @@ pub struct Reply {
     pub data: Data,
 }
 
-/// What came before the status: of a method tables, else messages. Counted as long as it lives.
-pub struct Data {
-    /// One blob for each.
-    bytes: Vec<u8>,
-    held: Rc<Cell<usize>>,
-}
-
-impl Data {
-    /// The fields of each table, or the attributes of each message.
-    pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        Attrs::new(&self.bytes).map(|row| row.content)
-    }
-}
-
-impl Drop for Data {
-    fn drop(&mut self) {
-        self.held.set(self.held.get().saturating_sub(self.bytes.len()));
-    }
-}
-
 /// The calls of one connection. It knows no socket: bytes to send gather in it, messages are given to it.
 #[derive(Default)]
 pub struct Calls {
-    /// Nothing is to be sent any more.
-    closed: bool,
+    ending: Option<Ending>,
     seq: u16,
     calls: Vec<Call>,
-    /// Bytes of the calls' data, and of what has been made of it.
-    held: Rc<Cell<usize>>,
-    outbox: Vec<u8>,
-    writer: Option<Waker>,
+    /// By number.
+    owed: Vec<Ticket>,
+    common: Common,
+    outbox: Outbox,
+    /// Whoever moves the bytes.
+    mover: Option<Waker>,
     /// Calls that wait until there is room for them.
     waiting: Vec<Waker>,
 }
 
-/// A message that is to be answered.
-struct Call {
+/// What an answer is told by, and what it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ticket {
     seq: u16,
     peer: u32,
     kind: u8,
-    /// Absent once nobody waits for the answer.
-    live: Option<Live>,
 }
 
-#[derive(Default)]
-struct Live {
+/// A message whose answer somebody waits for.
+struct Call {
+    ticket: Ticket,
+    /// ubusd has not yet said the last word.
+    is_owed: bool,
     waker: Option<Waker>,
-    data: Vec<u8>,
+    data: Data,
     /// Whether it is answered, and how.
     done: Option<Result<(Status, bool), Failure>>,
 }
 
 impl Calls {
-    /// Ready when one call more may be made.
-    pub fn poll_room(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let live = self.calls.iter().filter(|call| call.live.is_some()).count();
-        if live < MAX_LIVE && self.outbox.len() < MAX_OUTBOX {
+    /// An account for one request.
+    pub fn account(&self) -> Rc<Account> {
+        self.common.account()
+    }
+
+    /// Ready when one call more of that kind may be made, of that object.
+    pub fn poll_room(&mut self, cx: &Context<'_>, kind: u8, peer: u32) -> Poll<()> {
+        if self.ending.is_none() && self.outbox.bytes().len() < MAX_OUTBOX && self.has_slot(kind, peer) {
             return Poll::Ready(());
         }
         if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            // Some of so many have left: the others come again.
+            if self.waiting.len() >= MAX_LIVE {
+                self.make_room();
+            }
             self.waiting.push(cx.waker().clone());
         }
         Poll::Pending
+    }
+
+    fn has_slot(&self, kind: u8, peer: u32) -> bool {
+        let unanswered = || self.calls.iter().filter(|call| call.done.is_none());
+        let count = unanswered().count();
+        if kind != kind::INVOKE {
+            return count < MAX_LIVE;
+        }
+        count < MAX_LIVE - RESERVED && unanswered().filter(|call| call.ticket.peer == peer).count() < MAX_LIVE_OF_OBJECT
     }
 
     fn make_room(&mut self) {
         self.waiting.drain(..).for_each(Waker::wake);
     }
 
-    /// Ready with what is to be sent; false when nothing is any more.
-    pub fn poll_outbox(&mut self, cx: &Context<'_>, bytes: &mut Vec<u8>) -> Poll<bool> {
-        if self.closed {
-            return Poll::Ready(false);
+    /// Ready when there is something to be sent.
+    pub fn poll_outbox(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self.outbox.bytes().is_empty() {
+            return Poll::Ready(());
         }
-        if self.outbox.is_empty() {
-            self.writer = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        std::mem::swap(&mut self.outbox, bytes);
-        self.make_room();
-        Poll::Ready(true)
+        self.mover = Some(cx.waker().clone());
+        Poll::Pending
     }
 
-    /// Has what waits to be sent, sent.
-    fn wake_writer(&mut self) {
-        if let Some(writer) = self.writer.take() {
-            writer.wake();
+    /// What is to be sent.
+    pub fn outbox(&self) -> &[u8] {
+        self.outbox.bytes()
+    }
+
+    /// So much of it has been.
+    pub fn written(&mut self, count: usize) {
+        self.outbox.written(count);
+        self.make_room();
+    }
+
+    /// Ready when the connection is to end.
+    pub fn poll_ending(&mut self, cx: &Context<'_>) -> Poll<Ending> {
+        if let Some(ending) = self.ending {
+            return Poll::Ready(ending);
+        }
+        self.mover = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Has the connection end.
+    pub fn end(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+        self.wake_mover();
+    }
+
+    fn wake_mover(&mut self) {
+        if let Some(mover) = self.mover.take() {
+            mover.wake();
         }
     }
 
     /// Queues a message that is to be answered; returns its number, or nothing when it is too long.
-    pub fn send(&mut self, kind: u8, peer: u32, write: &dyn Fn(&mut Writer<'_>)) -> Option<u16> {
-        // There are fewer calls than numbers.
-        loop {
-            self.seq = self.seq.wrapping_add(1);
-            if self.calls.iter().all(|call| call.seq != self.seq) {
-                break;
-            }
-        }
-        if !message::push(&mut self.outbox, kind, self.seq, peer, write) {
+    pub fn send(
+        &mut self,
+        kind: u8,
+        peer: u32,
+        account: Option<&Rc<Account>>,
+        write: &dyn Fn(&mut Writer<'_>),
+    ) -> Option<u16> {
+        let seq = self.next_number()?;
+        if !self.outbox.push(Some(seq), kind, seq, peer, write) {
             return None;
         }
-        self.calls.push(Call { seq: self.seq, peer, kind, live: Some(Live::default()) });
-        self.wake_writer();
-        Some(self.seq)
+        let data = Data::new(account);
+        self.calls.push(Call { ticket: Ticket { seq, peer, kind }, is_owed: true, waker: None, data, done: None });
+        self.wake_mover();
+        Some(seq)
     }
 
-    /// Queues a message whose answer nobody waits for.
-    pub fn send_and_forget(&mut self, kind: u8, own: u32) {
-        if let Some(seq) = self.send(kind, 0, &|writer| writer.attr_u32(attr::OBJECT, own)) {
-            self.abandon(seq);
+    /// Has ubusd remove an object of ours; nobody waits for the answer.
+    pub fn remove_object(&mut self, own: u32) {
+        let Some(seq) = self.next_number() else { return };
+        let kind = kind::REMOVE_OBJECT;
+        if self.outbox.push(None, kind, seq, 0, &|writer| writer.attr_u32(attr::OBJECT, own)) {
+            self.owe(Ticket { seq, peer: 0, kind });
+            self.wake_mover();
         }
+    }
+
+    /// The next number that is neither waited for nor owed.
+    fn next_number(&mut self) -> Option<u16> {
+        let is_free = |seq: &u16| self.position(*seq).is_none() && self.owed_at(*seq).is_err();
+        let seq = (1..=u16::MAX).map(|step| self.seq.wrapping_add(step)).find(is_free)?;
+        self.seq = seq;
+        Some(seq)
     }
 
     /// Answers an event.
     pub fn answer_event(&mut self, event: &Message<'_>, own: u32, status: Status) {
-        message::push(&mut self.outbox, kind::STATUS, event.seq, event.peer, &|writer| {
+        self.outbox.push(None, kind::STATUS, event.seq, event.peer, &|writer| {
             writer.attr_u32(attr::STATUS, status);
             writer.attr_u32(attr::OBJECT, own);
         });
-        self.wake_writer();
+        self.wake_mover();
     }
 
     /// Ready with the answer to a call; it is to be asked for no more then.
     pub fn poll_answer(&mut self, seq: u16, cx: &Context<'_>) -> Poll<Result<Reply, Failure>> {
         let Some(at) = self.position(seq) else { return Poll::Ready(Err(Failure::Unreachable)) };
-        let Some(live) = self.calls.get_mut(at).and_then(|call| call.live.as_mut()) else {
-            return Poll::Ready(Err(Failure::Unreachable));
-        };
-        let Some(done) = live.done else {
-            live.waker = Some(cx.waker().clone());
+        if let Some(call) = self.calls.get_mut(at).filter(|call| call.done.is_none()) {
+            call.waker = Some(cx.waker().clone());
             return Poll::Pending;
-        };
-        let data = Data { bytes: std::mem::take(&mut live.data), held: Rc::clone(&self.held) };
-        self.calls.remove(at);
-        self.make_room();
+        }
+        let Call { data, done, .. } = self.take(at);
+        let done = done.unwrap_or(Err(Failure::Unreachable));
         Poll::Ready(done.map(|(status, from_object)| Reply { status, from_object, data }))
-    }
-
-    /// Sends nothing more.
-    pub fn close(&mut self) {
-        self.closed = true;
-        self.wake_writer();
-    }
-
-    /// The connection has ended, and with it all that was in flight.
-    pub fn fail_all(&mut self) {
-        self.outbox = Vec::new();
-        self.calls.retain(|call| call.live.is_some());
-        for live in self.calls.iter_mut().filter_map(|call| call.live.as_mut()) {
-            live.finish(Err(Failure::Unreachable));
-        }
-        self.make_room();
-    }
-
-    fn position(&self, seq: u16) -> Option<usize> {
-        self.calls.iter().position(|call| call.seq == seq)
-    }
-
-    pub fn receive_data(&mut self, message: &Message<'_>) {
-        let Some(call) = self.calls.iter_mut().find(|call| call.is_answered_by(message)) else { return };
-        let Some(live) = &mut call.live else {
-            // An object that was made for somebody who has gone.
-            if call.kind == kind::ADD_OBJECT
-                && let Some(own) = message.u32(attr::OBJECT)
-            {
-                self.send_and_forget(kind::REMOVE_OBJECT, own);
-            }
-            return;
-        };
-        let content = match call.kind {
-            kind::INVOKE => message.attr(attr::DATA).map_or(&b""[..], |attr| attr.content),
-            _ => message.body,
-        };
-        let (before, held) = (live.data.len(), &self.held);
-        if held.get() + content.len() > MAX_HELD {
-            held.set(held.get().saturating_sub(before));
-            live.data = Vec::new();
-            live.finish(Ok((status::OUT_OF_MEMORY, true)));
-            return;
-        }
-        Writer::new(&mut live.data).attr(0, content);
-        held.set(held.get() + live.data.len() - before);
-    }
-
-    pub fn receive_status(&mut self, message: &Message<'_>) {
-        let Some(at) = self.calls.iter().position(|call| call.is_answered_by(message)) else { return };
-        let status = message.u32(attr::STATUS).unwrap_or(status::UNKNOWN);
-        let from_object = message.attr(attr::OBJECT).is_some();
-        match self.calls.get_mut(at).and_then(|call| call.live.as_mut()) {
-            Some(live) => live.finish(Ok((status, from_object))),
-            None => drop(self.calls.remove(at)),
-        }
     }
 
     /// Nobody waits for this answer any more.
     pub fn abandon(&mut self, seq: u16) {
         let Some(at) = self.position(seq) else { return };
-        let Some(call) = self.calls.get_mut(at) else { return };
-        let kind = call.kind;
-        let Some(live) = call.live.take() else { return };
-        if live.done.is_some() {
-            self.calls.remove(at);
-        }
-        self.held.set(self.held.get().saturating_sub(live.data.len()));
+        let call = self.take(at);
         // Made, and not yet seen by who asked for it.
-        if kind == kind::ADD_OBJECT
-            && let Some(own) = Attrs::new(&live.data).find_map(|row| find(row.content, attr::OBJECT)?.u32())
+        if call.ticket.kind == kind::ADD_OBJECT
+            && let Some(own) = call.data.rows().find_map(|row| find(row, attr::OBJECT)?.u32())
         {
-            self.send_and_forget(kind::REMOVE_OBJECT, own);
-        }
-        let mut abandoned = self.calls.iter().enumerate().filter(|(_, call)| call.live.is_none()).map(|(at, _)| at);
-        if let Some(oldest) = abandoned.next()
-            && abandoned.count() >= MAX_ABANDONED
-        {
-            self.calls.remove(oldest);
+            self.remove_object(own);
         }
         self.make_room();
+    }
+
+    /// Takes a call off the list; its number is owed unless ubusd has answered it or will never see it.
+    fn take(&mut self, at: usize) -> Call {
+        let call = self.calls.swap_remove(at);
+        if call.is_owed && !self.outbox.take_back(call.ticket.seq) {
+            self.owe(call.ticket);
+        }
+        call
+    }
+
+    fn owe(&mut self, ticket: Ticket) {
+        if let Err(at) = self.owed_at(ticket.seq) {
+            self.owed.insert(at, ticket);
+        }
+        if self.owed.len() > MAX_OWED {
+            self.end(Ending::Overdue);
+        }
+    }
+
+    /// The connection has ended, and with it all that was in flight.
+    pub fn fail_all(&mut self) {
+        self.ending = None;
+        self.outbox = Outbox::default();
+        self.owed = Vec::new();
+        for call in &mut self.calls {
+            // The objects that were made on it are gone.
+            if call.ticket.kind == kind::ADD_OBJECT {
+                (call.data, call.done) = (Data::default(), None);
+            }
+            call.is_owed = false;
+            call.finish(Err(Failure::Unreachable));
+        }
+        self.make_room();
+    }
+
+    fn position(&self, seq: u16) -> Option<usize> {
+        self.calls.iter().position(|call| call.ticket.seq == seq)
+    }
+
+    fn owed_at(&self, seq: u16) -> Result<usize, usize> {
+        self.owed.binary_search_by_key(&seq, |ticket| ticket.seq)
+    }
+
+    /// What a message answers that nobody waits for.
+    fn owed_to(&self, message: &Message<'_>) -> Option<(usize, Ticket)> {
+        let at = self.owed_at(message.seq).ok()?;
+        let ticket = self.owed.get(at).filter(|ticket| ticket.is_answered_by(message))?;
+        Some((at, *ticket))
+    }
+
+    fn call_of(&mut self, message: &Message<'_>) -> Option<&mut Call> {
+        self.calls.iter_mut().find(|call| call.is_owed && call.ticket.is_answered_by(message))
+    }
+
+    pub fn receive_data(&mut self, message: &Message<'_>) {
+        if let Some(call) = self.call_of(message) {
+            call.receive(message);
+            if call.done.is_some() {
+                self.make_room();
+            }
+        } else if let Some((_, ticket)) = self.owed_to(message)
+            && ticket.kind == kind::ADD_OBJECT
+            && let Some(own) = message.u32(attr::OBJECT)
+        {
+            // Made for somebody who has gone.
+            self.remove_object(own);
+        }
+    }
+
+    pub fn receive_status(&mut self, message: &Message<'_>) {
+        let status = message.u32(attr::STATUS).unwrap_or(status::UNKNOWN);
+        let from_object = message.attr(attr::OBJECT).is_some();
+        if let Some(call) = self.call_of(message) {
+            call.is_owed = false;
+            call.finish(Ok((status, from_object)));
+            self.make_room();
+        } else if let Some((at, _)) = self.owed_to(message) {
+            self.owed.remove(at);
+        }
+    }
+}
+
+impl Ticket {
+    fn is_answered_by(&self, message: &Message<'_>) -> bool {
+        (self.seq, self.peer) == (message.seq, message.peer)
     }
 }
 
 impl Call {
-    fn is_answered_by(&self, message: &Message<'_>) -> bool {
-        self.seq == message.seq
-            && self.peer == message.peer
-            && self.live.as_ref().is_none_or(|live| live.done.is_none())
+    fn receive(&mut self, message: &Message<'_>) {
+        if self.done.is_none() && !self.data.push(self.ticket.kind, message) {
+            self.data = Data::default();
+            self.finish(Err(Failure::TooMuch));
+        }
     }
-}
 
-impl Live {
     fn finish(&mut self, done: Result<(Status, bool), Failure>) {
         if self.done.is_none() {
             self.done = Some(done);
@@ -280,11 +344,19 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::ubus::account::MAX_UNCOUNTED;
+    use crate::daemon::ubus::message;
     use proptest::prelude::*;
-    use std::cell::RefCell;
 
-    fn waits(state: &mut Calls, kind: u8, peer: u32) -> u16 {
-        state.send(kind, peer, &|_| ()).unwrap()
+    fn waits(calls: &mut Calls, kind: u8, peer: u32) -> u16 {
+        calls.send(kind, peer, None, &|_| ()).unwrap()
+    }
+
+    /// Calls, and has it written.
+    fn asks(calls: &mut Calls, kind: u8, peer: u32) -> u16 {
+        let seq = waits(calls, kind, peer);
+        calls.written(usize::MAX);
+        seq
     }
 
     fn data(seq: u16, peer: u32, write: &dyn Fn(&mut Writer<'_>)) -> Vec<u8> {
@@ -304,23 +376,23 @@ mod tests {
     }
 
     /// The messages that wait to be sent.
-    fn sent(state: &mut Calls) -> Vec<(u8, Option<u32>)> {
-        let out = std::mem::take(&mut state.outbox);
-        let mut rest = &out[..];
+    fn sent(calls: &mut Calls) -> Vec<(u8, Option<u32>)> {
+        let mut rest = calls.outbox();
         let mut found = Vec::new();
         while let Some((message, length)) = message::first(rest).unwrap() {
             found.push((message.kind, message.u32(attr::OBJECT)));
             rest = &rest[length..];
         }
+        calls.written(usize::MAX);
         found
     }
 
-    fn receive(calls: &RefCell<Calls>, bytes: &[u8]) {
+    fn receive(calls: &mut Calls, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((message, length)) = message::first(rest).unwrap() {
             match message.kind {
-                kind::DATA => calls.borrow_mut().receive_data(&message),
-                kind::STATUS => calls.borrow_mut().receive_status(&message),
+                kind::DATA => calls.receive_data(&message),
+                kind::STATUS => calls.receive_status(&message),
                 _ => {}
             }
             rest = &rest[length..];
@@ -328,86 +400,173 @@ mod tests {
         assert!(rest.is_empty());
     }
 
-    fn is_done(calls: &RefCell<Calls>, seq: u16) -> bool {
-        let state = calls.borrow();
-        state.position(seq).is_some_and(|at| state.calls[at].live.as_ref().is_some_and(|live| live.done.is_some()))
+    fn answer(calls: &mut Calls, seq: u16) -> Poll<Result<Reply, Failure>> {
+        calls.poll_answer(seq, &Context::from_waker(Waker::noop()))
+    }
+
+    fn is_done(calls: &Calls, seq: u16) -> bool {
+        calls.position(seq).is_some_and(|at| calls.calls[at].done.is_some())
+    }
+
+    fn has_room(calls: &mut Calls, kind: u8, peer: u32) -> bool {
+        calls.poll_room(&Context::from_waker(Waker::noop()), kind, peer).is_ready()
     }
 
     #[test]
     fn answers_are_matched_by_number_and_peer() {
-        let calls = RefCell::new(Calls::default());
-        let (one, two) = {
-            let state = &mut calls.borrow_mut();
-            (waits(state, kind::INVOKE, 5), waits(state, kind::INVOKE, 6))
-        };
+        let calls = &mut Calls::default();
+        let (one, two) = (asks(calls, kind::INVOKE, 5), asks(calls, kind::INVOKE, 6));
         for (bytes, name) in
             [(status(one, 6), "another's peer"), (status(one, 0), "no peer"), (status(9, 5), "no call")]
         {
-            receive(&calls, &bytes);
-            assert!(!is_done(&calls, one) && !is_done(&calls, two), "{name}");
+            receive(calls, &bytes);
+            assert!(!is_done(calls, one) && !is_done(calls, two), "{name}");
         }
-        receive(&calls, &status(two, 6));
-        assert!(is_done(&calls, two) && !is_done(&calls, one));
+        receive(calls, &status(two, 6));
+        assert!(is_done(calls, two) && !is_done(calls, one));
+    }
+
+    /// However often the numbers go round, those that are owed an answer are passed over.
+    #[test]
+    fn a_number_is_not_used_again_before_it_is_answered() {
+        let calls = &mut Calls::default();
+        let live = asks(calls, kind::INVOKE, 5);
+        let given_up: Vec<_> = (0..1000).map(|_| asks(calls, kind::INVOKE, 5)).collect();
+        given_up.iter().for_each(|seq| calls.abandon(*seq));
+        for _ in 0..2 * usize::from(u16::MAX) {
+            let seq = asks(calls, kind::LOOKUP, 0);
+            assert!(seq != live && !given_up.contains(&seq), "{seq}");
+            receive(calls, &status(seq, 0));
+            assert!(answer(calls, seq).is_ready());
+        }
+        // Another object's answer, or data alone, frees none; its own does.
+        let first = given_up[0];
+        for (bytes, is_free) in [(status(first, 6), false), (data(first, 5, &own), false), (status(first, 5), true)] {
+            receive(calls, &bytes);
+            calls.seq = live;
+            let next = asks(calls, kind::INVOKE, 5);
+            assert_eq!(next == first, is_free);
+            receive(calls, &status(next, 5));
+            assert!(answer(calls, next).is_ready());
+        }
+    }
+
+    /// An answer that is too long fails its call; what is left of it must not become another's.
+    #[test]
+    fn an_answer_that_is_too_long_stays_owed() {
+        let calls = &mut Calls::default();
+        let seq = asks(calls, kind::INVOKE, 5);
+        let much = data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; MAX_UNCOUNTED + 4]));
+        receive(calls, &much);
+        assert!(matches!(answer(calls, seq), Poll::Ready(Err(Failure::TooMuch))));
+        calls.seq = seq.wrapping_sub(1);
+        assert_ne!(asks(calls, kind::INVOKE, 5), seq);
+        receive(calls, &[much, status(seq, 5)].concat());
+        calls.seq = seq.wrapping_sub(1);
+        assert_eq!(asks(calls, kind::INVOKE, 5), seq);
     }
 
     #[test]
-    fn numbers_of_calls_in_flight_are_not_used_again() {
-        let calls = RefCell::new(Calls::default());
-        let state = &mut calls.borrow_mut();
-        let (live, given_up) = (waits(state, kind::INVOKE, 5), waits(state, kind::INVOKE, 5));
-        state.abandon(given_up);
-        state.seq = live.wrapping_sub(1);
-        assert_eq!(waits(state, kind::INVOKE, 5), given_up + 1);
+    fn what_was_not_yet_written_is_taken_back() {
+        let calls = &mut Calls::default();
+        let (one, two) = (waits(calls, kind::INVOKE, 5), waits(calls, kind::INVOKE, 5));
+        calls.written(1);
+        calls.abandon(one);
+        calls.abandon(two);
+        assert_eq!(calls.owed, [Ticket { seq: one, peer: 5, kind: kind::INVOKE }]);
+        assert_eq!(calls.outbox().len(), 11, "the rest of the first");
     }
 
     #[test]
-    fn calls_that_were_given_up_are_bounded_and_forgotten() {
-        let calls = RefCell::new(Calls::default());
-        let state = &mut calls.borrow_mut();
-        for _ in 0..MAX_ABANDONED * 2 {
-            let seq = waits(state, kind::INVOKE, 5);
-            state.abandon(seq);
+    fn too_many_owed_end_the_connection() {
+        let calls = &mut Calls::default();
+        for _ in 0..=MAX_OWED {
+            assert!(calls.ending.is_none() && has_room(calls, kind::INVOKE, 5));
+            let seq = asks(calls, kind::INVOKE, 5);
+            calls.abandon(seq);
         }
-        assert_eq!(state.calls.len(), MAX_ABANDONED);
-        let last = state.seq;
-        let bytes = status(last, 5);
-        state.receive_status(&message::first(&bytes).unwrap().unwrap().0);
-        assert_eq!(state.calls.len(), MAX_ABANDONED - 1);
+        let live = asks(calls, kind::LOOKUP, 0);
+        assert!(!has_room(calls, kind::LOOKUP, 0), "it is about to end");
+        let cx = &Context::from_waker(Waker::noop());
+        assert_eq!(calls.poll_ending(cx), Poll::Ready(Ending::Overdue));
+        calls.fail_all();
+        assert!(matches!(answer(calls, live), Poll::Ready(Err(Failure::Unreachable))));
+        assert!(calls.poll_ending(cx).is_pending() && has_room(calls, kind::INVOKE, 5) && calls.owed.is_empty());
+    }
+
+    #[test]
+    fn slow_objects_leave_room_for_others() {
+        let calls = &mut Calls::default();
+        for peer in 1..=4 {
+            while has_room(calls, kind::INVOKE, peer) {
+                asks(calls, kind::INVOKE, peer);
+            }
+            assert_eq!(calls.calls.len(), (MAX_LIVE_OF_OBJECT * peer as usize).min(MAX_LIVE - RESERVED));
+        }
+        assert!(!has_room(calls, kind::INVOKE, 9) && has_room(calls, kind::LOOKUP, 0));
+        // An answered call holds no slot, though nobody has looked yet.
+        receive(calls, &status(1, 1));
+        assert!(has_room(calls, kind::INVOKE, 9) && has_room(calls, kind::INVOKE, 1));
+        while has_room(calls, kind::LOOKUP, 0) {
+            asks(calls, kind::LOOKUP, 0);
+        }
+        assert_eq!(calls.calls.iter().filter(|call| call.done.is_none()).count(), MAX_LIVE);
     }
 
     /// Whoever asked for an object may leave before, while and after it is made.
     #[test]
     fn an_object_that_nobody_wants_is_removed() {
         for answered in 0..3 {
-            let calls = RefCell::new(Calls::default());
-            let seq = waits(&mut calls.borrow_mut(), kind::ADD_OBJECT, 0);
+            let calls = &mut Calls::default();
+            let seq = asks(calls, kind::ADD_OBJECT, 0);
             let answers = [data(seq, 0, &own), status(seq, 0)];
-            answers[..answered].iter().for_each(|bytes| receive(&calls, bytes));
-            calls.borrow_mut().abandon(seq);
-            answers[answered..].iter().for_each(|bytes| receive(&calls, bytes));
-            let state = &mut calls.borrow_mut();
-            assert_eq!(sent(state), [(kind::ADD_OBJECT, None), (kind::REMOVE_OBJECT, Some(77))], "{answered}");
-            assert_eq!(state.held.get(), 0);
-            assert!(state.position(seq).is_none());
+            answers[..answered].iter().for_each(|bytes| receive(calls, bytes));
+            calls.abandon(seq);
+            let mut removed = sent(calls);
+            // However many others are given up meanwhile.
+            for _ in 0..1000 {
+                let other = asks(calls, kind::INVOKE, 5);
+                calls.abandon(other);
+            }
+            answers[answered..].iter().for_each(|bytes| receive(calls, bytes));
+            removed.extend(sent(calls));
+            assert_eq!(removed, [(kind::REMOVE_OBJECT, Some(77))], "{answered}");
+            assert!(calls.owed_at(seq).is_err() && calls.position(seq).is_none());
         }
     }
 
+    /// On a connection that has ended nothing is left to be removed.
     #[test]
-    fn replies_are_bounded_together() {
-        let calls = RefCell::new(Calls::default());
-        let (one, two) = {
-            let state = &mut calls.borrow_mut();
-            (waits(state, kind::LOOKUP, 0), waits(state, kind::LOOKUP, 0))
-        };
-        let half = |seq| data(seq, 0, &|w| w.attr(attr::SIGNATURE, &vec![0; MAX_HELD / 8 - 100]));
-        (0..7).for_each(|_| receive(&calls, &half(one)));
-        assert!(!is_done(&calls, one) && !is_done(&calls, two));
-        (0..2).for_each(|_| receive(&calls, &half(two)));
-        assert!(!is_done(&calls, one) && is_done(&calls, two), "the one whose reply does not fit fails");
-        let state = &mut calls.borrow_mut();
-        state.abandon(one);
-        state.abandon(two);
-        assert_eq!(state.held.get(), 0);
+    fn objects_of_a_connection_that_ended() {
+        let calls = &mut Calls::default();
+        let seq = asks(calls, kind::ADD_OBJECT, 0);
+        receive(calls, &[data(seq, 0, &own), status(seq, 0)].concat());
+        calls.fail_all();
+        assert!(matches!(answer(calls, seq), Poll::Ready(Err(Failure::Unreachable))));
+        assert_eq!(sent(calls), []);
+    }
+
+    #[test]
+    fn replies_are_counted_as_long_as_they_live() {
+        let calls = &mut Calls::default();
+        let account = calls.account();
+        let seq = calls.send(kind::INVOKE, 5, Some(&account), &|_| ()).unwrap();
+        calls.written(usize::MAX);
+        let part = |size| data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; size]));
+        receive(calls, &[part(100_000), part(100_001), status(seq, 5)].concat());
+        assert!(!account.has_room());
+        let Poll::Ready(Ok(reply)) = answer(calls, seq) else { panic!("no answer") };
+        assert_eq!(reply.data.fields().len(), 200_004, "one behind the other, each padded");
+        drop(reply);
+        assert!(account.has_room());
+        for (size, fits) in [(700_000, false), (600_000, true)] {
+            let seq = calls.send(kind::INVOKE, 5, Some(&account), &|_| ()).unwrap();
+            calls.written(usize::MAX);
+            let part = data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; size]));
+            receive(calls, &[&part[..], &part, &status(seq, 5)].concat());
+            assert_eq!(matches!(answer(calls, seq), Poll::Ready(Ok(_))), fits);
+            assert!(account.has_room() && calls.owed.is_empty());
+        }
     }
 
     proptest! {
@@ -415,18 +574,17 @@ mod tests {
         fn hostile_messages(messages in proptest::collection::vec(
             (0_u8..12, 0_u16..4, 0_u32..3, proptest::collection::vec(any::<[u8; 4]>(), 0..10)), 0..12,
         )) {
-            let calls = RefCell::new(Calls::default());
+            let calls = &mut Calls::default();
             for kind in [kind::INVOKE, kind::LOOKUP, kind::ADD_OBJECT] {
-                waits(&mut calls.borrow_mut(), kind, u32::from(kind == kind::INVOKE));
+                asks(calls, kind, u32::from(kind == kind::INVOKE));
             }
             let mut bytes = Vec::new();
             for (kind, seq, peer, body) in &messages {
                 message::push(&mut bytes, *kind, *seq, *peer, &|w| w.raw(body.as_flattened()));
             }
-            receive(&calls, &bytes);
-            let state = &mut calls.borrow_mut();
-            (0..=state.seq).for_each(|seq| state.abandon(seq));
-            prop_assert_eq!(state.held.get(), 0);
+            receive(calls, &bytes);
+            (0..=calls.seq).for_each(|seq| calls.abandon(seq));
+            prop_assert!(calls.calls.is_empty());
         }
     }
 }

@@ -4,8 +4,9 @@
 //! fails; nothing is sent twice, as a call may have had its effect. A task of the loop owns the socket: it sends what
 //! gathers, and gives what arrives to whoever waits for it.
 
+use super::account::Account;
 use super::blob::{Value, Writer, field};
-use super::calls::{Calls, Failure, Reply};
+use super::calls::{Calls, Ending, Failure, Reply};
 use super::feed::{Feed, Feeds};
 use super::message::{self, Message, Status, attr, find, kind, status};
 use ecohttpd::AsyncFd;
@@ -19,9 +20,13 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Objects whose ids are kept.
 const MAX_KNOWN: usize = 64;
+
+/// The object that knows the sessions.
+const SESSION: &[u8] = b"session";
 
 /// Bytes read at once.
 const READ: usize = 16 << 10;
@@ -29,12 +34,14 @@ const READ: usize = 16 << 10;
 /// Reads before others get their turn.
 const READS: u32 = 16;
 
-/// Capacity that a buffer keeps when it is empty.
+/// Capacity that the buffer of what is read keeps when it is empty.
 const KEEP: usize = 64 << 10;
 
 /// The connection to ubusd.
 pub struct Client {
     socket: PathBuf,
+    /// How long ubusd may read nothing of what is sent to it.
+    timeout: Duration,
     calls: RefCell<Calls>,
     feeds: Feeds,
     known: RefCell<Vec<(Box<[u8]>, u32)>>,
@@ -45,9 +52,10 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(socket: PathBuf) -> Rc<Client> {
+    pub fn new(socket: PathBuf, timeout: Duration) -> Rc<Client> {
         Rc::new(Client {
             socket,
+            timeout,
             calls: RefCell::default(),
             feeds: Feeds::default(),
             known: RefCell::default(),
@@ -58,7 +66,12 @@ impl Client {
 
     /// Ends the connection, and its task.
     pub fn close(&self) {
-        self.calls.borrow_mut().close();
+        self.calls.borrow_mut().end(Ending::Closed);
+    }
+
+    /// An account for the replies that one request holds.
+    pub fn account(&self) -> Rc<Account> {
+        self.calls.borrow().account()
     }
 
     /// The id of an object, as it is known or as ubusd says.
@@ -72,21 +85,30 @@ impl Client {
 
     /// Asks ubusd for an object of exactly this name: it would take a star at the end for a pattern.
     pub async fn look_up(self: &Rc<Self>, path: &[u8]) -> Result<u32, Failure> {
-        let reply = self.list(Some(path)).await?;
+        if path.ends_with(b"*") {
+            return Err(Failure::NoObject);
+        }
+        let reply = self.list(Some(path), None).await?;
         let row = reply.data.rows().find(|row| find(row, attr::OBJECT_PATH).and_then(|attr| attr.text()) == Some(path));
         let id = row.and_then(|row| find(row, attr::OBJECT)?.u32()).ok_or(Failure::NoObject)?;
         let mut known = self.known.borrow_mut();
         known.retain(|(known, _)| **known != *path);
         if known.len() == MAX_KNOWN {
-            known.remove(0);
+            // Every call needs this one.
+            let oldest = known.iter().position(|(known, _)| **known != *SESSION);
+            known.remove(oldest.unwrap_or(0));
         }
         known.push((path.into(), id));
         Ok(id)
     }
 
     /// The objects of that name or pattern, or all.
-    pub async fn list(self: &Rc<Self>, pattern: Option<&[u8]>) -> Result<Reply, Failure> {
-        self.ask(kind::LOOKUP, 0, &|writer| {
+    pub async fn list(
+        self: &Rc<Self>,
+        pattern: Option<&[u8]>,
+        account: Option<&Rc<Account>>,
+    ) -> Result<Reply, Failure> {
+        self.ask(kind::LOOKUP, 0, account, &|writer| {
             if let Some(pattern) = pattern {
                 writer.attr_text(attr::OBJECT_PATH, pattern);
             }
@@ -100,24 +122,26 @@ impl Client {
         path: &[u8],
         id: u32,
         method: &[u8],
+        account: Option<&Rc<Account>>,
         arguments: &dyn Fn(&mut Writer<'_>),
     ) -> Result<Reply, Failure> {
-        let reply = self.invoke_id(id, method, arguments).await?;
+        let reply = self.invoke_id(id, method, account, arguments).await?;
         if reply.status != status::NOT_FOUND || reply.from_object {
             return Ok(reply);
         }
         // ubusd knows no such id: its owner was restarted. The call reached nobody, so it may be made again.
         self.known.borrow_mut().retain(|(_, known)| *known != id);
-        self.invoke_id(self.look_up(path).await?, method, arguments).await
+        self.invoke_id(self.look_up(path).await?, method, account, arguments).await
     }
 
     async fn invoke_id(
         self: &Rc<Self>,
         id: u32,
         method: &[u8],
+        account: Option<&Rc<Account>>,
         arguments: &dyn Fn(&mut Writer<'_>),
     ) -> Result<Reply, Failure> {
-        self.ask(kind::INVOKE, id, &|writer| {
+        self.ask(kind::INVOKE, id, account, &|writer| {
             writer.attr_u32(attr::OBJECT, id);
             writer.attr_text(attr::METHOD, method);
             let data = writer.open(attr::DATA);
@@ -129,7 +153,6 @@ impl Client {
 
     /// Whether a session may call this method of this object; asked each time.
     pub async fn allows(self: &Rc<Self>, sid: &[u8], object: &[u8], method: &[u8]) -> Result<bool, Failure> {
-        const SESSION: &[u8] = b"session";
         let id = match self.object(SESSION).await {
             Err(Failure::NoObject) => return Ok(false),
             id => id?,
@@ -139,18 +162,17 @@ impl Client {
             writer.text(b"object", object);
             writer.text(b"function", method);
         };
-        let reply = match self.invoke(SESSION, id, b"access", &arguments).await {
+        let reply = match self.invoke(SESSION, id, b"access", None, &arguments).await {
             Err(Failure::NoObject) => return Ok(false),
             reply => reply?,
         };
-        let access = reply.data.rows().next().and_then(|fields| field(fields, "access"));
-        Ok(reply.status == status::OK && access == Some(Value::Bool(true)))
+        Ok(reply.status == status::OK && field(reply.data.fields(), "access") == Some(Value::Bool(true)))
     }
 
     /// Has the events of an object delivered to a feed.
     pub async fn subscribe(self: &Rc<Self>, path: &[u8]) -> Result<Result<Subscription, Status>, Failure> {
         let target = self.look_up(path).await?;
-        let added = self.ask(kind::ADD_OBJECT, 0, &|_| ()).await?;
+        let added = self.ask(kind::ADD_OBJECT, 0, None, &|_| ()).await?;
         if added.status != status::OK {
             return Ok(Err(added.status));
         }
@@ -161,17 +183,23 @@ impl Client {
             writer.attr_u32(attr::OBJECT, own);
             writer.attr_u32(attr::TARGET, target);
         };
-        Ok(match self.ask(kind::SUBSCRIBE, 0, &both).await?.status {
+        Ok(match self.ask(kind::SUBSCRIBE, 0, None, &both).await?.status {
             status::OK => Ok(subscription),
             status => Err(status),
         })
     }
 
     /// Sends a message and waits for its answer. Dropped, it gives the call up.
-    async fn ask(self: &Rc<Self>, kind: u8, peer: u32, write: &dyn Fn(&mut Writer<'_>)) -> Result<Reply, Failure> {
-        poll_fn(|cx| self.calls.borrow_mut().poll_room(cx)).await;
+    async fn ask(
+        self: &Rc<Self>,
+        kind: u8,
+        peer: u32,
+        account: Option<&Rc<Account>>,
+        write: &dyn Fn(&mut Writer<'_>),
+    ) -> Result<Reply, Failure> {
+        poll_fn(|cx| self.calls.borrow_mut().poll_room(cx, kind, peer)).await;
         self.connect()?;
-        let seq = self.calls.borrow_mut().send(kind, peer, write).ok_or(Failure::TooLong)?;
+        let seq = self.calls.borrow_mut().send(kind, peer, account, write).ok_or(Failure::TooLong)?;
         Asked { client: self, seq }.await
     }
 
@@ -209,16 +237,22 @@ impl Client {
 
     /// Moves bytes both ways until the connection ends.
     async fn run(self: Rc<Self>, socket: AsyncFd<UnixStream>) {
-        let error = {
-            let mut reading = pin!(self.read(&socket));
-            let mut writing = pin!(self.write(&socket));
-            poll_fn(|cx| match reading.as_mut().poll(cx) {
-                Poll::Ready(error) => Poll::Ready(error),
-                Poll::Pending => writing.as_mut().poll(cx),
-            })
-            .await
-        };
-        self.lost(&error);
+        let mut connected = Connected { client: &self, error: None };
+        let mut reading = pin!(self.read(&socket));
+        let mut writing = pin!(self.write(&socket));
+        connected.error = poll_fn(|cx| {
+            let ending = self.calls.borrow_mut().poll_ending(cx);
+            match ending {
+                Poll::Ready(Ending::Closed) => return Poll::Ready(None),
+                Poll::Ready(Ending::Overdue) => return Poll::Ready(Some(io::Error::other("too many answers are due"))),
+                Poll::Pending => {}
+            }
+            match reading.as_mut().poll(cx) {
+                Poll::Ready(error) => Poll::Ready(Some(error)),
+                Poll::Pending => writing.as_mut().poll(cx).map(Some),
+            }
+        })
+        .await;
     }
 
     async fn read(&self, socket: &AsyncFd<UnixStream>) -> io::Error {
@@ -247,30 +281,24 @@ impl Client {
         }
     }
 
+    /// Sends what gathers. A ubusd that does not take it is as good as away.
     async fn write(&self, socket: &AsyncFd<UnixStream>) -> io::Error {
-        let mut bytes = Vec::new();
         loop {
-            if !poll_fn(|cx| self.calls.borrow_mut().poll_outbox(cx, &mut bytes)).await {
-                return ErrorKind::Interrupted.into();
+            poll_fn(|cx| self.calls.borrow_mut().poll_outbox(cx)).await;
+            // Each time as it is by then: calls that were given up have been taken out.
+            let write = socket.write_with(|mut stream| stream.write(self.calls.borrow().outbox()));
+            match ecohttpd::timeout(self.timeout, write).await {
+                Ok(Ok(count)) => self.calls.borrow_mut().written(count),
+                Ok(Err(error)) => return error,
+                Err(_) => return ErrorKind::TimedOut.into(),
             }
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                match socket.write_with(|mut stream| stream.write(rest)).await {
-                    Ok(0) => return ErrorKind::WriteZero.into(),
-                    Ok(n) => rest = rest.get(n..).unwrap_or_default(),
-                    Err(error) => return error,
-                }
-            }
-            bytes.clear();
-            bytes.shrink_to(KEEP);
         }
     }
 
     /// The connection has ended: so has all that needed it.
-    fn lost(&self, error: &io::Error) {
-        // Closed by ourselves it has no further use, and no word of it is needed.
-        if error.kind() != ErrorKind::Interrupted {
-            self.out_of_reach(error);
+    fn lost(&self, error: Option<io::Error>) {
+        if let Some(error) = error {
+            self.out_of_reach(&error);
         }
         self.connected.set(false);
         self.known.take();
@@ -303,6 +331,19 @@ impl Client {
             let status = if known { status::OK } else { status::NOT_FOUND };
             self.calls.borrow_mut().answer_event(message, own, status);
         }
+    }
+}
+
+/// A connection, until its task ends in whatever way.
+struct Connected<'a> {
+    client: &'a Client,
+    /// What ended it, unless we did.
+    error: Option<io::Error>,
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.client.lost(self.error.take());
     }
 }
 
@@ -342,9 +383,9 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.client.feeds.close(self.own);
-        if self.client.connected.get() {
-            self.client.calls.borrow_mut().send_and_forget(kind::REMOVE_OBJECT, self.own);
+        // With the connection its objects are gone, and on another the number may be somebody else's.
+        if self.client.feeds.close(&self.feed) {
+            self.client.calls.borrow_mut().remove_object(self.own);
         }
     }
 }

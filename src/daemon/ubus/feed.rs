@@ -1,6 +1,6 @@
 //! Events of ubus objects on their way to HTTP clients: the text of server-sent events.
 
-use super::json::{self, Printer};
+use super::json::Printer;
 use super::message::{Message, attr};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,8 +28,11 @@ impl Feeds {
         feed
     }
 
-    pub fn close(&self, own: u32) {
-        self.0.borrow_mut().retain(|(id, _)| *id != own);
+    /// Closes a feed; false when it has ended with its connection.
+    pub fn close(&self, feed: &Rc<RefCell<Feed>>) -> bool {
+        let mut feeds = self.0.borrow_mut();
+        let at = feeds.iter().position(|(_, other)| Rc::ptr_eq(other, feed));
+        at.map(|at| feeds.swap_remove(at)).is_some()
     }
 
     /// Takes an event; false when nobody waits for it.
@@ -105,7 +108,6 @@ fn push_event(out: &mut Vec<u8>, name: &[u8], data: &[u8]) {
     }
     out.append(&mut piece);
     out.extend_from_slice(b"\n\n");
-    debug_assert!(piece.capacity() < json::PIECE * 4);
 }
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
 //! The paths beneath `/ubus`, and their answers.
 
 use super::Ubus;
-use super::blob::{Attrs, Value, kind};
-use super::calls::Data;
 use super::client::Subscription;
-use super::json::{self, PIECE, Printer};
-use super::message::{Status, attr, find, status, status_name};
-use super::rpc::{Answer, Fault, NO_SESSION, Named, Outcome};
+use super::json;
+use super::message::{Status, status, status_name};
+use super::output::{Output, push_error, unless_left};
+use super::rpc::{Answer, Fault, NO_SESSION, Named};
+use super::window::Window;
 use ecohttpd::{Connection, Error, Request, Result};
-use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Calls of one batch that are in flight together; the others follow as these end.
 const WINDOW: usize = 32;
 
-/// How long a stream of events is silent before a comment shows both sides that it lives.
+/// How long a stream of events is silent at most before a comment shows both sides that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// After how many times a call's time it is asked again whether a session may have a stream: every five minutes, unless
+/// the time is set. Asking prolongs the session, so that a page which only listens keeps it.
+const ASK_AGAIN: u32 = 5;
 
 /// What events are allowed as, in place of a method.
 const SUBSCRIBE: &[u8] = b":subscribe";
@@ -72,15 +72,16 @@ impl Ubus {
                 self.rpc(con, Some(Named { object, sid })).await
             }
             ("POST", _) => self.rpc(con, None).await,
-            ("GET" | "HEAD", Route::List(object)) => match self.list(object).await {
-                Ok(listed) => show_list(con, object, &listed).await,
-                Err(refusal) => refuse(con, refusal).await,
-            },
-            ("GET", Route::Subscribe(object)) => match unless_left(con, self.subscribe(session(req), object)).await {
-                Some(Ok(subscription)) => self.stream(con, &subscription).await,
-                Some(Err(refusal)) => refuse(con, refusal).await,
-                None => Ok(()),
-            },
+            ("GET" | "HEAD", Route::List(object)) => self.list(con, object).await,
+            ("GET", Route::Subscribe(object)) => {
+                let sid = session(req);
+                match unless_left(con, self.subscribe(sid, object)).await {
+                    Some(Ok(subscription)) => self.stream(con, &subscription, sid, object).await,
+                    // The reference's status.
+                    Some(Err(refusal)) => tell(con, refusal).await,
+                    None => Ok(()),
+                }
+            }
             (method, _) => empty(con, method),
         }
     }
@@ -91,13 +92,13 @@ impl Ubus {
         if body.len() > self.max_body {
             return Err(Error::BodyTooLarge);
         }
-        let mut output = Output::new(con)?;
+        let mut output = Output::new(con, &self.caller)?;
         let text = json::check(&body).unwrap_or_default();
         match (json::elements(text), text.first()) {
             (Some(mut requests), _) => {
-                output.out.push(b'[');
+                output.push(b"[");
                 self.answer_all(&mut output, &mut requests, named).await?;
-                output.out.push(b']');
+                output.push(b"]");
             }
             (None, Some(b'{')) => self.answer_all(&mut output, &mut std::iter::once(text), named).await?,
             _ => output.answer(&Answer::fault(Fault::Parse), named.is_some()).await?,
@@ -112,68 +113,74 @@ impl Ubus {
         requests: &mut dyn Iterator<Item = &'a [u8]>,
         named: Option<Named<'a>>,
     ) -> Result<()> {
-        let mut window = Window(VecDeque::new());
+        let account = output.account();
+        let mut window = Window::default();
         let mut is_first = true;
         loop {
-            while window.0.len() < WINDOW
+            while window.len() < WINDOW
+                && (window.is_empty() || account.has_room())
                 && let Some(text) = requests.next()
             {
-                window.0.push_back(Slot::Working(Box::pin(self.caller.answer(text, named))));
+                window.push(self.caller.answer(text, named, &account));
             }
-            if window.0.is_empty() {
+            if window.is_empty() {
                 return Ok(());
             }
-            let answer = output.wait(&mut window).await?;
+            let answer = output.wait(window.first()).await?;
             if !std::mem::take(&mut is_first) {
-                output.out.push(b',');
+                output.push(b",");
             }
-            output.answer(&answer, named.is_some()).await?;
+            // The others go on, and their time runs, however slowly this one is read.
+            window.beside(output.answer(&answer, named.is_some())).await?;
         }
     }
 
-    async fn list(&self, object: Option<&[u8]>) -> std::result::Result<Data, Refusal> {
-        let listed = self.caller.within(self.caller.list_one(object)).await?;
-        // A star would have made a pattern of it.
-        match object {
-            Some(object) if row_of(&listed, object).is_none() => Err(Refusal::from(status::NOT_FOUND)),
-            _ => Ok(listed),
+    async fn list(&self, con: &mut Connection, object: Option<&[u8]>) -> Result<()> {
+        let mut output = Output::new(con, &self.caller)?;
+        let listed = self.caller.list(object, &output.account()).await;
+        match (listed, object) {
+            (Err(fault), _) => return refuse(con, fault.into()).await,
+            (Ok(listed), Some(_)) if listed.rows().next().is_none() => {
+                return refuse(con, status::NOT_FOUND.into()).await;
+            }
+            (Ok(listed), Some(_)) => output.methods(&listed).await?,
+            (Ok(listed), None) => output.objects(&listed).await?,
         }
+        output.end().await
     }
 
     async fn subscribe(&self, sid: &[u8], object: &[u8]) -> std::result::Result<Subscription, Refusal> {
         let subscribed = self.caller.within(async {
-            self.caller.admit(sid, object, SUBSCRIBE).await?;
+            self.caller.permit(sid, object, SUBSCRIBE).await?;
             Ok(self.caller.client.subscribe(object).await?)
         });
         Ok(subscribed.await??)
     }
 
-    /// Sends events until there are no more, or their client has left.
-    async fn stream(&self, con: &mut Connection, subscription: &Subscription) -> Result<()> {
+    /// Sends events until there are no more, or their client has left, or its session is no longer allowed them.
+    async fn stream(&self, con: &mut Connection, events: &Subscription, sid: &[u8], object: &[u8]) -> Result<()> {
         con.add_header("content-type", "text/event-stream")?;
         con.add_header("cache-control", "no-cache")?;
         let retry = self.retry.map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
         con.send(retry.map_or(String::new(), |millis| format!("retry: {millis}\n"))).await?;
+        let mut allowed = Instant::now();
         loop {
-            let next = ecohttpd::timeout(HEARTBEAT, subscription.next());
+            let next = ecohttpd::timeout(HEARTBEAT.min(self.caller.timeout), events.next());
             match unless_left(con, next).await {
                 Some(Ok(Some(text))) => con.send(text).await?,
                 Some(Err(_)) => con.send(":\n\n").await?,
                 Some(Ok(None)) | None => return Ok(()),
             }
+            if allowed.elapsed() >= self.caller.timeout.saturating_mul(ASK_AGAIN) {
+                match unless_left(con, self.caller.within(self.caller.permit(sid, object, SUBSCRIBE))).await {
+                    Some(Ok(())) => allowed = Instant::now(),
+                    Some(Err(Fault::Access)) | None => return Ok(()),
+                    // That nobody could be asked is no refusal.
+                    Some(Err(_)) => {}
+                }
+            }
         }
     }
-}
-
-/// What comes of the work, unless the client ends its direction first: of a stream of events that is its end.
-async fn unless_left<T>(con: &Connection, work: impl Future<Output = T>) -> Option<T> {
-    let mut closed = pin!(con.closed());
-    let mut work = pin!(work);
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => closed.as_mut().poll(cx).map(|()| None),
-    })
-    .await
 }
 
 /// The session that `Authorization: Bearer` names.
@@ -238,230 +245,16 @@ impl From<Fault> for Refusal {
 
 async fn refuse(con: &mut Connection, refusal: Refusal) -> Result<()> {
     con.set_status_reason(500, "Ubus Protocol Error")?;
-    let mut output = Output::new(con)?;
-    push_error(&mut output.out, refusal.code, refusal.message);
-    output.end().await
+    tell(con, refusal).await
 }
 
-async fn show_list(con: &mut Connection, object: Option<&[u8]>, listed: &Data) -> Result<()> {
-    let mut output = Output::new(con)?;
-    match object {
-        Some(object) => push_signature(&mut output.out, row_of(listed, object).unwrap_or_default()),
-        None => output.signatures(std::slice::from_ref(listed)).await?,
-    }
-    output.end().await
-}
-
-/// What is being answered, in order.
-struct Window<F: Future>(VecDeque<Slot<F>>);
-
-enum Slot<F: Future> {
-    Working(Pin<Box<F>>),
-    Done(F::Output),
-}
-
-impl<F: Future> Window<F> {
-    /// Works on all; ready with the first's answer.
-    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
-        for slot in &mut self.0 {
-            if let Slot::Working(work) = slot
-                && let Poll::Ready(done) = work.as_mut().poll(cx)
-            {
-                *slot = Slot::Done(done);
-            }
-        }
-        match self.0.pop_front() {
-            Some(Slot::Done(done)) => Poll::Ready(done),
-            Some(working) => {
-                self.0.push_front(working);
-                Poll::Pending
-            }
-            None => Poll::Pending,
-        }
-    }
-}
-
-/// The body of an answer: whole with its length if it is short, else in pieces as it is made.
-struct Output<'a> {
-    con: &'a mut Connection,
-    out: Vec<u8>,
-    started: bool,
-}
-
-impl<'a> Output<'a> {
-    fn new(con: &'a mut Connection) -> Result<Output<'a>> {
-        con.add_header("content-type", "application/json")?;
-        Ok(Output { con, out: Vec::new(), started: false })
-    }
-
-    /// Waits for the first answer of the window.
-    ///
-    /// A client that ends its direction meanwhile is sent the head at once. If it has left altogether, that resets the
-    /// connection, and the calls are given up; if it still waits, it gets its answer.
-    async fn wait<F: Future>(&mut self, window: &mut Window<F>) -> Result<F::Output> {
-        if !self.started {
-            if let Some(done) = unless_left(self.con, poll_fn(|cx| window.poll_first(cx))).await {
-                return Ok(done);
-            }
-            self.started = true;
-            self.con.send("").await?;
-        }
-        Ok(poll_fn(|cx| window.poll_first(cx)).await)
-    }
-
-    /// Sends what has gathered, if that is a piece.
-    async fn pass(&mut self) -> Result<()> {
-        if self.out.len() >= PIECE {
-            self.started = true;
-            self.con.send(&self.out).await?;
-            self.out.clear();
-        }
-        Ok(())
-    }
-
-    async fn end(self) -> Result<()> {
-        if !self.started {
-            self.con.add_header("content-length", self.out.len())?;
-        }
-        self.con.send(&self.out).await
-    }
-
-    async fn answer(&mut self, answer: &Answer<'_>, named: bool) -> Result<()> {
-        self.out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-        self.out.extend_from_slice(answer.id);
-        match &answer.outcome {
-            Outcome::Fault(fault) => self.error(fault.code(), fault.message()),
-            Outcome::Called { status, data: _ } if named && *status != status::OK => {
-                self.error(i64::from(*status), status_name(*status));
-            }
-            Outcome::Called { data, .. } if named => {
-                self.out.extend_from_slice(b",\"result\":");
-                match data.rows().find(|fields| !fields.is_empty()) {
-                    Some(fields) => self.table(fields).await?,
-                    None => self.out.extend_from_slice(b"null"),
-                }
-            }
-            Outcome::Called { status, data } => {
-                self.out.extend_from_slice(b",\"result\":[");
-                json::push_int(&mut self.out, i64::from(*status));
-                for fields in data.rows() {
-                    self.out.push(b',');
-                    self.table(fields).await?;
-                }
-                self.out.push(b']');
-            }
-            Outcome::Names(data) => {
-                self.out.extend_from_slice(b",\"result\":[");
-                self.names(data).await?;
-                self.out.push(b']');
-            }
-            Outcome::Signatures(found) => {
-                self.out.extend_from_slice(b",\"result\":");
-                self.signatures(found).await?;
-            }
-        }
-        self.out.push(b'}');
-        self.pass().await
-    }
-
-    fn error(&mut self, code: i64, message: &str) {
-        self.out.extend_from_slice(b",\"error\":");
-        push_error(&mut self.out, code, message);
-    }
-
-    async fn table(&mut self, fields: &[u8]) -> Result<()> {
-        let mut printer = Printer::new(fields, &mut self.out);
-        while printer.fill(&mut self.out) {
-            self.pass().await?;
-        }
-        Ok(())
-    }
-
-    async fn names(&mut self, data: &Data) -> Result<()> {
-        for (at, path) in data.rows().filter_map(path_of).enumerate() {
-            if at > 0 {
-                self.out.push(b',');
-            }
-            json::push_text(&mut self.out, path);
-            self.pass().await?;
-        }
-        Ok(())
-    }
-
-    /// The objects that say what methods they have, each with those.
-    async fn signatures(&mut self, found: &[Data]) -> Result<()> {
-        self.out.push(b'{');
-        let mut is_first = true;
-        for row in found.iter().flat_map(Data::rows) {
-            let Some(path) = path_of(row) else { continue };
-            if find(row, attr::SIGNATURE).is_none() {
-                continue;
-            }
-            if !std::mem::take(&mut is_first) {
-                self.out.push(b',');
-            }
-            json::push_text(&mut self.out, path);
-            self.out.push(b':');
-            push_signature(&mut self.out, row);
-            self.pass().await?;
-        }
-        self.out.push(b'}');
-        Ok(())
-    }
-}
-
-/// What is said of the object of exactly that name.
-fn row_of<'a>(listed: &'a Data, object: &[u8]) -> Option<&'a [u8]> {
-    listed.rows().find(|row| path_of(row) == Some(object))
-}
-
-fn path_of(row: &[u8]) -> Option<&[u8]> {
-    find(row, attr::OBJECT_PATH)?.text()
-}
-
-/// The methods of an object, each with the names of its arguments and their types.
-fn push_signature(out: &mut Vec<u8>, row: &[u8]) {
-    let signature = find(row, attr::SIGNATURE).map_or(&b""[..], |attr| attr.content);
-    push_members(out, signature, |out, value| match value {
-        Value::Table(arguments) | Value::Array(arguments) => push_members(out, arguments, |out, value| {
-            json::push_text(out, type_name(value).as_bytes());
-        }),
-        _ => out.extend_from_slice(b"{}"),
-    });
-}
-
-fn push_members(out: &mut Vec<u8>, table: &[u8], mut push: impl FnMut(&mut Vec<u8>, Value<'_>)) {
-    out.push(b'{');
-    for (at, field) in Attrs::new(table).map_while(|attr| attr.field()).enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        json::push_text(out, field.name);
-        out.push(b':');
-        push(out, field.value);
-    }
-    out.push(b'}');
-}
-
-/// What an argument's type is called.
-fn type_name(value: Value<'_>) -> &'static str {
-    let Value::Int(number) = value else { return "unknown" };
-    match u8::try_from(number) {
-        Ok(kind::BOOL) => "boolean",
-        Ok(kind::INT32) => "number",
-        Ok(kind::TEXT) => "string",
-        Ok(kind::ARRAY) => "array",
-        Ok(kind::TABLE) => "object",
-        _ => "unknown",
-    }
-}
-
-fn push_error(out: &mut Vec<u8>, code: i64, message: &str) {
-    out.extend_from_slice(b"{\"code\":");
-    json::push_int(out, code);
-    out.extend_from_slice(b",\"message\":");
-    json::push_text(out, message.as_bytes());
-    out.push(b'}');
+/// Answers with the error alone.
+async fn tell(con: &mut Connection, refusal: Refusal) -> Result<()> {
+    con.add_header("content-type", "application/json")?;
+    let mut text = Vec::new();
+    push_error(&mut text, refusal.code, refusal.message);
+    con.add_header("content-length", text.len())?;
+    con.send(&text).await
 }
 
 #[cfg(test)]
@@ -492,24 +285,5 @@ mod tests {
         for (path, route, name) in rules {
             assert_eq!(Route::of(path), *route, "{name}");
         }
-    }
-
-    #[test]
-    fn signatures_name_the_types() {
-        let mut row = Vec::new();
-        let mut writer = crate::daemon::ubus::blob::Writer::new(&mut row);
-        let signature = writer.open(attr::SIGNATURE);
-        let method = writer.open_field(kind::TABLE, b"echo");
-        for (name, id) in [("a", 7), ("b", 5), ("c", 3), ("d", 1), ("e", 2), ("f", 4), ("g", 300)] {
-            writer.int(name.as_bytes(), id);
-        }
-        writer.close(method);
-        let method = writer.open_field(kind::TABLE, b"none");
-        writer.close(method);
-        writer.close(signature);
-        let mut text = Vec::new();
-        push_signature(&mut text, &row);
-        let expected = r#"{"echo":{"a":"boolean","b":"number","c":"string","d":"array","e":"object","f":"unknown","g":"unknown"},"none":{}}"#;
-        assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 }

@@ -10,12 +10,17 @@
 //! | `blob` | tagged binary trees |
 //! | `message` | what they travel in |
 //! | `json` | text to blob, blob to text, without a tree between |
+//! | `outbox` | messages on their way to ubusd |
 //! | `calls` | calls in flight, and their answers |
+//! | `account` | how much of them may be held for whom |
 //! | `client` | the one connection to ubusd, known objects |
 //! | `feed` | events on their way to clients |
 //! | `rpc` | what is asked, whether it is allowed, what comes of it |
-//! | `http` | paths, methods, answers in order |
+//! | `window` | calls of a batch, answered in their order |
+//! | `output` | answers, made while they are sent |
+//! | `http` | paths and methods, streams of events |
 
+mod account;
 mod blob;
 mod calls;
 mod client;
@@ -23,7 +28,10 @@ mod feed;
 mod http;
 mod json;
 mod message;
+mod outbox;
+mod output;
 mod rpc;
+mod window;
 
 use client::Client;
 use rpc::Caller;
@@ -70,7 +78,7 @@ pub struct Ubus {
 
 impl Ubus {
     pub fn new(config: Config) -> Ubus {
-        let client = Client::new(config.socket);
+        let client = Client::new(config.socket, config.timeout);
         let caller = Caller { client, no_auth: config.no_auth, timeout: config.timeout };
         Ubus { caller, cors: config.cors, retry: config.retry, max_body: config.max_body }
     }

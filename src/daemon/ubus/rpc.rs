@@ -1,7 +1,8 @@
 //! JSON-RPC 2.0 over ubus: what is asked, by whom, and what comes of it.
 
+use super::account::{Account, Data};
 use super::blob::Writer;
-use super::calls::{Data, Failure};
+use super::calls::Failure;
 use super::client::Client;
 use super::json;
 use super::message::{Status, status};
@@ -62,7 +63,7 @@ impl Fault {
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Fault {
         match failure {
-            Failure::Unreachable => Fault::Internal,
+            Failure::Unreachable | Failure::TooMuch => Fault::Internal,
             Failure::NoObject => Fault::Object,
             Failure::TooLong => Fault::Params,
         }
@@ -70,23 +71,22 @@ impl From<Failure> for Fault {
 }
 
 /// What a request came to.
-pub enum Outcome {
+pub enum Outcome<'a> {
     Fault(Fault),
     Called {
         status: Status,
         data: Data,
     },
-    /// Objects, by name.
-    Names(Data),
-    /// Objects with their methods, by pattern.
-    Signatures(Vec<Data>),
+    /// Objects are asked for: by these patterns with their methods, or all by name. That is done when it is their turn
+    /// to be shown, so that no more than one listing is held.
+    List(Option<&'a [u8]>),
 }
 
 /// The answer to one request.
 pub struct Answer<'a> {
     /// The request's own text.
     pub id: &'a [u8],
-    pub outcome: Outcome,
+    pub outcome: Outcome<'a>,
 }
 
 impl Answer<'_> {
@@ -160,24 +160,29 @@ impl<'a> Request<'a> {
 
 impl Caller {
     /// Does what one request of a body that [`json::check`] has seen asks for.
-    pub async fn answer<'a>(&self, text: &'a [u8], named: Option<Named<'a>>) -> Answer<'a> {
+    pub async fn answer<'a>(&self, text: &'a [u8], named: Option<Named<'a>>, account: &Rc<Account>) -> Answer<'a> {
         let request = Request::read(text);
         let id = request.id.unwrap_or(b"null");
-        let outcome = match self.obey(request, named).await {
+        let outcome = match self.obey(request, named, account).await {
             Ok(outcome) => outcome,
             Err(fault) => Outcome::Fault(fault),
         };
         Answer { id, outcome }
     }
 
-    async fn obey<'a>(&self, request: Request<'a>, named: Option<Named<'a>>) -> Result<Outcome, Fault> {
+    async fn obey<'a>(
+        &self,
+        request: Request<'a>,
+        named: Option<Named<'a>>,
+        account: &Rc<Account>,
+    ) -> Result<Outcome<'a>, Fault> {
         if !request.is_2 {
             return Err(Fault::Parse);
         }
         let call = match (named, request.method.as_deref().ok_or(Fault::Parse)?) {
             (Some(named), _) => request.call_named(named),
             (None, b"call") => request.call(),
-            (None, b"list") => return self.within(self.list(request.params)).await,
+            (None, b"list") => return list(request.params),
             (None, _) => return Err(Fault::Method),
         };
         let call = call.ok_or(Fault::Parse)?;
@@ -185,31 +190,16 @@ impl Caller {
         if arguments.any(|(name, _)| *name == *SESSION) {
             return Err(Fault::Params);
         }
-        self.within(self.call(&call)).await
-    }
-
-    async fn list(&self, patterns: Option<&[u8]>) -> Result<Outcome, Fault> {
-        let Some(patterns) = patterns.and_then(json::elements) else {
-            return Ok(Outcome::Names(self.list_one(None).await?));
-        };
-        let mut found = Vec::new();
-        for pattern in patterns {
-            let pattern = json::string(pattern).ok_or(Fault::Parse)?;
-            if found.len() == MAX_PATTERNS {
-                return Err(Fault::Params);
-            }
-            found.push(self.list_one(Some(&pattern)).await?);
-        }
-        Ok(Outcome::Signatures(found))
+        self.within(self.call(&call, account)).await
     }
 
     /// The objects of one pattern, or all. That there is none is no error.
-    pub async fn list_one(&self, pattern: Option<&[u8]>) -> Result<Data, Fault> {
-        let reply = self.client.list(pattern).await?;
-        if reply.status == status::OUT_OF_MEMORY { Err(Fault::Internal) } else { Ok(reply.data) }
+    pub async fn list(&self, pattern: Option<&[u8]>, account: &Rc<Account>) -> Result<Data, Fault> {
+        let listed = async { Ok(self.client.list(pattern, Some(account)).await?.data) };
+        self.within(listed).await
     }
 
-    async fn call(&self, call: &Call<'_>) -> Result<Outcome, Fault> {
+    async fn call(&self, call: &Call<'_>, account: &Rc<Account>) -> Result<Outcome<'static>, Fault> {
         let sid = if self.no_auth && call.sid.is_empty() { NO_SESSION } else { &call.sid };
         let id = self.admit(sid, &call.object, &call.method).await?;
         let arguments = |writer: &mut Writer<'_>| {
@@ -217,12 +207,16 @@ impl Caller {
             members.for_each(|(name, value)| json::write(value, &name, writer));
             writer.text(SESSION, sid);
         };
-        let reply = self.client.invoke(&call.object, id, &call.method, &arguments).await?;
-        Ok(Outcome::Called { status: reply.status, data: reply.data })
+        match self.client.invoke(&call.object, id, &call.method, Some(account), &arguments).await {
+            Ok(reply) => Ok(Outcome::Called { status: reply.status, data: reply.data }),
+            // It has been made, whatever became of its answer.
+            Err(Failure::TooMuch) => Ok(Outcome::Called { status: status::OUT_OF_MEMORY, data: Data::default() }),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// The object's id, if the session may call this method of it. Both are asked for at once.
-    pub async fn admit(&self, sid: &[u8], object: &[u8], method: &[u8]) -> Result<u32, Fault> {
+    async fn admit(&self, sid: &[u8], object: &[u8], method: &[u8]) -> Result<u32, Fault> {
         let mut id = pin!(self.client.object(object));
         if self.no_auth {
             return Ok(id.await?);
@@ -249,8 +243,23 @@ impl Caller {
         .await
     }
 
+    /// Whether the session may call this method of this object, be there one or not.
+    pub async fn permit(&self, sid: &[u8], object: &[u8], method: &[u8]) -> Result<(), Fault> {
+        if self.no_auth || self.client.allows(sid, object, method).await? { Ok(()) } else { Err(Fault::Access) }
+    }
+
     /// Bounds the time for an answer.
     pub async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         ecohttpd::timeout(self.timeout, work).await.unwrap_or(Err(Fault::Timeout))
     }
+}
+
+/// What a `list` with these parameters asks for.
+fn list(params: Option<&[u8]>) -> Result<Outcome<'_>, Fault> {
+    let patterns = params.filter(|params| json::elements(params).is_some());
+    let mut each = patterns.and_then(json::elements).into_iter().flatten();
+    if each.by_ref().take(MAX_PATTERNS).any(|pattern| json::string(pattern).is_none()) {
+        return Err(Fault::Parse);
+    }
+    if each.next().is_some() { Err(Fault::Params) } else { Ok(Outcome::List(patterns)) }
 }

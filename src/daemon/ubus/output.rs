@@ -1,0 +1,306 @@
+//! The body of an answer, made in pieces while it is sent.
+
+use super::account::{Account, Data};
+use super::blob::{self, Attrs, Field, Value, kind};
+use super::json::{self, PIECE, Printer};
+use super::message::{attr, find, status, status_name};
+use super::rpc::{Answer, Caller, Fault, Outcome};
+use ecohttpd::{Connection, Error, Result};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// The body of an answer: whole with its length if it is short, else in pieces as it is made.
+pub struct Output<'a> {
+    con: &'a mut Connection,
+    caller: &'a Caller,
+    /// What is held for this answer.
+    account: Rc<Account>,
+    out: Vec<u8>,
+    /// Pieces that are out.
+    pieces: usize,
+    /// The client has ended its direction, and was sent something since.
+    asked: bool,
+}
+
+impl<'a> Output<'a> {
+    pub fn new(con: &'a mut Connection, caller: &'a Caller) -> Result<Output<'a>> {
+        con.add_header("content-type", "application/json")?;
+        let account = caller.client.account();
+        Ok(Output { con, caller, account, out: Vec::new(), pieces: 0, asked: false })
+    }
+
+    pub fn account(&self) -> Rc<Account> {
+        Rc::clone(&self.account)
+    }
+
+    pub fn push(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+    }
+
+    /// Waits for something between two values, or in front of the first.
+    ///
+    /// A client that ends its direction meanwhile is sent a space at once, with what there is. If it has left
+    /// altogether, that resets the connection, and the calls are given up; if it still waits, it gets its answer.
+    pub async fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T> {
+        let mut work = pin!(work);
+        if !self.asked {
+            if let Some(done) = unless_left(self.con, work.as_mut()).await {
+                return Ok(done);
+            }
+            self.asked = true;
+            self.out.push(b' ');
+            self.send().await?;
+        }
+        Ok(work.await)
+    }
+
+    /// Sends what has gathered, if that is a piece.
+    async fn pass(&mut self) -> Result<()> {
+        if self.out.len() >= PIECE { self.send().await } else { Ok(()) }
+    }
+
+    async fn send(&mut self) -> Result<()> {
+        self.pieces += 1;
+        self.con.send(&self.out).await?;
+        self.out.clear();
+        Ok(())
+    }
+
+    pub async fn end(mut self) -> Result<()> {
+        if self.pieces == 0 {
+            self.con.add_header("content-length", self.out.len())?;
+        }
+        self.send().await
+    }
+
+    pub async fn answer(&mut self, answer: &Answer<'_>, named: bool) -> Result<()> {
+        self.push(b"{\"jsonrpc\":\"2.0\",\"id\":");
+        self.push(answer.id);
+        match &answer.outcome {
+            Outcome::Fault(fault) => self.error(fault.code(), fault.message()),
+            Outcome::Called { status, data: _ } if named && *status != status::OK => {
+                self.error(i64::from(*status), status_name(*status));
+            }
+            Outcome::Called { data, .. } if named => {
+                self.push(b",\"result\":");
+                match data.fields() {
+                    [] => self.push(b"null"),
+                    fields => self.table(fields).await?,
+                }
+            }
+            Outcome::Called { status, data } => {
+                self.push(b",\"result\":[");
+                json::push_int(&mut self.out, i64::from(*status));
+                if !data.fields().is_empty() {
+                    self.out.push(b',');
+                    self.table(data.fields()).await?;
+                }
+                self.out.push(b']');
+            }
+            Outcome::List(patterns) => self.list(*patterns).await?,
+        }
+        self.out.push(b'}');
+        self.pass().await
+    }
+
+    fn error(&mut self, code: i64, message: &str) {
+        self.push(b",\"error\":");
+        push_error(&mut self.out, code, message);
+    }
+
+    async fn table(&mut self, fields: &[u8]) -> Result<()> {
+        let mut printer = Printer::new(fields, &mut self.out);
+        while printer.fill(&mut self.out) {
+            self.pass().await?;
+        }
+        Ok(())
+    }
+
+    /// The result of a `list`, or its error.
+    async fn list(&mut self, patterns: Option<&[u8]>) -> Result<()> {
+        let (start, pieces) = (self.out.len(), self.pieces);
+        let Err(fault) = self.listing(patterns).await? else { return Ok(()) };
+        if self.pieces > pieces {
+            // What is out cannot be taken back: the answer is cut.
+            return Err(Error::Closed);
+        }
+        self.out.truncate(start);
+        self.error(fault.code(), fault.message());
+        Ok(())
+    }
+
+    /// Asks for one pattern after the other, and shows what is found.
+    async fn listing(&mut self, patterns: Option<&[u8]>) -> Result<std::result::Result<(), Fault>> {
+        let (caller, account) = (self.caller, self.account());
+        let Some(patterns) = patterns else {
+            self.push(b",\"result\":[");
+            let listed = match self.wait(caller.list(None, &account)).await? {
+                Ok(listed) => listed,
+                Err(fault) => return Ok(Err(fault)),
+            };
+            self.names(&listed).await?;
+            self.out.push(b']');
+            return Ok(Ok(()));
+        };
+        self.push(b",\"result\":{");
+        let mut comma = Comma::default();
+        for pattern in json::elements(patterns).into_iter().flatten() {
+            let pattern = json::string(pattern).unwrap_or_default();
+            match self.wait(caller.list(Some(&pattern), &account)).await? {
+                Ok(listed) => self.signatures(&listed, &mut comma).await?,
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+        self.out.push(b'}');
+        Ok(Ok(()))
+    }
+
+    async fn names(&mut self, listed: &Data) -> Result<()> {
+        let mut comma = Comma::default();
+        for path in listed.rows().filter_map(path_of) {
+            comma.push(&mut self.out);
+            json::push_text(&mut self.out, path);
+            self.pass().await?;
+        }
+        Ok(())
+    }
+
+    /// Objects, each with its methods.
+    pub async fn objects(&mut self, listed: &Data) -> Result<()> {
+        self.out.push(b'{');
+        self.signatures(listed, &mut Comma::default()).await?;
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// The methods of one object; if there are several, of all as if they were one.
+    pub async fn methods(&mut self, listed: &Data) -> Result<()> {
+        self.out.push(b'{');
+        let mut comma = Comma::default();
+        for signature in listed.rows().filter_map(signature_of) {
+            push_methods(&mut self.out, signature, &mut comma);
+            self.pass().await?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// The objects that say what methods they have, each with those.
+    async fn signatures(&mut self, listed: &Data, comma: &mut Comma) -> Result<()> {
+        for row in listed.rows() {
+            let (Some(path), Some(signature)) = (path_of(row), signature_of(row)) else { continue };
+            comma.push(&mut self.out);
+            json::push_text(&mut self.out, path);
+            self.push(b":{");
+            push_methods(&mut self.out, signature, &mut Comma::default());
+            self.out.push(b'}');
+            self.pass().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What comes of the work, unless the client ends its direction first: of a stream of events that is its end.
+pub async fn unless_left<T>(con: &Connection, work: impl Future<Output = T>) -> Option<T> {
+    let mut closed = pin!(con.closed());
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => closed.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// What stands between members, and not in front of the first.
+#[derive(Default)]
+struct Comma(bool);
+
+impl Comma {
+    fn push(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.0, true) {
+            out.push(b',');
+        }
+    }
+}
+
+fn path_of(row: &[u8]) -> Option<&[u8]> {
+    find(row, attr::OBJECT_PATH)?.text()
+}
+
+fn signature_of(row: &[u8]) -> Option<&[u8]> {
+    find(row, attr::SIGNATURE).map(|attr| attr.content)
+}
+
+/// The methods of an object, each with the names of its arguments and their types.
+fn push_methods(out: &mut Vec<u8>, signature: &[u8], comma: &mut Comma) {
+    for method in blob::fields(signature) {
+        comma.push(out);
+        json::push_text(out, method.name);
+        out.extend_from_slice(b":{");
+        if let Value::Table(arguments) | Value::Array(arguments) = method.value {
+            push_arguments(out, arguments);
+        }
+        out.push(b'}');
+    }
+}
+
+fn push_arguments(out: &mut Vec<u8>, arguments: &[u8]) {
+    let mut comma = Comma::default();
+    for attr in Attrs::new(arguments) {
+        // As the reference does: what is no number of 32 bits is no type.
+        let Some(Field { name, value: Value::Int(number) }) = attr.field().filter(|_| attr.id == kind::INT32) else {
+            continue;
+        };
+        comma.push(out);
+        json::push_text(out, name);
+        out.push(b':');
+        json::push_text(out, type_name(number).as_bytes());
+    }
+}
+
+/// What an argument's type is called.
+fn type_name(number: i64) -> &'static str {
+    match u8::try_from(number) {
+        Ok(kind::BOOL) => "boolean",
+        Ok(kind::INT32) => "number",
+        Ok(kind::TEXT) => "string",
+        Ok(kind::ARRAY) => "array",
+        Ok(kind::TABLE) => "object",
+        _ => "unknown",
+    }
+}
+
+pub fn push_error(out: &mut Vec<u8>, code: i64, message: &str) {
+    out.extend_from_slice(b"{\"code\":");
+    json::push_int(out, code);
+    out.extend_from_slice(b",\"message\":");
+    json::push_text(out, message.as_bytes());
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_name_the_types() {
+        let mut signature = Vec::new();
+        let mut writer = blob::Writer::new(&mut signature);
+        let method = writer.open_field(kind::TABLE, b"echo");
+        for (name, id) in [("a", 7), ("b", 5), ("c", 3), ("d", 1), ("e", 2), ("f", 4), ("g", 300)] {
+            writer.int(name.as_bytes(), id);
+        }
+        writer.int(b"64 bits", 1 << 40);
+        writer.text(b"text", b"string");
+        writer.int(b"z", 3);
+        writer.close(method);
+        let method = writer.open_field(kind::TABLE, b"none");
+        writer.close(method);
+        let mut text = Vec::new();
+        push_methods(&mut text, &signature, &mut Comma::default());
+        let expected = r#""echo":{"a":"boolean","b":"number","c":"string","d":"array","e":"object","f":"unknown","g":"unknown","z":"string"},"none":{}"#;
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+}
