@@ -148,6 +148,12 @@ fn the_reference_transcripts() {
         }
     }
     assert_eq!(site.ask(post("/ubus", b"\"\xff\"")).text(), error("null", -32700, "Parse error"), "not UTF-8");
+    for value in [&b"\"\xff\""[..], b"\"\\u0000\""] {
+        let good = call(1, SID, "tobj", "nodata", "{}");
+        let body = [b"[", good.as_bytes(), b",{\"id\":", value, b"},", good.as_bytes(), b"]"].concat();
+        let (good, bad) = (r#"{"jsonrpc":"2.0","id":1,"result":[0]}"#, error("null", -32700, "Parse error"));
+        assert_eq!(site.ask(post("/ubus", &body)).text(), format!("[{good},{bad},{good}]"), "{value:?}");
+    }
     assert_eq!(site.ask(post("/ubusx", b"{}")).status, 405, "another path");
     assert_eq!(site.bus.seen().connections, 1, "one connection for all");
 }

@@ -1,7 +1,8 @@
 //! JSON text: requests read where they lie and written straight into blobs, replies printed straight from blobs.
 //!
-//! No tree is made of either. The reader is strict (RFC 8259) and bounded in depth; it refuses U+0000 in strings, which
-//! no text of a blob can hold. A lone surrogate becomes U+FFFD, as do bytes of a reply that are not UTF-8.
+//! No tree is made of either. The reader is strict (RFC 8259) and bounded in depth. What no text of a blob can hold, U+0000
+//! and bytes that are not UTF-8, spoils the request of a batch that it is in, and no other. A lone surrogate becomes
+//! U+FFFD, as do bytes of a reply that are not UTF-8.
 
 use super::blob::{Attr, Attrs, Field, Value, Writer, kind};
 use crate::daemon::sys::float;
@@ -24,18 +25,24 @@ pub const PIECE: usize = 8 << 10;
 /// Bytes of a text that are escaped at once.
 const TEXT_PIECE: usize = 2 << 10;
 
-/// The one value that a text consists of, without the space around it; `None` if it is no JSON.
+/// The one value that a text consists of, without the space around it; `None` if it is no JSON. What is in its strings
+/// is [`is_sound`]'s to say.
 pub fn check(text: &[u8]) -> Option<&[u8]> {
-    // RFC 8259 §8.1: UTF-8, and nothing else.
-    let mut reader = Reader { rest: str::from_utf8(text).ok()?.as_bytes() };
+    let mut reader = Reader::new(text);
     let value = reader.skip(0)?;
     reader.space();
     reader.rest.is_empty().then_some(value)
 }
 
+/// Whether the strings in a value that [`check`] has seen are UTF-8 (RFC 8259 §8.1), and free of U+0000.
+pub fn is_sound(value: &[u8]) -> bool {
+    let mut reader = Reader::new(value);
+    str::from_utf8(value).is_ok() && reader.skip(0).is_some() && !reader.nul
+}
+
 /// The elements of an array that [`check`] has seen; `None` if it is none.
 pub fn elements(array: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    let mut reader = Reader { rest: array.strip_prefix(b"[")? };
+    let mut reader = Reader::new(array.strip_prefix(b"[")?);
     Some(std::iter::from_fn(move || {
         reader.comma();
         reader.skip(0)
@@ -44,7 +51,7 @@ pub fn elements(array: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
 
 /// The members of an object that [`check`] has seen; `None` if it is none.
 pub fn members(object: &[u8]) -> Option<impl Iterator<Item = (Cow<'_, [u8]>, &[u8])>> {
-    let mut reader = Reader { rest: object.strip_prefix(b"{")? };
+    let mut reader = Reader::new(object.strip_prefix(b"{")?);
     Some(std::iter::from_fn(move || {
         reader.comma();
         let name = reader.name()?;
@@ -54,7 +61,7 @@ pub fn members(object: &[u8]) -> Option<impl Iterator<Item = (Cow<'_, [u8]>, &[u
 
 /// The content of a string; `None` if it is none.
 pub fn string(value: &[u8]) -> Option<Cow<'_, [u8]>> {
-    Reader { rest: value }.string()
+    Reader::new(value).string()
 }
 
 /// Writes a value that [`check`] has seen as a field of a blob: whole numbers in 32 bits or else in 64 (beyond those the
@@ -97,9 +104,15 @@ fn whole(number: &[u8]) -> Option<i64> {
 /// The text that is still to be read. `None` of its methods means: not JSON.
 struct Reader<'a> {
     rest: &'a [u8],
+    /// A string with an escape of U+0000 has been passed.
+    nul: bool,
 }
 
 impl<'a> Reader<'a> {
+    fn new(text: &'a [u8]) -> Reader<'a> {
+        Reader { rest: text, nul: false }
+    }
+
     fn space(&mut self) {
         while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = self.rest {
             self.rest = rest;
@@ -197,7 +210,9 @@ impl<'a> Reader<'a> {
                 b'"' => break,
                 b'\\' => {
                     escaped = true;
-                    at += escape(content.get(at..)?)?.1;
+                    let (character, length) = escape(content.get(at..)?)?;
+                    self.nul |= character == '\0';
+                    at += length;
                 }
                 0..0x20 => return None,
                 _ => at += 1,
@@ -225,7 +240,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The character that an escape means, and its length in the text; the escape of U+0000 is none.
+/// The character that an escape means, and its length in the text.
 fn escape(text: &[u8]) -> Option<(char, usize)> {
     let character = match text.get(1)? {
         b'"' => '"',
@@ -244,9 +259,6 @@ fn escape(text: &[u8]) -> Option<(char, usize)> {
 
 fn unicode(text: &[u8]) -> Option<(char, usize)> {
     let high = hex4(text)?;
-    if high == 0 {
-        return None;
-    }
     if let 0xd800..0xdc00 = high
         && let Some(low @ 0xdc00..0xe000) = text.get(6..).and_then(hex4)
     {
@@ -266,8 +278,10 @@ fn hex4(text: &[u8]) -> Option<u32> {
 pub struct Printer<'a> {
     /// The tables and arrays that are begun.
     levels: Vec<Level<'a>>,
-    /// The rest of a string that is begun.
+    /// The rest of a string or of a name that is begun.
     text: Option<&'a [u8]>,
+    /// The value that follows the name.
+    named: Option<Value<'a>>,
 }
 
 struct Level<'a> {
@@ -279,7 +293,7 @@ struct Level<'a> {
 impl<'a> Printer<'a> {
     /// Begins a table, whose fields these are.
     pub fn new(fields: &'a [u8], out: &mut Vec<u8>) -> Printer<'a> {
-        let mut printer = Printer { levels: Vec::new(), text: None };
+        let mut printer = Printer { levels: Vec::new(), text: None, named: None };
         printer.begin(fields, false, out);
         printer
     }
@@ -289,6 +303,11 @@ impl<'a> Printer<'a> {
         while out.len() < PIECE {
             if let Some(text) = self.text {
                 self.text = push_piece(out, text);
+                continue;
+            }
+            if let Some(value) = self.named.take() {
+                out.push(b':');
+                self.value(value, out);
                 continue;
             }
             let Some(level) = self.levels.last_mut() else { return false };
@@ -310,11 +329,17 @@ impl<'a> Printer<'a> {
             }
             level.first = false;
             if !level.array {
-                push_text(out, field.name);
-                out.push(b':');
+                out.push(b'"');
+                self.text = Some(field.name);
+                self.named = Some(field.value);
+                return;
             }
         }
-        match field.value {
+        self.value(field.value, out);
+    }
+
+    fn value(&mut self, value: Value<'a>, out: &mut Vec<u8>) {
+        match value {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
             Value::Int(value) => push_int(out, value),
@@ -413,7 +438,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn to_blob(text: &str) -> Option<Vec<u8>> {
-        let value = check(text.as_bytes())?;
+        let value = check(text.as_bytes()).filter(|value| is_sound(value))?;
         let mut out = Vec::new();
         write(value, b"v", &mut Writer::new(&mut out));
         Some(out)
@@ -458,7 +483,28 @@ mod tests {
             let expected = expected.map(|value| format!("{{\"v\":{value}}}"));
             assert_eq!(printed, expected, "{name}: {text}");
         }
-        assert_eq!(check(b"\"\xff\""), None, "not UTF-8");
+    }
+
+    #[test]
+    fn what_no_text_can_hold_spoils_its_own_element() {
+        let batch =
+            check(b"[\"\xff\", \"a\", {\"\\u0000\":1}, [\"\\u0000\"], \"\\\\u0000\", {\"\xe2\x82\":1}, 7]").unwrap();
+        let sound: Vec<_> = elements(batch).unwrap().map(is_sound).collect();
+        assert_eq!(sound, [false, true, false, false, true, false, true]);
+        assert!(!is_sound(batch) && check(b"[1]\xff").is_none() && check(b"[\xff]").is_none());
+    }
+
+    /// However long, and whatever is to be escaped in them.
+    #[test]
+    fn names_are_printed_in_pieces() {
+        let mut blob = Vec::new();
+        let name = "\u{1}\"ä".repeat(10_000);
+        let mut writer = Writer::new(&mut blob);
+        writer.int(name.as_bytes(), 1);
+        writer.text(b"", b"");
+        writer.int(b"n", 2);
+        let name = name.replace('\u{1}', "\\u0001").replace('"', "\\\"");
+        assert_eq!(print(&blob), format!("{{\"{name}\":1,\"\":\"\",\"n\":2}}"));
     }
 
     #[test]

@@ -161,6 +161,9 @@ impl<'a> Request<'a> {
 impl Caller {
     /// Does what one request of a body that [`json::check`] has seen asks for.
     pub async fn answer<'a>(&self, text: &'a [u8], named: Option<Named<'a>>, account: &Rc<Account>) -> Answer<'a> {
+        if !json::is_sound(text) {
+            return Answer::fault(Fault::Parse);
+        }
         let request = Request::read(text);
         let id = request.id.unwrap_or(b"null");
         let outcome = match self.obey(request, named, account).await {
