@@ -48,6 +48,8 @@ struct Shared {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub connections: usize,
+    /// Connections that have ended.
+    pub ended: usize,
     pub lookups: usize,
     /// Calls of methods, those of `session` left out.
     pub calls: usize,
@@ -70,7 +72,23 @@ struct State {
     subscribers: Vec<Subscriber>,
     /// Calls of `gather` that wait for the others, and where their answers go.
     gathered: Vec<(UnixStream, Vec<u8>)>,
+    manners: Manners,
+    /// Answers that are kept back, and where they go.
+    kept: Vec<(UnixStream, Vec<u8>)>,
     stopped: bool,
+}
+
+/// What the bus does otherwise than it should.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manners {
+    /// Keeps back what `session` answers.
+    pub keep_access: bool,
+    /// Keeps back the answers to who adds an object.
+    pub keep_added: bool,
+    /// `session` allows nothing any more.
+    pub deny: bool,
+    /// The connection of this number is not read.
+    pub deaf: Option<usize>,
 }
 
 struct Object {
@@ -147,6 +165,18 @@ impl Bus {
         count
     }
 
+    /// Changes how the bus behaves; what it has kept back and is to keep no more goes out, in its order.
+    pub fn behave(&self, manners: Manners) {
+        let mut state = self.shared.lock();
+        state.manners = manners;
+        if !manners.keep_access && !manners.keep_added {
+            for (mut stream, bytes) in state.kept.drain(..) {
+                let _ = stream.write_all(&bytes);
+            }
+        }
+        self.shared.changed.notify_all();
+    }
+
     pub fn seen(&self) -> Seen {
         self.shared.lock().seen.clone()
     }
@@ -209,6 +239,7 @@ impl Connection {
         let mut inbox = Vec::new();
         let mut buffer = vec![0; 64 << 10];
         'reading: while self.stream.write_all(&std::mem::take(&mut self.out)).is_ok() {
+            self.listen();
             match self.stream.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => inbox.extend_from_slice(&buffer[..n]),
@@ -228,8 +259,17 @@ impl Connection {
         let _ = self.stream.shutdown(Shutdown::Both);
         let mut state = self.shared.lock();
         state.open.remove(&self.number);
+        state.seen.ended += 1;
         state.subscribers.retain(|subscriber| subscriber.connection != self.number);
         self.shared.changed.notify_all();
+    }
+
+    /// Waits while this connection is not to be read.
+    fn listen(&self) {
+        let mut state = self.shared.lock();
+        while state.manners.deaf == Some(self.number) && !state.stopped {
+            state = self.shared.changed.wait(state).unwrap();
+        }
     }
 
     /// False ends the connection.
@@ -253,9 +293,12 @@ impl Connection {
                 let mut state = self.shared.lock();
                 state.seen.added += 1;
                 state.next_id += 16;
+                let before = self.out.len();
                 self.out.extend(message(DATA, seq, 0, &u32_attr(3, state.next_id)));
-                drop(state);
-                self.status(seq, 0, 0, None);
+                self.out.extend(status_of(seq, 0, 0, None));
+                if state.manners.keep_added {
+                    state.kept.push((self.stream.try_clone().unwrap(), self.out.split_off(before)));
+                }
             }
             REMOVE_OBJECT => {
                 let own = number(3).unwrap();
@@ -312,7 +355,8 @@ impl Connection {
 
     fn invoke(&mut self, seq: u16, peer: u32, id: u32, method: &str, data: &[u8]) -> bool {
         assert_eq!(peer, id, "a call's peer is its object");
-        let mut state = self.shared.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
         let name = state.objects.iter().find(|object| object.id == id).map(|object| object.name.clone());
         let Some(name) = name else {
             drop(state);
@@ -321,8 +365,11 @@ impl Connection {
         };
         if name == "session" {
             state.seen.access += 1;
-            drop(state);
-            self.access(seq, id, method, data);
+            let before = self.out.len();
+            self.access(seq, id, method, data, state.manners.deny);
+            if state.manners.keep_access {
+                state.kept.push((self.stream.try_clone().unwrap(), self.out.split_off(before)));
+            }
             return true;
         }
         state.seen.calls += 1;
@@ -372,7 +419,7 @@ impl Connection {
         true
     }
 
-    fn access(&mut self, seq: u16, id: u32, method: &str, data: &[u8]) {
+    fn access(&mut self, seq: u16, id: u32, method: &str, data: &[u8], deny: bool) {
         assert_eq!(method, "access");
         let argument = |name| text(named(data, name).unwrap());
         let status = match argument("ubus_rpc_session") {
@@ -381,7 +428,7 @@ impl Connection {
         };
         if status == 0 {
             assert!(!argument("object").is_empty());
-            let allowed = argument("ubus_rpc_session") == SID && argument("function") != "secret";
+            let allowed = !deny && argument("ubus_rpc_session") == SID && argument("function") != "secret";
             let fields = field(7, "access", &[u8::from(allowed)]);
             self.out.extend(message(DATA, seq, id, &[u32_attr(3, id), attr(7, &fields)].concat()));
         }
