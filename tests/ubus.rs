@@ -230,6 +230,13 @@ fn access_is_never_remembered_and_objects_are() {
     assert_eq!((after.calls, after.lookups), (12, 4), "{after:?}");
     site.bus.remove("tobj");
     assert_eq!(site.rpc(&call(1, SID, "tobj", "nodata", "{}")), error("1", -32000, "Object not found"));
+    // However many objects there are, `session` is among those whose ids are kept.
+    let before = site.bus.seen().lookups;
+    for name in (0..100).map(|number| format!("object.{number}")) {
+        site.bus.add(&name);
+        assert_eq!(site.rpc(&call(1, SID, &name, "nodata", "{}")), r#"{"jsonrpc":"2.0","id":1,"result":[0]}"#);
+    }
+    assert_eq!(site.bus.seen().lookups, before + 100);
     site.bus.remove("session");
     assert_eq!(site.rpc(&call(1, SID, "other", "nodata", "{}")), error("1", -32002, "Access denied"), "nobody to ask");
 }

@@ -153,6 +153,20 @@ mod tests {
         assert_eq!(next(&mut feed.borrow_mut()), Poll::Ready(None));
     }
 
+    /// Numbers of one connection's objects may be those of others on the next.
+    #[test]
+    fn a_feed_closes_itself_alone() {
+        let feeds = Feeds::default();
+        let old = feeds.open(7);
+        feeds.end_all();
+        let new = feeds.open(7);
+        assert!(!feeds.close(&old));
+        let bytes = event(b"up", b"");
+        let (message, _) = first(&bytes).unwrap().unwrap();
+        assert!(feeds.receive(7, &message));
+        assert!(feeds.close(&new) && !feeds.close(&new) && !feeds.receive(7, &message));
+    }
+
     #[test]
     fn who_does_not_keep_up_is_let_go() {
         let feeds = Feeds::default();

@@ -136,6 +136,7 @@ impl Ubus {
     }
 
     async fn list(&self, con: &mut Connection, object: Option<&[u8]>) -> Result<()> {
+        con.notice_departure();
         let mut output = Output::new(con, &self.caller)?;
         let listed = self.caller.list(object, &output.account()).await;
         match (listed, object) {
