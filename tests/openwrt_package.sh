@@ -5,8 +5,8 @@
 
 # package NAME PROGRAM FOLDER: what the Makefile installs, and its scripts beside it. Needs $work.
 package() {
-    local sdk=$work/sdk
     # shellcheck disable=SC2154
+    local sdk=$work/sdk
     mkdir -p "$sdk/include" "$sdk/feeds/packages/lang/rust" "$work/built/bin"
     cat >"$sdk/rules.mk" <<'FILE'
 INSTALL_DIR:=install -d -m0755

@@ -384,6 +384,23 @@ firmware_without_it() {
     check_now "that was the last of it" not test -e /etc/uci-defaults/zz_ecohttpd-gone
 }
 
+switched_back_by_hand() {
+    uhttpd_runs
+    pkg opkg install
+    in_charge
+    service ecohttpd disable
+    reboot
+    check_now "disabled is disabled" not pidof ecohttpd uhttpd
+    service uhttpd enable
+    reboot
+    given_back
+    check_now "that is a decision" is "$(option ecohttpd.main.use_uhttpd_config)" 0
+    service ecohttpd take_over
+    in_charge
+    reboot
+    in_charge
+}
+
 configuration_breaks_later() {
     uhttpd_runs
     pkg opkg install
