@@ -32,6 +32,7 @@ main() {
     trap 'rm -rf "$work"' EXIT
     BUSYBOX=$(command -v busybox) || skip "busybox is not installed"
     command -v make >/dev/null || skip "make is not installed"
+    "$DAEMON" --version >/dev/null 2>&1 || skip "the daemon is one for another machine"
     isolated true 2>/dev/null || skip "no namespaces for users, networks and mounts here"
     package ecohttpd "$DAEMON" "$work/package"
     package ecohttpd-notls "$DAEMON" "$work/notls"
@@ -39,7 +40,7 @@ main() {
     # Nobody waits twenty seconds here.
     sed -i 's/^ECO_PATIENCE=.*/ECO_PATIENCE=4/' "$work/package/usr/share/ecohttpd/functions.sh"
     printf '%s\0' "${STATES[@]}" |
-        DAEMON=$DAEMON BUSYBOX=$BUSYBOX work=$work xargs -0 -n 1 -P "${JOBS:-4}" tests/openwrt.sh --state || failed=1
+        DAEMON=$DAEMON BUSYBOX=$BUSYBOX work=$work xargs -0 -n 1 -P "${JOBS:-8}" tests/openwrt.sh --state || failed=1
     printf '| state | checks | result |\n| --- | ---: | --- |\n'
     for state in "${STATES[@]}"; do
         printf '| %s | %s | %s |\n' "${state//_/ }" "$(sed -n 's/ checks$//p' "$work/$state.log")" "$(cat "$work/$state.result")"

@@ -529,7 +529,7 @@ certificates_and_triggers() {
     check_now "the files" is "$(tr '\n' ' ' </tmp/procd/ecohttpd/server/file)" \
         "/var/etc/ecohttpd.conf /etc/httpd.conf /etc/uhttpd.crt /etc/uhttpd.key "
     check_now "to the log" is "$(cat /tmp/procd/ecohttpd/server/stderr)" 1
-    check_now "again when it ends" test -e /tmp/procd/ecohttpd/server/respawn
+    check_now "again when it ends" is "$(tr '\n' ' ' </tmp/procd/ecohttpd/server/respawn)" "3600 5 0 "
     check "certificate" test -s /etc/uhttpd.crt
     check_now "passwords may be in it" is "$(ls -l /var/etc/ecohttpd.conf | cut -c 1-10)" -rw-------
     service ecohttpd reload

@@ -261,8 +261,6 @@ eco_await_end() {
 # eco_refuse TEXT: says why all stays as it is.
 eco_refuse() {
 	rm -f "$ECO_CONF.new"
-	uci -q revert ecohttpd
-	uci -q revert uhttpd
 	eco_say err "$1"
 	eco_say err "uhttpd stays in charge; when that is mended: service ecohttpd take_over"
 	return 1
@@ -298,9 +296,13 @@ eco_take_over() {
 	uci -q get ecohttpd.main >/dev/null || uci -q set ecohttpd.main=ecohttpd
 	uci -q set ecohttpd.main.use_uhttpd_config=1
 	eco_take_sections || {
-		# Half of it may have been written.
+		# Half of it may have been written; what can't be is not to wait for a better moment.
 		eco_restore_sections
+		uci -q set ecohttpd.main.use_uhttpd_config=auto
 		uci -q commit uhttpd
+		uci -q commit ecohttpd
+		uci -q revert uhttpd
+		uci -q revert ecohttpd
 		eco_refuse "the configuration can't be written: is the flash full?"
 		return
 	}
