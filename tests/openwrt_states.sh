@@ -219,7 +219,7 @@ END
     refused '/srv/missing'
 }
 
-port_taken() {
+port_taken_at() {
     uhttpd_runs with <<END
 
 config uhttpd 'other'
@@ -227,13 +227,28 @@ config uhttpd 'other'
 	option home '/www'
 	option enabled '0'
 END
-    busybox nc -l -p 8081 &
+    cp /packages/ecohttpd.bin /usr/sbin/nginx
+    /usr/sbin/nginx -f -h /www -p "$1:8081" &
     uci set uhttpd.other.enabled=1
     uci commit
     uci export uhttpd >/packages/before
-    check "somebody is there" holds busybox 8081
+    check "somebody is there" holds nginx 8081
     pkg opkg install
-    refused 'port 8081 is used by busybox'
+}
+
+port_taken() {
+    port_taken_at 127.0.0.1
+    refused 'port 8081 is used by nginx'
+}
+
+port_taken_by_all() {
+    port_taken_at 0.0.0.0
+    refused 'port 8081 is used by nginx'
+}
+
+port_taken_elsewhere() {
+    port_taken_at 127.0.0.3
+    in_charge
 }
 
 program_does_not_run() {

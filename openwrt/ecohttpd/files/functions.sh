@@ -177,7 +177,10 @@ eco_strangers() {
 			[ "$wanted_port" = "$port" ] || continue
 			case "$wanted $address" in
 			0.0.0.0\ * | ::\ * | *\ any | *\ any6) ;;
-			*.*\ ????????)
+			# IPv6 and IPv4, then both IPv6, both IPv4, and IPv4 and IPv6.
+			*:*\ ????????) continue ;;
+			*:*) ;;
+			*\ ????????)
 				# shellcheck disable=SC2046
 				set -- $(echo "$wanted" | tr . ' ')
 				case "$address" in
@@ -185,8 +188,7 @@ eco_strangers() {
 				*) continue ;;
 				esac
 				;;
-			*.*\ *) continue ;;
-			*\ ????????) continue ;;
+			*) continue ;;
 			esac
 			echo "port $port is used by $program"
 		done
