@@ -115,7 +115,7 @@ const section = {
 };
 const config = {
     uhttpd: [ { '.name': 'main', listen_https: [ '443' ] }, { '.name': 'bad', listen_https: '8443', cert: '/etc/bad.crt' } ],
-    ecohttpd: [ { '.name': 'main' } ]
+    ecohttpd: [ { '.name': 'cloud', server_name: 'cloud.lan' } ]
 };
 const view = load('view/ecohttpd/settings.js', {
     'view': { extend: methods => methods },

@@ -144,6 +144,13 @@ function words_of(line,    n, c, at, quote, some) {
     }
     if (n < 2) next
     if (words[1] == "config") {
+        # A name is there once, for all types.
+        if (n > 2 && words[3] in type_of && type_of[words[3]] != words[2]) {
+            print "uci: Parse error (section of different type overwrites prior section with same name)" > "/dev/stderr"
+            bad = 1
+            exit 1
+        }
+        if (n > 2) type_of[words[3]] = words[2]
         sections++
         type[sections] = words[2]; name[sections] = n > 2 ? words[3] : ""
         count[sections] = 0

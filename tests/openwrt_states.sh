@@ -97,7 +97,7 @@ in_charge() {
     served_by ecohttpd
     check "scripts run" answer_has 80 /cgi-bin/luci 'LuCI by CGI/1.1'
     check "HTTPS" holds ecohttpd 443
-    check_now "noted" is "$(option ecohttpd.main.use_uhttpd_config)" 1
+    check_now "noted" is "$(option ecohttpd.global.use_uhttpd_config)" 1
     check_now "starts at boot" test -e /etc/rc.d/S50ecohttpd
     if [ -e /etc/init.d/uhttpd ]; then
         check_now "uhttpd does not" not test -e /etc/rc.d/S50uhttpd
@@ -117,7 +117,7 @@ given_back() {
 
 refused() {
     given_back
-    check_now "nothing was taken" is "$(option ecohttpd.main.use_uhttpd_config):$(option ecohttpd.main.taken)" auto:
+    check_now "nothing was taken" is "$(option ecohttpd.global.use_uhttpd_config):$(option ecohttpd.global.taken)" auto:
     check_now "and it says why" said "$1"
     check_now "and what to do" said 'service ecohttpd take_over'
 }
@@ -267,7 +267,7 @@ exit 139
 END
     pkg "$1" install
     given_back
-    check_now "not to be tried again by itself" is "$(option ecohttpd.main.use_uhttpd_config)" 0
+    check_now "not to be tried again by itself" is "$(option ecohttpd.global.use_uhttpd_config)" 0
     check_now "it says so" said 'uhttpd serves again'
     reboot
     given_back
@@ -336,7 +336,7 @@ config uhttpd 'on'
 END
     pkg opkg install
     in_charge
-    check_now "which were taken" is "$(option ecohttpd.main.taken)" 'main @uhttpd[2] on=1'
+    check_now "which were taken" is "$(option ecohttpd.global.taken)" 'main @uhttpd[2] on=1'
     check_now "the one without a name" holds ecohttpd 8082
     check_now "the one that was on" holds ecohttpd 8083
     check_now "the one that was off" not holds ecohttpd 8081
@@ -354,14 +354,14 @@ upgrade() {
     pkg "$1" upgrade
     in_charge
     check_now "it is the new one" not is "$before" "$(process ecohttpd)"
-    check_now "its sections once" is "$(option ecohttpd.main.taken)" main
+    check_now "its sections once" is "$(option ecohttpd.global.taken)" main
     printf '#!/bin/sh\nexit 132\n' | broken_program
     pkg "$1" upgrade
     given_back
     cp /packages/ecohttpd.bin /packages/ecohttpd/usr/sbin/ecohttpd
     pkg "$1" upgrade
     given_back
-    check_now "as it was decided" is "$(option ecohttpd.main.use_uhttpd_config)" 0
+    check_now "as it was decided" is "$(option ecohttpd.global.use_uhttpd_config)" 0
     service ecohttpd take_over
     in_charge
 }
@@ -399,6 +399,23 @@ firmware_without_it() {
     check_now "that was the last of it" not test -e /etc/uci-defaults/zz_ecohttpd-gone
 }
 
+# The steps of a takeover that are done when the power fails: nothing of them, or half of it, must leave nobody.
+power_lost() {
+    uhttpd_runs
+    pkg image install
+    rm /etc/uci-defaults/50_ecohttpd
+    reboot
+    given_back
+    uci set ecohttpd.global.use_uhttpd_config=1
+    uci add_list ecohttpd.global.taken=main
+    uci commit
+    reboot
+    served_by ecohttpd
+    check_now "taken once" is "$(option ecohttpd.global.taken):$(option uhttpd.main.enabled)" main:0
+    service uhttpd reload
+    served_by ecohttpd
+}
+
 switched_back_by_hand() {
     uhttpd_runs
     pkg opkg install
@@ -409,7 +426,7 @@ switched_back_by_hand() {
     service uhttpd enable
     reboot
     given_back
-    check_now "that is a decision" is "$(option ecohttpd.main.use_uhttpd_config)" 0
+    check_now "that is a decision" is "$(option ecohttpd.global.use_uhttpd_config)" 0
     service ecohttpd take_over
     in_charge
     reboot
@@ -563,7 +580,7 @@ certificates_and_triggers() {
 jail() {
     uhttpd_runs
     pkg opkg install
-    uci set ecohttpd.main.jail=1
+    uci set ecohttpd.global.jail=1
     changed ecohttpd
     in_charge
     check_now "not with LuCI in it" said 'runs without the jail'
@@ -594,7 +611,7 @@ there_and_back() {
     service ecohttpd give_back
     reboot
     given_back
-    check_now "not by itself" is "$(option ecohttpd.main.use_uhttpd_config)" 0
+    check_now "not by itself" is "$(option ecohttpd.global.use_uhttpd_config)" 0
 }
 
 # The daemon of another processor, under an emulator.

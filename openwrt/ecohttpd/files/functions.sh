@@ -3,9 +3,9 @@
 #
 # Sourced by the init script, by the package's scripts and by /etc/uci-defaults/50_ecohttpd.
 #
-# ecohttpd is in charge of /etc/config/uhttpd when ecohttpd.main.use_uhttpd_config is 1. Then the sections there have
+# ecohttpd is in charge of /etc/config/uhttpd when ecohttpd.global.use_uhttpd_config is 1. Then the sections there have
 # `enabled 0`, so that nobody starts uhttpd beside it: others call `service uhttpd reload`, which starts a stopped
-# service. ecohttpd.main.taken lists the sections that were enabled, as NAME or as NAME=VALUE-OF-ENABLED, to restore
+# service. ecohttpd.global.taken lists the sections that were enabled, as NAME or as NAME=VALUE-OF-ENABLED, to restore
 # exactly these.
 
 ECO_BIN=/usr/sbin/ecohttpd
@@ -29,7 +29,7 @@ eco_say() {
 }
 
 eco_in_charge() {
-	case "$(uci -q get ecohttpd.main.use_uhttpd_config)" in
+	case "$(uci -q get ecohttpd.global.use_uhttpd_config)" in
 	1) return 0 ;;
 	0 | auto) return 1 ;;
 	# The file was lost. Whoever does not start at boot was not in charge.
@@ -45,13 +45,13 @@ eco_sections() {
 # Has uhttpd leave every enabled section alone, and notes which they were. Fails if that can't be written.
 eco_take_sections() {
 	local section enabled taken
-	taken=" $(uci -q get ecohttpd.main.taken) "
+	taken=" $(uci -q get ecohttpd.global.taken) "
 	for section in $(eco_sections); do
 		enabled="$(uci -q get "uhttpd.$section.enabled")"
 		case "$enabled" in 0 | off | false | no | disabled) continue ;; esac
 		case "$taken" in
 		*" $section "* | *" $section="*) ;;
-		*) uci -q add_list "ecohttpd.main.taken=$section${enabled:+=$enabled}" ;;
+		*) uci -q add_list "ecohttpd.global.taken=$section${enabled:+=$enabled}" ;;
 		esac
 		uci -q set "uhttpd.$section.enabled=0"
 	done
@@ -62,13 +62,13 @@ eco_take_sections() {
 # Gives uhttpd its sections back.
 eco_restore_sections() {
 	local entry
-	for entry in $(uci -q get ecohttpd.main.taken); do
+	for entry in $(uci -q get ecohttpd.global.taken); do
 		case "$entry" in
 		*=*) uci -q set "uhttpd.${entry%%=*}.enabled=${entry#*=}" ;;
 		*) uci -q delete "uhttpd.$entry.enabled" ;;
 		esac
 	done
-	uci -q delete ecohttpd.main.taken
+	uci -q delete ecohttpd.global.taken
 }
 
 # eco_generate WITH_UHTTPD: prints the configuration: the sections that are served, those of uhttpd (if 1) and our own.
@@ -82,7 +82,7 @@ eco_generate() {
 		text="$text
 $(uci export ecohttpd)" || return 1
 	fi
-	printf '%s\n' "$text" | awk -v taken="$(uci -q get ecohttpd.main.taken)" -f "$ECO_SHARE/sections.awk"
+	printf '%s\n' "$text" | awk -v taken="$(uci -q get ecohttpd.global.taken)" -f "$ECO_SHARE/sections.awk"
 }
 
 # eco_serves FILE: whether a configuration has anything to serve.
@@ -90,7 +90,7 @@ eco_serves() {
 	grep -q '^config uhttpd' "$1"
 }
 
-# What is served when the configuration can't be: LuCI, where OpenWrt has it, and on the LAN alone if its address is known.
+# What is served when the configuration can't be: LuCI, where OpenWrt has it; on the LAN alone if its address is known.
 eco_rescue() {
 	local lan
 	lan="$(uci -q get network.lan.ipaddr)"
@@ -268,7 +268,7 @@ eco_refuse() {
 	return 1
 }
 
-# Takes over from uhttpd. Whatever fails, a web server is there: until the last step uhttpd, then the init script's care.
+# Takes over from uhttpd. Whatever fails, a web server is there: uhttpd until the last step, then by the init script.
 eco_take_over() {
 	local draft="$ECO_CONF.new" error was_running=0
 	"$ECO_BIN" --version >/dev/null 2>&1 || {
@@ -295,12 +295,12 @@ eco_take_over() {
 		return
 	}
 	rm -f "$draft"
-	uci -q get ecohttpd.main >/dev/null || uci -q set ecohttpd.main=ecohttpd
-	uci -q set ecohttpd.main.use_uhttpd_config=1
+	uci -q get ecohttpd.global >/dev/null || uci -q set ecohttpd.global=ecohttpd
+	uci -q set ecohttpd.global.use_uhttpd_config=1
 	eco_take_sections || {
 		# Half of it may have been written; what can't be is not to wait for a better moment.
 		eco_restore_sections
-		uci -q set ecohttpd.main.use_uhttpd_config=auto
+		uci -q set ecohttpd.global.use_uhttpd_config=auto
 		uci -q commit uhttpd
 		uci -q commit ecohttpd
 		uci -q revert uhttpd
@@ -323,7 +323,7 @@ eco_take_over() {
 # eco_give_back STATE: gives everything back to uhttpd; use_uhttpd_config becomes STATE.
 eco_give_back() {
 	eco_restore_sections
-	uci -q set "ecohttpd.main.use_uhttpd_config=$1"
+	uci -q set "ecohttpd.global.use_uhttpd_config=$1"
 	# Uncommitted, on a full flash, uhttpd sees it as well: until the next boot.
 	uci -q commit uhttpd
 	uci -q commit ecohttpd

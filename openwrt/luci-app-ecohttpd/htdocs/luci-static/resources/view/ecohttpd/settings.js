@@ -81,7 +81,7 @@ function status(services, version) {
 		return _('It does not run.');
 
 	return _('%s runs as process %d, with the configuration of %s.').format(
-		version, server.pid, uci.get('ecohttpd', 'main', 'use_uhttpd_config') == '1' ? 'uhttpd' : 'ecohttpd');
+		version, server.pid, uci.get('ecohttpd', 'global', 'use_uhttpd_config') == '1' ? 'uhttpd' : 'ecohttpd');
 }
 
 function dummy(section, name, title, content) {
@@ -92,7 +92,7 @@ function dummy(section, name, title, content) {
 }
 
 function addStatus(map, services, version, test, certificates) {
-	const section = map.section(form.NamedSection, 'main', 'ecohttpd', _('Status'));
+	const section = map.section(form.NamedSection, 'global', 'ecohttpd', _('Status'));
 
 	dummy(section, '_status', _('Server'), E('span', status(services, version)));
 	dummy(section, '_test', _('Configuration'), E('pre', { 'style': 'white-space:pre-wrap' }, test));
