@@ -43,7 +43,7 @@ main() {
 # serve: starts the daemon; sets $pid and $port.
 serve() {
     local line
-    coproc daemon { exec "${runner[@]}" "$binary" -s 127.0.0.1:0 -C "$dir/cert" -K "$dir/key" -h "$dir/www" 2>&1; }
+    coproc daemon { exec "${runner[@]}" "$binary" -f -s 127.0.0.1:0 -C "$dir/cert" -K "$dir/key" -h "$dir/www" 2>&1; }
     # shellcheck disable=SC2154 # bash sets it
     pid=$daemon_PID
     read -r line <&"${daemon[0]}"
