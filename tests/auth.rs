@@ -362,3 +362,23 @@ fn the_longest_path_decides() {
         assert_eq!(ask(daemon.addr, "GET", path, &[field]).status, status, "{path} {field}");
     }
 }
+
+/// A place with two names is protected by the closer realm of the two, whichever name is used.
+#[test]
+fn an_alias_does_not_widen_a_realm() {
+    let (router, daemon) = site("/:guest:g\n/adm:me:secret\n", &["-y", "/adm=/dir"]);
+    router.write("root/dir/adm/x", "HIDDEN");
+    // "guest:g"
+    let guest = "Authorization: Basic Z3Vlc3Q6Zw==";
+    assert_refused(&ask(daemon.addr, "GET", "/adm/x", &[guest]), "of the wider realm");
+    assert_eq!(ask(daemon.addr, "GET", "/adm/x", &[RIGHT]).text(), "HIDDEN");
+    assert_eq!(ask(daemon.addr, "GET", "/dir/adm/x", &[guest]).text(), "HIDDEN", "its own name is the guest's");
+}
+
+/// What was compressed of a script is no more to be seen than the script.
+#[test]
+fn compressed_scripts_are_not_sent() {
+    let (router, daemon) = site("/none:a:b\n", &["-i", ".sh=/bin/sh"]);
+    router.write("root/x.sh.gz", "source");
+    assert_eq!(ask(daemon.addr, "GET", "/x.sh", &["Accept-Encoding: gzip"]).status, 404);
+}

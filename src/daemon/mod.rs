@@ -50,6 +50,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Runs the daemon with the command line's arguments, the program's name left out.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     log::init(Sink::Stderr);
+    // Before anything that takes time: until they are caught, a signal to reload ends the process.
+    let caught = Caught::new();
     // Where there is no current folder, a relative path names nothing anyway.
     let words = Words { args: args.collect(), folder: std::env::current_dir().unwrap_or_default() };
     let done = match config::parse(&words) {
@@ -58,7 +60,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             Ok(())
         }
         Ok(Command::Test(config)) => test(&config),
-        Ok(Command::Serve(config)) => serve(&config, words),
+        Ok(Command::Serve(config)) => caught.map_err(refused).and_then(|caught| serve(&config, words, caught)),
         Err(error) => Err(Failure::Wrong(error)),
     };
     let Err(failure) = done else { return ExitCode::from(STOPPED) };
@@ -89,10 +91,8 @@ fn test(config: &Config) -> Result<(), Failure> {
     }
 }
 
-fn serve(config: &Config, words: Words) -> Result<(), Failure> {
+fn serve(config: &Config, words: Words, caught: Caught) -> Result<(), Failure> {
     sys::process::mark_inherited_descriptors();
-    // First: until they are caught, each of them ends the process, and a reload may come while a certificate is made.
-    let caught = Caught::new().map_err(refused)?;
     let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
     let mut server = Server::new(Options::new(), fallback).map_err(refused)?;
     let mut serving = Serving::new(server.listeners());

@@ -13,6 +13,13 @@ impl Prefix {
         self.rest(relative).is_some()
     }
 
+    /// As `holds`, but for the case of ASCII letters.
+    pub fn holds_in_any_case(&self, relative: &[u8]) -> bool {
+        let (start, rest) = relative.split_at_checked(self.0.len()).unwrap_or((b"", relative));
+        let fits = start.eq_ignore_ascii_case(self.0.as_bytes());
+        fits && (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/"))
+    }
+
     /// What of such a path is below this one.
     pub fn rest<'a>(&self, relative: &'a [u8]) -> Option<&'a [u8]> {
         let rest = relative.strip_prefix(self.0.as_bytes())?;
@@ -36,6 +43,9 @@ mod tests {
             ("/a", "A", false),
         ] {
             assert_eq!(Prefix::new(prefix).holds(path.as_bytes()), verdict, "{prefix} {path}");
+            let shouted = path.to_uppercase();
+            let verdict = verdict || path == "A";
+            assert_eq!(Prefix::new(prefix).holds_in_any_case(shouted.as_bytes()), verdict, "{prefix} {shouted}");
         }
     }
 }

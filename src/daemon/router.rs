@@ -138,7 +138,7 @@ impl Site {
         self.add_headers(con, &asked)?;
         let path = self.rewrite(&asked);
         let path = path.as_ref().unwrap_or(&asked);
-        let found = self.find(con, path);
+        let found = self.find(con, path, redirected.is_some());
         let place = match &found {
             Found::Script(located) => located.index.as_ref(),
             Found::Index(index) => Some(index),
@@ -164,10 +164,10 @@ impl Site {
         }
     }
 
-    /// What is at a path; where logins are wanted, a folder's index by its own name.
-    fn find(&self, con: &Connection, path: &CleanPath) -> Found<'_> {
+    /// What is at a path; where its own name matters, a folder's index by that.
+    fn find(&self, con: &Connection, path: &CleanPath, redirected: bool) -> Found<'_> {
         match self.scripts.find(con, &self.files, path) {
-            Found::File if self.auth.is_some() && path.is_folder() => {
+            Found::File if path.is_folder() && (redirected || self.auth.is_some()) => {
                 self.scripts.find_index(con, &self.files, path.relative())
             }
             found => found,
@@ -246,8 +246,6 @@ impl Site {
     }
 
     /// Whether a client may have what is at `path`, which it called `asked`; and by which login.
-    ///
-    /// What is protected by neither name is free.
     fn admit(
         &self,
         con: &Connection,
@@ -257,14 +255,8 @@ impl Site {
     ) -> std::result::Result<Option<Login>, Refusal> {
         let Some(auth) = &self.auth else { return Ok(None) };
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let check = |path: &CleanPath| {
-            auth.check(path.relative(), req.header_bytes("authorization"), con.remote_addr().ip(), now)
-        };
-        let verdict = match check(path) {
-            Verdict::Open => check(asked),
-            verdict => verdict,
-        };
-        match verdict {
+        let name = auth.closer(path.relative(), asked.relative());
+        match auth.check(name, req.header_bytes("authorization"), con.remote_addr().ip(), now) {
             Verdict::Open => Ok(None),
             Verdict::Granted { user, pass } => Ok(Some((user, pass))),
             Verdict::Ask => Err(Refusal::Ask),

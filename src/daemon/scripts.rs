@@ -57,9 +57,9 @@ impl Scripts {
         scripts
     }
 
-    /// Whether a file of that path would be run rather than sent.
+    /// Whether a file of that path would be run rather than sent; case does not matter, as on FAT it does not.
     pub fn is_script(&self, relative: &[u8]) -> bool {
-        self.prefix.holds(relative) || self.interpreter(relative).is_some()
+        self.prefix.holds_in_any_case(relative) || self.interpreter(relative).is_some()
     }
 
     /// Whether an index file of that name can be a script, in whatever folder.
@@ -72,14 +72,17 @@ impl Scripts {
     }
 
     fn interpreter(&self, relative: &[u8]) -> Option<&Path> {
-        let found = self.interpreters.iter().find(|(extension, _)| relative.ends_with(extension.as_bytes()));
+        let found = self.interpreters.iter().find(|(extension, _)| {
+            let at = relative.len().checked_sub(extension.len());
+            at.and_then(|at| relative.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(extension.as_bytes()))
+        });
         found.map(|(_, program)| program.as_path())
     }
 
     /// Looks for a script at a path, or above it.
     pub fn find(&self, con: &Connection, files: &Files, path: &CleanPath) -> Found<'_> {
         let relative = path.relative();
-        let below = self.prefix.holds(relative);
+        let below = self.prefix.holds_in_any_case(relative);
         let named = || relative.split(|&byte| byte == b'/').any(|segment| self.interpreter(segment).is_some());
         if below || !self.interpreters.is_empty() && named() {
             match existing(con, files, relative) {
@@ -87,7 +90,8 @@ impl Scripts {
                     return Found::Script(self.located(path, end));
                 }
                 Ok(_) => {}
-                Err(status) if below => return Found::Refused(status),
+                // Nor are there compressed scripts.
+                Err(status) if self.is_script(relative) => return Found::Refused(status),
                 // The files say what is wrong.
                 Err(_) => return Found::File,
             }

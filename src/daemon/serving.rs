@@ -117,7 +117,7 @@ struct Flaws<'a> {
 impl Flaws<'_> {
     /// Passes over a flaw, if that is tolerable.
     fn tolerate(&mut self, flaw: Failure) -> Result<(), Failure> {
-        let known = self.before.iter().any(|before| before == flaw.text());
+        let known = self.before.iter().any(|before| key(before) == key(flaw.text()));
         if self.care == Care::Strict || self.care == Care::AsBefore && !known {
             return Err(flaw);
         }
@@ -128,6 +128,25 @@ impl Flaws<'_> {
         Ok(())
     }
 }
+
+/// What stays the same of a flaw's line when the file changes elsewhere: not the line's number, nor that of a section
+/// without a name, nor why the system refuses an address.
+fn key(flaw: &str) -> String {
+    if let Some(rest) = flaw.strip_prefix(CANNOT_LISTEN) {
+        return rest.split(": ").next().unwrap_or(rest).to_owned();
+    }
+    let is_line = |place: &str| {
+        place.rsplit_once(':').is_some_and(|(_, line)| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let text = flaw.split_once(": ").filter(|(place, _)| is_line(place)).map_or(flaw, |(_, text)| text);
+    match text.split_once("@uhttpd[") {
+        Some((before, rest)) => [before, rest.split_once(']').map_or(rest, |(_, after)| after)].concat(),
+        None => text.to_owned(),
+    }
+}
+
+/// How a line about an address begins that can't be had.
+const CANNOT_LISTEN: &str = "cannot listen on ";
 
 impl Serving {
     /// Nothing, at first.
@@ -222,11 +241,14 @@ impl Serving {
         let mut fresh = Vec::new();
         let mut failed = self.bind_each(plan, &mut fresh);
         // An address may be within one that goes, or the same without TLS.
-        let in_way = |bound: &Bound| plan.wanted.iter().all(|(want, _)| *want != bound.want);
-        let mut stale = Vec::new();
-        if failed.iter().any(|(_, error)| error.kind() == ErrorKind::AddrInUse) {
-            let (goes, stays) = std::mem::take(&mut self.bound).into_iter().partition(in_way);
-            (stale, self.bound) = (goes, stays);
+        let in_way = |bound: &Bound| {
+            let goes = plan.wanted.iter().all(|(want, _)| *want != bound.want);
+            let meets = |want: &Want| want.listen.covers(&bound.want.listen) || bound.want.listen.covers(&want.listen);
+            goes && failed.iter().any(|(want, error)| error.kind() == ErrorKind::AddrInUse && meets(want))
+        };
+        let (mut stale, stays): (Vec<_>, Vec<_>) = std::mem::take(&mut self.bound).into_iter().partition(in_way);
+        self.bound = stays;
+        if !stale.is_empty() {
             stale.iter_mut().for_each(|bound| self.close(bound));
             failed = self.bind_each(plan, &mut fresh);
         }
@@ -336,7 +358,10 @@ impl Serving {
                 bound.sockets = sockets;
                 self.bound.push(bound);
             }
-            Err(error) => log::error!("cannot listen on {} again: {error}", bound.want.listen),
+            Err(error) => {
+                log::error!("{}{error}", cannot_listen(&bound.want));
+                self.missing.push(Missing { want: bound.want, site: bound.site, secures: Vec::new() });
+            }
         }
     }
 
@@ -367,7 +392,7 @@ impl Serving {
 
 /// How the line about such an address begins.
 fn cannot_listen(want: &Want) -> String {
-    format!("cannot listen on {}: ", want.listen)
+    format!("{CANNOT_LISTEN}{}: ", want.listen)
 }
 
 fn find<'a>(bound: &'a [Bound], want: &Want) -> Option<&'a Bound> {
@@ -531,4 +556,27 @@ fn bad_certificates(config: &Config) -> Vec<String> {
 #[cfg(not(feature = "tls"))]
 fn bad_certificates(_: &Config) -> Vec<String> {
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flaw_is_the_same_wherever_it_stands() {
+        for (flaw, same) in [
+            ("/etc/config/uhttpd:4: uhttpd.main.x: wrong", "/etc/config/uhttpd:5: uhttpd.main.x: wrong"),
+            ("cannot listen on [::1]:80: in use", "cannot listen on [::1]:80: denied"),
+            ("uhttpd.@uhttpd[0].home: gone", "uhttpd.@uhttpd[12].home: gone"),
+        ] {
+            assert_eq!(key(flaw), key(same));
+        }
+        for (flaw, other) in [
+            ("f:4: uhttpd.main.x: wrong", "f:4: uhttpd.main.y: wrong"),
+            ("cannot listen on [::1]:80: in use", "cannot listen on [::1]:81: in use"),
+            ("uhttpd.main.home: gone", "uhttpd.two.home: gone"),
+        ] {
+            assert_ne!(key(flaw), key(other));
+        }
+    }
 }

@@ -60,6 +60,12 @@ impl Auth {
         index(path) == index(other)
     }
 
+    /// Of two names of one place the one by which it is protected more closely: by the longer path; else the first.
+    pub fn closer<'a>(&self, path: &'a [u8], other: &'a [u8]) -> &'a [u8] {
+        let depth = |path| self.realms.find(path).map(|(_, realm)| realm.depth());
+        if depth(other) > depth(path) { other } else { path }
+    }
+
     /// Judges a request by its decoded path, its `Authorization`, its sender and the time in milliseconds.
     ///
     /// A sender without an address is a proxy's Unix socket: a wait would be for all behind it.

@@ -37,6 +37,13 @@ impl Default for Database {
     }
 }
 
+impl Realm {
+    /// Segments of its path.
+    pub fn depth(&self) -> usize {
+        self.segments.len()
+    }
+}
+
 impl Realms {
     /// Sees that the passwords of the system's users can be read: a daemon that gave up its rights reads them no more.
     ///
