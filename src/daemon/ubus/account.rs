@@ -11,7 +11,7 @@ const SHARE: usize = 64 << 10;
 /// Bytes of replies that one request holds at most: one message of the longest, and some small ones.
 const MAX_HELD: usize = 5 << 18;
 
-/// Bytes of replies, beyond their shares, that all requests hold together: three of the longest.
+/// Bytes of replies, beyond their shares, that all requests hold together: four of the longest.
 const MAX_COMMON: usize = 4 << 20;
 
 /// Bytes of an answer that is not counted to a request: an object's methods, or whether something is allowed.

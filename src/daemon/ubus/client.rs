@@ -402,3 +402,27 @@ async fn let_others() {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    /// Should its task panic, the next call makes another connection, and whoever waits is told.
+    #[test]
+    fn however_a_connection_ends_it_is_over() {
+        let client = Client::new(PathBuf::from("nowhere"), Duration::from_secs(1));
+        client.connected.set(true);
+        let feed = client.feeds.open(7);
+        let seq = client.calls.borrow_mut().send(kind::LOOKUP, 0, None, &|_| ()).unwrap();
+        let task = std::panic::AssertUnwindSafe(|| {
+            let _connected = Connected { client: &client, error: None };
+            panic!("as the task may");
+        });
+        assert!(std::panic::catch_unwind(task).is_err());
+        let cx = &Context::from_waker(Waker::noop());
+        assert!(matches!(client.calls.borrow_mut().poll_answer(seq, cx), Poll::Ready(Err(Failure::Unreachable))));
+        assert!(matches!(feed.borrow_mut().poll_next(cx), Poll::Ready(None)));
+        assert!(!client.connected.get() && !client.outage.get());
+    }
+}

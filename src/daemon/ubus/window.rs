@@ -66,3 +66,40 @@ impl<F: Future> Window<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::task::Waker;
+
+    /// Work that is done when its number is up, and counts how often it was looked at.
+    async fn work(number: u32, up: &Cell<u32>, looks: &Cell<u32>) -> u32 {
+        poll_fn(|_| {
+            looks.set(looks.get() + 1);
+            if up.get() >= number { Poll::Ready(number) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    #[test]
+    fn in_order_and_all_at_once() {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let (up, looks) = (Cell::new(0), Cell::new(0));
+        let mut window = Window::default();
+        [2, 1, 3].iter().for_each(|number| window.push(work(*number, &up, &looks)));
+        for (done, expected) in [(0, Poll::Pending), (1, Poll::Pending), (2, Poll::Ready(2)), (2, Poll::Ready(1))] {
+            up.set(done);
+            assert_eq!(pin!(window.first()).poll(cx), expected, "{done}");
+        }
+        // Beside something else the last goes on; what is done is looked at no more.
+        looks.set(0);
+        up.set(3);
+        for expected in [1, 1] {
+            assert_eq!(pin!(window.beside(std::future::ready("sent"))).poll(cx), Poll::Ready("sent"));
+            assert_eq!(looks.get(), expected);
+        }
+        assert_eq!(pin!(window.first()).poll(cx), Poll::Ready(3));
+        assert!(window.is_empty());
+    }
+}
