@@ -8,6 +8,7 @@ use super::account::{Account, Common, Data};
 use super::blob::Writer;
 use super::message::{Message, Status, attr, find, kind, status};
 use super::outbox::Outbox;
+use super::turns::Turns;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -69,7 +70,7 @@ pub struct Calls {
     /// Whoever moves the bytes.
     mover: Option<Waker>,
     /// Calls that wait until there is room for them.
-    waiting: Vec<Waker>,
+    turns: Turns,
 }
 
 /// What an answer is told by, and what it answers.
@@ -102,13 +103,7 @@ impl Calls {
         if self.ending.is_none() && self.outbox.bytes().len() < MAX_OUTBOX && self.has_slot(kind, peer) {
             return Poll::Ready(());
         }
-        if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            // Some of so many have left: the others come again.
-            if self.waiting.len() >= MAX_LIVE {
-                self.make_room();
-            }
-            self.waiting.push(cx.waker().clone());
-        }
+        self.turns.wait(cx);
         Poll::Pending
     }
 
@@ -119,10 +114,6 @@ impl Calls {
             return count < MAX_LIVE;
         }
         count < MAX_LIVE - RESERVED && unanswered().filter(|call| call.ticket.peer == peer).count() < MAX_LIVE_OF_OBJECT
-    }
-
-    fn make_room(&mut self) {
-        self.waiting.drain(..).for_each(Waker::wake);
     }
 
     /// Ready when there is something to be sent.
@@ -142,7 +133,7 @@ impl Calls {
     /// So much of it has been.
     pub fn written(&mut self, count: usize) {
         self.outbox.written(count);
-        self.make_room();
+        self.turns.begin();
     }
 
     /// Ready when the connection is to end.
@@ -233,7 +224,7 @@ impl Calls {
         {
             self.remove_object(own);
         }
-        self.make_room();
+        self.turns.begin();
     }
 
     /// Takes a call off the list; its number is owed unless ubusd has answered it or will never see it.
@@ -267,7 +258,7 @@ impl Calls {
             call.is_owed = false;
             call.finish(Err(Failure::Unreachable));
         }
-        self.make_room();
+        self.turns.begin();
     }
 
     fn position(&self, seq: u16) -> Option<usize> {
@@ -293,7 +284,7 @@ impl Calls {
         if let Some(call) = self.call_of(message) {
             call.receive(message);
             if call.done.is_some() {
-                self.make_room();
+                self.turns.begin();
             }
         } else if let Some((_, ticket)) = self.owed_to(message)
             && ticket.kind == kind::ADD_OBJECT
@@ -307,10 +298,13 @@ impl Calls {
     pub fn receive_status(&mut self, message: &Message<'_>) {
         let status = message.u32(attr::STATUS).unwrap_or(status::UNKNOWN);
         let from_object = message.attr(attr::OBJECT).is_some();
+        if self.call_of(message).is_some() {
+            // Before the one who is answered, and has perhaps more to ask.
+            self.turns.begin();
+        }
         if let Some(call) = self.call_of(message) {
             call.is_owed = false;
             call.finish(Ok((status, from_object)));
-            self.make_room();
         } else if let Some((at, _)) = self.owed_to(message) {
             self.owed.remove(at);
         }

@@ -12,6 +12,7 @@
 //! | `json` | text to blob, blob to text, without a tree between |
 //! | `outbox` | messages on their way to ubusd |
 //! | `calls` | calls in flight, and their answers |
+//! | `turns` | whose turn it is when there is room for a call |
 //! | `account` | how much of them may be held for whom |
 //! | `client` | the one connection to ubusd, known objects |
 //! | `feed` | events on their way to clients |
@@ -31,6 +32,7 @@ mod message;
 mod outbox;
 mod output;
 mod rpc;
+mod turns;
 mod window;
 
 use client::Client;
