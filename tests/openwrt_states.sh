@@ -273,7 +273,7 @@ END
     given_back
 }
 
-# It listens, and then stands still.
+# It listens, and then stands still. By name only: the stand-in for procd does not always end a process that is stopped.
 program_stalls() {
     mkdir /packages/stalled
     cp /packages/ecohttpd.bin /packages/stalled/ecohttpd
@@ -281,11 +281,8 @@ program_stalls() {
     cat <<'END' | broken_program
 #!/bin/sh
 case "$*" in *--version* | *--test* | *--dump*) exec /packages/ecohttpd.bin "$@" ;; esac
-/packages/stalled/ecohttpd "$@" &
-trap 'kill -9 $!' TERM
-until netstat -tln | grep -q ':80 '; do sleep 0.1; done
-kill -STOP $!
-wait
+(until netstat -tln | grep -q ':80 '; do sleep 0.1; done; kill -STOP $$) &
+exec /packages/stalled/ecohttpd "$@"
 END
     pkg opkg install
     given_back
