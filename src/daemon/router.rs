@@ -18,6 +18,9 @@ use std::time::Instant;
 /// Redirects of scripts to paths of ours (RFC 3875 §6.2.2) that one request may lead through.
 const LOCAL_REDIRECTS: u32 = 5;
 
+/// When a client may try again that there was no room for, in seconds: pages and most scripts take less.
+const RETRY_AFTER: u32 = 2;
+
 /// What the names of precompressed files end in.
 const CODINGS: [&[u8]; 3] = [b".br", b".zst", b".gz"];
 
@@ -197,7 +200,11 @@ impl Site {
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
         let query = redirected.as_ref().map(|redirected| redirected.query.as_str());
-        let Served::Local(place) = self.execute(con, req, located, login, 200, query).await? else { return Ok(None) };
+        let place = match self.execute(con, req, located, login, 200, query).await? {
+            Served::Done => return Ok(None),
+            Served::Failed(status) => return Ok(Some(status)),
+            Served::Local(place) => place,
+        };
         let left = redirected.map_or(LOCAL_REDIRECTS, |redirected| redirected.left);
         let Some(left) = left.checked_sub(1) else {
             log::error!("{}: scripts redirect in a circle", req.target());
@@ -294,13 +301,18 @@ impl Site {
                 con.add_header("allow", "GET, HEAD")?;
                 error(con, 405, "").await
             }
+            408 => {
+                // The rest of the body would come as slowly.
+                con.add_header("connection", "close")?;
+                error(con, 408, "").await
+            }
             412 | 416 => {
                 con.set_status(status)?;
                 con.add_header("content-length", 0)?;
                 con.send("").await
             }
             503 => {
-                con.add_header("retry-after", 1)?;
+                con.add_header("retry-after", RETRY_AFTER)?;
                 error(con, 503, "").await
             }
             status => error(con, status, "").await,

@@ -42,9 +42,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use upload::{Beginning, Gathered};
 
-/// When a client may try again that found the queue full, in seconds.
-const RETRY_AFTER: u32 = 2;
-
 /// The permission of everybody to execute a file.
 const S_IXOTH: u32 = 0o001;
 
@@ -108,18 +105,18 @@ impl<'a> Script<'a> {
         !self.as_get && (length || req.header_bytes("transfer-encoding").is_some())
     }
 
-    /// Why it can't be run: a status and a text.
+    /// Why it can't be run: a status and, for the log, a reason.
     fn refusal(&self) -> Option<(u16, &'static str)> {
         let meta = match fs::metadata(self.file) {
             Ok(meta) => meta,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Some((404, "There is no such script.\n")),
-            Err(_) => return Some((403, "The script cannot be looked at.\n")),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Some((404, "it is gone")),
+            Err(_) => return Some((403, "it cannot be looked at")),
         };
         if !meta.is_file() {
-            return Some((403, "The script is not a regular file.\n"));
+            return Some((403, "it is no regular file"));
         }
         let executable = self.interpreter.is_some() || meta.permissions().mode() & S_IXOTH != 0;
-        (!executable).then_some((403, "The script is not executable by everybody.\n"))
+        (!executable).then_some((403, "it is not executable by everybody"))
     }
 }
 
@@ -127,6 +124,8 @@ impl<'a> Script<'a> {
 pub enum Served {
     /// It was answered.
     Done,
+    /// Nothing was sent, and the log says why: the answer is this error.
+    Failed(u16),
     /// Nothing was sent: the answer is what GET of this path and query of ours answers (RFC 3875 §6.2.2).
     Local(String),
 }
@@ -150,8 +149,10 @@ impl Cgi {
     /// # Errors
     /// The client's and the connection's; a script that is stuck in the middle of its reply.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request, script: &Script<'_>) -> Result<Served> {
-        if let Some((status, text)) = script.refusal() {
-            return refuse(con, status, text).await;
+        let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
+        if let Some((status, reason)) = script.refusal() {
+            log::warn!("{name}: {status}: {reason}");
+            return Ok(Served::Failed(status));
         }
         // Browsers leave in the way in which others end their sending. Those of HTTP/1.0 can't be asked whether they
         // have: a script runs on for one that left until it sends something, or its time is up.
@@ -159,21 +160,20 @@ impl Cgi {
         // On this machine are proxies, which speak for many.
         let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback());
         if self.queue.is_full(client) {
-            return turn_away(con).await;
+            return Ok(turn_away(&name));
         }
         let beginning = if script.has_body(req) { Some(self.gathered.beginning(con).await?) } else { None };
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
-        let Some(place) = self.queue.place(Asks { client, upload }).await else { return turn_away(con).await };
-        let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
+        let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(&name)) };
         let environment = Environment::new(con, req, script);
         let started = self.start(script, environment.bytes(), beginning.map(Beginning::take), place, &name);
         drop(environment);
         let mut relay = match started {
             Ok(relay) => relay,
-            Err(error) => return not_started(con, &name, &error).await,
+            Err(error) => return Ok(not_started(&name, &error)),
         };
         let end = relay.run(con).await?;
-        self.finish(con, relay, end, &name).await
+        self.finish(relay, end, &name)
     }
 
     fn start<'a>(
@@ -226,7 +226,7 @@ impl Cgi {
         Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state })
     }
 
-    async fn finish(&self, con: &mut Connection, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
+    fn finish(&self, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
         let seconds = self.limits.timeout.as_secs();
         match end {
             End::Output => relay.leave(),
@@ -237,42 +237,33 @@ impl Cgi {
             End::Bad(bad) => {
                 relay.leave();
                 log::error!("{name}: 502: {}", bad.0);
-                return refuse(con, 502, "The script did not produce a valid reply.\n").await;
+                return Ok(Served::Failed(502));
             }
             End::Overdue { begun, client } => {
-                drop(relay);
-                let (status, what, text) = if client {
-                    (408, "its client sent less than 1 KiB/s of the body", "The request's body came too slowly.\n")
+                let (status, what) = if client {
+                    (408, "its client sent less than 1 KiB/s of the body")
                 } else {
-                    (504, "it did nothing", "The script took too long.\n")
+                    (504, "it did nothing")
                 };
                 if begun {
                     log::error!("{name}: {what} for {seconds} s in the middle of its reply");
                     return Err(Error::Timeout);
                 }
                 log::error!("{name}: {status}: {what} for {seconds} s");
-                return refuse(con, status, text).await;
+                return Ok(Served::Failed(status));
             }
         }
         Ok(Served::Done)
     }
 }
 
-async fn turn_away(con: &mut Connection) -> Result<Served> {
-    con.add_header("retry-after", RETRY_AFTER)?;
-    refuse(con, 503, "Too many scripts wait to be run.\n").await
+fn turn_away(name: &str) -> Served {
+    log::warn!("{name}: 503: too many wait to be run");
+    Served::Failed(503)
 }
 
-async fn refuse(con: &mut Connection, status: u16, text: &str) -> Result<Served> {
-    con.send_error(status, None, text).await?;
-    Ok(Served::Done)
-}
-
-async fn not_started(con: &mut Connection, name: &str, error: &io::Error) -> Result<Served> {
+fn not_started(name: &str, error: &io::Error) -> Served {
     log::error!("{name}: cannot be run: {error}");
-    if matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM)) {
-        con.add_header("retry-after", RETRY_AFTER)?;
-        return refuse(con, 503, "There is no room for another script.\n").await;
-    }
-    refuse(con, 500, "The script cannot be run.\n").await
+    let full = matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM));
+    Served::Failed(if full { 503 } else { 500 })
 }
