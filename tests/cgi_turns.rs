@@ -332,24 +332,44 @@ fn a_script_that_does_nothing_is_ended() {
 #[test]
 fn a_script_that_moves_is_not() {
     let slow = "#!/bin/sh\nprintf 'A: b\\n\\n'\nfor i in 1 2 3 4 5 6 7; do sleep 0.3; echo $i; done\n";
-    let site = Scripts::new(
-        &["-t", "1"],
-        &[("slow", slow), ("large", "#!/bin/sh\nprintf '\\n'\nexec head -c 30000000 /dev/zero\n")],
-    );
+    let site = Scripts::new(&["-t", "1"], &[("slow", slow)]);
     assert_eq!(site.get("/cgi-bin/slow").text(), "1\n2\n3\n4\n5\n6\n7\n");
-    // It is the client that stands still.
+}
+
+const LARGE: &str = "#!/bin/sh\nprintf '\\n'\nexec head -c 30000000 /dev/zero\n";
+
+/// One that holds a place has to keep on reading.
+#[test]
+fn a_reader_that_drips_is_given_up() {
+    let quick = "#!/bin/sh\necho >../ran\nprintf '\\nquick'\n";
+    let site = Scripts::new(&["-n", "1", "-t", "1"], &[("large", LARGE), ("quick", quick)]);
     let mut client = site.begin_get("/cgi-bin/large");
     assert_eq!(client.read_exact(12), b"HTTP/1.1 200");
-    thread::sleep(Duration::from_millis(2500));
-    let (rest, _) = {
-        client.send(request("GET", "/missing", &[], true));
-        client.rest()
-    };
-    assert!(
-        rest.len() > 30_000_000 && rest.windows(12).any(|window| window == b"HTTP/1.1 404"),
-        "{} bytes",
-        rest.len()
-    );
+    let mut next = site.begin_get("/cgi-bin/quick");
+    until("it goes on", || {
+        thread::sleep(Duration::from_millis(50));
+        client.read_exact(1);
+        site.note("ran").exists()
+    });
+    assert_eq!(next.read_response().text(), "quick");
+    site.log(&["error", "/cgi-bin/large", "took less than 1 KiB/s"]);
+    let (rest, end) = client.rest();
+    assert!(end == End::Reset && rest.len() < 30_000_000, "{end:?} after {} bytes", rest.len());
+}
+
+/// All its waits together are longer than a script may do nothing.
+#[test]
+fn a_reader_that_pauses_is_not() {
+    let site = Scripts::new(&["-t", "2"], &[("large", LARGE)]);
+    let mut client = site.begin_get("/cgi-bin/large");
+    assert_eq!(client.read_exact(12), b"HTTP/1.1 200");
+    for _ in 0..4 {
+        thread::sleep(Duration::from_millis(800));
+        client.read_exact(6 << 20);
+    }
+    client.send(request("GET", "/missing", &[], true));
+    let (rest, _) = client.rest();
+    assert!(rest.windows(12).any(|window| window == b"HTTP/1.1 404"), "{} bytes", rest.len());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::errors::Escaped;
 use super::head::{Bad, Collector};
 use super::process::Process;
 use super::upload::Pace;
-use ecohttpd::{AsyncFd, Connection, Result, sleep};
+use ecohttpd::{AsyncFd, Connection, Error, Result, sleep};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -69,7 +69,9 @@ pub struct State {
     /// What else comes out is not for the client.
     no_more: bool,
     /// How the client's body comes.
-    pace: Pace,
+    gives: Pace,
+    /// How the client takes the output.
+    takes: Pace,
 }
 
 impl State {
@@ -85,7 +87,8 @@ impl State {
             on_client: false,
             after_end: None,
             no_more: false,
-            pace: Pace::new(timeout),
+            gives: Pace::new(timeout),
+            takes: Pace::new(timeout),
         }
     }
 }
@@ -128,14 +131,24 @@ impl Relay<'_> {
         let state = &self.state;
         let allowed = if state.after_end.is_some() { LINGER } else { self.timeout };
         let scripts = if state.on_client { now } else { state.moved } + allowed;
-        state.pace.deadline().map_or(scripts, |clients| clients.min(scripts))
+        [state.gives.deadline(), self.taken_by()].into_iter().flatten().fold(scripts, Instant::min)
+    }
+
+    /// When the client has to have taken more: one that reads slowly may do so once its script holds no place.
+    fn taken_by(&self) -> Option<Instant> {
+        self.state.takes.deadline().filter(|_| self.state.after_end.is_none())
     }
 
     fn overdue(&mut self, con: &mut Connection, cx: &mut Context<'_>, now: Instant) -> Result<End> {
+        if self.taken_by().is_some_and(|deadline| deadline <= now) {
+            let seconds = self.timeout.as_secs();
+            log::error!("{}: its client took less than 1 KiB/s of the reply for {seconds} s", self.name);
+            return Err(Error::Timeout);
+        }
         if self.state.after_end.is_some() {
             return self.end(con, cx);
         }
-        let client = self.state.pace.deadline().is_some_and(|deadline| deadline <= now);
+        let client = self.state.gives.deadline().is_some_and(|deadline| deadline <= now);
         Ok(End::Overdue { begun: self.state.head.is_none(), client })
     }
 
@@ -175,10 +188,10 @@ impl Relay<'_> {
             let read = con.poll_read_body(cx, &mut state.up, PIECE);
             if read.is_pending() {
                 state.on_client = true;
-                state.pace.wait(Instant::now());
+                state.gives.wait(Instant::now());
             }
             ready!(read)?;
-            state.pace.came(state.up.len(), Instant::now());
+            state.gives.came(state.up.len(), Instant::now());
             if state.up.is_empty() {
                 self.stdin = None;
             }
@@ -297,9 +310,12 @@ impl State {
             let sent = con.poll_send(cx, output)?;
             if sent.is_pending() {
                 self.on_client = true;
+                self.takes.wait(Instant::now());
                 self.down.extend_from_slice(output);
             }
-            output = output.get(ready!(sent)..).unwrap_or_default();
+            let sent = ready!(sent);
+            self.takes.came(sent, Instant::now());
+            output = output.get(sent..).unwrap_or_default();
         }
         Poll::Ready(Ok(()))
     }

@@ -13,8 +13,8 @@ const BEGINNING_MAX: usize = 64 << 10;
 /// Bytes that are gathered for all requests of a site that have no place yet.
 const GATHERED_MAX: usize = 256 << 10;
 
-/// Bytes a second of a body that a script with a place is waited with for: any modem has as much to spare, and a
-/// firmware of 20 MB is not bounded by it in total.
+/// Bytes a second, of a body or of a reply, that a script with a place is waited with for: any modem has as much to
+/// spare, and a firmware of 20 MB is not bounded by it in total.
 const RATE: u64 = 1 << 10;
 
 /// How much of the bodies of all waiting requests is there.
