@@ -219,6 +219,50 @@ fn what_is_gathered_has_its_bound() {
     }
 }
 
+/// Whatever others have sent, a short body comes before its script, and needs no place of the uploads'.
+#[test]
+fn a_short_body_passes_uploads() {
+    let site = Scripts::new(&["-n", "3"], &[("count", COUNT)]);
+    let size = 64 << 10;
+    let begin = |_| site.begin([upload("/cgi-bin/count", size).as_bytes(), &vec![b'x'; size - 1]].concat());
+    let held: Vec<Client> = (0..5).map(begin).collect();
+    let begin = |_| site.begin([upload("/cgi-bin/count", 1 << 20).as_bytes(), &[b'x'; 100_000]].concat());
+    let uploads: Vec<Client> = (0..2).map(begin).collect();
+    until("they do not start", || site.children().len() == 2);
+    for size in [1, 60, 4095, 4096] {
+        let body = common::pattern(size);
+        for bytes in [common::post("/cgi-bin/count", &body), common::post_chunked("/cgi-bin/count", &body, 999)] {
+            assert_eq!(site.begin(bytes).read_response().text().trim(), size.to_string());
+        }
+    }
+    drop((held, uploads));
+    site.await_no_children();
+}
+
+/// One that waits outside has to keep on sending, too.
+#[test]
+fn a_beginning_that_drips_is_given_up() {
+    let site = Scripts::new(&["-t", "1"], &[("count", COUNT)]);
+    for (size, sent) in [(100, 1), (64 << 10, 60_000)] {
+        let mut client = site.begin([upload("/cgi-bin/count", size).as_bytes(), &vec![b'x'; sent]].concat());
+        // The server waits a moment for the rest, after its answer.
+        for _ in 0..25 {
+            thread::sleep(Duration::from_millis(100));
+            let _ = client.try_send("x");
+        }
+        let reply = client.read_response();
+        assert!(reply.status == 408 && reply.closes(), "{reply:?}");
+        site.log(&["error", "/cgi-bin/count", "408"]);
+    }
+    // An honest one may be slow.
+    let mut client = site.begin(upload("/cgi-bin/count", 20 * 600));
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(100));
+        client.send([b'x'; 600]);
+    }
+    assert_eq!(client.read_response().text().trim(), "12000");
+}
+
 /// `Expect: 100-continue` is answered at once, and the body waits for the script.
 #[test]
 fn an_expected_body_comes_before_its_turn() {

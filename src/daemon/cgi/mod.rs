@@ -147,7 +147,7 @@ impl Cgi {
     /// Dropped at any point it gives up what it holds, a running script included.
     ///
     /// # Errors
-    /// The client's and the connection's; a script that is stuck in the middle of its reply.
+    /// The client's and the connection's; a script that is stuck in the middle of its reply, and a client that hardly reads it.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request, script: &Script<'_>) -> Result<Served> {
         let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
         if let Some((status, reason)) = script.refusal() {
@@ -162,7 +162,17 @@ impl Cgi {
         if self.queue.is_full(client) {
             return Ok(turn_away(&name));
         }
-        let beginning = if script.has_body(req) { Some(self.gathered.beginning(con).await?) } else { None };
+        let beginning = if script.has_body(req) {
+            match self.gathered.beginning(con, client, self.limits.timeout).await {
+                Err(Error::Timeout) => {
+                    log::error!("{name}: 408: the body's beginning came too slowly");
+                    return Ok(Served::Failed(408));
+                }
+                beginning => Some(beginning?),
+            }
+        } else {
+            None
+        };
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
         let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(&name)) };
         let environment = Environment::new(con, req, script);

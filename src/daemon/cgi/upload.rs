@@ -1,8 +1,10 @@
 //! A request's body: what of it comes before its script has a place, and how fast the rest has to come.
 
-use ecohttpd::{Connection, Result};
-use std::cell::Cell;
+use ecohttpd::{Connection, Error, Result, sleep};
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -10,27 +12,89 @@ use std::time::{Duration, Instant};
 /// Bytes of a body that are gathered before its script takes a place: the forms and calls of LuCI fit in wholly.
 const BEGINNING_MAX: usize = 64 << 10;
 
-/// Bytes that are gathered for all requests of a site that have no place yet.
+/// Bytes of it that are gathered whatever others have sent, so that a login never waits for slow uploads; their number
+/// is bounded by that of connections. One more than 4 KiB: the end of so many shows with the next.
+const FREE: usize = (4 << 10) + 1;
+
+/// Bytes beyond those that are gathered for all requests of a site that have no place yet.
 const GATHERED_MAX: usize = 256 << 10;
 
-/// Bytes a second, of a body or of a reply, that a script with a place is waited with for: any modem has as much to
-/// spare, and a firmware of 20 MB is not bounded by it in total.
+/// The part of them that one client's requests may take.
+const PART: usize = 4;
+
+/// Bytes a second, of a body or of a reply, that are waited for: any modem has as much to spare, and a firmware of
+/// 20 MB is not bounded by it in total.
 const RATE: u64 = 1 << 10;
 
-/// How much of the bodies of all waiting requests is there.
+/// How much of the bodies of all waiting requests is there, beyond what is free: by client, none of them with nothing.
 #[derive(Clone, Default)]
-pub struct Gathered(Rc<Cell<usize>>);
+pub struct Gathered(Rc<RefCell<Vec<Share>>>);
+
+struct Share {
+    client: Option<IpAddr>,
+    bytes: usize,
+}
 
 impl Gathered {
-    /// Gathers a body's beginning: none of it where too much was gathered already.
-    pub async fn beginning(&self, con: &mut Connection) -> Result<Beginning> {
-        let mut beginning = Beginning { bytes: Vec::new(), whole: false, awaited: false, of: self.clone() };
-        poll_fn(|cx| beginning.poll(con, cx)).await?;
+    /// Gathers a body's beginning: no more than is free where too much was gathered already.
+    ///
+    /// A `client` has its share, `None` is bound to none.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when it comes too slowly, and those of reading a body.
+    pub async fn beginning(
+        &self,
+        con: &mut Connection,
+        client: Option<IpAddr>,
+        timeout: Duration,
+    ) -> Result<Beginning> {
+        let pace = Pace::new(timeout);
+        let mut beginning =
+            Beginning { bytes: Vec::new(), whole: false, awaited: false, pace, client, of: self.clone() };
+        let mut timer = pin!(sleep(timeout));
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = beginning.poll(con, cx) {
+                return Poll::Ready(result);
+            }
+            loop {
+                ready!(timer.as_mut().poll(cx));
+                // What came since the timer was set may have earned more time; never less.
+                let left = beginning.pace.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                match left.filter(|left| !left.is_zero()) {
+                    Some(left) => timer.set(sleep(left)),
+                    None => return Poll::Ready(Err(Error::Timeout)),
+                }
+            }
+        })
+        .await?;
         Ok(beginning)
     }
 
-    fn room(&self) -> usize {
-        GATHERED_MAX.saturating_sub(self.0.get())
+    fn room(&self, client: Option<IpAddr>) -> usize {
+        let shares = self.0.borrow();
+        let room = GATHERED_MAX.saturating_sub(shares.iter().map(|share| share.bytes).sum());
+        let own = || shares.iter().find(|share| share.client == client).map_or(0, |share| share.bytes);
+        if client.is_none() { room } else { room.min((GATHERED_MAX / PART).saturating_sub(own())) }
+    }
+
+    fn add(&self, client: Option<IpAddr>, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let mut shares = self.0.borrow_mut();
+        match shares.iter_mut().find(|share| share.client == client) {
+            Some(own) => own.bytes += bytes,
+            None => shares.push(Share { client, bytes }),
+        }
+    }
+
+    fn remove(&self, client: Option<IpAddr>, bytes: usize) {
+        self.0.borrow_mut().retain_mut(|share| {
+            if share.client == client {
+                share.bytes = share.bytes.saturating_sub(bytes);
+            }
+            share.bytes > 0
+        });
     }
 }
 
@@ -40,6 +104,8 @@ pub struct Beginning {
     whole: bool,
     /// More is waited for: the server's timeout runs, and is not to be left behind.
     awaited: bool,
+    pace: Pace,
+    client: Option<IpAddr>,
     of: Gathered,
 }
 
@@ -55,22 +121,34 @@ impl Beginning {
         std::mem::take(&mut self.bytes)
     }
 
+    /// The bytes that count.
+    fn counted(&self) -> usize {
+        self.bytes.len().saturating_sub(FREE)
+    }
+
     fn release(&self) {
-        self.of.0.set(self.of.0.get().saturating_sub(self.bytes.len()));
+        self.of.remove(self.client, self.counted());
     }
 
     fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<()>> {
         loop {
-            let before = self.bytes.len();
-            let room = BEGINNING_MAX.saturating_sub(before).min(self.of.room());
+            let (before, counted) = (self.bytes.len(), self.counted());
+            let room = match FREE.saturating_sub(before) {
+                0 => BEGINNING_MAX.saturating_sub(before).min(self.of.room(self.client)),
+                free => free,
+            };
             if room == 0 && !self.awaited {
                 return Poll::Ready(Ok(()));
             }
             let read = con.poll_read_body(cx, &mut self.bytes, before + room.max(1));
-            let came = self.bytes.len().saturating_sub(before);
-            self.of.0.set(self.of.0.get() + came);
+            self.of.add(self.client, self.counted() - counted);
             self.awaited = read.is_pending();
+            if self.awaited {
+                self.pace.wait(Instant::now());
+            }
             ready!(read)?;
+            let came = self.bytes.len().saturating_sub(before);
+            self.pace.came(came, Instant::now());
             if came == 0 {
                 self.whole = true;
                 return Poll::Ready(Ok(()));
@@ -85,7 +163,7 @@ impl Drop for Beginning {
     }
 }
 
-/// How long a client that holds a script's place may be waited for.
+/// How long a client that holds a script's place, or the room for bodies, may be waited for.
 ///
 /// So many bytes, in every timeout of the script that was spent on waiting for them: time in which it is the script
 /// that takes no more is not the client's.
@@ -148,6 +226,26 @@ mod tests {
             at += busy;
         }
         None
+    }
+
+    #[test]
+    fn a_client_has_its_share() {
+        let gathered = Gathered::default();
+        let [one, two] = ["192.0.2.1", "2001:db8::1"].map(|client| client.parse().ok());
+        gathered.add(one, 60_000);
+        assert_eq!(gathered.room(one), GATHERED_MAX / 4 - 60_000);
+        gathered.add(one, 0);
+        gathered.add(one, GATHERED_MAX / 4 - 60_000);
+        assert_eq!((gathered.room(one), gathered.room(two)), (0, GATHERED_MAX / 4));
+        // Who is bound to no share may have all the rest, and others none then.
+        assert_eq!(gathered.room(None), GATHERED_MAX / 4 * 3);
+        gathered.add(None, GATHERED_MAX / 4 * 3 - 100);
+        assert_eq!((gathered.room(None), gathered.room(two), gathered.room(one)), (100, 100, 0));
+        gathered.remove(one, 60_000);
+        assert_eq!((gathered.room(one), gathered.room(two)), (60_000, 60_100));
+        gathered.remove(one, GATHERED_MAX / 4 - 60_000);
+        gathered.remove(None, GATHERED_MAX / 4 * 3 - 100);
+        assert!(gathered.0.borrow().is_empty(), "nothing is left of them");
     }
 
     #[test]
