@@ -222,6 +222,15 @@ impl Connection {
         poll_fn(|cx| self.conn.borrow_mut().poll_flushed(cx)).await
     }
 
+    /// Bytes of answers that the client has not taken: those that wait here, and those that the kernel holds for it.
+    ///
+    /// For a handler that wants to know whether a slow client takes anything at all.
+    pub fn undelivered(&self) -> u64 {
+        let conn = self.conn.borrow();
+        let waiting = conn.work.as_ref().map_or(0, |work| work.output.mem());
+        u64::from(conn.transport.queued()).saturating_add(waiting as u64)
+    }
+
     /// Waits until the client has ended its direction: mostly it has left, though it may still read what it is sent.
     ///
     /// For answers that wait long for their next piece. It may be awaited beside the other methods, in the same task. A

@@ -72,6 +72,8 @@ pub struct State {
     gives: Pace,
     /// How the client takes the output.
     takes: Pace,
+    /// Bytes of it that were on their way when its time was up, since it last took any of us.
+    held: Option<u64>,
 }
 
 impl State {
@@ -89,6 +91,7 @@ impl State {
             no_more: false,
             gives: Pace::new(timeout),
             takes: Pace::new(timeout),
+            held: None,
         }
     }
 }
@@ -106,6 +109,9 @@ impl Relay<'_> {
                 let now = Instant::now();
                 let deadline = self.deadline(now);
                 if deadline <= now {
+                    if self.is_taken(con, now) {
+                        continue;
+                    }
                     return Poll::Ready(self.overdue(con, cx, now));
                 }
                 // A later deadline is looked at when the timer is due.
@@ -137,6 +143,20 @@ impl Relay<'_> {
     /// When the client has to have taken more: one that reads slowly may do so once its script holds no place.
     fn taken_by(&self) -> Option<Instant> {
         self.state.takes.deadline().filter(|_| self.state.after_end.is_none())
+    }
+
+    /// Counts what the client took of what the kernel holds for it, when it took nothing of us for long; true: that is
+    /// enough. The kernel takes more of us in lumps, of megabytes for a client that was fast before.
+    fn is_taken(&mut self, con: &Connection, now: Instant) -> bool {
+        if self.taken_by().is_none_or(|deadline| deadline > now) {
+            return false;
+        }
+        let held = con.undelivered();
+        // What it took before the first look is not known: the time counts from there.
+        let taken = self.state.held.replace(held).map_or(u64::MAX, |before| before.saturating_sub(held));
+        self.state.takes.came(usize::try_from(taken).unwrap_or(usize::MAX), now);
+        self.state.takes.wait(now);
+        self.taken_by().is_none_or(|deadline| deadline > now)
     }
 
     fn overdue(&mut self, con: &mut Connection, cx: &mut Context<'_>, now: Instant) -> Result<End> {
@@ -315,6 +335,7 @@ impl State {
             }
             let sent = ready!(sent);
             self.takes.came(sent, Instant::now());
+            self.held = None;
             output = output.get(sent..).unwrap_or_default();
         }
         Poll::Ready(Ok(()))
