@@ -14,12 +14,13 @@
 
 # The tests that start the daemon, and those of them that use nothing of the library: as programs of the target they
 # would do the same again.
-mapfile -t DRIVERS < <(grep -lE '\b(common_cgi|common_config|program|Daemon)\b' tests/*.rs)
+mapfile -t DRIVERS < <(grep -lE '\b(common_cgi|common_config|common_ubus|program|Daemon)\b' tests/*.rs)
 mapfile -t OUTSIDE < <(grep -L 'ecohttpd::' "${DRIVERS[@]}")
 
 # Those of them that say nothing of a daemon under an emulator, each with its reason.
 EMULATED="
 large_bodies_pass_in_constant_memory                measures its memory, which is the emulator's: code that it has translated
+time_runs_while_an_answer_is_not_read               has 400 calls begin within a second, which an emulator does not do
 "
 
 # Tests that can't run as the target's program under qemu-user, each with its reason. All run on this machine.
@@ -27,6 +28,7 @@ SKIPPED="
 errors_before_and_after_the_head                    needs panics that unwind
 a_handler_that_fails_ends_its_own_connection_only   needs panics that unwind
 outside_of_a_server_the_runtime_panics              needs panics that unwind
+daemon::ubus::client::tests::however_a_connection_ends_it_is_over   needs panics that unwind
 without_descriptors_it_answers_503                  starts itself anew, which needs binfmt_misc
 running_out_of_descriptors                          starts itself anew, which needs binfmt_misc
 symbolic_links                                      wants openat2(2), unknown to qemu 7: without, links may lead out and back in
