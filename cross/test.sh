@@ -20,6 +20,7 @@ mapfile -t OUTSIDE < <(grep -L 'ecohttpd::' "${DRIVERS[@]}")
 # Those of them that say nothing of a daemon under an emulator, each with its reason.
 EMULATED="
 large_bodies_pass_in_constant_memory                measures its memory, which is the emulator's: code that it has translated
+a_reader_that_is_slow_and_steady_is_not             counts on the pace of both ends, which the native tests can
 time_runs_while_an_answer_is_not_read               has 400 calls begin within a second, which an emulator does not do
 "
 

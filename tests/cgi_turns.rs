@@ -404,10 +404,10 @@ fn a_reader_that_drips_is_given_up() {
 /// The kernel takes more for a client that was fast in lumps: what counts is what the client takes.
 #[test]
 fn a_reader_that_is_slow_and_steady_is_not() {
-    let site = Scripts::new(&["-t", "3"], &[("large", LARGE)]);
+    let site = Scripts::new(&["-t", "5"], &[("large", LARGE)]);
     let mut client = site.begin(request("GET", "/cgi-bin/large", &[], true));
     client.read_exact(6 << 20);
-    for _ in 0..200 {
+    for _ in 0..250 {
         thread::sleep(Duration::from_millis(50));
         client.read_exact(8 << 10);
     }
