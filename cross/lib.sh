@@ -85,7 +85,7 @@ xcargo() {
     fi
     # ICF keeps one of functions that are the same, a hundredth of the program; nothing here compares their addresses.
     # musl has 64-bit times everywhere, since 1.2; the crate libc, std's too, has them on 32 bits when told so.
-    env PATH="$path" ${TOOLCHAIN:+-u} ${TOOLCHAIN:+RUSTC} RUSTC_BOOTSTRAP=1 RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1 \
+    env ${TOOLCHAIN:+--unset=RUSTC} PATH="$path" RUSTC_BOOTSTRAP=1 RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1 \
         "CC_$name=clang-$LLVM" "AR_$name=llvm-ar-$LLVM" \
         "CFLAGS_$name=--target=$triple ${abi[*]} -nostdlibinc -isystem $sysroot/include \
 -fno-unwind-tables -fno-asynchronous-unwind-tables" \
