@@ -66,7 +66,7 @@ enum Refusal {
 }
 
 impl Site {
-    /// A site with the configuration's values, and the policy that it shares with those at the same listeners.
+    /// A site with the configuration's values; `secure` learns the port of its HTTPS once that is bound.
     pub fn new(site: &config::Site, secure: Rc<Secure>, options: &Options) -> Site {
         let realms = Realms::new(&site.auth, &Database::default());
         let quoted = site.realm.replace('\\', "\\\\").replace('"', "\\\"");
