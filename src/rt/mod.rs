@@ -7,17 +7,20 @@
 //! | --- | --- |
 //! | `reactor` | `mio::Poll` and the table of awaited descriptors ([`AsyncFd`]) |
 //! | `ready` | the queue that wakers push to, from any thread |
+//! | `slots` | keys that tell the tenants of a slot apart |
 //! | `timer` | one ordered table of deadlines, and [`sleep`] |
 //! | `task` | futures of the loop that belong to no connection ([`spawn`]) |
 
 mod reactor;
 mod ready;
+mod slots;
 mod task;
 mod timer;
 
 pub use reactor::AsyncFd;
 pub(crate) use reactor::{Edges, Reactor, Source};
-pub(crate) use ready::{Key, SlotWaker, WakeQueue};
+pub(crate) use ready::{SlotWaker, WakeQueue, Woken};
+pub(crate) use slots::{Key, MAX_SLOTS, Slots};
 pub(crate) use task::Tasks;
 pub use task::spawn;
 pub use timer::sleep;

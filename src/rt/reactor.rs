@@ -1,10 +1,9 @@
 //! Readiness: `mio::Poll`, and descriptors that a handler awaits itself.
 
-use super::Runtime;
+use super::{Key, Runtime, Slots};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -24,22 +23,22 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// Who an event is for; packed into mio's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    Conn(usize),
-    Listener(usize),
-    Fd(usize),
+    Conn(Key),
+    Listener(Key),
+    Fd(Key),
 }
 
 impl Source {
     fn token(self) -> Token {
         Token(match self {
-            Source::Conn(key) => key << 2,
-            Source::Listener(key) => key << 2 | 1,
-            Source::Fd(key) => key << 2 | 2,
+            Source::Conn(key) => key.pack() << 2,
+            Source::Listener(key) => key.pack() << 2 | 1,
+            Source::Fd(key) => key.pack() << 2 | 2,
         })
     }
 
     fn of(token: Token) -> Option<Source> {
-        let key = token.0 >> 2;
+        let key = Key::unpack(token.0 >> 2);
         match token.0 & 3 {
             0 => Some(Source::Conn(key)),
             1 => Some(Source::Listener(key)),
@@ -53,7 +52,7 @@ impl Source {
 pub(crate) struct Reactor {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
-    fds: RefCell<Slab<Rc<Readiness>>>,
+    fds: RefCell<Slots<Rc<Readiness>>>,
 }
 
 impl Reactor {
@@ -192,7 +191,7 @@ impl Direction {
 /// ```
 pub struct AsyncFd<T: AsFd> {
     io: T,
-    key: usize,
+    key: Key,
     readiness: Rc<Readiness>,
     runtime: Rc<Runtime>,
 }
@@ -208,12 +207,11 @@ impl<T: AsFd> AsyncFd<T> {
     pub fn new(io: T) -> io::Result<AsyncFd<T>> {
         let runtime = Runtime::current();
         let readiness = Rc::new(Readiness::default());
-        let key = runtime.reactor.fds.borrow_mut().insert(Rc::clone(&readiness));
         let fd = io.as_fd().as_raw_fd();
-        if let Err(error) = runtime.reactor.register(&mut SourceFd(&fd), Source::Fd(key)) {
-            runtime.reactor.fds.borrow_mut().remove(key);
-            return Err(error);
-        }
+        let key = runtime.reactor.fds.borrow_mut().insert_with(|key| {
+            runtime.reactor.register(&mut SourceFd(&fd), Source::Fd(key))?;
+            Ok(Rc::clone(&readiness))
+        })?;
         Ok(AsyncFd { io, key, readiness, runtime })
     }
 
@@ -266,10 +264,11 @@ mod tests {
 
     #[test]
     fn tokens_tell_their_sources_apart() {
-        for source in
-            [Source::Conn(0), Source::Listener(0), Source::Fd(0), Source::Conn(77), Source::Fd(usize::MAX >> 2)]
-        {
-            assert_eq!(Source::of(source.token()), Some(source));
+        for packed in [0, 77, usize::MAX >> 2] {
+            let key = Key::unpack(packed);
+            for source in [Source::Conn(key), Source::Listener(key), Source::Fd(key)] {
+                assert_eq!(Source::of(source.token()), Some(source));
+            }
         }
         assert_eq!(Source::of(WAKER), None);
     }

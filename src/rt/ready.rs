@@ -1,24 +1,21 @@
 //! Wakes: how a future, on this thread or another, asks the loop to look at it again.
 
+use super::Key;
 use mio::Waker;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Wake;
 
-/// What a wake points at: a connection's slot or a task.
-///
-/// Keys are reused; a stale one costs one spurious look.
+/// What a wake points at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
-    /// A slot of the server's slab.
-    Conn(usize),
-    /// A slot of the runtime's tasks.
-    Task(usize),
+pub(crate) enum Woken {
+    Conn(Key),
+    Task(Key),
 }
 
 /// The keys that were woken, and whether the loop must be roused from its sleep for them.
 pub(crate) struct WakeQueue {
-    keys: Mutex<Vec<Key>>,
+    keys: Mutex<Vec<Woken>>,
     /// Something was pushed or signalled since the loop last took it; spares the lock when nothing was.
     pending: AtomicBool,
     /// The loop is in `poll`, or about to be: a push must interrupt it.
@@ -31,7 +28,7 @@ impl WakeQueue {
         WakeQueue { keys: Mutex::default(), pending: AtomicBool::new(false), sleeping: AtomicBool::new(false), waker }
     }
 
-    fn push(&self, key: Key) {
+    fn push(&self, key: Woken) {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
         self.rouse();
     }
@@ -58,7 +55,7 @@ impl WakeQueue {
     }
 
     /// Moves the woken keys into `into`; true when anything was woken or signalled.
-    pub(crate) fn take(&self, into: &mut Vec<Key>) -> bool {
+    pub(crate) fn take(&self, into: &mut Vec<Woken>) -> bool {
         if !self.pending.swap(false, Ordering::SeqCst) {
             return false;
         }
@@ -67,9 +64,11 @@ impl WakeQueue {
     }
 }
 
-/// The waker of one slot; made once per slot and reused by all that live in it.
+/// The waker of a slot's tenant. The next tenant has it too, unless a clone of it is left somewhere.
 pub(crate) struct SlotWaker {
-    key: Key,
+    target: Woken,
+    /// The tenant's generation, in the place of the one in `target`.
+    generation: AtomicU32,
     /// The future is to be polled.
     woken: AtomicBool,
     /// The key is in the queue: once is enough, however often the future is woken.
@@ -78,13 +77,30 @@ pub(crate) struct SlotWaker {
 }
 
 impl SlotWaker {
-    pub(crate) fn new(key: Key, queue: &Arc<WakeQueue>) -> Arc<SlotWaker> {
+    pub(crate) fn new(target: Woken, queue: &Arc<WakeQueue>) -> Arc<SlotWaker> {
+        let (Woken::Conn(key) | Woken::Task(key)) = target;
         Arc::new(SlotWaker {
-            key,
+            target,
+            generation: AtomicU32::new(key.generation()),
             woken: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             queue: Arc::clone(queue),
         })
+    }
+
+    /// Makes it that of the slot's next tenant. Nobody else may hold a clone, who would wake the wrong one.
+    pub(crate) fn renew(&self, generation: u32) {
+        self.generation.store(generation, Ordering::Relaxed);
+        self.woken.store(false, Ordering::Relaxed);
+        self.queued.store(false, Ordering::Relaxed);
+    }
+
+    fn target(&self) -> Woken {
+        let generation = self.generation.load(Ordering::Relaxed);
+        match self.target {
+            Woken::Conn(key) => Woken::Conn(key.with_generation(generation)),
+            Woken::Task(key) => Woken::Task(key.with_generation(generation)),
+        }
     }
 
     /// The key was taken from the queue.
@@ -117,7 +133,7 @@ impl Wake for SlotWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         self.woken.store(true, Ordering::Release);
         if !self.queued.swap(true, Ordering::AcqRel) {
-            self.queue.push(self.key);
+            self.queue.push(self.target());
         }
     }
 }

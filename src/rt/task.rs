@@ -1,7 +1,6 @@
 //! Tasks: futures that the loop runs beside the connections.
 
-use super::{Key, Runtime, SlotWaker};
-use slab::Slab;
+use super::{Key, Runtime, SlotWaker, Slots, Woken};
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +20,7 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
 
 /// The tasks of one loop.
 #[derive(Default)]
-pub(crate) struct Tasks(RefCell<Slab<Task>>);
+pub(crate) struct Tasks(RefCell<Slots<Task>>);
 
 struct Task {
     /// Absent while it is being polled.
@@ -32,16 +31,19 @@ struct Task {
 
 impl Runtime {
     pub(crate) fn spawn(&self, future: Boxed) {
-        let mut tasks = self.tasks.0.borrow_mut();
-        let entry = tasks.vacant_entry();
-        let woken = SlotWaker::new(Key::Task(entry.key()), &self.wakes);
-        let waker = Waker::from(Arc::clone(&woken));
-        entry.insert(Task { future: Some(future), woken, waker: waker.clone() });
-        waker.wake();
+        let spawned = self.tasks.0.borrow_mut().insert_with(|key| {
+            let woken = SlotWaker::new(Woken::Task(key), &self.wakes);
+            let waker = Waker::from(Arc::clone(&woken));
+            waker.wake_by_ref();
+            Ok(Task { future: Some(future), woken, waker })
+        });
+        if let Err(error) = spawned {
+            log::error!("cannot spawn a task: {error}");
+        }
     }
 
     /// Polls one task if it was woken.
-    pub(crate) fn run_task(&self, key: usize) {
+    pub(crate) fn run_task(&self, key: Key) {
         let (mut future, waker) = {
             let mut tasks = self.tasks.0.borrow_mut();
             let Some(task) = tasks.get_mut(key) else { return };

@@ -1,7 +1,8 @@
 //! Deadlines in one ordered table, and the futures that wait for them.
 
-use super::Runtime;
+use super::{Key, Runtime};
 use std::future::{Future, poll_fn};
+use std::num::NonZeroU32;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -71,7 +72,7 @@ impl Drop for Sleep {
 /// What to do when a deadline has come.
 pub(crate) enum Due {
     /// Look at the connection in this slot.
-    Conn(usize),
+    Conn(Key),
     /// Try to accept again on every listener.
     Accept,
     /// Wake a future.
@@ -82,7 +83,8 @@ pub(crate) enum Due {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TimerId {
     pub(crate) when: u64,
-    number: u32,
+    /// Not zero, so that an `Option` of it is no larger.
+    number: NonZeroU32,
 }
 
 /// The table of deadlines, in milliseconds of the runtime's clock.
@@ -90,16 +92,22 @@ pub(crate) struct TimerId {
 /// Sorted by time. New deadlines mostly lie behind all others and are removed soon or come due late, so what happens
 /// often happens near the end. There is one entry a connection: moving a thousand now and then costs less than a
 /// tree's nodes cost in memory and code.
-#[derive(Default)]
 pub(crate) struct Timers {
     table: Vec<(TimerId, Due)>,
-    number: u32,
+    /// That of the next entry.
+    number: NonZeroU32,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Timers { table: Vec::new(), number: NonZeroU32::MIN }
+    }
 }
 
 impl Timers {
     pub(crate) fn insert(&mut self, when: u64, due: Due) -> TimerId {
-        self.number = self.number.wrapping_add(1);
         let id = TimerId { when, number: self.number };
+        self.number = self.number.checked_add(1).unwrap_or(NonZeroU32::MIN);
         match self.find(id) {
             Ok(place) | Err(place) => self.table.insert(place, (id, due)),
         }
@@ -151,7 +159,7 @@ mod tests {
         let mut keys = Vec::new();
         while let Some(due) = timers.pop(now) {
             match due {
-                Due::Conn(key) => keys.push(key),
+                Due::Conn(key) => keys.push(key.index()),
                 Due::Accept | Due::Wake(_) => unreachable!("none was inserted"),
             }
         }
@@ -161,9 +169,9 @@ mod tests {
     #[test]
     fn entries_come_in_order_of_time_then_of_insertion() {
         let mut timers = Timers::default();
-        timers.insert(20, Due::Conn(1));
-        timers.insert(10, Due::Conn(2));
-        timers.insert(20, Due::Conn(3));
+        timers.insert(20, Due::Conn(Key::unpack(1)));
+        timers.insert(10, Due::Conn(Key::unpack(2)));
+        timers.insert(20, Due::Conn(Key::unpack(3)));
         assert_eq!(timers.next(), Some(10));
         assert_eq!(due(&mut timers, 9), []);
         assert_eq!(due(&mut timers, 20), [2, 1, 3]);
@@ -173,8 +181,8 @@ mod tests {
     #[test]
     fn a_removed_entry_never_comes() {
         let mut timers = Timers::default();
-        let first = timers.insert(10, Due::Conn(1));
-        timers.insert(10, Due::Conn(2));
+        let first = timers.insert(10, Due::Conn(Key::unpack(1)));
+        timers.insert(10, Due::Conn(Key::unpack(2)));
         timers.remove(first);
         assert_eq!(due(&mut timers, 100), [2]);
     }

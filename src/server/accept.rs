@@ -6,7 +6,7 @@ use super::limits;
 use super::site::Place;
 use super::slot::Slot;
 use crate::net::{PeerAddr, Transport};
-use crate::rt::{Due, Edges, Source};
+use crate::rt::{Due, Edges, Key, MAX_SLOTS, Source};
 use crate::sys;
 use std::io;
 use std::rc::Rc;
@@ -15,12 +15,12 @@ use std::rc::Rc;
 enum Room {
     Free,
     /// In the place of the one that idles longest.
-    InPlaceOf(usize),
+    InPlaceOf(Key),
 }
 
 impl Core {
     /// An event of a connection: only flags are set, the slot is driven later in the tick.
-    pub(super) fn notice(&self, key: usize, edges: Edges) {
+    pub(super) fn notice(&self, key: Key, edges: Edges) {
         let slots = self.slots.borrow();
         let Some(slot) = slots.get(key) else { return };
         {
@@ -38,7 +38,7 @@ impl Core {
         self.make_ready(key);
     }
 
-    pub(super) fn notice_listener(&self, key: usize) {
+    pub(super) fn notice_listener(&self, key: Key) {
         if let Some(entry) = self.listeners.borrow_mut().get_mut(key) {
             entry.listener.ready = true;
         }
@@ -53,7 +53,8 @@ impl Core {
             let Some(listener) = self.ready_listener() else { return };
             let Some(room) = self.room() else { return };
             let accepted = {
-                let entry = &mut self.listeners.borrow_mut()[listener];
+                let mut listeners = self.listeners.borrow_mut();
+                let Some(entry) = listeners.get_mut(listener) else { return };
                 let accepted = entry.listener.accept();
                 if accepted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                     entry.listener.ready = false;
@@ -76,28 +77,27 @@ impl Core {
     }
 
     /// One that connections may wait at, in turns so that none is starved.
-    fn ready_listener(&self) -> Option<usize> {
+    fn ready_listener(&self) -> Option<Key> {
         let listeners = self.listeners.borrow();
         let ready = || listeners.iter().filter(|(_, entry)| entry.listener.ready).map(|(key, _)| key);
         let last = self.last_listener.get();
-        let next = ready().find(|&key| key > last).or_else(|| ready().next())?;
-        self.last_listener.set(next);
+        let next = ready().find(|&key| Some(key) > last).or_else(|| ready().next())?;
+        self.last_listener.set(Some(next));
         Some(next)
     }
 
     fn admit(&self, mut transport: Transport, peer: PeerAddr, place: Place) {
-        let mut slots = self.slots.borrow_mut();
-        let entry = slots.vacant_entry();
-        let key = entry.key();
-        if let Err(error) = self.runtime.reactor.register(transport.source(), Source::Conn(key)) {
-            log::warn!("{peer}: cannot watch the connection: {error}");
-            return;
+        let mut next = 0;
+        let admitted = self.slots.borrow_mut().insert_with(|key| {
+            self.runtime.reactor.register(transport.source(), Source::Conn(key))?;
+            let conn = Conn::new(transport, peer, self.runtime.now(), place);
+            next = conn.deadlines.next();
+            Ok(Slot::new(conn, self.wakers(key)))
+        });
+        match admitted {
+            Ok(key) => self.arm_at(key, next),
+            Err(error) => log::warn!("{peer}: cannot watch the connection: {error}"),
         }
-        let conn = Conn::new(transport, peer, self.runtime.now(), place);
-        let next = conn.deadlines.next();
-        entry.insert(Slot::new(conn, self.wakers(key)));
-        drop(slots);
-        self.arm_at(key, next);
     }
 
     /// Errors of single connections are skipped; after others, as without descriptors or memory, accepting rests a while.
@@ -157,7 +157,7 @@ impl Core {
     }
 
     /// Closes a connection that nothing runs on.
-    fn shut(self: &Rc<Self>, key: usize) {
+    fn shut(self: &Rc<Self>, key: Key) {
         let conn = self.slots.borrow().get(key).map(|slot| Rc::clone(&slot.conn));
         if let Some(conn) = conn {
             conn.borrow_mut().link = Link::Dead;
@@ -171,7 +171,7 @@ impl Core {
     pub(super) fn stop_listening(self: &Rc<Self>) {
         // Before any client can see that this server goes: its next attempt must find another, or none.
         self.drop_listeners();
-        let waiting: Vec<usize> = {
+        let waiting: Vec<Key> = {
             let slots = self.slots.borrow();
             slots.iter().filter(|(_, slot)| slot.conn.borrow().is_silent()).map(|(key, _)| key).collect()
         };
@@ -189,7 +189,7 @@ impl Core {
     /// Ends everything: tasks, handlers, connections, listeners.
     pub(super) fn drop_all(self: &Rc<Self>) {
         self.runtime.drop_tasks();
-        let keys: Vec<usize> = self.slots.borrow().iter().map(|(key, _)| key).collect();
+        let keys: Vec<Key> = self.slots.borrow().iter().map(|(key, _)| key).collect();
         for key in keys {
             self.shut(key);
         }
@@ -199,7 +199,8 @@ impl Core {
     }
 
     /// Sets how many connections there may be, within the descriptors that the system allows, asked for as many as needed.
-    pub(super) fn fit_to_descriptors(&self, mut count: usize) {
+    pub(super) fn fit_to_descriptors(&self, count: usize) {
+        let mut count = count.min(MAX_SLOTS);
         // A connection may hold a socket and a file.
         let wanted = (count as u64).saturating_mul(2).saturating_add(limits::RESERVED_DESCRIPTORS);
         match sys::raise_descriptor_limit(wanted) {
@@ -214,5 +215,92 @@ impl Core {
             Err(error) => log::warn!("cannot read the limit of descriptors: {error}"),
         }
         self.max_connections.set(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::net::Transport;
+    use crate::{Connection, Options, Request, Server};
+    use socket2::{SockRef, Socket};
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A server whose ticks the test turns itself, and its clients.
+    struct World {
+        server: Server,
+        addr: std::net::SocketAddr,
+    }
+
+    impl World {
+        fn new() -> World {
+            let handler = async |con: &mut Connection, _: &mut Request| con.send("hello").await;
+            let mut server = Server::new(Options::new(), handler).unwrap();
+            let addr = server.bind("127.0.0.1", 0).unwrap();
+            World { server, addr }
+        }
+
+        fn tick_until(&self, is_so: impl Fn(&World) -> bool) {
+            let _entered = self.server.core.runtime.enter();
+            let start = std::time::Instant::now();
+            while !is_so(self) {
+                assert!(start.elapsed() < PATIENCE);
+                self.server.tick(&mut Vec::new()).unwrap();
+            }
+        }
+
+        fn connections(&self) -> usize {
+            self.server.core.slots.borrow().len()
+        }
+
+        fn answered(&self) -> u32 {
+            self.server.core.slots.borrow().iter().map(|(_, slot)| slot.conn.borrow().served).sum()
+        }
+
+        /// A copy of the server's end, as a child process has it between fork and exec.
+        fn copied_socket(&self) -> Socket {
+            let slots = self.server.core.slots.borrow();
+            let (_, slot) = slots.iter().next().unwrap();
+            match &slot.conn.borrow().transport {
+                Transport::Tcp(stream) => SockRef::from(stream).try_clone().unwrap(),
+                _ => unreachable!("the listener is a plain one"),
+            }
+        }
+    }
+
+    fn ask(client: &mut TcpStream, field: &str) {
+        write!(client, "GET / HTTP/1.1\r\nHost: t\r\n{field}\r\n").unwrap();
+    }
+
+    #[test]
+    fn events_of_a_closed_connection_do_not_reach_the_next_in_its_slot() {
+        let world = World::new();
+        let connect = || {
+            let client = TcpStream::connect(world.addr).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client
+        };
+        let mut first = connect();
+        world.tick_until(|world| world.connections() == 1);
+        let copy = world.copied_socket();
+        ask(&mut first, "Connection: close\r\n");
+        world.tick_until(|world| world.connections() == 0);
+
+        let mut second = connect();
+        ask(&mut second, "");
+        world.tick_until(|world| world.answered() == 1);
+        SockRef::from(&first).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(first);
+        // The copy has seen the reset, so epoll has its event by now.
+        assert!(copy.peer_addr().is_err());
+
+        ask(&mut second, "Connection: close\r\n");
+        world.tick_until(|world| world.connections() == 0);
+        let mut reply = String::new();
+        second.read_to_string(&mut reply).unwrap();
+        assert_eq!(reply.matches("\r\n\r\nhello").count() + reply.matches("5\r\nhello\r\n0\r\n").count(), 2, "{reply}");
     }
 }

@@ -9,6 +9,7 @@ use super::site::Profile;
 use super::upgrade::Upgraded;
 use crate::http::{Encoder, ResponseHead};
 use crate::net::PeerAddr;
+use crate::rt::Key;
 use crate::sys;
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt::Display;
@@ -30,12 +31,12 @@ pub struct Connection {
     pub(crate) core: Rc<Core>,
     pub(crate) site: Rc<Profile>,
     conn: Rc<RefCell<Conn>>,
-    key: usize,
+    key: Key,
     peer: PeerAddr,
 }
 
 impl Connection {
-    pub(super) fn new(core: Rc<Core>, site: Rc<Profile>, conn: Rc<RefCell<Conn>>, key: usize) -> Connection {
+    pub(super) fn new(core: Rc<Core>, site: Rc<Profile>, conn: Rc<RefCell<Conn>>, key: Key) -> Connection {
         let peer = conn.borrow().peer;
         Connection { core, site, conn, key, peer }
     }

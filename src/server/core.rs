@@ -8,8 +8,7 @@ use crate::http::date;
 use crate::net::Listener;
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
-use crate::rt::{Key, Runtime, SlotWaker};
-use slab::Slab;
+use crate::rt::{Key, Runtime, SlotWaker, Slots, Woken};
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -22,12 +21,12 @@ pub(crate) struct Core {
     pub(crate) runtime: Rc<Runtime>,
     /// Connections at once.
     pub(super) max_connections: Cell<usize>,
-    pub(super) slots: RefCell<Slab<Slot>>,
-    pub(super) listeners: RefCell<Slab<Entry>>,
+    pub(super) slots: RefCell<Slots<Slot>>,
+    pub(super) listeners: RefCell<Slots<Entry>>,
     /// Slots to be driven in this tick.
-    pub(super) ready: RefCell<VecDeque<usize>>,
+    pub(super) ready: RefCell<VecDeque<Key>>,
     /// One waker for each slot ever used; reused by the connections that come after.
-    wakers: RefCell<Vec<Rc<SlotWakers>>>,
+    wakers: RefCell<Vec<Option<Rc<SlotWakers>>>>,
     scratch: RefCell<Box<[u8]>>,
     /// Boxed for good: what moves between here and a connection is the box.
     #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
@@ -39,7 +38,7 @@ pub(crate) struct Core {
     /// No connection more fits, and none could be closed for it; so it stays until one ends or comes to rest.
     pub(super) crowded: Cell<bool>,
     /// The listener that was accepted from last.
-    pub(super) last_listener: Cell<usize>,
+    pub(super) last_listener: Cell<Option<Key>>,
     /// A timer will try to accept again.
     pub(super) retrying: Cell<bool>,
 }
@@ -54,6 +53,13 @@ pub(super) struct Entry {
 pub(super) struct SlotWakers {
     pub(super) mark: Arc<SlotWaker>,
     pub(super) waker: Waker,
+}
+
+impl SlotWakers {
+    /// Whether no clone of the waker is left: these two are the only references.
+    fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.mark) == 2
+    }
 }
 
 /// A stop that was asked for.
@@ -78,7 +84,7 @@ impl Core {
             stopping: Cell::new(None),
             accepting: Cell::new(true),
             crowded: Cell::new(false),
-            last_listener: Cell::new(0),
+            last_listener: Cell::new(None),
             retrying: Cell::new(false),
         }
     }
@@ -100,17 +106,26 @@ impl Core {
         }
     }
 
-    pub(super) fn wakers(&self, key: usize) -> Rc<SlotWakers> {
+    /// The waker for a new connection: that of the slot's last tenant, unless somebody may still wake it by that.
+    pub(super) fn wakers(&self, key: Key) -> Rc<SlotWakers> {
         let mut wakers = self.wakers.borrow_mut();
-        while wakers.len() <= key {
-            let mark = SlotWaker::new(Key::Conn(wakers.len()), &self.runtime.wakes);
-            wakers.push(Rc::new(SlotWakers { waker: Waker::from(Arc::clone(&mark)), mark }));
+        while wakers.len() <= key.index() {
+            wakers.push(None);
         }
-        Rc::clone(&wakers[key])
+        let place = &mut wakers[key.index()];
+        if let Some(wakers) = place
+            && wakers.is_unshared()
+        {
+            wakers.mark.renew(key.generation());
+            return Rc::clone(wakers);
+        }
+        let mark = SlotWaker::new(Woken::Conn(key), &self.runtime.wakes);
+        let wakers = Rc::new(SlotWakers { waker: Waker::from(Arc::clone(&mark)), mark });
+        Rc::clone(place.insert(wakers))
     }
 
     /// Has the slot driven, once, in this tick or the next.
-    pub(super) fn make_ready(&self, key: usize) {
+    pub(super) fn make_ready(&self, key: Key) {
         if let Some(slot) = self.slots.borrow().get(key)
             && !slot.ready.replace(true)
         {
@@ -119,9 +134,9 @@ impl Core {
     }
 
     /// A waker asked for the slot to be driven.
-    pub(super) fn woken(&self, key: usize) {
-        if let Some(wakers) = self.wakers.borrow().get(key) {
-            wakers.mark.taken();
+    pub(super) fn woken(&self, key: Key) {
+        if let Some(slot) = self.slots.borrow().get(key) {
+            slot.wakers.mark.taken();
         }
         self.make_ready(key);
     }
@@ -130,7 +145,7 @@ impl Core {
     #[cfg(feature = "tls")]
     pub(super) fn reload_tls(&self) {
         let mut done: Vec<Rc<TlsContext>> = Vec::new();
-        for (_, entry) in &*self.listeners.borrow() {
+        for (_, entry) in self.listeners.borrow().iter() {
             let Some(tls) = &entry.listener.tls else { continue };
             if done.iter().any(|other| Rc::ptr_eq(other, tls)) {
                 continue;

@@ -3,7 +3,7 @@
 use super::core::{Core, Entry};
 use super::site::{Place, Profile, Site};
 use crate::net::{Listener, parse_ip};
-use crate::rt::Source;
+use crate::rt::{Key, Source};
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub struct Listeners(pub(super) Weak<Core>);
 /// A listener that was bound.
 #[derive(Debug)]
 pub struct Listening {
-    key: usize,
+    key: Key,
     addr: SocketAddr,
 }
 
@@ -59,7 +59,7 @@ impl Listeners {
     /// Listens there no more; connections that were accepted go on.
     pub fn close(&self, listening: Listening) {
         if let Ok(core) = self.core() {
-            let closed = core.listeners.borrow_mut().try_remove(listening.key);
+            let closed = core.listeners.borrow_mut().remove(listening.key);
             // Only now: with it may go a handler, and what that does as it goes is its own affair.
             drop(closed);
         }
@@ -99,17 +99,15 @@ impl Core {
         Ok(Listening { key: self.add(site, listener)?, addr })
     }
 
-    fn add(&self, site: &Rc<Profile>, mut listener: Listener) -> io::Result<usize> {
-        let mut listeners = self.listeners.borrow_mut();
-        let vacant = listeners.vacant_entry();
-        let key = vacant.key();
-        self.runtime.reactor.register(listener.source(), Source::Listener(key))?;
-        let place: Place = Rc::new(RefCell::new(Rc::clone(site)));
-        vacant.insert(Entry { listener, place });
-        Ok(key)
+    fn add(&self, site: &Rc<Profile>, mut listener: Listener) -> io::Result<Key> {
+        self.listeners.borrow_mut().insert_with(|key| {
+            self.runtime.reactor.register(listener.source(), Source::Listener(key))?;
+            let place: Place = Rc::new(RefCell::new(Rc::clone(site)));
+            Ok(Entry { listener, place })
+        })
     }
 
-    fn serve(&self, key: usize, site: &Rc<Profile>) -> io::Result<()> {
+    fn serve(&self, key: Key, site: &Rc<Profile>) -> io::Result<()> {
         let mut listeners = self.listeners.borrow_mut();
         let Some(entry) = listeners.get_mut(key) else { return Err(io::ErrorKind::NotConnected.into()) };
         #[cfg(feature = "tls")]

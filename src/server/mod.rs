@@ -45,7 +45,7 @@ pub use upgrade::Upgraded;
 use self::core::{Core, Stopping};
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
-use crate::rt::{Due, Key, Runtime, Source, WakeQueue};
+use crate::rt::{Due, Runtime, Source, WakeQueue, Woken};
 use site::Profile;
 use std::future::Future;
 use std::io;
@@ -174,7 +174,7 @@ impl Server {
     }
 
     /// One turn of the loop: wait, notice, drive what is ready, then accept.
-    fn tick(&self, woken: &mut Vec<Key>) -> io::Result<()> {
+    fn tick(&self, woken: &mut Vec<Woken>) -> io::Result<()> {
         let core = &self.core;
         #[cfg(feature = "tls")]
         TlsContext::new_tick();
@@ -188,8 +188,8 @@ impl Server {
             self.obey();
             for key in woken.drain(..) {
                 match key {
-                    Key::Conn(key) => core.woken(key),
-                    Key::Task(key) => core.runtime.run_task(key),
+                    Woken::Conn(key) => core.woken(key),
+                    Woken::Task(key) => core.runtime.run_task(key),
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::site::Profile;
 use super::slot::Slot;
 use super::{Connection, IntoOutcome, Options, Request, limits};
 use crate::net::{PeerAddr, Transport, Wire};
-use crate::rt::{Key, Runtime};
+use crate::rt::{Key, Runtime, Woken};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use std::time::Duration;
 struct World {
     core: Rc<Core>,
     wire: Rc<RefCell<Wire>>,
-    key: usize,
+    key: Key,
     now: u64,
 }
 
@@ -31,7 +31,7 @@ impl World {
         let wire = Rc::new(RefCell::new(Wire::default()));
         let conn = Conn::new(Transport::Simulated(Rc::clone(&wire)), PeerAddr::Unix, 0, place);
         let next = conn.deadlines.next();
-        let key = core.slots.borrow_mut().insert(Slot::new(conn, core.wakers(0)));
+        let key = core.slots.borrow_mut().insert_with(|key| Ok(Slot::new(conn, core.wakers(key)))).unwrap();
         core.arm_at(key, next);
         World { core, wire, key, now: 0 }
     }
@@ -41,7 +41,7 @@ impl World {
     }
 
     fn is_open(&self) -> bool {
-        self.core.slots.borrow().contains(self.key)
+        self.core.slots.borrow().get(self.key).is_some()
     }
 
     /// One tick: every edge that could come does, and the clock stands where it is.
@@ -58,7 +58,7 @@ impl World {
         let mut woken = Vec::new();
         self.core.runtime.wakes.take(&mut woken);
         for key in woken {
-            if let Key::Conn(key) = key {
+            if let Woken::Conn(key) = key {
                 self.core.woken(key);
             }
         }
@@ -301,7 +301,7 @@ fn waiting_output_is_bounded_by_the_high_water_mark() {
     world.send(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
     world.settle();
     let slots = world.core.slots.borrow();
-    let conn = slots[world.key].conn.borrow();
+    let conn = slots.get(world.key).unwrap().conn.borrow();
     let waits = conn.work.as_ref().map_or(0, |work| work.output.mem());
     assert!((3000..4096 + 512).contains(&waits), "{waits} bytes wait");
 }
@@ -312,6 +312,6 @@ fn a_connection_that_is_done_owns_no_buffer() {
     world.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
     world.settle();
     let slots = world.core.slots.borrow();
-    let conn = slots[world.key].conn.borrow();
+    let conn = slots.get(world.key).unwrap().conn.borrow();
     assert!(conn.work.is_none() && conn.input.is_empty() && conn.waits_for_request());
 }

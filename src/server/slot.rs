@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::core::{Core, SlotWakers};
 use super::limits;
 use super::request::Request;
-use crate::rt::{Due, TimerId};
+use crate::rt::{Due, Key, TimerId};
 use log::Level;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -25,7 +25,7 @@ pub(super) trait Service {
 /// One connection and what runs on it.
 pub(super) struct Slot {
     pub(super) conn: Rc<RefCell<Conn>>,
-    wakers: Rc<SlotWakers>,
+    pub(super) wakers: Rc<SlotWakers>,
     /// It is in the queue of those to be driven.
     pub(super) ready: Cell<bool>,
     /// Absent between requests, and while it is being polled.
@@ -39,7 +39,7 @@ impl Slot {
         Slot { conn: Rc::new(RefCell::new(conn)), wakers, ready: Cell::new(false), task: None, armed: None }
     }
 
-    fn arm(&mut self, core: &Core, key: usize, next: u64) {
+    fn arm(&mut self, core: &Core, key: Key, next: u64) {
         // A deadline that moved away costs nothing: its old entry will find the new one.
         if self.armed.is_some_and(|armed| armed.when <= next) {
             return;
@@ -56,7 +56,7 @@ impl Slot {
 
 impl Core {
     /// Does all that can be done for one connection now, within its budget.
-    pub(super) fn drive(self: &Rc<Self>, key: usize) {
+    pub(super) fn drive(self: &Rc<Self>, key: Key) {
         let (conn, wakers, mut task) = {
             let mut slots = self.slots.borrow_mut();
             let Some(slot) = slots.get_mut(key) else { return };
@@ -79,7 +79,7 @@ impl Core {
     /// Steps until there is nothing to do or the budget is spent; never returns `Start`.
     fn steps(
         self: &Rc<Self>,
-        key: usize,
+        key: Key,
         conn: &Rc<RefCell<Conn>>,
         wakers: &SlotWakers,
         task: &mut Option<Task>,
@@ -106,7 +106,7 @@ impl Core {
         Step::Again
     }
 
-    fn start(self: &Rc<Self>, key: usize, conn: &Rc<RefCell<Conn>>) -> Option<Task> {
+    fn start(self: &Rc<Self>, key: Key, conn: &Rc<RefCell<Conn>>) -> Option<Task> {
         let (head, site) = {
             let mut conn = conn.borrow_mut();
             (Rc::clone(&conn.work().ok()?.head), Rc::clone(&conn.place.borrow()))
@@ -134,7 +134,7 @@ impl Core {
     }
 
     /// Puts the handler back and sees that the connection's next deadline is in the table.
-    fn arm(&self, key: usize, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
+    fn arm(&self, key: Key, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
         let next = conn.borrow().deadlines.next();
         if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
             slot.task = task;
@@ -142,7 +142,7 @@ impl Core {
         }
     }
 
-    pub(super) fn arm_at(&self, key: usize, next: u64) {
+    pub(super) fn arm_at(&self, key: Key, next: u64) {
         if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
             slot.arm(self, key, next);
         }
@@ -165,7 +165,7 @@ impl Core {
     }
 
     /// The slot's entry in the table has come.
-    fn disarm(&self, key: usize) {
+    fn disarm(&self, key: Key) {
         if let Some(slot) = self.slots.borrow_mut().get_mut(key) {
             slot.armed = None;
         }
@@ -180,7 +180,7 @@ impl Core {
     }
 
     /// Frees the slot: first the handler, then the connection, so that what the handler owns goes at once.
-    fn close(&self, key: usize, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
+    fn close(&self, key: Key, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
         drop(task);
         {
             // An `Upgraded` may hold the stream longer than the slot (the count's other two are the slot's and ours): the
@@ -200,7 +200,7 @@ impl Core {
                 self.give_back(work);
             }
         }
-        let slot = self.slots.borrow_mut().try_remove(key);
+        let slot = self.slots.borrow_mut().remove(key);
         self.crowded.set(false);
         if let Some(armed) = slot.and_then(|slot| slot.armed) {
             self.runtime.timers.borrow_mut().remove(armed);

@@ -3,6 +3,7 @@
 use super::conn::{Conn, Link, Recv, Send, Step, Want};
 use super::core::Core;
 use super::error::{Error, Result};
+use crate::rt::Key;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -12,11 +13,11 @@ use std::task::{Context, Poll};
 pub struct Upgraded {
     core: Rc<Core>,
     conn: Rc<RefCell<Conn>>,
-    key: usize,
+    key: Key,
 }
 
 impl Upgraded {
-    pub(super) fn new(core: Rc<Core>, conn: Rc<RefCell<Conn>>, key: usize) -> Upgraded {
+    pub(super) fn new(core: Rc<Core>, conn: Rc<RefCell<Conn>>, key: Key) -> Upgraded {
         Upgraded { core, conn, key }
     }
 
