@@ -1,7 +1,7 @@
 //! Who is at the other end.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The address of a peer, or of our own end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,15 @@ impl PeerAddr {
             PeerAddr::Ip(addr) => Some(addr.port()),
             PeerAddr::Unix => None,
         }
+    }
+
+    /// What one client is counted and limited by: its IPv4 address, or the /64 of its IPv6 address, all of which a single
+    /// host may use (RFC 4291 §2.5.4). `None` for a Unix socket.
+    pub fn network(&self) -> Option<IpAddr> {
+        self.ip().map(|ip| match ip {
+            IpAddr::V4(_) => ip,
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        })
     }
 }
 
@@ -60,5 +69,14 @@ mod tests {
         let v6: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
         assert_eq!(PeerAddr::from(v6).to_string(), "[2001:db8::1]:80");
         assert_eq!((PeerAddr::Unix.ip(), PeerAddr::Unix.port()), (None, None));
+    }
+
+    #[test]
+    fn ipv6_is_counted_by_64_bits() {
+        let network = |addr: &str| PeerAddr::from(addr.parse::<SocketAddr>().unwrap()).network().unwrap().to_string();
+        assert_eq!(network("[2001:db8:1:2:3:4:5:6]:80"), "2001:db8:1:2::");
+        assert_eq!(network("192.0.2.7:80"), "192.0.2.7");
+        assert_eq!(network("[::ffff:192.0.2.7]:80"), "192.0.2.7");
+        assert_eq!(PeerAddr::Unix.network(), None);
     }
 }

@@ -313,6 +313,10 @@ impl Tls {
         Ok(true)
     }
 
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
     pub(crate) fn is_pending(&self) -> bool {
         self.session.wants_write()
     }

@@ -66,6 +66,15 @@ impl Transport {
         false
     }
 
+    /// Whether a handshake comes before anything of the server's own.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(tls) = self {
+            return tls.is_handshaking();
+        }
+        false
+    }
+
     pub(crate) fn is_tls(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Transport::Tls(_) = self {

@@ -133,6 +133,6 @@ pub(crate) fn deadline(now: u64, after: Duration) -> u64 {
     now.saturating_add(millis(after)).saturating_add(u64::from(round_up))
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

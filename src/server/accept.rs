@@ -1,8 +1,9 @@
-//! New connections: accepting them, making room for them, resting when the system has none left.
+//! New connections: accepting them, making room for them, having them wait, resting when the system has none left.
 
 use super::conn::{Conn, Link};
 use super::core::Core;
 use super::limits;
+use super::room::{self, Doing, Standing};
 use super::site::Place;
 use super::slot::Slot;
 use crate::net::{PeerAddr, Transport};
@@ -10,12 +11,13 @@ use crate::rt::{Due, Edges, Key, MAX_SLOTS, Source};
 use crate::sys;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
-/// Where a new connection goes.
-enum Room {
-    Free,
-    /// In the place of the one that idles longest.
-    InPlaceOf(Key),
+/// A connection that was accepted and has no slot yet.
+pub(super) struct Newcomer {
+    transport: Transport,
+    peer: PeerAddr,
+    place: Place,
 }
 
 impl Core {
@@ -44,36 +46,36 @@ impl Core {
         }
     }
 
-    /// Accepts what waits, as far as there is room; what does not fit stays in the kernel's queue.
+    /// Gives places to those that wait for one, and accepts what waits in the kernel's queues.
+    ///
+    /// That goes on at the limit: only then is it known who comes, and one address must not keep the others out by
+    /// filling the queue.
     pub(super) fn accept(self: &Rc<Self>) {
+        self.admit_waiting();
         for _ in 0..limits::ACCEPT_BUDGET {
-            if !self.accepting.get() || self.crowded.get() {
+            if !self.accepting.get() || self.stopping() {
                 return;
             }
             let Some(listener) = self.ready_listener() else { return };
-            let Some(room) = self.room() else { return };
-            let accepted = {
-                let mut listeners = self.listeners.borrow_mut();
-                let Some(entry) = listeners.get_mut(listener) else { return };
-                let accepted = entry.listener.accept();
-                if accepted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                    entry.listener.ready = false;
-                }
-                accepted.map(|(transport, peer)| (transport, peer, Rc::clone(&entry.place)))
-            };
-            match accepted {
-                Ok((transport, peer, place)) => {
-                    if let Room::InPlaceOf(key) = room {
-                        self.shut(key);
-                    }
-                    self.admit(transport, peer, place);
-                }
+            match self.accept_from(listener) {
+                Ok(newcomer) if self.make_room(&newcomer.peer) => self.admit(newcomer),
+                Ok(newcomer) => self.let_wait(newcomer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => self.accept_failed(&error),
             }
         }
         // Others may wait: the next tick goes on, after those that are ready.
         self.runtime.wakes.rouse();
+    }
+
+    fn accept_from(&self, listener: Key) -> io::Result<Newcomer> {
+        let mut listeners = self.listeners.borrow_mut();
+        let entry = listeners.get_mut(listener).ok_or(io::ErrorKind::WouldBlock)?;
+        let accepted = entry.listener.accept();
+        if accepted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            entry.listener.ready = false;
+        }
+        accepted.map(|(transport, peer)| Newcomer { transport, peer, place: Rc::clone(&entry.place) })
     }
 
     /// One that connections may wait at, in turns so that none is starved.
@@ -86,7 +88,8 @@ impl Core {
         Some(next)
     }
 
-    fn admit(&self, mut transport: Transport, peer: PeerAddr, place: Place) {
+    fn admit(&self, newcomer: Newcomer) {
+        let Newcomer { mut transport, peer, place } = newcomer;
         let mut next = 0;
         let admitted = self.slots.borrow_mut().insert_with(|key| {
             self.runtime.reactor.register(transport.source(), Source::Conn(key))?;
@@ -97,6 +100,101 @@ impl Core {
         match admitted {
             Ok(key) => self.arm_at(key, next),
             Err(error) => log::warn!("{peer}: cannot watch the connection: {error}"),
+        }
+    }
+
+    /// Makes room for a client of this address, if need be at another's expense; false when it has to wait.
+    fn make_room(self: &Rc<Self>, newcomer: &PeerAddr) -> bool {
+        let max = self.max_connections.get();
+        if self.slots.borrow().len() < max {
+            return true;
+        }
+        let standings = self.standings();
+        let Some(chosen) = room::choose(&standings, max, newcomer.network(), self.runtime.now()) else { return false };
+        if !matches!(chosen.doing, Doing::Idle { .. } | Doing::Lingering { .. }) {
+            self.cut_for_room(chosen.key);
+        }
+        self.shut(chosen.key);
+        true
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        let now = self.runtime.now();
+        let slots = self.slots.borrow();
+        let standing = |(key, slot): (Key, &Slot)| {
+            let mut conn = slot.conn.borrow_mut();
+            Standing { key, group: conn.peer.network(), doing: conn.doing(slot.is_busy(), now) }
+        };
+        slots.iter().map(standing).collect()
+    }
+
+    /// What its client gets can't be whole any more, and must not look so.
+    fn cut_for_room(&self, key: Key) {
+        if let Some(slot) = self.slots.borrow().get(key) {
+            let mut conn = slot.conn.borrow_mut();
+            conn.transport.reset_on_close();
+            self.log_for_room(&conn.peer, "closed for a new connection");
+        }
+    }
+
+    /// Keeps a connection until it gets a place; the address that has most of those that wait loses one if they are too many.
+    fn let_wait(&self, newcomer: Newcomer) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.push(newcomer);
+        if waiting.len() > limits::WAITING {
+            let count = |newcomer: &Newcomer| {
+                waiting.iter().filter(|other| other.peer.network() == newcomer.peer.network()).count()
+            };
+            // Of several the last, which is the latest.
+            let latest_of_most = (0..waiting.len()).max_by_key(|&at| count(&waiting[at])).unwrap_or(0);
+            let refused = waiting.remove(latest_of_most);
+            self.log_for_room(&refused.peer, "refused");
+        }
+        self.retry_later(limits::FRESH);
+    }
+
+    /// Gives a place to those that wait and can have one, first come, first served.
+    fn admit_waiting(self: &Rc<Self>) {
+        let mut in_vain = Vec::new();
+        loop {
+            let next = {
+                let waiting = self.waiting.borrow();
+                let next = waiting.iter().position(|newcomer| !in_vain.contains(&newcomer.peer.network()));
+                next.map(|at| (at, waiting[at].peer))
+            };
+            let Some((at, peer)) = next else { break };
+            if self.make_room(&peer) {
+                let newcomer = self.waiting.borrow_mut().remove(at);
+                self.admit(newcomer);
+            } else {
+                in_vain.push(peer.network());
+            }
+        }
+        if !in_vain.is_empty() {
+            // Mere time may make one go.
+            self.retry_later(limits::FRESH);
+        }
+    }
+
+    /// A line about a connection that the limit costs; under attack there are thousands, of which one in a while is enough.
+    fn log_for_room(&self, peer: &PeerAddr, what: &str) {
+        let now = self.runtime.now();
+        let (next, unsaid) = self.room_log.get();
+        if now < next {
+            self.room_log.set((next, unsaid.saturating_add(1)));
+            return;
+        }
+        self.room_log.set((self.runtime.deadline(limits::ROOM_LOG), 0));
+        let max = self.max_connections.get();
+        log::warn!(
+            "{peer}: {what}: all {max} connections are in use (max_connections); {unsaid} more went since the last such line"
+        );
+    }
+
+    fn retry_later(&self, after: Duration) {
+        if !self.retrying.replace(true) {
+            let when = self.runtime.deadline(after);
+            self.runtime.timers.borrow_mut().insert(when, Due::Accept);
         }
     }
 
@@ -130,33 +228,9 @@ impl Core {
     pub(super) fn resume_accepting(&self) {
         self.accepting.set(true);
         self.retrying.set(false);
-        self.crowded.set(false);
     }
 
-    /// Where one more connection would fit, if one comes.
-    fn room(&self) -> Option<Room> {
-        let slots = self.slots.borrow();
-        if slots.len() < self.max_connections.get() {
-            return Some(Room::Free);
-        }
-        let now = self.runtime.now();
-        let idle = slots.iter().filter_map(|(key, slot)| {
-            let conn = slot.conn.borrow();
-            conn.is_idle(now).then_some((conn.idle_since, key))
-        });
-        if let Some((_, key)) = idle.min() {
-            return Some(Room::InPlaceOf(key));
-        }
-        self.crowded.set(true);
-        // A connection that never spoke may become idle enough merely by time.
-        if !self.retrying.replace(true) {
-            let when = self.runtime.deadline(limits::FRESH);
-            self.runtime.timers.borrow_mut().insert(when, Due::Accept);
-        }
-        None
-    }
-
-    /// Closes a connection that nothing runs on.
+    /// Closes a connection.
     fn shut(self: &Rc<Self>, key: Key) {
         let conn = self.slots.borrow().get(key).map(|slot| Rc::clone(&slot.conn));
         if let Some(conn) = conn {
@@ -171,6 +245,7 @@ impl Core {
     pub(super) fn stop_listening(self: &Rc<Self>) {
         // Before any client can see that this server goes: its next attempt must find another, or none.
         self.drop_listeners();
+        self.waiting.take();
         let waiting: Vec<Key> = {
             let slots = self.slots.borrow();
             slots.iter().filter(|(_, slot)| slot.conn.borrow().is_silent()).map(|(key, _)| key).collect()

@@ -12,10 +12,13 @@
 use super::core::Core;
 use super::deadlines::{Deadlines, NEVER, Timer};
 use super::limits;
+use super::pace::Pace;
+use super::room::Doing;
 use super::site::Place;
 use crate::buf::{Drained, Input, Output, Sink};
 use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner, TargetForm};
 use crate::net::{PeerAddr, Transport};
+use crate::rt::millis;
 use log::Level;
 use std::fmt;
 use std::io;
@@ -184,6 +187,9 @@ pub(super) struct Work {
     pub(super) output: Output,
     /// When the request's head was complete.
     started: u64,
+    /// Bytes that came in since.
+    received: u64,
+    pace: Pace,
     /// Bytes of output that were not body: heads.
     pub(super) head_bytes: u64,
     /// Bytes that the kernel held for the client when it was last asked, since it last took any of us.
@@ -191,6 +197,14 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// A request's head is complete.
+    fn begin(&mut self, now: u64) {
+        self.response.clear();
+        self.started = now;
+        self.received = 0;
+        self.pace = Pace::new(now, self.output.sent());
+    }
+
     /// Makes it as new, keeping what memory is worth keeping.
     pub(super) fn clear(&mut self) {
         self.response.clear();
@@ -393,8 +407,7 @@ impl Conn {
             }
         };
         let work = self.work.get_or_insert_with(|| core.take_work());
-        work.response.clear();
-        work.started = core.runtime.now();
+        work.begin(core.runtime.now());
         let head = Rc::make_mut(&mut work.head);
         let parsed = head.parse(bytes.get(..length).unwrap_or_default(), &self.place.borrow().options.head);
         // What follows a CONNECT is not HTTP; taken for requests, it would be the tunnel's client speaking for us.
@@ -442,8 +455,7 @@ impl Conn {
         }
         let text = format!("{} {}: {}\n", reject.status, http::status_reason(reject.status), reject.reason);
         let work = self.work.get_or_insert_with(|| core.take_work());
-        work.response.clear();
-        work.started = core.runtime.now();
+        work.begin(core.runtime.now());
         if let Err(error) = self.answer_text(core, reject.status, &text) {
             self.note(Level::Debug, format_args!("cannot answer: {error}"));
             self.link = Link::Dead;
@@ -486,7 +498,6 @@ impl Conn {
         if let Some(work) = self.work.take() {
             core.give_back(work);
         }
-        core.crowded.set(false);
         if core.stopping() && self.is_silent() {
             self.link = Link::Dead;
             return Step::Close;
@@ -557,9 +568,41 @@ impl Conn {
         self.waits_for_request() && !self.readable
     }
 
-    /// Whether closing this connection to make room for another costs nobody an answer.
-    pub(super) fn is_idle(&self, now: u64) -> bool {
-        self.is_silent() && (self.served > 0 || now >= crate::rt::deadline(self.idle_since, limits::FRESH))
+    /// What it does, as far as it matters for who makes room. `busy`: a handler is running.
+    pub(super) fn doing(&mut self, busy: bool, now: u64) -> Doing {
+        let began = |deadline: u64, after: Duration| deadline.saturating_sub(millis(after)).min(now);
+        match self.link {
+            Link::Dead => return Doing::Idle { since: 0 },
+            Link::Linger { .. } => {
+                return Doing::Lingering { since: began(self.deadlines.get(Timer::End), limits::LINGER_TIMEOUT) };
+            }
+            Link::Open | Link::Closing { .. } | Link::Upgraded => {}
+        }
+        if self.served > 0 && self.is_silent() {
+            return Doing::Idle { since: self.idle_since };
+        }
+        let place = Rc::clone(&self.place.borrow());
+        if self.transport.is_handshaking() || !busy && matches!(self.recv, Recv::Head) && !self.has_output() {
+            return Doing::Head { since: began(self.deadlines.get(Timer::Head), place.options.header_timeout) };
+        }
+        let still_since = if self.has_output() {
+            began(self.deadlines.get(Timer::Write), place.options.write_timeout / 2)
+        } else if self.wants.has(Want::Read) {
+            began(self.deadlines.get(Timer::Body), place.options.body_timeout)
+        } else {
+            return Doing::Served;
+        };
+        Doing::Moving { pace: self.pace(now), still_since }
+    }
+
+    /// The bytes a second that its client moves.
+    fn pace(&mut self, now: u64) -> u32 {
+        let Some(work) = &mut self.work else { return u32::MAX };
+        let (output, received) = (&work.output, work.received);
+        work.pace.measure(now, || {
+            let taken = output.sent().saturating_sub(self.transport.queued().into());
+            taken.saturating_add(received)
+        })
     }
 
     /// Tells the access log of the exchange that ended.
@@ -604,6 +647,9 @@ impl Conn {
             Ok(n) => {
                 // epoll(7): with edge triggering a short read tells as much as EAGAIN. But not of a peer's end.
                 self.readable = n == buffer.len() || n > 0 && (self.peer_closed || self.transport.has_more());
+                if let Some(work) = &mut self.work {
+                    work.received = work.received.saturating_add(n as u64);
+                }
                 Ok(n)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -1,5 +1,6 @@
 //! What all connections of one server share.
 
+use super::accept::Newcomer;
 use super::conn::Work;
 use super::limits;
 use super::site::Place;
@@ -35,8 +36,10 @@ pub(crate) struct Core {
     pub(super) stopping: Cell<Option<Stopping>>,
     /// False while accepting rests because the system ran out of something.
     pub(super) accepting: Cell<bool>,
-    /// No connection more fits, and none could be closed for it; so it stays until one ends or comes to rest.
-    pub(super) crowded: Cell<bool>,
+    /// Accepted connections for which there was no room.
+    pub(super) waiting: RefCell<Vec<Newcomer>>,
+    /// When the log may next speak of want of room, and how often it did not.
+    pub(super) room_log: Cell<(u64, u32)>,
     /// The listener that was accepted from last.
     pub(super) last_listener: Cell<Option<Key>>,
     /// A timer will try to accept again.
@@ -83,7 +86,8 @@ impl Core {
             date: RefCell::default(),
             stopping: Cell::new(None),
             accepting: Cell::new(true),
-            crowded: Cell::new(false),
+            waiting: RefCell::default(),
+            room_log: Cell::default(),
             last_listener: Cell::new(None),
             retrying: Cell::new(false),
         }

@@ -65,6 +65,22 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// How long a connection that never sent a byte is safe from being closed to make room: its request may be on the way.
 pub(crate) const FRESH: Duration = Duration::from_secs(1);
 
+/// Bytes a second that make a client lively: none such is closed for one more connection of its own address.
+pub(crate) const LIVELY: u32 = 4 << 10;
+
+/// Over how long a client's pace is measured, at least: one that takes a little now and then shows.
+pub(crate) const PACE_WINDOW: Duration = Duration::from_secs(5);
+
+/// How long a client must have stood still before its place is given to another, within its share though it is. Of one
+/// that reads slowly out of a large receive buffer TCP tells only now and then.
+pub(crate) const STILL: Duration = Duration::from_secs(60);
+
+/// Accepted connections that wait for a place, at the most: as many as a kernel's queue usually holds. More are closed.
+pub(crate) const WAITING: usize = 128;
+
+/// Between two lines of the log about connections that were closed for want of room.
+pub(crate) const ROOM_LOG: Duration = Duration::from_secs(10);
+
 /// Descriptors kept for files and for the process itself when connections are counted against the limit.
 pub(crate) const RESERVED_DESCRIPTORS: u64 = 64;
 

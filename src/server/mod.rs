@@ -5,7 +5,9 @@
 //! | `core` | what all connections share |
 //! | `site` | what listeners serve: options and a handler |
 //! | `listeners` | listeners while the server runs |
-//! | `accept` | new connections, and room for them |
+//! | `accept` | new connections |
+//! | `pace` | how fast a client moves |
+//! | `room` | who makes room for a new connection at the limit, as a rule |
 //! | `slot` | one connection and its handler; `drive`, the one door |
 //! | `conn` | the connection's state machine |
 //! | `deadlines` | when it must be looked at though nothing happens |
@@ -25,7 +27,9 @@ mod form;
 mod limits;
 mod listeners;
 mod options;
+mod pace;
 mod request;
+mod room;
 #[cfg(test)]
 mod simulation;
 mod site;

@@ -39,6 +39,11 @@ impl Slot {
         Slot { conn: Rc::new(RefCell::new(conn)), wakers, ready: Cell::new(false), task: None, armed: None }
     }
 
+    /// Whether a handler runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.task.is_some()
+    }
+
     fn arm(&mut self, core: &Core, key: Key, next: u64) {
         // A deadline that moved away costs nothing: its old entry will find the new one.
         if self.armed.is_some_and(|armed| armed.when <= next) {
@@ -201,7 +206,6 @@ impl Core {
             }
         }
         let slot = self.slots.borrow_mut().remove(key);
-        self.crowded.set(false);
         if let Some(armed) = slot.and_then(|slot| slot.armed) {
             self.runtime.timers.borrow_mut().remove(armed);
         }

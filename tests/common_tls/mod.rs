@@ -215,7 +215,7 @@ pub fn open_with(config: &Arc<ClientConfig>, addr: SocketAddr, prepare: impl FnO
     handshake(config, socket.into(), "localhost").unwrap()
 }
 
-fn handshake(config: &Arc<ClientConfig>, socket: TcpStream, name: &str) -> io::Result<Stream> {
+pub fn handshake(config: &Arc<ClientConfig>, socket: TcpStream, name: &str) -> io::Result<Stream> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let conn = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
     let mut stream = StreamOwned::new(conn, socket);

@@ -1,0 +1,194 @@
+//! Room for one connection more when there are as many as may be: which one goes, as a rule without sockets or clock.
+//!
+//! In this order: one that idles; one whose last answer was sent; one whose request head, or handshake, is unfinished;
+//! of the address that holds most connections the one whose client moves least; one that has stood still for long. An
+//! address is an IPv4 address or an IPv6 /64. Its share is the limit divided by the number of addresses: those beyond
+//! theirs go first, and a client of such an address takes no place from those within theirs.
+
+use super::limits;
+use crate::rt::{Key, deadline};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What is counted together; `None` is all clients of Unix sockets.
+pub(super) type Group = Option<IpAddr>;
+
+/// A connection, as far as it matters for who has to go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) key: Key,
+    pub(super) group: Group,
+    pub(super) doing: Doing,
+}
+
+/// What a connection does; times are milliseconds of the loop's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// Nothing, since then: closing it costs nobody an answer.
+    Idle { since: u64 },
+    /// Its last answer was sent; what the client still sends is discarded.
+    Lingering { since: u64 },
+    /// It has begun a request head or a TLS handshake, or may be about to.
+    Head { since: u64 },
+    /// It waits for its client, who moves so many bytes a second, and has moved none since then.
+    Moving { pace: u32, still_since: u64 },
+    /// It waits for its handler.
+    Served,
+}
+
+/// Why a connection may go; the first of these goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    Idle,
+    Lingering,
+    UnfinishedHead,
+    LeastOfGreedy,
+    StoodStill,
+}
+
+/// Who makes room for a new connection of the group `newcomer`; `None` when it has to wait.
+pub(super) fn choose(standings: &[Standing], max: usize, newcomer: Group, now: u64) -> Option<&Standing> {
+    let crowd = Crowd::new(standings, max, newcomer, now);
+    let ranked = standings.iter().filter_map(|standing| crowd.rank(standing).map(|rank| (rank, standing)));
+    ranked.min_by_key(|&(rank, standing)| (rank, standing.key)).map(|(_, standing)| standing)
+}
+
+/// How many connections each address has, the new one included.
+struct Crowd {
+    counts: Vec<(Group, usize)>,
+    /// Connections that each address may have before it is beyond its share.
+    share: usize,
+    /// The address that has most, and how many.
+    greedy: (Group, usize),
+    newcomer: (Group, usize),
+    now: u64,
+}
+
+impl Crowd {
+    fn new(standings: &[Standing], max: usize, newcomer: Group, now: u64) -> Crowd {
+        let mut groups: Vec<Group> = standings.iter().map(|standing| standing.group).chain([newcomer]).collect();
+        groups.sort_unstable();
+        let counts: Vec<(Group, usize)> = groups.chunk_by(|a, b| a == b).map(|same| (same[0], same.len())).collect();
+        let greedy = counts.iter().copied().max_by_key(|&(_, count)| count).unwrap_or((newcomer, 1));
+        let mut crowd = Crowd { share: (max / counts.len()).max(1), counts, greedy, newcomer: (newcomer, 1), now };
+        crowd.newcomer.1 = crowd.count(newcomer);
+        crowd
+    }
+
+    fn count(&self, group: Group) -> usize {
+        self.counts.binary_search_by_key(&group, |&(group, _)| group).map_or(0, |at| self.counts[at].1)
+    }
+
+    /// The place of a connection among those that may go: why, within its share, and the measure that decides then.
+    fn rank(&self, standing: &Standing) -> Option<(Reason, bool, u64)> {
+        let within = self.count(standing.group) <= self.share;
+        // An address beyond its share takes nothing from one within. Of its own it takes what is no longer young: the
+        // request may be on its way.
+        let newcomer_within = self.newcomer.1 <= self.share;
+        let may_go = newcomer_within || !within;
+        let may_go_young = newcomer_within && !within;
+        match standing.doing {
+            Doing::Idle { since } => Some((Reason::Idle, within, since)),
+            Doing::Lingering { since } if may_go => Some((Reason::Lingering, within, since)),
+            Doing::Head { since } if may_go_young || may_go && self.is_past(since, limits::FRESH) => {
+                Some((Reason::UnfinishedHead, within, since))
+            }
+            Doing::Moving { pace, .. } if self.is_greedy(standing, pace < limits::LIVELY) => {
+                Some((Reason::LeastOfGreedy, false, pace.into()))
+            }
+            Doing::Served if self.is_greedy(standing, false) => Some((Reason::LeastOfGreedy, true, 0)),
+            Doing::Moving { pace: 0, still_since } if newcomer_within && self.is_past(still_since, limits::STILL) => {
+                Some((Reason::StoodStill, within, still_since))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether its address holds most connections and makes room. For one more of its own only if this one is `slow`:
+    /// the others gain nothing by that, and nobody who is served well is cut off for it.
+    fn is_greedy(&self, standing: &Standing, slow: bool) -> bool {
+        let (group, count) = self.greedy;
+        let takes_from_others = self.newcomer.1 < count;
+        standing.group == group && count > self.share && (takes_from_others || slow && self.newcomer.0 == group)
+    }
+
+    fn is_past(&self, since: u64, time: Duration) -> bool {
+        self.now >= deadline(since, time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Doing::*;
+
+    const A: u8 = 1;
+    const B: u8 = 2;
+    const C: u8 = 3;
+    const SLOW: Doing = Moving { pace: 500, still_since: 100_000 };
+    const SLOWER: Doing = Moving { pace: 400, still_since: 100_000 };
+    const HUMAN: Doing = Moving { pace: 8 << 10, still_since: 100_000 };
+    const STUCK: Doing = Moving { pace: 0, still_since: 1000 };
+    const LONGER_STUCK: Doing = Moving { pace: 0, still_since: 900 };
+    const NEW: Doing = Head { since: 100_000 };
+    const OLD: Doing = Head { since: 1000 };
+    const OLDER: Doing = Head { since: 900 };
+
+    fn group(address: u8) -> Group {
+        Some(IpAddr::from([192, 0, 2, address]))
+    }
+
+    /// Connections at the limit, who comes, and which of them goes.
+    type Rule = (&'static [(u8, Doing)], u8, Option<usize>, &'static str);
+
+    const RULES: &[Rule] = &[
+        (&[(A, Idle { since: 20 }), (A, Idle { since: 10 }), (A, OLD)], A, Some(1), "the one that idles longest"),
+        (
+            &[(A, Idle { since: 10 }), (B, Idle { since: 20 }), (B, OLD)],
+            C,
+            Some(1),
+            "of those beyond their share first",
+        ),
+        (&[(A, OLD), (A, Lingering { since: 9 }), (A, Lingering { since: 8 })], A, Some(2), "who has its answer"),
+        (&[(A, SLOW), (A, OLD), (A, OLDER)], A, Some(2), "the oldest head"),
+        (&[(A, OLDER), (B, OLD), (B, NEW)], C, Some(1), "the oldest head of an address beyond its share"),
+        (&[(A, NEW), (A, NEW), (A, NEW)], A, None, "not a young one, for one more of its own address"),
+        (&[(A, NEW), (A, NEW), (A, NEW)], B, Some(0), "even a young one, of an address beyond its share"),
+        (&[(A, NEW), (B, SLOW), (B, SLOW)], B, Some(1), "not the young head of another address"),
+        (&[(A, OLD), (B, SLOW), (B, HUMAN)], B, Some(1), "nor an old one, for one more of a greedy address"),
+        (&[(A, NEW), (B, HUMAN), (C, HUMAN)], 4, None, "nobody: all within their share, and young or lively"),
+        (&[(A, OLD), (B, HUMAN), (C, HUMAN)], 4, Some(0), "an old head, though within its share"),
+        (&[(A, SLOWER), (B, SLOW), (B, HUMAN)], C, Some(1), "the least of the greediest, not the least of all"),
+        (&[(A, SLOW), (B, HUMAN), (B, HUMAN), (B, HUMAN)], A, Some(1), "a lively one of an address that has more"),
+        (&[(A, Served), (A, HUMAN), (A, Served)], B, Some(1), "the client's slowness before the handler's"),
+        (&[(A, Served), (A, Served), (A, Served)], B, Some(0), "a handler that keeps others out"),
+        (&[(A, Served), (A, HUMAN), (A, Served)], A, None, "none for one more of the same address"),
+        (&[(A, Served), (A, SLOW), (A, SLOWER)], A, Some(2), "unless it hardly moves"),
+        (
+            &[(A, STUCK), (B, LONGER_STUCK), (C, HUMAN)],
+            4,
+            Some(1),
+            "the one that stood longest, though within its share",
+        ),
+        (&[(A, STUCK), (B, HUMAN), (B, HUMAN)], B, None, "not for an address beyond its share"),
+        (&[(A, HUMAN), (A, HUMAN), (B, HUMAN), (B, HUMAN)], A, None, "no turns between equals"),
+    ];
+
+    #[test]
+    fn rules() {
+        for (number, (connections, newcomer, verdict, name)) in RULES.iter().enumerate() {
+            let standings: Vec<Standing> = connections
+                .iter()
+                .enumerate()
+                .map(|(index, &(address, doing))| Standing { key: Key::unpack(index), group: group(address), doing })
+                .collect();
+            let chosen = choose(&standings, standings.len(), group(*newcomer), 100_000);
+            assert_eq!(chosen.map(|standing| standing.key.index()), *verdict, "{number}: {name}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_chosen_of_none() {
+        assert!(choose(&[], 0, None, 0).is_none());
+    }
+}
