@@ -5,12 +5,14 @@
 mod common;
 
 use common::{Client, End, Gate, MOMENT, OnDrop, PATIENCE, next, reset, resident, serve, settled, start, telling};
-use ecohttpd::{AsyncFd, Connection, Error, Options, Request, Result, Server, sleep, spawn, timeout};
+use ecohttpd::{AsyncFd, Connection, Error, Listeners, Options, Request, Result, Server, Site, sleep, spawn, timeout};
+use std::cell::OnceCell;
 use std::future::{pending, poll_fn};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -616,4 +618,96 @@ fn unix_clients_get_what_others_get() {
     let mut client = Client::connect_unix(&path);
     client.send("GET /cut HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(matches!(client.try_response(false), Err(End::Eof | End::Reset)));
+}
+
+/// Panics when it is dropped, as the handler or task that owns it goes.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic!("a drop's panic, which the test wants");
+        }
+    }
+}
+
+#[test]
+fn a_panic_ends_no_more_than_its_own() {
+    let options = || {
+        Options::new().access_log(|access| {
+            assert!(!access.target.contains("log"), "a log's panic, which the test wants");
+        })
+    };
+    let (told, tells) = channel();
+    let server = serve(options, async move |con: &mut Connection, req: &mut Request| {
+        match req.path() {
+            "/done" => {
+                let _bomb = Bomb;
+                con.send("done").await?;
+            }
+            "/left" => {
+                let _bomb = Bomb;
+                told.send(()).unwrap();
+                std::future::pending::<()>().await;
+            }
+            "/task" => spawn(async {
+                let _bomb = Bomb;
+            }),
+            _ => con.send(req.path().to_owned()).await?,
+        }
+        Ok::<(), Error>(())
+    });
+    let mut other = server.connect();
+    let mut ask_other = || {
+        other.send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(other.read_response().text(), "/other");
+    };
+    ask_other();
+    let mut client = server.connect();
+    client.send("GET /done HTTP/1.1\r\nHost: x\r\n\r\n");
+    // Whole or cut, but it ends.
+    let _ = client.try_response(false);
+    ask_other();
+    let stream = TcpStream::connect(server.addr).unwrap();
+    (&stream).write_all(b"GET /left HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    next(&tells);
+    reset(stream);
+    ask_other();
+    assert_eq!(server.get("/task").status, 200);
+    ask_other();
+    assert_eq!(server.get("/log").text(), "/log", "what is logged was sent");
+    ask_other();
+}
+
+#[test]
+fn nothing_is_accepted_during_the_grace_of_a_stop() {
+    let gate = Gate::default();
+    let opened = gate.clone();
+    let (tell, told) = channel();
+    let server = start(move || {
+        let listeners = Rc::new(OnceCell::<Listeners>::new());
+        let shared = Rc::clone(&listeners);
+        let mut server = Server::new(Options::new(), async move |con: &mut Connection, _: &mut Request| {
+            tell.send(None).unwrap();
+            gate.wait().await;
+            let site = Site::new(Options::new(), async |_: &mut Connection, _: &mut Request| {});
+            let bound = shared.get().unwrap().bind(&site, "127.0.0.1", 0);
+            tell.send(Some(bound.map_err(|error| error.kind()).err())).unwrap();
+            con.send("late").await
+        })
+        .unwrap();
+        assert!(listeners.set(server.listeners()).is_ok());
+        let addr = server.bind("127.0.0.1", 0).unwrap();
+        (server, addr)
+    });
+    let (mut silent, mut client) = (server.connect(), server.connect());
+    client.send(GET);
+    assert_eq!(next(&told), None);
+    server.handle.stop(PATIENCE);
+    // It has understood once this one goes.
+    silent.expect_close();
+    opened.open();
+    assert_eq!(next(&told), Some(Some(ErrorKind::NotConnected)));
+    assert_eq!(client.read_response().text(), "late");
+    server.join().unwrap();
 }

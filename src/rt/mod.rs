@@ -21,8 +21,8 @@ pub use reactor::AsyncFd;
 pub(crate) use reactor::{Edges, Reactor, Source};
 pub(crate) use ready::{SlotWaker, WakeQueue, Woken};
 pub(crate) use slots::{Key, MAX_SLOTS, Slots};
-pub(crate) use task::Tasks;
 pub use task::spawn;
+pub(crate) use task::{Tasks, drop_contained};
 pub use timer::sleep;
 pub(crate) use timer::{Due, TimerId, Timers, within};
 

@@ -96,6 +96,10 @@ impl<T> Slots<T> {
             .map(|(index, (generation, value))| (Key { index: index as u32, generation: *generation }, value))
     }
 
+    pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
+        self.slab.into_iter().map(|(_, (_, value))| value)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }

@@ -18,6 +18,13 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
     Runtime::current().spawn(Box::pin(future));
 }
 
+/// Drops what belongs to one connection or task alone. Where panics unwind, one in the drop ends nothing else.
+pub(crate) fn drop_contained<T>(value: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        log::error!("a handler or task panicked as it was dropped");
+    }
+}
+
 /// The tasks of one loop.
 #[derive(Default)]
 pub(crate) struct Tasks(RefCell<Slots<Task>>);
@@ -65,12 +72,14 @@ impl Runtime {
         if polled.is_err() {
             log::error!("a task panicked");
         }
-        self.tasks.0.borrow_mut().remove(key);
+        drop_contained(future);
+        let task = self.tasks.0.borrow_mut().remove(key);
+        drop(task);
     }
 
     /// Drops every task: called when the loop ends.
     pub(crate) fn drop_tasks(&self) {
         let tasks = std::mem::take(&mut *self.tasks.0.borrow_mut());
-        drop(tasks);
+        tasks.into_values().for_each(drop_contained);
     }
 }

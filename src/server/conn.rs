@@ -22,6 +22,7 @@ use crate::rt::millis;
 use log::Level;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -164,6 +165,8 @@ pub(super) struct Conn {
     logging: Logging,
     /// The deadline of a read passed while the handler waited.
     pub(super) timed_out: bool,
+    /// The deadline of a read passed, and what had come by then is being read first.
+    last_look: bool,
     scanner: Scanner,
     /// Bytes that may pass in this turn without the handler having to wait.
     pub(super) credit: usize,
@@ -236,6 +239,7 @@ impl Conn {
             unscanned: false,
             logging: Logging::Nothing,
             timed_out: false,
+            last_look: false,
             scanner: Scanner::default(),
             credit: limits::TURN,
             input: Input::default(),
@@ -617,7 +621,7 @@ impl Conn {
             Logging::Head => Some(&work.head),
         };
         let status = if matches!(self.send, Send::Idle) { 499 } else { work.response.status() };
-        log(&super::access::Access {
+        let access = super::access::Access {
             date: &core.http_date(),
             peer: &self.peer,
             method: known.map_or("", |head| head.method()),
@@ -628,7 +632,11 @@ impl Conn {
             duration: Duration::from_millis(core.runtime.now().saturating_sub(work.started)),
             referer: known.and_then(|head| head.header("referer")),
             user_agent: known.and_then(|head| head.header("user-agent")),
-        });
+        };
+        // Where panics unwind, the log's ends neither this connection nor the others.
+        if catch_unwind(AssertUnwindSafe(|| log(&access))).is_err() {
+            log::error!("the access log panicked");
+        }
         work.output.restart_count();
         work.head_bytes = 0;
     }
@@ -811,12 +819,29 @@ impl Conn {
         moves
     }
 
+    /// Whether the deadline of a read has to wait until what came meanwhile was read.
+    ///
+    /// It may have come in time: others can have held up the loop, and with many events at once the kernel tells of some
+    /// only in the next tick. `other`: a deadline of another kind is due, too.
+    fn takes_last_look(&mut self, other: bool) -> bool {
+        let reads = matches!(self.link, Link::Open) && (matches!(self.recv, Recv::Head) || self.wants.has(Want::Read));
+        if !reads || other {
+            return false;
+        }
+        self.readable |= !std::mem::replace(&mut self.last_look, true);
+        self.readable
+    }
+
     fn check_deadlines(&mut self, core: &Core) {
         let now = core.runtime.now();
         if self.deadlines.next() > now {
+            self.last_look = false;
             return;
         }
         let due = |timer: Timer, conn: &Conn| conn.deadlines.get(timer) <= now;
+        if self.takes_last_look(due(Timer::Write, self) || due(Timer::End, self)) {
+            return;
+        }
         if due(Timer::Write, self) {
             if self.is_being_read(core) {
                 return;
@@ -831,6 +856,8 @@ impl Conn {
             if self.has_blank_input() {
                 self.link = Link::Dead;
             } else {
+                // The request before may have been a HEAD, of HTTP/1.0.
+                self.asked = Asked { head: false, http10: false, keep_alive: false };
                 self.reject(core, Reject { status: 408, reason: "the request head took too long", close: true });
             }
         } else {

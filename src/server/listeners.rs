@@ -32,7 +32,7 @@ impl Listeners {
     /// Listens on a TCP address for `site`, with its options: see [`Server::bind`](crate::Server::bind).
     ///
     /// # Errors
-    /// Those of [`Server::bind`](crate::Server::bind); `NotConnected` when the server is gone.
+    /// Those of [`Server::bind`](crate::Server::bind); `NotConnected` when the server stops or is gone.
     pub fn bind<'a>(&self, site: &Site, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<Listening> {
         self.core()?.bind(&site.0, ipaddr.into(), port)
     }
@@ -100,6 +100,9 @@ impl Core {
     }
 
     fn add(&self, site: &Rc<Profile>, mut listener: Listener) -> io::Result<Key> {
+        if self.stopping() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         self.listeners.borrow_mut().insert_with(|key| {
             self.runtime.reactor.register(listener.source(), Source::Listener(key))?;
             let place: Place = Rc::new(RefCell::new(Rc::clone(site)));

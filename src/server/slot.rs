@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::core::{Core, SlotWakers};
 use super::limits;
 use super::request::Request;
-use crate::rt::{Due, Key, TimerId};
+use crate::rt::{Due, Key, TimerId, drop_contained};
 use log::Level;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -130,9 +130,9 @@ impl Core {
         // Where panics unwind, a handler's ends its own connection and no other.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
             Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => *task = None,
+            Ok(Poll::Ready(())) => drop_contained(task.take()),
             Err(_) => {
-                *task = None;
+                drop_contained(task.take());
                 conn.borrow_mut().finish_panicked(self);
             }
         }
@@ -186,7 +186,7 @@ impl Core {
 
     /// Frees the slot: first the handler, then the connection, so that what the handler owns goes at once.
     fn close(&self, key: Key, conn: &Rc<RefCell<Conn>>, task: Option<Task>) {
-        drop(task);
+        drop_contained(task);
         {
             // An `Upgraded` may hold the stream longer than the slot (the count's other two are the slot's and ours): the
             // key is another's then, and this stream's events must not reach it.
