@@ -475,3 +475,14 @@ fn an_upload_may_take_longer_than_a_script() {
     stream.write_all(&chunk("")).unwrap();
     assert_eq!(common::Client::new(stream).read_response().text(), " 16000");
 }
+
+/// Other servers pass a query as it is; what it means is the script's affair.
+#[test]
+fn scripts_get_the_query_as_it_was_sent() {
+    let site = Scripts::new(&[], &[("env", "#!/bin/sh\nprintf '\\n%s\\n%s' \"$QUERY_STRING\" \"$REQUEST_URI\"\n")]);
+    for query in [&b"100%&b=%zz%"[..], "q=caf\u{e9}".as_bytes(), b"q=caf\xe9\xff", b"a?b=%20"] {
+        let mut client = site.begin([b"GET /cgi-bin/env?", query, b" HTTP/1.1\r\nHost: t\r\n\r\n"].concat());
+        let expected = [query, b"\n/cgi-bin/env?", query].concat();
+        assert_eq!(client.read_response().body.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
+}

@@ -199,7 +199,7 @@ impl Site {
         login: Option<&Login>,
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
-        let query = redirected.as_ref().map(|redirected| redirected.query.as_str());
+        let query = redirected.as_ref().map(|redirected| redirected.query.as_bytes());
         let place = match self.execute(con, req, located, login, 200, query).await? {
             Served::Done => return Ok(None),
             Served::Failed(status) => return Ok(Some(status)),
@@ -228,9 +228,9 @@ impl Site {
         located: &Located<'_>,
         login: Option<&Login>,
         status: u16,
-        query: Option<&str>,
+        query: Option<&[u8]>,
     ) -> Result<Served> {
-        let asked = req.query_string().to_owned();
+        let asked = req.query_bytes().to_owned();
         let script = Script {
             file: &located.file,
             interpreter: located.interpreter,
@@ -328,7 +328,7 @@ impl Site {
             Found::Index(_) | Found::Refused(_) => return Ok(false),
         };
         con.set_status(status)?;
-        let query = req.query_string().to_owned();
+        let query = req.query_bytes().to_owned();
         let served = self.execute(con, req, &located, login.as_ref(), status, Some(&query)).await?;
         Ok(matches!(served, Served::Done))
     }

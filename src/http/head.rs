@@ -20,6 +20,8 @@ pub struct Head {
     decoded: Vec<u8>,
     /// The decoded path with U+FFFD for what is not UTF-8; empty unless that is needed.
     lossy: String,
+    /// The same of the target, whose query may hold any bytes.
+    lossy_target: String,
     facts: Facts,
 }
 
@@ -34,7 +36,22 @@ impl Head {
             return Err(Reject::close(431, "head too long"));
         }
         self.bytes.extend_from_slice(bytes);
+        let parsed = self.parse_text(bytes, limits);
+        match without_raw_query(bytes) {
+            // The parser takes a target only if it is UTF-8.
+            Some(text) if parsed.is_err() && self.facts.target.len == 0 => {
+                self.clear();
+                self.bytes.extend_from_slice(bytes);
+                let parsed = self.parse_text(&text, limits);
+                self.lossy_target = String::from_utf8_lossy(self.target_bytes()).into_owned();
+                parsed
+            }
+            _ => parsed,
+        }
+    }
 
+    /// Parses a head of which `bytes` is what the parser may see: of the length of `self.bytes`.
+    fn parse_text(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let slots = slots.get_mut(..limits.fields.min(FIELDS_MAX)).unwrap_or_default();
         let mut request = httparse::Request::new(&mut []);
@@ -77,9 +94,14 @@ impl Head {
         self.facts.minor
     }
 
-    /// The request target as it was sent.
+    /// The request target as it was sent, with U+FFFD in place of what is not UTF-8.
     pub fn target(&self) -> &str {
-        self.text(self.facts.target)
+        if self.lossy_target.is_empty() { self.text(self.facts.target) } else { &self.lossy_target }
+    }
+
+    /// The request target as it was sent.
+    pub fn target_bytes(&self) -> &[u8] {
+        self.slice(self.facts.target)
     }
 
     /// The form of the request target.
@@ -110,9 +132,17 @@ impl Head {
         if self.decoded.is_empty() { self.raw_path() } else { from_utf8(&self.decoded).unwrap_or(&self.lossy) }
     }
 
-    /// What follows the first `?` of the target, undecoded; empty if there is none.
+    /// What follows the first `?` of the target, undecoded; empty if there is none. U+FFFD stands for what is not UTF-8.
     pub fn query_string(&self) -> &str {
-        self.text(self.facts.query)
+        if self.lossy_target.is_empty() {
+            return self.text(self.facts.query);
+        }
+        self.lossy_target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// What follows the first `?` of the target, as it was sent; empty if there is none.
+    pub fn query_bytes(&self) -> &[u8] {
+        self.slice(self.facts.query)
     }
 
     /// The authority that is asked: the target's before Host (RFC 9112 §3.2.2).
@@ -171,6 +201,7 @@ impl Head {
         self.fields.clear();
         self.decoded.clear();
         self.lossy.clear();
+        self.lossy_target.clear();
         self.facts = Facts::default();
     }
 
@@ -261,6 +292,17 @@ impl Head {
     fn text(&self, span: Span) -> &str {
         from_utf8(self.slice(span)).unwrap_or_default()
     }
+}
+
+/// The head with letters in place of what is not ASCII in its query, if there is any.
+fn without_raw_query(head: &[u8]) -> Option<Vec<u8>> {
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let start = head.iter().position(|byte| !is_end(byte))?;
+    let mut text = head.to_vec();
+    let line = text.get_mut(start..)?.split_mut(is_end).next()?;
+    let query = line.iter().position(|&byte| byte == b'?')?;
+    let raw = line.get_mut(query..)?.iter_mut().filter(|byte| !byte.is_ascii());
+    (raw.map(|byte| *byte = b'x').count() > 0).then_some(text)
 }
 
 impl Fields for Head {
@@ -393,7 +435,8 @@ mod tests {
             ("GET /\u{e9} HTTP/1.1\r\nHost: h\r\n\r\n", 400, "raw non-ASCII in the target"),
             ("GET /\u{1} HTTP/1.1\r\nHost: h\r\n\r\n", 400, "control in the target"),
             ("GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", 400, "NUL in the path"),
-            ("GET /?%0 HTTP/1.1\r\nHost: h\r\n\r\n", 400, "bad percent in the query"),
+            ("GET /\u{e9}?q HTTP/1.1\r\nHost: h\r\n\r\n", 400, "raw non-ASCII before the query"),
+            ("GET /?\u{e9} \u{e9} HTTP/1.1\r\nHost: h\r\n\r\n", 400, "a space in the query"),
             ("GET * HTTP/1.1\r\nHost: h\r\n\r\n", 400, "asterisk of GET"),
             ("GET / HTTP/1.1\rHost: h\r\n\r\n", 400, "bare CR after the request line"),
             ("GET / http/1.1\r\nHost: h\r\n\r\n", 400, "version in lower case"),
@@ -441,6 +484,30 @@ mod tests {
         assert_eq!(verdict.map_err(|reject| reject.status), Err(414));
         assert_eq!(head.method(), "GET", "what was understood is there for the log");
         assert_eq!(head.target().len(), 65);
+    }
+
+    #[test]
+    fn queries_are_passed_as_they_are() {
+        let rows: [(&[u8], &str); 5] = [
+            (b"a=100%&%zz", "a=100%&%zz"),
+            ("q=caf\u{e9}".as_bytes(), "q=caf\u{e9}"),
+            (b"q=caf\xe9?\xff&b", "q=caf\u{fffd}?\u{fffd}&b"),
+            (b"\xc3", "\u{fffd}"),
+            (b"?", "?"),
+        ];
+        for (query, text) in rows {
+            let head = [b"\r\nGET /%41?", query, b" HTTP/1.1\r\nHost: h\r\nA: \xe9\r\n\r\n"].concat();
+            let (head, verdict) = parse(&head);
+            assert_eq!(verdict, Ok(()), "{text}");
+            assert_eq!((head.query_bytes(), head.query_string(), head.path()), (query, text, "/A"));
+            assert_eq!(head.target_bytes(), [b"/%41?", query].concat());
+            assert_eq!(head.target(), format!("/%41?{text}"));
+            assert_eq!(head.header_bytes("a"), Some(&b"\xe9"[..]));
+        }
+        for target in [&b"/?\xe9#f"[..], b"/\xe9?\xe9", b"/\xe9", b"/%?\xe9", b"/?\xe9\x7f"] {
+            let head = [b"GET ", target, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+            assert_eq!(parse(&head).1.map_err(|reject| reject.status), Err(400), "{target:?}");
+        }
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub struct Target<'a> {
     pub path: &'a str,
     /// Whether the path holds percent-encoded bytes.
     pub escaped: bool,
-    /// What follows the first `?`, undecoded.
+    /// What follows the first `?`, undecoded: any bytes but controls, a space and `#`. Browsers and scripts send a bare
+    /// `%` and raw non-ASCII there, and what they mean by it is not ours to judge.
     pub query: &'a str,
     /// The authority of an absolute or authority form.
     pub authority: Option<&'a str>,
@@ -94,6 +95,7 @@ impl<'a> Target<'a> {
                     escaped |= question.is_none();
                     tail
                 }
+                [b'%' | 0x80.., tail @ ..] if question.is_some() => tail,
                 [b'%', ..] => {
                     return Err(Reject::bad("bad percent-encoding in the request target"));
                 }
@@ -200,6 +202,8 @@ mod tests {
             ("GET", "//host/x", Origin, "//host/x", "", None),
             ("GET", "/*", Origin, "/*", "", None),
             ("GET", "/%41?%00", Origin, "/%41", "%00", None),
+            ("GET", "/a?100%&b=%zz%", Origin, "/a", "100%&b=%zz%", None),
+            ("GET", "/a?caf\u{e9}?\u{e9}", Origin, "/a", "caf\u{e9}?\u{e9}", None),
             ("GET", "/a|b{}\"<>\\^`", Origin, "/a|b{}\"<>\\^`", "", None),
             ("GET", "http://h", Absolute, "", "", Some("h")),
             ("GET", "HTTP://h:80/x?y", Absolute, "/x", "y", Some("h:80")),
@@ -243,7 +247,11 @@ mod tests {
             ("GET", "/%4g", "bad hex"),
             ("GET", "/%%41", "percent percent"),
             ("GET", "/%+1", "sign for a digit"),
-            ("GET", "/?%zz", "bad percent in the query"),
+            ("GET", "/?a b", "space in the query"),
+            ("GET", "/?a\u{1}", "control in the query"),
+            ("GET", "/?a\u{7f}", "DEL in the query"),
+            ("GET", "/\u{e9}?a", "raw non-ASCII before the query"),
+            ("GET", "/%?%", "bare percent before the query"),
             ("GET", "/a%00b", "NUL"),
             ("CONNECT", "/", "origin form of CONNECT"),
             ("CONNECT", "h", "CONNECT without a port"),

@@ -23,9 +23,14 @@ impl Request {
         self.head.method()
     }
 
-    /// The request's target as it was sent (RFC 9112 §3.2).
+    /// The request's target as it was sent (RFC 9112 §3.2); bytes that are not UTF-8 appear as U+FFFD.
     pub fn target(&self) -> &str {
         self.head.target()
+    }
+
+    /// The request's target as it was sent, in bytes: a query may hold any but controls.
+    pub fn target_bytes(&self) -> &[u8] {
+        self.head.target_bytes()
     }
 
     /// The target's path as it was sent, without the query; `*` for `OPTIONS *`, `host:port` for CONNECT.
@@ -85,9 +90,14 @@ impl Request {
         self.head.header_bytes(name)
     }
 
-    /// The query after `?`, as sent; empty when there is none.
+    /// The query after `?`, as sent; empty when there is none. Bytes that are not UTF-8 appear as U+FFFD.
     pub fn query_string(&self) -> &str {
         self.head.query_string()
+    }
+
+    /// The query after `?`, as sent, in bytes.
+    pub fn query_bytes(&self) -> &[u8] {
+        self.head.query_bytes()
     }
 
     /// The query's pairs in order, decoded as `application/x-www-form-urlencoded`.

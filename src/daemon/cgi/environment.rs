@@ -26,8 +26,8 @@ impl Environment {
         env.text("SERVER_SOFTWARE", "ecohttpd");
         env.text("SERVER_PROTOCOL", if req.minor_version() == 0 { "HTTP/1.0" } else { "HTTP/1.1" });
         env.text("REQUEST_METHOD", script.method(req));
-        env.text("QUERY_STRING", script.query);
-        env.text("REQUEST_URI", req.target());
+        env.put("QUERY_STRING", &[script.query]);
+        env.put("REQUEST_URI", &[req.target_bytes()]);
         env.put("SCRIPT_NAME", &[script.name]);
         env.put("SCRIPT_FILENAME", &[script.file.as_os_str().as_bytes()]);
         env.put("DOCUMENT_ROOT", &[script.docroot.as_os_str().as_bytes()]);

@@ -90,7 +90,7 @@ pub struct Script<'a> {
     pub login: Option<(&'a str, &'a [u8])>,
     /// Why the script is run: 200, or the error that it is the page of.
     pub status: u16,
-    pub query: &'a str,
+    pub query: &'a [u8],
     /// Run it as for GET without a body, whatever the request was: after a local redirect, or for an error's page.
     pub as_get: bool,
 }
