@@ -320,6 +320,60 @@ fn a_long_body_that_drips_is_given_up() {
     assert_eq!(client.read_response().text().trim(), "92000");
 }
 
+/// A place is for a script that runs, not for one that waits for its client, who takes more than the least.
+#[test]
+fn slow_readers_hold_no_places() {
+    let site = Scripts::new(&["-n", "3"], &[("large", LARGE), ("hello", HELLO)]);
+    let mut slow: Vec<Client> = (0..3).map(|_| site.begin_get("/cgi-bin/large")).collect();
+    for client in &mut slow {
+        assert_eq!(client.read_exact(12), b"HTTP/1.1 200");
+    }
+    for _ in 0..3 {
+        assert_eq!(site.get("/cgi-bin/hello").text(), "hello\n");
+        slow.iter_mut().for_each(|client| drop(client.read_exact(1500)));
+    }
+    assert_eq!(site.children().len(), 3, "they go on");
+    // One that reads on gets all of it.
+    let mut first = slow.swap_remove(0);
+    let mut all = first.read_exact(25_000_000).len();
+    while all < 30_000_000 {
+        all += first.skim(1 << 20);
+    }
+}
+
+/// Nor do uploads that stand still.
+#[test]
+fn slow_uploads_hold_no_places() {
+    let site = Scripts::new(&["-n", "2"], &[("count", COUNT)]);
+    let begun = [upload("/cgi-bin/count", 200_000).as_bytes(), &[b'x'; 100_000]].concat();
+    let mut slow = site.begin(&begun);
+    until("it does not start", || site.children().len() == 1);
+    let mut next = site.begin(&begun);
+    until("it does not start", || site.children().len() == 2);
+    for client in [&mut next, &mut slow] {
+        client.send([b'x'; 100_000]);
+        assert_eq!(client.read_response().text(), "200000");
+    }
+}
+
+/// Without a place they are processes all the same: there are twice as many of them as places at the most.
+#[test]
+fn slow_readers_are_cut_off_beyond_a_number() {
+    let site = Scripts::new(&["-n", "2"], &[("large", LARGE), ("hello", HELLO)]);
+    let slow: Vec<Client> = (0..12)
+        .map(|_| {
+            let mut client = site.begin_get("/cgi-bin/large");
+            assert_eq!(client.read_exact(12), b"HTTP/1.1 200");
+            assert!(site.children().len() <= 4 + 2, "{}", site.children().len());
+            client
+        })
+        .collect();
+    site.log(&["warn", "/cgi-bin/large", "cut off"]);
+    assert_eq!(site.get("/cgi-bin/hello").text(), "hello\n");
+    drop(slow);
+    site.await_no_children();
+}
+
 /// As many of one client's requests wait as are a quarter of the queue; those of this machine itself are many clients'.
 #[test]
 fn a_client_has_its_share_of_the_queue() {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `upload` | its body, as far as that comes before it |
 //! | `queue` | whose turn it is |
+//! | `slow` | scripts that hold no place, as they wait for their clients |
 //! | `environment` | what a script is told |
 //! | `process` | its process, until it is reaped |
 //! | `relay` | its input and output |
@@ -21,6 +22,7 @@ mod head;
 mod process;
 mod queue;
 mod relay;
+mod slow;
 mod upload;
 
 use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
@@ -34,6 +36,7 @@ use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -158,7 +161,7 @@ impl Cgi {
         // have: a script runs on for one that left until it sends something, or its time is up.
         con.notice_departure();
         // On this machine are proxies, which speak for many.
-        let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback());
+        let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
         if self.queue.is_full(client) {
             return Ok(turn_away(&name));
         }
@@ -176,7 +179,7 @@ impl Cgi {
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
         let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(&name)) };
         let environment = Environment::new(con, req, script);
-        let started = self.start(script, environment.bytes(), beginning.map(Beginning::take), place, &name);
+        let started = self.start(script, environment.bytes(), beginning.map(Beginning::take), place, client, &name);
         drop(environment);
         let mut relay = match started {
             Ok(relay) => relay,
@@ -192,6 +195,7 @@ impl Cgi {
         environment: &[u8],
         body: Option<Vec<u8>>,
         place: Place,
+        client: Option<IpAddr>,
         name: &'a Rc<str>,
     ) -> io::Result<Relay<'a>> {
         let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
@@ -232,7 +236,7 @@ impl Cgi {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        let state = State::new(body.unwrap_or_default(), timeout);
+        let state = State::new(body.unwrap_or_default(), timeout, client);
         Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state })
     }
 

@@ -45,7 +45,7 @@ impl Process {
         let pid = process::spawn(program, setup)?;
         match Watch::new(pid) {
             Ok(watch) => {
-                let child = Child { pid, watch, doomed: true, name: Rc::clone(name), _place: place };
+                let child = Child { pid, watch, doomed: true, name: Rc::clone(name), place };
                 Ok(Process { child: Some(child), patience })
             }
             Err(error) => {
@@ -53,6 +53,11 @@ impl Process {
                 Err(error)
             }
         }
+    }
+
+    /// Its place, until it has ended.
+    pub fn place(&self) -> Option<&Place> {
+        self.child.as_ref().map(|child| &child.place)
     }
 
     /// Ready when it has ended.
@@ -100,7 +105,7 @@ struct Child {
     doomed: bool,
     /// The script and its client, for the log.
     name: Rc<str>,
-    _place: Place,
+    place: Place,
 }
 
 impl Child {

@@ -1,12 +1,14 @@
 //! Whose turn it is: so many scripts at once, the others in the order in which they came.
 
-use std::cell::{Cell, RefCell};
+use super::slow::{Slow, SlowClient};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// The part of the queue that one client's requests may fill, and how many may wait however short it is: a browser
 /// has six connections.
@@ -24,6 +26,7 @@ pub struct Queue {
     /// How many of those by uploads.
     uploads: Cell<usize>,
     waiting: RefCell<VecDeque<Waiting>>,
+    slow: Slow,
     next: Cell<u32>,
 }
 
@@ -43,10 +46,23 @@ struct Waiting {
     waker: Waker,
 }
 
-/// A place, until it is dropped.
+/// A place, until it is dropped or given up.
 pub struct Place {
     queue: Rc<Queue>,
     upload: bool,
+    /// Set once it was given up.
+    slow: OnceCell<Rc<SlowClient>>,
+}
+
+impl Place {
+    /// Leaves it to others, as the script only waits for its client; false when there are too many such scripts.
+    pub fn give_up(&self, client: &Rc<SlowClient>, now: Instant) -> bool {
+        if self.slow.get().is_some() || !self.queue.slow.enter(client, now) {
+            return false;
+        }
+        self.queue.free(self.upload);
+        self.slow.set(Rc::clone(client)).is_ok()
+    }
 }
 
 /// A turn that is waited for; dropped, it leaves the queue.
@@ -58,7 +74,8 @@ pub struct Turn {
 impl Queue {
     pub fn new(places: usize, bound: usize) -> Rc<Queue> {
         let (taken, uploads, next) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        Rc::new(Queue { places: places.max(1), bound, taken, uploads, waiting: RefCell::default(), next })
+        let (places, slow) = (places.max(1), Slow::new(places));
+        Rc::new(Queue { places, bound, taken, uploads, waiting: RefCell::default(), slow, next })
     }
 
     /// A place, now or in turn; `None` when too many wait already.
@@ -100,7 +117,13 @@ impl Queue {
     fn take(self: &Rc<Self>, upload: bool) -> Place {
         self.taken.set(self.taken.get() + 1);
         self.uploads.set(self.uploads.get() + usize::from(upload));
-        Place { queue: Rc::clone(self), upload }
+        Place { queue: Rc::clone(self), upload, slow: OnceCell::new() }
+    }
+
+    fn free(&self, upload: bool) {
+        self.taken.set(self.taken.get().saturating_sub(1));
+        self.uploads.set(self.uploads.get().saturating_sub(usize::from(upload)));
+        self.call_first();
     }
 
     /// Whose turn it is, if a place is free for it: its number, and how to tell it.
@@ -120,10 +143,10 @@ impl Queue {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Queue { taken, uploads, .. } = &*self.queue;
-        taken.set(taken.get().saturating_sub(1));
-        uploads.set(uploads.get().saturating_sub(usize::from(self.upload)));
-        self.queue.call_first();
+        match self.slow.get() {
+            Some(client) => self.queue.slow.leave(client),
+            None => self.queue.free(self.upload),
+        }
     }
 }
 

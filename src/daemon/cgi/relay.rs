@@ -3,12 +3,15 @@
 use super::errors::Escaped;
 use super::head::{Bad, Collector};
 use super::process::Process;
+use super::slow::{SLOW_AFTER, SlowClient};
 use super::upload::Pace;
 use ecohttpd::{AsyncFd, Connection, Error, Result, sleep};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::net::IpAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -72,27 +75,53 @@ pub struct State {
     gives: Pace,
     /// How the client takes the output.
     takes: Pace,
+    slow: Rc<SlowClient>,
+    /// Since when the client is waited for, and how long it was before that.
+    waits: Option<Instant>,
+    waited: Duration,
+    /// When the place is given up if the client does not move; `None` once that was done.
+    gives_up: Option<Duration>,
     /// Bytes of it that were on their way when its time was up, since it last took any of us.
     held: Option<u64>,
 }
 
 impl State {
     /// A script that was just started, for whose timeout a client is waited for; and what of the body is there.
-    pub fn new(up: Vec<u8>, timeout: Duration) -> State {
+    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> State {
+        let now = Instant::now();
         State {
             up,
             up_at: 0,
             head: Some(Collector::default()),
             down: Vec::new(),
             left: None,
-            moved: Instant::now(),
+            moved: now,
             on_client: false,
             after_end: None,
             no_more: false,
             gives: Pace::new(timeout),
             takes: Pace::new(timeout),
+            slow: Rc::new(SlowClient::new(client, now)),
+            waits: None,
+            waited: Duration::ZERO,
+            gives_up: Some(SLOW_AFTER),
             held: None,
         }
+    }
+
+    /// Counts the time that the client is waited for.
+    fn count_waiting(&mut self, now: Instant) {
+        if self.on_client {
+            self.waits.get_or_insert(now);
+        } else if let Some(since) = self.waits.take() {
+            self.waited += now.saturating_duration_since(since);
+        }
+    }
+
+    /// When the place is to be given up, if the client still does not move.
+    fn gives_up_at(&self) -> Option<Instant> {
+        let left = self.gives_up.filter(|_| self.after_end.is_none())?.saturating_sub(self.waited);
+        self.waits.map(|since| since + left)
     }
 }
 
@@ -109,6 +138,9 @@ impl Relay<'_> {
                 let now = Instant::now();
                 let deadline = self.deadline(now);
                 if deadline <= now {
+                    if self.gives_up_place(now) {
+                        continue;
+                    }
                     if self.is_taken(con, now) {
                         continue;
                     }
@@ -137,7 +169,19 @@ impl Relay<'_> {
         let state = &self.state;
         let allowed = if state.after_end.is_some() { LINGER } else { self.timeout };
         let scripts = if state.on_client { now } else { state.moved } + allowed;
-        [state.gives.deadline(), self.taken_by()].into_iter().flatten().fold(scripts, Instant::min)
+        [state.gives.deadline(), self.taken_by(), state.gives_up_at()].into_iter().flatten().fold(scripts, Instant::min)
+    }
+
+    /// Leaves the place to others once the script has waited for its client for long; true if it was time to try that.
+    fn gives_up_place(&mut self, now: Instant) -> bool {
+        let state = &mut self.state;
+        if state.gives_up_at().is_none_or(|at| at > now) {
+            return false;
+        }
+        let given_up = self.process.place().is_none_or(|place| place.give_up(&state.slow, now));
+        // Else later: others may have left by then.
+        state.gives_up = state.gives_up.filter(|_| !given_up).map(|after| after + SLOW_AFTER);
+        true
     }
 
     /// When the client has to have taken more: one that reads slowly may do so once its script holds no place.
@@ -173,6 +217,10 @@ impl Relay<'_> {
     }
 
     fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<End>> {
+        if self.state.slow.is_cut_off(cx.waker()) {
+            log::warn!("{}: cut off: its client is slow, and too many other scripts wait for theirs", self.name);
+            return Poll::Ready(Err(Error::Timeout));
+        }
         self.state.on_client = false;
         if let Poll::Ready(Err(error)) = self.poll_up(con, cx) {
             return Poll::Ready(Err(error));
@@ -182,6 +230,7 @@ impl Relay<'_> {
             self.state.after_end = Some(LEFT_BEHIND);
             self.state.moved = Instant::now();
         }
+        self.state.count_waiting(Instant::now());
         down
     }
 
@@ -212,6 +261,7 @@ impl Relay<'_> {
             }
             ready!(read)?;
             state.gives.came(state.up.len(), Instant::now());
+            state.slow.moved(state.up.len());
             if state.up.is_empty() {
                 self.stdin = None;
             }
@@ -335,6 +385,7 @@ impl State {
             }
             let sent = ready!(sent);
             self.takes.came(sent, Instant::now());
+            self.slow.moved(sent);
             self.held = None;
             output = output.get(sent..).unwrap_or_default();
         }
