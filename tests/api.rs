@@ -4,10 +4,10 @@
 
 mod common;
 
+use common::system::mkfifo;
 use common::{Client, End, Framing, Gate, OnDrop, chunk, failed, next, pattern, post, serve, telling, told};
 use ecohttpd::{Connection, Error, Options, Outcome, Request, Result, sleep, spawn};
 use std::io::Write;
-use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -286,18 +286,13 @@ fn flush_sends_before_the_handler_ends() {
     assert_eq!(rest, [chunk("second"), chunk("")].concat());
 }
 
-fn mkfifo(path: &Path) {
-    let status = std::process::Command::new("mkfifo").arg(path).status().unwrap();
-    assert!(status.success());
-}
-
 #[test]
 fn send_file_sends_regular_files_only() {
     let dir = tempfile::tempdir().unwrap();
     let content = pattern(300_000);
     std::fs::write(dir.path().join("file"), &content).unwrap();
     std::fs::write(dir.path().join("empty"), "").unwrap();
-    mkfifo(&dir.path().join("fifo"));
+    mkfifo(dir.path().join("fifo"));
     let root = dir.path().to_owned();
     let (server, seen) = telling(Options::new, async move |con: &mut Connection, req: &mut Request, tell| {
         let number = |name: &str| req.query_value(name).map(|text| text.parse::<u64>().unwrap());

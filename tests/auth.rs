@@ -4,7 +4,7 @@ mod common;
 mod common_config;
 mod common_files;
 
-use common::{Client, PATIENCE, Response};
+use common::{Client, Response, PATIENCE, skip};
 use common_config::{Router, ask, until};
 use common_files::{Daemon, request};
 use std::fs;
@@ -191,6 +191,7 @@ fn links_out_of_the_secret_are_the_owners() {
     assert_eq!(ask(daemon.addr, "GET", "/secret/link", &[RIGHT]).text(), "content");
 }
 
+/// The hashes are made by the program openssl; those forms are skipped where it is missing.
 #[test]
 fn passwords_in_all_their_forms() {
     let hash = |format: &str| {
@@ -202,7 +203,7 @@ fn passwords_in_all_their_forms() {
     for (name, format) in [("md5", "-1"), ("sha256", "-5"), ("sha512", "-6")] {
         match hash(format) {
             Some(hash) => passes.push((name.to_owned(), hash.trim_end().to_owned())),
-            None => println!("skipped in part: no openssl passwd {format}"),
+            None => skip(&format!("in part: no openssl passwd {format}")),
         }
     }
     let router = Router::new();
@@ -322,7 +323,7 @@ fn a_password_changes_with_the_reload() {
 #[test]
 fn a_reload_that_cannot_read_the_passwords_changes_nothing() {
     if fs::metadata("/proc/self").unwrap().uid() != 0 || !fs::metadata("/etc/shadow").is_ok_and(|f| f.mode() & 4 == 0) {
-        println!("skipped: not root, or passwords that all may read");
+        skip("not root, or passwords that all may read");
         return;
     }
     let (router, daemon) = site("/open:me:$p$root\n/secret:me:secret\n", &["--user", "nobody"]);

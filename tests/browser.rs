@@ -1,4 +1,6 @@
 //! A browser looks at the example site over HTTPS and uploads a file in its form.
+//!
+//! Needs Chromium, python3 and sha256sum; is skipped without the first two.
 
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "tls")]
@@ -6,7 +8,7 @@
 mod common;
 mod common_files;
 
-use common::PATIENCE;
+use common::{PATIENCE, skip};
 use common_files::{Daemon, program};
 use std::fs;
 use std::io::Read;
@@ -24,9 +26,11 @@ const UPLOAD: usize = 20 << 20;
 fn a_browser_uploads_and_looks() {
     let found = NAMES.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
     let Some(chromium) = found else {
-        println!("skipped: no Chromium here");
-        return;
+        return skip("no Chromium here");
     };
+    if Command::new("python3").arg("--version").output().is_err() {
+        return skip("no python3 here");
+    }
     let temp = tempfile::tempdir().unwrap();
     let path = |name: &str| temp.path().join(name).to_str().unwrap().to_owned();
     let content: Vec<u8> = (0..UPLOAD).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect();

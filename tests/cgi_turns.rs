@@ -4,7 +4,7 @@ mod common;
 mod common_cgi;
 mod common_files;
 
-use common::{Client, End, MOMENT, reset};
+use common::{Client, End, MOMENT, reset, skip};
 use common_cgi::{Scripts, runs, until};
 use common_files::request;
 use std::fs;
@@ -383,7 +383,7 @@ fn a_client_has_its_share_of_the_queue() {
         socket.local_addr()
     });
     let Some(own) = own.ok().map(|addr| addr.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified()) else {
-        println!("skipped: no address but the loopback's");
+        skip("no address but the loopback's");
         return;
     };
     let mut site = Scripts::new(&["-n", "1", "-p", &format!("{own}:0")], &[("gated", GATED)]);

@@ -3,7 +3,7 @@
 mod common;
 mod common_files;
 
-use common::{Client, pattern};
+use common::{Client, pattern, skip};
 use common_files::{Daemon, folder, request};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,10 +65,11 @@ impl Place {
 /// `deflated\n` as gzip makes it.
 const GZIPPED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x4b\x49\x4d\xcb\x49\x2c\x49\x4d\xe1\x02\x00\x67\xfb\x8a\x07\x09\x00\x00\x00";
 
+/// Whether there is such a client: curl, wget, aria2c, git, each of which is skipped where it is missing.
 fn has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !there {
-        println!("skipped: {program} is not installed");
+        skip(&format!("{program} is not installed"));
     }
     there
 }
@@ -218,7 +219,7 @@ fn git_clone_over_dumb_http() {
 
     let (success, _, stderr) = git(&["clone", "-q", &place.url("repo.git"), "copy"]);
     if !success && stderr.contains("remote-http") {
-        println!("skipped: this git has no HTTP");
+        skip("this git has no HTTP");
         return;
     }
     assert!(success, "git clone: {stderr}");

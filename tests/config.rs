@@ -4,6 +4,7 @@ mod common;
 mod common_config;
 mod common_files;
 
+use common::skip;
 use common_config::{Router, ask, free_addr, one_line, until};
 use common_files::{Daemon, request};
 use std::io::{Read, Write};
@@ -549,7 +550,7 @@ fn a_port_that_is_taken_in_one_family_is_said() {
     taken.set_only_v6(true).unwrap();
     let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0));
     if taken.bind(&any.into()).and_then(|()| taken.listen(1)).is_err() {
-        println!("skipped: no IPv6 here");
+        skip("no IPv6 here");
         return;
     }
     let port = taken.local_addr().unwrap().as_socket().unwrap().port().to_string();

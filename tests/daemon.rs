@@ -3,7 +3,7 @@
 mod common;
 mod common_files;
 
-use common::{Client, End, pattern};
+use common::{Client, End, pattern, skip};
 use common_files::{Daemon, folder, program, request};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -100,7 +100,7 @@ fn it_prints_the_addresses_to_open() {
     if v6 {
         args.extend(["-p", "[::1]:0"]);
     } else {
-        println!("skipped in part: no IPv6 here");
+        skip("in part: no IPv6 here");
     }
     let daemon = Daemon::run(program().args(&args), if v6 { 3 } else { 2 });
     let addrs = daemon.addrs();
@@ -356,7 +356,7 @@ fn a_listing_is_safe_to_look_at() {
 fn endless_heads_take_no_memory() {
     let (_temp, root) = site();
     if std::env::var_os("ECOHTTPD_RUNNER").is_some() {
-        println!("skipped: the memory would be the emulator's");
+        skip("the memory would be the emulator's");
         return;
     }
     let daemon = Daemon::start(&["-h", &root]);

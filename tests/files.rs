@@ -3,13 +3,13 @@
 mod common;
 mod common_files;
 
+use common::system::mkfifo;
 use common::{Response, pattern};
 use common_files::{Site, mtime, set_mtime};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 use std::time::Duration;
 
 /// Files of no, few and many bytes: from memory and by sendfile.
@@ -336,7 +336,7 @@ fn listings() {
     for (name, age) in [("big", 1_000_000_000), ("mid", 1_200_000_000), ("tiny", 1_100_000_000)] {
         set_mtime(&site.path(&format!("sub/{name}")), age);
     }
-    assert!(Command::new("mkfifo").arg(site.path("sub/fifo")).status().unwrap().success());
+    mkfifo(site.path("sub/fifo"));
     let order = |target: &str| {
         let page = site.get(target);
         assert_eq!(page.status, 200, "{target}");
@@ -372,7 +372,7 @@ fn listings() {
 fn what_is_no_file_never_blocks() {
     for follow in [false, true] {
         let site = Site::new(move |options| options.follow_symlinks(follow).gzip(true));
-        assert!(Command::new("mkfifo").arg(site.path("fifo")).status().unwrap().success());
+        mkfifo(site.path("fifo"));
         let _socket = std::os::unix::net::UnixListener::bind(site.path("socket")).unwrap();
         for (name, target) in [("null", "/dev/null"), ("ptmx", "/dev/ptmx"), ("to-fifo", "fifo"), ("fifo.gz", "fifo")] {
             symlink(target, site.path(name)).unwrap();
@@ -380,7 +380,7 @@ fn what_is_no_file_never_blocks() {
         site.write("folder/index.html/x", "");
         fs::remove_file(site.path("folder/index.html/x")).unwrap();
         fs::remove_dir(site.path("folder/index.html")).unwrap();
-        assert!(Command::new("mkfifo").arg(site.path("folder/index.html")).status().unwrap().success());
+        mkfifo(site.path("folder/index.html"));
         site.write("file", "fine");
         for path in ["/fifo", "/socket", "/null", "/ptmx", "/to-fifo", "/folder/"] {
             for method in ["GET", "HEAD"] {

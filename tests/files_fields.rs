@@ -3,11 +3,11 @@
 mod common;
 mod common_files;
 
+use common::system::mkfifo;
 use common::{Response, pattern};
 use common_files::{Site, set_mtime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::Command;
 
 const OLD: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const LATER: &str = "Fri, 01 Jan 2038 00:00:00 GMT";
@@ -245,7 +245,7 @@ fn precompressed_siblings() {
     site.write("dir/index.html", "index");
     site.write("b.css", "plain");
     fs::create_dir(site.path("b.css.gz")).unwrap();
-    assert!(Command::new("mkfifo").arg(site.path("b.css.br")).status().unwrap().success());
+    mkfifo(site.path("b.css.br"));
     assert_eq!(site.ask("GET", "/dir", &["Accept-Encoding: gzip"]).status, 301);
     let plain = site.ask("GET", "/b.css", &["Accept-Encoding: gzip, br, zstd"]);
     assert_eq!((plain.status, plain.text(), plain.header("content-encoding")), (200, "plain", None));

@@ -318,6 +318,7 @@ fn without_descriptors_it_answers_503() {
         fs::write(root.join(name), pattern(size)).unwrap();
     }
     fs::create_dir(root.join("empty")).unwrap();
+    // A shell, for its ulimit.
     let mut child = Command::new("sh")
         .args(["-c", "ulimit -n 100; exec \"$0\" few_descriptors_server --exact --nocapture"])
         .arg(std::env::current_exe().unwrap())

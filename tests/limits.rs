@@ -349,6 +349,7 @@ fn with_none_idle_the_next_wait_and_nothing_is_lost() {
 #[test]
 fn running_out_of_descriptors() {
     let exe = std::env::current_exe().unwrap();
+    // A shell, for its ulimit.
     let mut child = Command::new("sh")
         .args(["-c", "ulimit -n 100 && exec \"$0\" --exact descriptors_child --ignored --nocapture"])
         .arg(exe)

@@ -4,7 +4,8 @@ mod common;
 mod common_config;
 mod common_files;
 
-use common::{Client, PATIENCE};
+use common::system::signal;
+use common::{Client, PATIENCE, skip};
 use common_config::{Router, ask, free_addr, holds, one_line, until};
 use common_files::{Daemon, folder, program, request};
 use ecohttpd::{Connection, Options, Request, Server};
@@ -28,7 +29,7 @@ fn freebind_listens_on_addresses_to_come() {
     for ip in NOBODYS {
         match server(true).bind(ip, 0) {
             Ok(addr) => assert_eq!(addr.ip(), ip.parse::<IpAddr>().unwrap()),
-            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => println!("skipped: no IPv6 here"),
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => skip("no IPv6 here"),
             Err(error) => panic!("{ip}: {error}"),
         }
         assert!(server(false).bind(ip, 0).is_err(), "{ip}");
@@ -156,7 +157,7 @@ impl Background {
     }
 
     fn signal(&self, name: &str) -> bool {
-        Command::new("kill").args(["-s", name, &self.0]).stderr(Stdio::null()).status().unwrap().success()
+        signal(self.0.parse().unwrap(), name).is_ok()
     }
 }
 
@@ -238,9 +239,10 @@ fn it_drops_the_rights_of_root() {
         let output = router.output(&["-f", "-p", "127.0.0.1:0", "--user", "nobody"]);
         one_line(&String::from_utf8(output.stderr).unwrap(), &["nobody"]);
         assert!(!output.status.success());
-        println!("skipped in part: not root");
+        skip("in part: not root");
         return;
     }
+    // The program id is of coreutils.
     let id = |option: &str| {
         let output = Command::new("id").args([option, "nobody"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()

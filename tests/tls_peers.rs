@@ -7,7 +7,7 @@ mod common;
 mod common_files;
 mod common_tls;
 
-use common::{Client, End, Gate, MOMENT, OnDrop, PATIENCE, next, pattern, post, reset, settled};
+use common::{Client, End, Gate, OnDrop, MOMENT, PATIENCE, next, pattern, post, reset, settled, skip};
 use common_files::{Daemon, program};
 use common_tls::{
     BOTH, GET, GET_CLOSE, Identity, TLS12, TLS13, anonymous, client, connect, drain, exchange, has, hello, hi, leaf,
@@ -344,7 +344,7 @@ fn sighup_loads_the_certificate_anew() {
 #[test]
 fn idle_and_stalled_connections_are_small() {
     if std::env::var_os("ECOHTTPD_RUNNER").is_some() {
-        println!("skipped: the runner's memory is not the program's");
+        skip("the runner's memory is not the program's");
         return;
     }
     // What one lot has freed the next would reuse: a daemon for each.

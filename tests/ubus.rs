@@ -8,7 +8,7 @@ mod common_ubus;
 #[path = "common_ubus/site.rs"]
 mod site;
 
-use common::{Client, post, reset};
+use common::{Client, post, reset, skip};
 use common_files::{Daemon, folder, program, request};
 use common_ubus::{Bus, NONE, SID, field};
 use site::{Events, Site, call, error, settled, site, unreachable_error};
@@ -487,13 +487,13 @@ fn many_batches_and_files_at_once() {
     assert_eq!(site.bus.seen().calls, 4000);
 }
 
-/// The real ubusd, where there is one.
+/// The program ubusd of OpenWrt, where there is one.
 #[test]
 fn the_real_ubusd() {
     let (temp, root) = folder();
     let socket = temp.path().join("real.sock");
     let Ok(mut ubusd) = Command::new("ubusd").arg("-s").arg(&socket).stderr(Stdio::null()).spawn() else {
-        println!("skipped: no ubusd here");
+        skip("no ubusd here");
         return;
     };
     while !socket.exists() {

@@ -4,7 +4,7 @@ mod common;
 mod common_config;
 mod common_files;
 
-use common::{Client, PATIENCE};
+use common::{Client, PATIENCE, skip};
 use common_config::{Router, ask, holds, until};
 use common_files::{request, set_mtime};
 use std::fs::{self, Permissions};
@@ -381,13 +381,14 @@ fn plain_clients_are_sent_to_https() {
 const INSIDE: &str = "ECOHTTPD_TEST_INSIDE";
 
 /// A page of the Internet whose name leads to the router's public address reaches no client within: IPv6, too.
+/// Needs the programs unshare and ip, and root's rights; is skipped without.
 #[test]
 fn the_rebinding_filter() {
     const NAME: &str = "the_rebinding_filter";
     if std::env::var_os(INSIDE).is_none() {
         let able = Command::new("unshare").args(["-n", "ip", "link", "set", "lo", "up"]).output();
         if !able.is_ok_and(|output| output.status.success()) {
-            println!("skipped: no network namespace to be had");
+            skip("no network namespace to be had by unshare and ip");
             return;
         }
         let own = std::env::current_exe().unwrap();

@@ -1,4 +1,7 @@
 //! What the tests of CGI share: a daemon whose docroot holds scripts, and its log.
+//!
+//! The scripts need /bin/sh and what is beside it on every system, a router's busybox too: cat, env, grep, head, printf,
+//! sleep, tr, wc, yes.
 
 #![allow(dead_code, clippy::unwrap_used)]
 

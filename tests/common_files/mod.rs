@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+use crate::common::system::signal;
 use crate::common::{Client, PATIENCE, Response, Running, serve};
 use ecohttpd::{Connection, Options, Request};
 use std::fs::{self, File, FileTimes};
@@ -168,8 +169,7 @@ impl Daemon {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        signal(self.child.id(), name).unwrap();
     }
 
     /// Waits for its end.

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
-use crate::common::{Client, PATIENCE, Running, Wire, start};
+use crate::common::{Client, PATIENCE, Running, Wire, skip, start};
 use ecohttpd::{Connection, IntoOutcome, Options, Request, Result as HttpResult, Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -376,10 +376,11 @@ impl ServerCertVerifier for Anyone {
 
 // --- programs ---------------------------------------------------------------------------------------
 
+/// Whether there is such a client (openssl, curl): its test is skipped where it is missing.
 pub fn has(program: &str, arg: &str) -> bool {
     let there = Command::new(program).arg(arg).output().is_ok_and(|output| output.status.success());
     if !there {
-        println!("skipped: {program} is not installed");
+        skip(&format!("{program} is not installed"));
     }
     there
 }

@@ -167,6 +167,7 @@ mod tests {
         assert!(text.starts_with("access log /") && text.contains("/missing/log: "), "{text}");
         assert!(!text.contains('\n'));
         let path = folder.path().join("fifo");
+        // The program mkfifo is of coreutils.
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert!(AccessLog::open(&AccessTarget::File(path)).is_err(), "a FIFO without a reader");
     }
