@@ -4,7 +4,7 @@ mod common;
 mod common_config;
 mod common_files;
 
-use common::{Client, Response, PATIENCE, skip};
+use common::{Client, PATIENCE, Response, skip};
 use common_config::{Router, ask, until};
 use common_files::{Daemon, request};
 use std::fs;

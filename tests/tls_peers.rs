@@ -7,7 +7,7 @@ mod common;
 mod common_files;
 mod common_tls;
 
-use common::{Client, End, Gate, OnDrop, MOMENT, PATIENCE, next, pattern, post, reset, settled, skip};
+use common::{Client, End, Gate, MOMENT, OnDrop, PATIENCE, next, pattern, post, reset, settled, skip};
 use common_files::{Daemon, program};
 use common_tls::{
     BOTH, GET, GET_CLOSE, Identity, TLS12, TLS13, anonymous, client, connect, drain, exchange, has, hello, hi, leaf,

@@ -40,13 +40,14 @@ fn decode(input: &[u8], plus_is_space: bool) -> Cow<'_, [u8]> {
     let mut rest = input;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
-        match (byte, tail) {
-            (b'%', [high, low, after @ ..]) if let Some(decoded) = hex_pair(*high, *low) => {
-                out.push(decoded);
-                rest = after;
-            }
-            (b'+', _) if plus_is_space => out.push(b' '),
-            _ => out.push(byte),
+        if byte == b'%'
+            && let [high, low, after @ ..] = tail
+            && let Some(decoded) = hex_pair(*high, *low)
+        {
+            out.push(decoded);
+            rest = after;
+        } else {
+            out.push(if byte == b'+' && plus_is_space { b' ' } else { byte });
         }
     }
     Cow::Owned(out)
