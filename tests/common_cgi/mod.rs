@@ -73,6 +73,11 @@ impl Scripts {
         }
     }
 
+    /// A line of the log, if there is one now.
+    pub fn next_log(&self) -> Option<String> {
+        self.log.try_recv().ok()
+    }
+
     /// A file that scripts write to, beside the docroot: they find it at `$DOCUMENT_ROOT/../NAME`.
     pub fn note(&self, name: &str) -> PathBuf {
         self.root.parent().unwrap().join(name)

@@ -5,13 +5,23 @@ use std::cell::Cell;
 use std::fmt::{self, Write};
 use std::io::{self, PipeReader, Read};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// Bytes of a line; what is longer is several.
 const LINE_MAX: usize = 1 << 10;
 
 /// Scripts, ended ones included, whose standard error is followed at once: each costs a descriptor for as long as
-/// anybody that they started holds it. The next ones get ours instead.
+/// anybody that they started holds it. That of the next ones is dropped.
 const FOLLOWED: usize = 32;
+
+/// Lines of one script that are logged in a second; the others are counted.
+const LINES_A_SECOND: u32 = 100;
+
+/// Bytes of one script that are read before the next pause, which bounds what a flood costs: 800 KiB a second.
+const TURN: usize = 8 << 10;
+const PAUSE: Duration = Duration::from_millis(10);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Counts those that are followed.
 #[derive(Clone, Default)]
@@ -29,12 +39,75 @@ impl Followed {
         let count = Rc::clone(&self.0);
         count.set(count.get() + 1);
         ecohttpd::spawn(async move {
-            let mut lines = Lines::default();
-            let mut say = |line: &[u8]| log::warn!("{name}: {}", Escaped(line));
-            while matches!(pipe.read_with(|pipe| lines.read(pipe, &mut say)).await, Ok(true)) {}
-            lines.end(&mut say);
+            follow(pipe, &name).await;
             count.set(count.get().saturating_sub(1));
         });
+    }
+}
+
+async fn follow(pipe: AsyncFd<PipeReader>, name: &str) {
+    let mut lines = Lines::default();
+    let mut limit = Limit::new(Instant::now());
+    let mut left = TURN;
+    loop {
+        // Those that were dropped are told of in time, though silence follows.
+        let patience = if limit.dropped > 0 { SECOND } else { Duration::MAX };
+        let mut say = |line: &[u8]| {
+            if limit.takes_line() {
+                log::warn!("{name}: {}", Escaped(line));
+            }
+        };
+        let read = pipe.read_with(|pipe| lines.read(pipe, &mut say));
+        match ecohttpd::timeout(patience, read).await {
+            Ok(Ok(n @ 1..)) => left = left.saturating_sub(n),
+            Ok(_) => break,
+            Err(_) => left = TURN,
+        }
+        limit.turn(Instant::now(), name);
+        if left == 0 {
+            ecohttpd::sleep(PAUSE).await;
+            left = TURN;
+        }
+    }
+    lines.end(&mut |line| log::warn!("{name}: {}", Escaped(line)));
+    limit.report(name);
+}
+
+/// Bounds the lines that are logged in a second.
+struct Limit {
+    since: Instant,
+    left: u32,
+    dropped: u64,
+}
+
+impl Limit {
+    fn new(now: Instant) -> Limit {
+        Limit { since: now, left: LINES_A_SECOND, dropped: 0 }
+    }
+
+    /// Whether one more line may be logged; else it is counted.
+    fn takes_line(&mut self) -> bool {
+        let takes = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        self.dropped += u64::from(!takes);
+        takes
+    }
+
+    /// Begins the next second, if it is time.
+    fn turn(&mut self, now: Instant, name: &str) {
+        if now.saturating_duration_since(self.since) >= SECOND {
+            self.report(name);
+            *self = Limit::new(now);
+        }
+    }
+
+    fn report(&self, name: &str) {
+        if self.dropped > 0 {
+            log::warn!(
+                "{name}: {} more lines of its standard error were dropped, as {LINES_A_SECOND} a second are logged",
+                self.dropped
+            );
+        }
     }
 }
 
@@ -46,12 +119,12 @@ struct Lines {
 }
 
 impl Lines {
-    /// Reads once; false at the end.
-    fn read(&mut self, mut from: &PipeReader, say: &mut impl FnMut(&[u8])) -> io::Result<bool> {
+    /// Reads once: how many bytes, 0 at the end.
+    fn read(&mut self, mut from: &PipeReader, say: &mut impl FnMut(&[u8])) -> io::Result<usize> {
         let mut bytes = [0; LINE_MAX];
         let n = from.read(&mut bytes)?;
         self.push(bytes.get(..n).unwrap_or_default(), say);
-        Ok(n > 0)
+        Ok(n)
     }
 
     fn push(&mut self, bytes: &[u8], say: &mut impl FnMut(&[u8])) {
@@ -121,6 +194,19 @@ mod tests {
             let (first, second) = text.split_at(cut);
             assert_eq!(lines(&[first, second]), ["one", "two", "\\x1b[31mred\\x09ü\\x9b", "last \\\\xff"], "{cut}");
         }
+    }
+
+    #[test]
+    fn lines_beyond_those_of_a_second_are_counted() {
+        let start = Instant::now();
+        let mut limit = Limit::new(start);
+        let taken = (0..LINES_A_SECOND + 50).filter(|_| limit.takes_line()).count();
+        assert_eq!((taken, limit.dropped), (LINES_A_SECOND as usize, 50));
+        limit.turn(start + SECOND / 2, "");
+        assert!(!limit.takes_line());
+        limit.turn(start + SECOND, "");
+        assert!(limit.takes_line());
+        assert_eq!(limit.dropped, 0);
     }
 
     #[test]

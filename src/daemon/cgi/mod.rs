@@ -214,21 +214,21 @@ impl Cgi {
         } else {
             (None, File::open("/dev/null")?.into())
         };
-        let (stderr, their_stderr) = if self.followed.has_room() {
+        let (stderr, their_stderr): (_, OwnedFd) = if self.followed.has_room() {
             let (reader, writer) = io::pipe()?;
             sys::set_nonblocking(reader.as_fd())?;
-            (Some(AsyncFd::new(reader)?), Some(writer))
+            (Some(AsyncFd::new(reader)?), writer.into())
         } else {
-            (None, None)
+            log::warn!("{name}: its standard error is dropped: too many others are being followed");
+            (None, File::options().write(true).open("/dev/null")?.into())
         };
-        let ours = io::stderr();
         let setup = Setup {
             args: args.get(usize::from(interpreter.is_none())..).unwrap_or_default(),
             environment,
             folder: &folder,
             stdin: their_stdin.as_fd(),
             stdout: their_stdout.as_fd(),
-            stderr: their_stderr.as_ref().map_or(ours.as_fd(), AsFd::as_fd),
+            stderr: their_stderr.as_fd(),
         };
         let patience = Patience { alone: self.limits.timeout, grace: self.limits.grace };
         let process = Process::start(program, &setup, patience, name, place)?;
