@@ -10,7 +10,7 @@ use common_config::{Router, ask, free_addr, holds, one_line, until};
 use common_files::{Daemon, folder, program, request};
 use ecohttpd::{Connection, Options, Request, Server};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -104,6 +104,57 @@ fn a_log_that_nobody_reads_stops_nothing() {
     assert!(logged.iter().all(is_whole), "{logged:#?}");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// A terminal whose user has stopped it (Ctrl-S) or does not read: neither log waits, and both say what is lost.
+#[test]
+fn a_terminal_that_nobody_reads_stops_nothing() {
+    for access_log in [true, false] {
+        let (_temp, root) = folder();
+        fs::write(root.join("file"), "content").unwrap();
+        let (mut user, terminal) = common::system::terminal();
+        let mut command = program();
+        command.args(["-f", "-h", root.to_str().unwrap(), "-p", "127.0.0.1:0"]).stdin(Stdio::null());
+        let mut greeting = Vec::new();
+        let mut child = if access_log {
+            let child = command.arg("--access-log").stdout(terminal).stderr(Stdio::null()).spawn().unwrap();
+            // The address comes before the log; a byte at a time, so that no more is read.
+            while !greeting.ends_with(b"\n") {
+                let mut byte = [0];
+                user.read_exact(&mut byte).unwrap();
+                greeting.extend(byte);
+            }
+            child
+        } else {
+            let mut child = command.stderr(terminal).stdout(Stdio::piped()).spawn().unwrap();
+            BufReader::new(child.stdout.take().unwrap()).read_until(b'\n', &mut greeting).unwrap();
+            child
+        };
+        let greeting = String::from_utf8(greeting).unwrap();
+        let addr = greeting.trim().split("http://").nth(1).unwrap().trim_end_matches('/').parse().unwrap();
+        let ask = |target: &str| {
+            let mut client = Client::connect(addr);
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n"));
+            assert_eq!(client.read_response().status, 200);
+            // A line of the log of errors.
+            let mut client = Client::connect(addr);
+            client.send("BAD\r\n\r\n");
+            assert_eq!(client.read_response().status, 400);
+        };
+        // More than a terminal takes, of a line as much as there is room for.
+        (0..1000).for_each(|number| ask(&format!("/file?{number}&{}", "x".repeat(1000))));
+        // The user reads on, and learns what is missing.
+        let (sender, seen) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(user).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        until("nothing is said of lost lines", || {
+            ask("/file?again");
+            seen.try_iter().any(|line| line.contains("lines lost"))
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 #[test]

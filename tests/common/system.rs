@@ -3,8 +3,11 @@
 #![allow(dead_code, clippy::unwrap_used, unsafe_code)]
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The signals that tests send, by the names that kill(1) has for them.
@@ -44,4 +47,19 @@ pub fn mkfifo(path: impl AsRef<Path>) {
     // SAFETY: `path` ends in NUL, and the call only reads it.
     let done = unsafe { libc::mkfifo(path.as_ptr(), 0o666) };
     assert_eq!(done, 0, "mkfifo {path:?}: {}", io::Error::last_os_error());
+}
+
+/// A terminal: the end that a user sits at, which takes nothing until it is read, and the one that programs have.
+pub fn terminal() -> (File, File) {
+    let user = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/ptmx").unwrap();
+    let (mut number, unlocked): (libc::c_uint, libc::c_int) = (0, 0);
+    // SAFETY: both calls take a pointer to an int of their kind, which lives through the call.
+    let done = unsafe {
+        libc::ioctl(user.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked)
+            | libc::ioctl(user.as_raw_fd(), libc::TIOCGPTN, &raw mut number)
+    };
+    assert_eq!(done, 0, "no terminal: {}", io::Error::last_os_error());
+    let path = format!("/dev/pts/{number}");
+    let program = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).unwrap();
+    (user, program)
 }

@@ -1,6 +1,6 @@
 //! The access log: Apache's combined format, and the time taken in seconds.
 
-use super::outlet::{Outlet, Target};
+use super::outlet::{Outlet, Standard, Target};
 use super::syslog::Syslog;
 use ecohttpd::Access;
 use log::Level;
@@ -38,7 +38,8 @@ impl AccessLog {
     /// One line: which file cannot be opened, and why.
     pub fn open(target: &AccessTarget) -> io::Result<AccessLog> {
         let (target, path) = match target {
-            AccessTarget::Stdout => (Target::Stdout, None),
+            // Not looked at yet: a daemon that goes to the background lets go of it.
+            AccessTarget::Stdout => (Target::Standard(Standard::Output), None),
             AccessTarget::Syslog => (Target::Syslog(Syslog::new()), None),
             AccessTarget::File(path) => {
                 let path = std::path::absolute(path).map_err(|error| about(path, &error))?;

@@ -11,7 +11,7 @@ pub use self::access::{AccessLog, AccessTarget};
 /// In the place of the crate whose name this module takes.
 pub use ::log::{LevelFilter, error, info, warn};
 
-use self::outlet::{Outlet, Target};
+use self::outlet::{Outlet, Standard, Target};
 use self::syslog::Syslog;
 use ::log::{Log, Metadata, Record};
 use std::sync::{Mutex, TryLockError};
@@ -30,7 +30,7 @@ pub enum Sink {
 /// May be called again for another sink. Messages to a logger that is not there, or not yet, are lost as any others.
 pub fn init(sink: Sink) {
     let target = match sink {
-        Sink::Stderr => Target::Stderr,
+        Sink::Stderr => Target::standard(Standard::Error),
         Sink::Syslog => Target::Syslog(Syslog::new()),
     };
     if let Ok(mut outlet) = DIAGNOSTICS.0.lock() {
@@ -48,7 +48,7 @@ pub fn set_level(level: LevelFilter) {
 
 struct Diagnostics(Mutex<Outlet>);
 
-static DIAGNOSTICS: Diagnostics = Diagnostics(Mutex::new(Outlet::new(Target::Stderr, true)));
+static DIAGNOSTICS: Diagnostics = Diagnostics(Mutex::new(Outlet::new(Target::Standard(Standard::Error), true)));
 
 impl Log for Diagnostics {
     fn enabled(&self, _: &Metadata<'_>) -> bool {

@@ -13,35 +13,62 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub const MAX_LINE: usize = 4096;
 const _: () = assert!(MAX_LINE <= libc::PIPE_BUF);
 
-/// What takes lines.
+/// What takes lines. Of none of them more than a line is waited for, whoever reads it.
 pub enum Target {
-    Stdout,
-    Stderr,
+    /// Standard output or error, which other processes may have, too; how it is written shows with the first line.
+    Standard(Standard),
+    /// The same, as it is.
+    Shared(Standard),
     /// Opened by ourselves, without waiting.
     File(File),
     Syslog(Syslog),
 }
 
+#[derive(Clone, Copy)]
+pub enum Standard {
+    Output,
+    Error,
+}
+
 impl Target {
+    /// Looks at what a standard descriptor is.
+    ///
+    /// A terminal takes part of a line and then waits for its user to read on, which poll(2) does not tell. To make it
+    /// non-blocking would make it so for the shell, too; opened once more, it is ours. So is a pipe.
+    pub fn standard(standard: Standard) -> Target {
+        let opened = match standard {
+            Standard::Output => sys::reopen(io::stdout().as_fd()),
+            Standard::Error => sys::reopen(io::stderr().as_fd()),
+        };
+        opened.map_or(Target::Shared(standard), Target::File)
+    }
+
     /// How much of the line was taken.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Target::Standard(standard) = *self {
+            *self = Target::standard(standard);
+        }
         match self {
-            Target::Stdout => write_shared(io::stdout().as_fd(), line),
-            Target::Stderr => write_shared(io::stderr().as_fd(), line),
+            Target::Standard(standard) | Target::Shared(standard) => match standard {
+                Standard::Output => write_shared(io::stdout().as_fd(), line),
+                Standard::Error => write_shared(io::stderr().as_fd(), line),
+            },
             Target::File(file) => file.write(line),
             Target::Syslog(syslog) => syslog.send(line),
         }
     }
 }
 
-/// Writes to what other processes may have too: to make it non-blocking would make it so for them.
-///
-/// Where poll(2) sees room, a pipe takes a whole line, unless another process fills it in that very moment.
+/// Writes to what is neither a terminal nor a pipe, or could not be opened once more: where poll(2) sees room, a file
+/// takes a whole line, and so does a socket, which is asked not to wait.
 fn write_shared(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<usize> {
     if !sys::is_writable(fd) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    sys::write(fd, line)
+    match sys::send(fd, line) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => sys::write(fd, line),
+        sent => sent,
+    }
 }
 
 /// Writes lines to a target, each with one call that does not wait.

@@ -1,7 +1,9 @@
 //! What a service asks of the system: a process of its own, less rights, and writing without waiting.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 /// Splits the process in two; true in the child.
 ///
@@ -53,6 +55,24 @@ pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: `fd` is open, and the pointer and length are those of a slice.
     let written = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes to a socket without waiting; `ENOTSOCK` for anything else.
+pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    socket2::SockRef::from(&fd).send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+}
+
+/// Opens a terminal or pipe once more, for writing without waiting: other holders of `fd` are not affected.
+///
+/// # Errors
+/// `Unsupported` for anything else, of a file as it would be written from its beginning; what open(2) answers.
+pub fn reopen(fd: BorrowedFd<'_>) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let kind = std::fs::metadata(&path)?.file_type();
+    if !kind.is_char_device() && !kind.is_fifo() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 /// The effective user and group.
