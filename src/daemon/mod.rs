@@ -225,3 +225,24 @@ async fn watch(signals: UnixStream, mut act: impl FnMut(u64)) {
         log::error!("cannot watch for signals: {error}");
     }
 }
+
+/// Runs a test on a loop, which ends with it, however it ends.
+#[cfg(test)]
+fn on_loop(test: impl AsyncFn() + 'static) {
+    struct Stop(ecohttpd::Handle);
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            self.0.stop(Duration::ZERO);
+        }
+    }
+
+    let mut server = Server::new(Options::new(), async |_: &mut Connection, _: &mut Request| ()).unwrap();
+    let (stop, (done, ended)) = (Stop(server.handle()), std::sync::mpsc::channel());
+    server.spawn(async move {
+        let _stop = stop;
+        ecohttpd::timeout(Duration::from_secs(20), test()).await.expect("it hangs");
+        done.send(()).unwrap();
+    });
+    server.run().unwrap();
+    ended.try_recv().expect("the test failed");
+}

@@ -1,6 +1,6 @@
 //! The way of a request through a site: who may ask, where it leads, what answers.
 
-use super::auth::{Auth, Database, Realms, Verdict};
+use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header};
 use super::percent;
@@ -13,7 +13,6 @@ use super::secure::Secure;
 use super::ubus::{self, Ubus};
 use ecohttpd::{CleanPath, Connection, Files, Options, Request, Result};
 use std::rc::Rc;
-use std::time::Instant;
 
 /// Redirects of scripts to paths of ours (RFC 3875 §6.2.2) that one request may lead through.
 const LOCAL_REDIRECTS: u32 = 5;
@@ -35,7 +34,7 @@ pub struct Site {
     rfc1918_filter: bool,
     aliases: Vec<(Prefix, String)>,
     headers: Vec<(Prefix, Header)>,
-    auth: Option<Auth>,
+    auth: Option<Rc<Auth>>,
     /// The value of `WWW-Authenticate`.
     challenge: String,
     files: Files,
@@ -46,8 +45,6 @@ pub struct Site {
     #[cfg(feature = "ubus")]
     ubus: Option<(Prefix, Ubus)>,
     error_page: Option<CleanPath>,
-    /// Where the clock of `auth` begins.
-    started: Instant,
 }
 
 /// What a script that redirected within the site has made of a request.
@@ -80,7 +77,7 @@ impl Site {
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
             headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
-            auth: (!site.auth.is_empty()).then(|| Auth::new(realms)),
+            auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
             challenge: format!("Basic realm=\"{quoted}\""),
             files: Files::new(options),
             plain_files: Files::new(&options.clone().gzip(false)),
@@ -89,7 +86,6 @@ impl Site {
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| (Prefix::new(prefix), ubus(site))),
             error_page: site.error_page.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok()),
-            started: Instant::now(),
         }
     }
 
@@ -147,7 +143,7 @@ impl Site {
             Found::Index(index) => Some(index),
             _ => None,
         };
-        let login = match self.admit(con, req, place.unwrap_or(path), &asked) {
+        let login = match self.admit(con, req, place.unwrap_or(path), &asked).await {
             Ok(login) => login,
             Err(refusal) => return self.refuse(con, refusal).await.map(|()| None),
         };
@@ -184,7 +180,7 @@ impl Site {
             return Ok((!self.files.serve_as(con, path, 200).await?).then_some(404));
         }
         let sibling = |suffix: &[u8]| [path.relative(), suffix].concat();
-        let open = |auth: &Auth| CODINGS.iter().all(|coding| auth.is_alike(path.relative(), &sibling(coding)));
+        let open = |auth: &Rc<Auth>| CODINGS.iter().all(|coding| auth.is_alike(path.relative(), &sibling(coding)));
         // A precompressed file may be protected where the file itself is not.
         let files = if self.auth.as_ref().is_none_or(open) { &self.files } else { &self.plain_files };
         files.try_serve(con, req, path).await
@@ -253,7 +249,7 @@ impl Site {
     }
 
     /// Whether a client may have what is at `path`, which it called `asked`; and by which login.
-    fn admit(
+    async fn admit(
         &self,
         con: &Connection,
         req: &Request,
@@ -261,9 +257,10 @@ impl Site {
         asked: &CleanPath,
     ) -> std::result::Result<Option<Login>, Refusal> {
         let Some(auth) = &self.auth else { return Ok(None) };
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let name = auth.closer(path.relative(), asked.relative());
-        match auth.check(name, req.header_bytes("authorization"), con.remote_addr().ip(), now) {
+        let names = ["user-agent", "accept-language"].map(|field| req.header_bytes(field).unwrap_or_default());
+        let sender = Sender::new(con.remote_addr(), names);
+        match auth.check(name, req.header_bytes("authorization"), sender).await {
             Verdict::Open => Ok(None),
             Verdict::Granted { user, pass } => Ok(Some((user, pass))),
             Verdict::Ask => Err(Refusal::Ask),
@@ -321,7 +318,7 @@ impl Site {
 
     /// Answers with the error page; false: there is none that this client may see.
     async fn fail_with(&self, con: &mut Connection, req: &mut Request, page: &CleanPath, status: u16) -> Result<bool> {
-        let Ok(login) = self.admit(con, req, page, page) else { return Ok(false) };
+        let Ok(login) = self.admit(con, req, page, page).await else { return Ok(false) };
         let located = match self.scripts.find(con, &self.files, page) {
             Found::File => return self.files.serve_as(con, page, status).await,
             Found::Script(located) => located,

@@ -5,12 +5,13 @@ use crate::daemon::config::RealmLine;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of a user database: far above any router's.
 const MAX_DATABASE: u64 = 1 << 20;
 
 /// The protected paths.
-pub struct Realms(Vec<Realm>);
+pub struct Realms(Vec<Arc<Realm>>);
 
 /// A path, and who may see what lies below it.
 pub struct Realm {
@@ -75,7 +76,7 @@ impl Realms {
                 }
             }
         }
-        Realms(realms)
+        Realms(realms.into_iter().map(Arc::new).collect())
     }
 
     /// The realm of a decoded path, and its index: that with the longest path that the request's lies at or below.
@@ -83,7 +84,7 @@ impl Realms {
     /// Paths are compared by segments, so that `/sub` is not `/submarine` (uhttpd thinks otherwise), and without regard
     /// to case, as uhttpd does: on a stick with FAT `/Sub` is `/sub`. Dot segments and doubled slashes are resolved as
     /// `serve_file` does.
-    pub fn find(&self, path: &[u8]) -> Option<(usize, &Realm)> {
+    pub fn find(&self, path: &[u8]) -> Option<(usize, &Arc<Realm>)> {
         if self.0.is_empty() {
             return None;
         }

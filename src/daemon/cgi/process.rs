@@ -256,25 +256,11 @@ impl Wakers {
 mod tests {
     use super::*;
     use crate::daemon::cgi::queue::{Asks, Queue};
-    use ecohttpd::{Connection, Options, Request, Server};
+    use crate::daemon::on_loop;
     use std::fs::File;
     use std::os::fd::AsFd;
-    use std::sync::mpsc::channel;
 
     const WHOLE: Asks = Asks { client: None, upload: false };
-
-    /// Runs `test` on a loop.
-    fn on_loop(test: impl AsyncFn() + 'static) {
-        let mut server = Server::new(Options::new(), async |_: &mut Connection, _: &mut Request| ()).unwrap();
-        let (handle, (done, ended)) = (server.handle(), channel());
-        server.spawn(async move {
-            ecohttpd::timeout(Duration::from_secs(20), test()).await.expect("it hangs");
-            done.send(()).unwrap();
-            handle.stop(Duration::ZERO);
-        });
-        server.run().unwrap();
-        ended.try_recv().expect("the test failed");
-    }
 
     async fn sleeping(queue: &Rc<Queue>, seconds: &CStr) -> Process {
         let null = File::open("/dev/null").unwrap();

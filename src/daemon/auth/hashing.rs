@@ -1,0 +1,31 @@
+//! Hashing on a thread of its own: crypt(3) takes up to seconds on a router, and the loop has others to serve.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::thread;
+
+/// Bytes of the thread's stack: those of musl's bcrypt and SHA-512 are a few KiB.
+const STACK: usize = 128 << 10;
+
+/// Runs `work` on a thread that ends with it, and waits for what it returns. There is no bound here on their number.
+///
+/// # Errors
+/// When the system has no thread left.
+pub async fn run<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> io::Result<R> {
+    let done: Arc<Mutex<(Option<R>, Waker)>> = Arc::new(Mutex::new((None, Waker::noop().clone())));
+    let shared = Arc::clone(&done);
+    thread::Builder::new().stack_size(STACK).spawn(move || {
+        let result = work();
+        let mut done = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        done.0 = Some(result);
+        done.1.wake_by_ref();
+    })?;
+    let result = poll_fn(|cx| {
+        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.1.clone_from(cx.waker());
+        done.0.take().map_or(Poll::Pending, Poll::Ready)
+    });
+    Ok(result.await)
+}

@@ -1,0 +1,431 @@
+//! Whose login is looked at next: guessing is slow, and nobody who knows the password is kept out by it.
+//!
+//! Logins wait for a turn. Those of an address that fails have one every two seconds; one that is right among them waits
+//! for it, but is not refused. First come those from where a login was right lately, then the network at home, then
+//! strangers, then those who fail; within a class addresses take turns, and within an address its programs do, which are
+//! told apart by what they call themselves: somebody at a browser does not wait behind a script at the same address.
+
+use std::net::IpAddr;
+use std::task::Waker;
+
+/// Addresses that are remembered, some 10 KB.
+const MAX_SOURCES: usize = 64;
+/// Logins that wait at once, of all and of one address; of more the oldest is refused.
+const MAX_WAITING: usize = 64;
+const MAX_WAITING_OF_ONE: usize = 8;
+/// Failures without a wait: to mistype is human.
+const FREE_FAILURES: u32 = 3;
+/// Milliseconds between the logins of an address that are looked at after those: at most 43,200 guesses a day.
+const INTERVAL: u64 = 2000;
+/// Milliseconds after which failures and successes are forgotten.
+const FORGET_AFTER: u64 = 600_000;
+/// Programs of an address that take turns; the next ones share those of others.
+const PROGRAMS: u32 = 4;
+
+/// Who logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The network of an address; `None` is a Unix socket, behind which anybody may be, so nothing is counted.
+    pub source: Option<IpAddr>,
+    /// What its program calls itself, as a number.
+    pub program: u32,
+}
+
+/// The logins that wait, and what is known of the addresses that they come from. Times are milliseconds.
+#[derive(Default)]
+pub struct Turns {
+    waiting: Vec<Waiting>,
+    sources: Vec<Source>,
+    next_number: u32,
+    /// Counts the turns taken, to tell whose was longest ago.
+    taken: u64,
+    hashing: Hashing,
+}
+
+struct Waiting {
+    number: u32,
+    client: Client,
+    /// It takes hashing, of which there is one at a time.
+    hash: bool,
+    waker: Waker,
+}
+
+struct Source {
+    address: IpAddr,
+    failures: u32,
+    /// When the next login from there may be looked at.
+    next: u64,
+    /// The last failure or success.
+    last: u64,
+    /// When a login was right last.
+    right: Option<u64>,
+    /// The last turn of the address, and of each of its programs.
+    turn: u64,
+    programs: [u64; PROGRAMS as usize],
+}
+
+#[derive(Default)]
+struct Hashing {
+    busy: bool,
+    /// Until then it rests, but for those who did not fail: its processor is the server's, too.
+    rests_until: u64,
+}
+
+/// What a login that waits has come to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is looked at now.
+    Now,
+    /// It waits; `Some`: until then, if nothing happens before.
+    Later(Option<u64>),
+    /// Too many wait.
+    Refused,
+}
+
+/// In which order classes of logins come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Known,
+    Near,
+    Stranger,
+    Failing,
+}
+
+impl Turns {
+    /// Has a login wait; its number.
+    pub fn enter(&mut self, client: Client, hash: bool) -> u32 {
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        self.waiting.push(Waiting { number, client, hash, waker: Waker::noop().clone() });
+        let of_one = self.waiting.iter().filter(|one| one.client.source == client.source).count();
+        if client.source.is_some() && of_one > MAX_WAITING_OF_ONE {
+            self.refuse(client.source);
+        } else if self.waiting.len() > MAX_WAITING {
+            let count = |source| self.waiting.iter().filter(|one| one.client.source == source).count();
+            if let Some(most) = self.waiting.iter().map(|one| one.client.source).max_by_key(|source| count(*source)) {
+                self.refuse(most);
+            }
+        }
+        number
+    }
+
+    /// Refuses the oldest login of the program that has most of them at an address.
+    fn refuse(&mut self, source: Option<IpAddr>) {
+        let own = || self.waiting.iter().filter(|one| one.client.source == source);
+        let count = |program| own().filter(|one| one.client.program == program).count();
+        let Some(most) = own().map(|one| count(one.client.program)).max() else { return };
+        let oldest =
+            self.waiting.iter().position(|one| one.client.source == source && count(one.client.program) == most);
+        if let Some(oldest) = oldest {
+            self.waiting.remove(oldest).waker.wake();
+        }
+    }
+
+    /// What has become of a login.
+    pub fn poll(&mut self, number: u32, now: u64, waker: &Waker) -> Turn {
+        let Some(at) = self.waiting.iter().position(|one| one.number == number) else { return Turn::Refused };
+        if self.first(now) == Some(at) {
+            let Waiting { client, hash, .. } = self.waiting.remove(at);
+            self.taken += 1;
+            self.hashing.busy |= hash;
+            let turn = self.taken;
+            if let Some(source) = client.source {
+                let source = self.source(source, now);
+                source.turn = turn;
+                source.programs[slot(client.program)] = turn;
+                if source.failures >= FREE_FAILURES {
+                    source.next = now + INTERVAL;
+                }
+            }
+            self.wake_all();
+            return Turn::Now;
+        }
+        let (client, hash) = (self.waiting[at].client, self.waiting[at].hash);
+        self.waiting[at].waker.clone_from(waker);
+        let own = client.source.map_or(0, |source| self.source(source, now).next);
+        let rests = if hash { self.hashing.rests_until } else { 0 };
+        Turn::Later(Some(own.max(rests)).filter(|until| *until > now))
+    }
+
+    /// A login no longer waits.
+    pub fn leave(&mut self, number: u32) {
+        self.waiting.retain(|one| one.number != number);
+        self.wake_all();
+    }
+
+    /// A login was looked at; hashing took so many milliseconds, if it was hashed.
+    pub fn done(&mut self, client: Client, right: bool, hashed: Option<u64>, now: u64) {
+        if let Some(spent) = hashed {
+            self.hashing = Hashing { busy: false, rests_until: now + spent };
+        }
+        if let Some(source) = client.source {
+            let source = self.source(source, now);
+            source.last = now;
+            if right {
+                source.right = Some(now);
+            } else {
+                source.failures = source.failures.saturating_add(1);
+            }
+        }
+        self.wake_all();
+    }
+
+    /// A login whose turn it was could not be hashed.
+    pub fn unhashed(&mut self) {
+        self.hashing.busy = false;
+        self.wake_all();
+    }
+
+    /// The login whose turn it is.
+    fn first(&self, now: u64) -> Option<usize> {
+        let can_go = |one: &Waiting, class: Class| {
+            let known = self.known(one.client.source);
+            let rested = class <= Class::Near || now >= self.hashing.rests_until;
+            known.is_none_or(|source| now >= source.next) && !(one.hash && (self.hashing.busy || !rested))
+        };
+        let ranked = self.waiting.iter().enumerate().filter_map(|(at, one)| {
+            let class = self.class(one.client.source, now);
+            let known = self.known(one.client.source);
+            let turns = known.map_or((0, 0), |source| (source.turn, source.programs[slot(one.client.program)]));
+            can_go(one, class).then_some((class, turns, at))
+        });
+        ranked.min().map(|(_, _, at)| at)
+    }
+
+    fn class(&self, source: Option<IpAddr>, now: u64) -> Class {
+        let Some(address) = source else { return Class::Stranger };
+        let known = self.known(source);
+        if known.is_some_and(|source| source.right.is_some_and(|right| now.saturating_sub(right) < FORGET_AFTER)) {
+            return Class::Known;
+        }
+        match known {
+            Some(source) if source.failures >= FREE_FAILURES => Class::Failing,
+            _ if is_near(address) => Class::Near,
+            _ => Class::Stranger,
+        }
+    }
+
+    fn known(&self, source: Option<IpAddr>) -> Option<&Source> {
+        self.sources.iter().find(|known| Some(known.address) == source)
+    }
+
+    fn source(&mut self, address: IpAddr, now: u64) -> &mut Source {
+        self.sources.retain(|source| now.saturating_sub(source.last) < FORGET_AFTER);
+        let at = self.sources.iter().position(|source| source.address == address).unwrap_or_else(|| {
+            if self.sources.len() >= MAX_SOURCES {
+                // Those whose last login was right go last: strangers with many addresses shall not push them out.
+                let ages = self.sources.iter().enumerate();
+                let oldest = ages.min_by_key(|(_, source)| (source.right.is_some(), source.last));
+                if let Some((at, _)) = oldest {
+                    self.sources.swap_remove(at);
+                }
+            }
+            let programs = [0; PROGRAMS as usize];
+            self.sources.push(Source { address, failures: 0, next: 0, last: now, right: None, turn: 0, programs });
+            self.sources.len() - 1
+        });
+        &mut self.sources[at]
+    }
+
+    fn wake_all(&self) {
+        self.waiting.iter().for_each(|one| one.waker.wake_by_ref());
+    }
+}
+
+fn slot(program: u32) -> usize {
+    (program % PROGRAMS) as usize
+}
+
+/// Whether an address is of this machine or its own networks; not 100.64.0.0/10, whose hosts are other people's.
+fn is_near(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+impl Turns {
+    /// Has the logins of an address wait until then.
+    pub fn hold(&mut self, client: Client, until: u64) {
+        if let Some(address) = client.source {
+            self.source(address, 0).next = until;
+        }
+    }
+
+    pub fn failures(&self, client: Client) -> u32 {
+        self.known(client.source).map_or(0, |source| source.failures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A simulated clock, a hash that takes half a second, and logins at their times.
+    struct World {
+        turns: Turns,
+        now: u64,
+        /// The login that is being hashed, and when it is done.
+        hashing: Option<(Login, u64)>,
+        waiting: Vec<(u32, Login)>,
+        /// Who was looked at, and how long it had waited.
+        looked_at: Vec<(Login, u64)>,
+        refused: Vec<Login>,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Login {
+        client: Client,
+        right: bool,
+        came: u64,
+    }
+
+    const HASH: u64 = 476;
+    const STEP: u64 = 20;
+
+    fn at(address: &str, program: u32) -> Client {
+        Client { source: Some(address.parse().unwrap()), program }
+    }
+
+    impl World {
+        fn new() -> World {
+            let (waiting, looked_at, refused) = (Vec::new(), Vec::new(), Vec::new());
+            World { turns: Turns::default(), now: 1_000_000, hashing: None, waiting, looked_at, refused }
+        }
+
+        fn login(&mut self, client: Client, right: bool) {
+            let number = self.turns.enter(client, true);
+            self.waiting.push((number, Login { client, right, came: self.now }));
+        }
+
+        /// Lets a little time pass.
+        fn pass(&mut self) {
+            self.now += STEP;
+            if let Some((login, end)) = self.hashing
+                && self.now >= end
+            {
+                self.hashing = None;
+                self.turns.done(login.client, login.right, Some(HASH), self.now);
+                self.looked_at.push((login, self.now - login.came));
+            }
+            let (turns, now, hashing) = (&mut self.turns, self.now, &mut self.hashing);
+            let (refused, mut begun) = (&mut self.refused, 0);
+            self.waiting.retain(|(number, login)| match turns.poll(*number, now, Waker::noop()) {
+                Turn::Later(_) => true,
+                Turn::Refused => {
+                    refused.push(*login);
+                    false
+                }
+                Turn::Now => {
+                    assert!(hashing.is_none() && begun == 0, "one hash at a time");
+                    begun += 1;
+                    *hashing = Some((*login, now + HASH));
+                    false
+                }
+            });
+        }
+
+        /// Ten guesses a second by each of these for some seconds, and the owner's first login in the middle.
+        fn under_guesses(&mut self, guessers: &[Client], owner: Client, seconds: u64) -> Option<u64> {
+            for time in (0..seconds * 1000).step_by(usize::try_from(STEP).unwrap()) {
+                if time % 100 == 0 {
+                    guessers.iter().for_each(|guesser| self.login(*guesser, false));
+                }
+                if time == seconds * 500 + STEP {
+                    self.login(owner, true);
+                }
+                self.pass();
+            }
+            self.looked_at.iter().find(|(login, _)| login.right).map(|(_, waited)| *waited)
+        }
+    }
+
+    #[test]
+    fn the_owner_gets_in_under_guesses() {
+        let eight: Vec<Client> = (1..=8).map(|n| at(&format!("192.0.2.{n}"), 7)).collect();
+        let near: Vec<Client> = (1..=8).map(|n| at(&format!("192.168.1.{n}"), 7)).collect();
+        let cases = [
+            (&eight[..], at("198.51.100.1", 1), 1000, "from another address"),
+            (&eight, at("192.168.1.9", 1), 1000, "from home"),
+            (&near, at("198.51.100.1", 1), 1500, "from outside, while guesses come from home"),
+            (&eight, at("192.0.2.3", 1), 5000, "from an address that guesses, by another program"),
+            (&eight[..1], at("192.0.2.1", 1), 5000, "from the only address that guesses"),
+        ];
+        for (guessers, owner, bound, name) in cases {
+            let mut world = World::new();
+            let waited = world.under_guesses(guessers, owner, 30);
+            assert!(waited.is_some_and(|waited| waited <= bound), "{name}: {waited:?}");
+            for guesser in guessers {
+                let count = world.looked_at.iter().filter(|(login, _)| login.client == *guesser).count();
+                assert!(count <= 3 + 15 + 1, "{name}: {count} tries of {guesser:?} in half a minute");
+            }
+            assert!(world.refused.iter().all(|login| !login.right), "{name}: the owner was refused");
+        }
+    }
+
+    #[test]
+    fn failures_cost_time_but_the_first_few() {
+        let mut world = World::new();
+        for _ in 0..6 {
+            world.login(at("192.168.1.2", 1), false);
+            while world.looked_at.len() + world.refused.len() < 6 && !world.waiting.is_empty()
+                || world.hashing.is_some()
+            {
+                world.pass();
+            }
+        }
+        let waits: Vec<u64> = world.looked_at.iter().map(|(_, waited)| waited / 1000).collect();
+        assert_eq!(waits, [0, 0, 0, 0, 2, 2]);
+    }
+
+    #[test]
+    fn a_socket_of_a_proxy_has_no_failures() {
+        let mut turns = Turns::default();
+        let proxy = Client { source: None, program: 0 };
+        for _ in 0..50 {
+            let number = turns.enter(proxy, false);
+            assert_eq!(turns.poll(number, 0, Waker::noop()), Turn::Now);
+            turns.done(proxy, false, None, 0);
+        }
+    }
+
+    #[test]
+    fn what_waits_and_what_is_remembered_is_bounded() {
+        let mut turns = Turns::default();
+        turns.hashing.busy = true;
+        let (guesser, other) = (at("192.0.2.1", 1), at("192.0.2.1", 2));
+        let first = turns.enter(other, true);
+        let numbers: Vec<u32> = (0..100).map(|_| turns.enter(guesser, true)).collect();
+        assert_eq!(turns.waiting.len(), MAX_WAITING_OF_ONE);
+        assert_eq!(turns.poll(numbers[0], 0, Waker::noop()), Turn::Refused);
+        assert_ne!(turns.poll(first, 0, Waker::noop()), Turn::Refused, "another program's");
+        for n in 0..200u8 {
+            turns.enter(at(&format!("198.51.100.{n}"), 1), true);
+            turns.done(at(&format!("203.0.113.{n}"), 1), n == 0, None, u64::from(n));
+        }
+        assert_eq!(turns.waiting.len(), MAX_WAITING);
+        assert_eq!(turns.sources.len(), MAX_SOURCES);
+        assert!(turns.known(at("203.0.113.0", 1).source).is_some(), "strangers push out strangers");
+        turns.done(guesser, false, None, 200 + FORGET_AFTER);
+        assert_eq!(turns.sources.len(), 1, "forgotten");
+    }
+
+    #[test]
+    fn one_that_leaves_makes_way() {
+        let mut turns = Turns::default();
+        let (first, second) = (turns.enter(at("192.0.2.1", 1), true), turns.enter(at("192.0.2.2", 1), true));
+        assert_eq!(turns.poll(second, 0, Waker::noop()), Turn::Later(None));
+        turns.leave(first);
+        assert_eq!(turns.poll(second, 0, Waker::noop()), Turn::Now);
+    }
+
+    #[test]
+    fn who_is_near() {
+        let ip = |text: &str| text.parse().unwrap();
+        let near = "10.0.0.1 172.16.0.1 192.168.1.1 169.254.0.1 127.0.0.1 ::1 fd00::1 fe80::1 ::ffff:10.0.0.1";
+        let far = "100.64.0.1 192.0.2.1 172.32.0.1 2001:db8::1 ::ffff:192.0.2.1 0.0.0.0";
+        assert!(near.split(' ').all(|text| is_near(ip(text))));
+        assert!(!far.split(' ').any(|text| is_near(ip(text))));
+    }
+}
