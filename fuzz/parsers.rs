@@ -1,0 +1,38 @@
+//! The parsers that are fuzzed: the program's own files, which are pure and therefore compile here as they are.
+//!
+//! They are private in ecohttpd; taken as files they need no back door there.
+
+// What is not fuzzed of these files is used by nobody here.
+#![allow(dead_code, rustdoc::all, missing_docs)]
+
+#[path = "../src/daemon/ubus/blob.rs"]
+pub mod blob;
+#[path = "../src/daemon/cgi/head.rs"]
+pub mod cgi_head;
+#[path = "../src/daemon/sys/float.rs"]
+pub mod float;
+#[path = "../src/http/mod.rs"]
+pub mod http;
+#[path = "../src/daemon/config/httpd_conf.rs"]
+pub mod httpd_conf;
+#[path = "../src/daemon/ubus/json.rs"]
+pub mod json;
+#[path = "../src/files/path.rs"]
+pub mod path;
+#[path = "../src/daemon/config/uci.rs"]
+pub mod uci;
+#[path = "../src/net/x509.rs"]
+pub mod x509;
+
+/// Where those files look for what they use.
+pub mod daemon {
+    pub mod sys {
+        pub use crate::float;
+    }
+}
+
+/// The text before the first line's end, which says how to read the rest, and that rest.
+pub fn parameter(data: &[u8]) -> Option<(&str, &[u8])> {
+    let end = data.iter().position(|&byte| byte == b'\n')?;
+    Some((str::from_utf8(&data[..end]).ok()?, &data[end + 1..]))
+}
