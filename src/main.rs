@@ -4,6 +4,10 @@
 
 mod daemon;
 
+#[cfg(test)]
+#[path = "../tests/common/skip.rs"]
+mod skip;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

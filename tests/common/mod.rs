@@ -5,7 +5,12 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+mod skip;
 pub mod system;
+
+// Not every test has what may be missing.
+#[allow(unused_imports)]
+pub use skip::skip;
 
 use ecohttpd::{Connection, Handle, IntoOutcome, Options, Request, Result, Server};
 use std::future::poll_fn;
@@ -19,21 +24,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
-
-/// Says that the test, or the part of it that `reason` names, does not run here, and why.
-///
-/// The line reaches stderr though libtest holds back what tests print, and the file that `ECOHTTPD_SKIPS` names:
-/// `.ci/run` fails on those that it does not expect.
-pub fn skip(reason: &str) {
-    let thread = thread::current();
-    let line = format!("skipped: {}: {reason}\n", thread.name().unwrap_or("a thread of a test"));
-    // In one write each, so that lines of tests that run at once don't mix. What print! writes would be held back.
-    io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("ECOHTTPD_SKIPS") {
-        let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
-        file.write_all(line.as_bytes()).unwrap();
-    }
-}
 
 /// How long anything may take before its test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);

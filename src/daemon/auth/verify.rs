@@ -137,7 +137,7 @@ pub mod tests {
         for (hash, pass) in rows {
             let c_hash = CString::new(hash).unwrap();
             if crypt::hash(c"", &c_hash).is_none() {
-                eprintln!("skipped: this libc's crypt refuses {hash}");
+                crate::skip::skip(&format!("in part: this libc's crypt refuses {hash}"));
                 continue;
             }
             assert!(Secret::is_portable(hash));
