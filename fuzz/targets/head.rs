@@ -12,8 +12,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(Some(end)) = end else { return };
     let Ok(head) = parse(&data[..end], &limits) else { return };
 
-    assert!(head.headers().count() <= limits.fields && head.target().len() <= limits.target);
-    assert!(head.target().bytes().all(|byte| byte > b' ' && byte != 0x7f), "a control in the target");
+    assert!(head.headers().count() <= limits.fields && head.target_bytes().len() <= limits.target);
+    assert!(head.target_bytes().iter().all(|&byte| byte > b' ' && byte != 0x7f), "a control in the target");
+    assert_eq!(head.target(), String::from_utf8_lossy(head.target_bytes()));
+    assert_eq!(head.query_string(), String::from_utf8_lossy(head.query_bytes()));
+    assert!(head.raw_path().is_ascii(), "a raw byte before the query");
     assert!(!head.path_bytes().contains(&0), "a NUL in the path");
     for (name, value) in head.headers() {
         assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':'), "{name:?}");
@@ -24,7 +27,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         assert!(head.header_bytes("content-length").is_none(), "two ways to delimit");
     }
 
-    let mut printed = format!("{} {} HTTP/1.{}\r\n", head.method(), head.target(), head.minor_version()).into_bytes();
+    let mut printed = [head.method().as_bytes(), b" ", head.target_bytes()].concat();
+    printed.extend_from_slice(format!(" HTTP/1.{}\r\n", head.minor_version()).as_bytes());
     for (name, value) in head.headers() {
         printed.extend_from_slice(name.as_bytes());
         printed.extend_from_slice(b":");
@@ -48,7 +52,7 @@ fn parse(bytes: &[u8], limits: &HeadLimits) -> Result<Head, Reject> {
 
 fn facts(head: &Head) -> impl PartialEq + std::fmt::Debug + use<'_> {
     (
-        (head.method(), head.target(), head.form(), head.path_bytes(), head.raw_path(), head.query_string()),
+        (head.method(), head.target_bytes(), head.form(), head.path_bytes(), head.raw_path(), head.query_bytes()),
         (head.host(), head.framing(), head.keep_alive(), head.is_selective(), head.names_codings()),
         (head.expects_continue(), head.wants_upgrade()),
     )
