@@ -274,7 +274,11 @@ fn the_daemon_redirects() {
         ("GET / HTTP/1.1\r\nHost: a.example:8080\r\n\r\n", "a.example", "/"),
         ("GET /%C3%BC HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n", "192.0.2.1", "/%C3%BC"),
         ("GET / HTTP/1.1\r\nHost: [fe80::1]:80\r\n\r\n", "[fe80::1]", "/"),
-        ("GET /x HTTP/1.1\r\nHost: [::1]\r\n\r\n", "[::1]", "/x"),
+        ("GET /x HTTP/1.1\r\nHost: [2001:db8::1]\r\n\r\n", "[2001:db8::1]", "/x"),
+        ("GET /x HTTP/1.1\r\nHost: localhost.example\r\n\r\n", "localhost.example", "/x"),
+        // Without a host, to the address that was asked.
+        ("GET /file.txt HTTP/1.0\r\n\r\n", "127.0.0.1", "/file.txt"),
+        ("GET /file.txt HTTP/1.1\r\nHost:\r\n\r\n", "127.0.0.1", "/file.txt"),
         ("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody", "a", "/x"),
         ("GET http://b.example:81/x HTTP/1.1\r\nHost: a\r\n\r\n", "b.example", "/x"),
         ("GET //evil.example/x HTTP/1.1\r\nHost: a\r\n\r\n", "a", "//evil.example/x"),
@@ -287,13 +291,12 @@ fn the_daemon_redirects() {
         let location = format!("https://{host}:{port}{path}");
         assert_eq!((reply.status, reply.header("location")), (307, Some(location.as_str())), "{request:?}");
     }
-    let mut nameless = daemon.connect();
-    nameless.send("GET /file.txt HTTP/1.0\r\n\r\n");
-    assert_eq!(
-        nameless.read_response().text(),
-        "content",
-        "without a host there is nowhere to redirect to, as in uhttpd"
-    );
+    // Through a tunnel that ends at this machine: at its other end there is no port of HTTPS.
+    for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
+        let mut tunnel = daemon.connect();
+        tunnel.send(format!("GET /file.txt HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(tunnel.read_response().text(), "content", "{host}");
+    }
     assert_eq!(daemon.get("/.well-known/acme-challenge/token").text(), "proof");
     for around in ["..", "%2e%2e", ".%2E"] {
         let path = format!("/.well-known/acme-challenge/{around}/{around}/file.txt");

@@ -356,7 +356,7 @@ fn plain_clients_are_sent_to_https() {
     for (host, target, location) in [
         ("a.lan", "/x?y=z", format!("https://a.lan:{port}/x?y=z")),
         ("a.lan:8080", "/%2e%2e/", format!("https://a.lan:{port}/%2e%2e/")),
-        ("[::1]:80", "/", format!("https://[::1]:{port}/")),
+        ("[2001:db8::1]:80", "/", format!("https://[2001:db8::1]:{port}/")),
         ("a", "/.well-known/acme-challenge/../x", format!("https://a:{port}/.well-known/acme-challenge/../x")),
     ] {
         for method in ["GET", "POST", "HEAD"] {
@@ -370,7 +370,9 @@ fn plain_clients_are_sent_to_https() {
     }
     // uhttpd: sent to HTTPS, too, where a renewal fails whose certificate has expired.
     assert_eq!(ask(daemon.addr, "GET", "/.well-known/acme-challenge/token", &[]).text(), "proof");
-    assert_eq!(send("GET / HTTP/1.0\r\n\r\n").text(), "home", "without a host there is nowhere to send to");
+    let nameless = send("GET / HTTP/1.0\r\n\r\n");
+    let location = format!("https://127.0.0.1:{port}/");
+    assert_eq!((nameless.status, nameless.header("location")), (307, Some(location.as_str())), "the address asked");
     for evil in ["a.lan/../b", "a b", "a\u{0}", "a@b"] {
         let reply = send(&format!("GET / HTTP/1.1\r\nHost: {evil}\r\nConnection: close\r\n\r\n"));
         assert_eq!(reply.status, 400, "{evil:?}");

@@ -20,9 +20,6 @@ const LOCAL_REDIRECTS: u32 = 5;
 /// When a client may try again that there was no room for, in seconds: pages and most scripts take less.
 const RETRY_AFTER: u32 = 2;
 
-/// What the names of precompressed files end in.
-const CODINGS: [&[u8]; 3] = [b".br", b".zst", b".gz"];
-
 /// User and password of a login that was verified.
 type Login = (String, Vec<u8>);
 
@@ -179,8 +176,10 @@ impl Site {
             // A script has answered by naming it.
             return Ok((!self.files.serve_as(con, path, 200).await?).then_some(404));
         }
-        let sibling = |suffix: &[u8]| [path.relative(), suffix].concat();
-        let open = |auth: &Rc<Auth>| CODINGS.iter().all(|coding| auth.is_alike(path.relative(), &sibling(coding)));
+        let sibling = |suffix: &str| [path.relative(), suffix.as_bytes()].concat();
+        let open = |auth: &Rc<Auth>| {
+            Files::CODED_SUFFIXES.iter().all(|suffix| auth.is_alike(path.relative(), &sibling(suffix)))
+        };
         // A precompressed file may be protected where the file itself is not.
         let files = if self.auth.as_ref().is_none_or(open) { &self.files } else { &self.plain_files };
         files.try_serve(con, req, path).await

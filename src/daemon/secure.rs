@@ -1,9 +1,13 @@
 //! What plain and encrypted connections are told about each other: `-q` and `--hsts`.
 
 use super::config::Site;
+#[cfg(feature = "tls")]
+use ecohttpd::PeerAddr;
 use ecohttpd::{Connection, Request, Result};
 #[cfg(feature = "tls")]
 use std::cell::Cell;
+#[cfg(feature = "tls")]
+use std::net::IpAddr;
 
 /// Where certificate authorities look for the proof of a renewal (RFC 8555 §8.3): over plain HTTP, too.
 #[cfg(feature = "tls")]
@@ -49,14 +53,41 @@ impl Secure {
         if !self.redirect {
             return Ok(false);
         }
-        let (Some(port), Some(host)) = (self.port.get(), req.host()) else { return Ok(false) };
+        let Some(port) = self.port.get() else { return Ok(false) };
         let challenge = req.path().starts_with(ACME) && !req.path().split('/').any(|segment| segment == "..");
-        if host.is_empty() || !req.raw_path().starts_with('/') || challenge {
+        let host = req.host().unwrap_or_default();
+        if !req.raw_path().starts_with('/') || challenge || is_tunnel(con.remote_addr(), host) {
             return Ok(false);
         }
+        // Old clients name no host; they are sent to the address that they asked.
+        let own = if host.is_empty() { own_address(con) } else { String::new() };
+        let host = if host.is_empty() { &own } else { host };
         let location = location(host, port, req.raw_path(), req.query_string());
         con.redirect(307, &location).await?;
         Ok(true)
+    }
+}
+
+/// Whether a client at this machine asks for this machine: mostly the end of a tunnel, which secures it already, and at
+/// whose beginning there is no port of HTTPS.
+#[cfg(feature = "tls")]
+fn is_tunnel(peer: &PeerAddr, host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let asks_for_itself =
+        name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback());
+    peer.ip().is_some_and(|ip| ip.is_loopback()) && asks_for_itself
+}
+
+/// Our end of the connection, as a host; empty for a Unix socket.
+#[cfg(feature = "tls")]
+fn own_address(con: &Connection) -> String {
+    match con.local_addr().ok().and_then(|addr| addr.ip()) {
+        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+        Some(ip) => ip.to_string(),
+        None => String::new(),
     }
 }
 
@@ -97,6 +128,24 @@ impl Secure {
 #[cfg(all(test, feature = "tls"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tunnels() {
+        for (peer, host, verdict) in [
+            ("127.0.0.1:5", "localhost:8080", true),
+            ("127.0.0.1:5", "LOCALHOST", true),
+            ("127.0.0.1:5", "127.0.0.1:8080", true),
+            ("[::1]:5", "[::1]:8080", true),
+            ("[::1]:5", "[::1]", true),
+            ("127.0.0.1:5", "router", false),
+            ("127.0.0.1:5", "", false),
+            ("127.0.0.1:5", "localhost.evil", false),
+            ("192.0.2.1:5", "localhost", false),
+        ] {
+            let peer: std::net::SocketAddr = peer.parse().unwrap();
+            assert_eq!(is_tunnel(&peer.into(), host), verdict, "{peer} {host}");
+        }
+    }
 
     #[test]
     fn locations() {

@@ -79,6 +79,8 @@ type Logs = Vec<(AccessTarget, Rc<AccessLog>)>;
 struct Bound {
     want: Want,
     site: ecohttpd::Site,
+    /// Who is told the port, should it have to be bound again.
+    secures: Vec<Rc<Secure>>,
     sockets: Vec<Listening>,
 }
 
@@ -105,6 +107,13 @@ struct Plan {
     wanted: Vec<(Want, usize)>,
     secures: Vec<Rc<Secure>>,
     logs: Logs,
+}
+
+impl Plan {
+    /// What the sites of a group know of HTTPS.
+    fn secures_of(&self, group: usize) -> Vec<Rc<Secure>> {
+        self.groups[group].members.iter().map(|&member| Rc::clone(&self.secures[member])).collect()
+    }
 }
 
 /// What can't be served, and what is to be done about it.
@@ -205,7 +214,7 @@ impl Serving {
             if let Some(port) = sockets.first().filter(|_| want.tls).map(|socket| socket.addr().port()) {
                 secures.iter().for_each(|secure| secure.found_port(port));
             }
-            self.bound.push(Bound { want, site, sockets });
+            self.bound.push(Bound { want, site, secures, sockets });
         }
         self.retrying = !self.missing.is_empty();
         self.retrying
@@ -267,10 +276,10 @@ impl Serving {
         }
         match done {
             Ok(()) => {
-                let missing = |(want, group): (Want, usize)| {
-                    let Group { members, site } = &plan.groups[group];
-                    let secures = members.iter().map(|&member| Rc::clone(&plan.secures[member])).collect();
-                    Missing { want, site: site.clone(), secures }
+                let missing = |(want, group): (Want, usize)| Missing {
+                    want,
+                    site: plan.groups[group].site.clone(),
+                    secures: plan.secures_of(group),
                 };
                 self.missing = lost.into_iter().map(missing).collect();
                 Ok(fresh)
@@ -292,7 +301,10 @@ impl Serving {
             }
             let site = plan.groups[*group].site.clone();
             match self.bind(&site, want) {
-                Ok(sockets) => fresh.push(Bound { want: want.clone(), site, sockets }),
+                Ok(sockets) => {
+                    let secures = plan.secures_of(*group);
+                    fresh.push(Bound { want: want.clone(), site, secures, sockets });
+                }
                 Err(error) => failed.push((want.clone(), error)),
             }
         }
@@ -336,6 +348,7 @@ impl Serving {
                 continue;
             };
             bound.site = plan.groups[*group].site.clone();
+            bound.secures = plan.secures_of(*group);
             for socket in &bound.sockets {
                 // The certificates were loaded before.
                 if let Err(error) = self.listeners.serve(socket, &bound.site) {
@@ -360,7 +373,7 @@ impl Serving {
             }
             Err(error) => {
                 log::error!("{}{error}", cannot_listen(&bound.want));
-                self.missing.push(Missing { want: bound.want, site: bound.site, secures: Vec::new() });
+                self.missing.push(Missing { want: bound.want, site: bound.site, secures: bound.secures });
             }
         }
     }

@@ -28,11 +28,11 @@ use root::Root;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString};
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::time::SystemTime;
 
 /// A folder of static files, for handlers that serve others than [`Options::docroot`], or answer errors themselves.
 ///
@@ -156,6 +156,10 @@ impl CleanPath {
 }
 
 impl Files {
+    /// What the names of precompressed files end in that are sent in the place of another, if
+    /// [`Options::gzip`](crate::Options::gzip) is set: `NAME.br` for `NAME`.
+    pub const CODED_SUFFIXES: [&str; 3] = [Coding::ALL[0].suffix(), Coding::ALL[1].suffix(), Coding::ALL[2].suffix()];
+
     /// A folder with `docroot`, `indexes`, `gzip`, `follow_symlinks`, `dir_listing`, `world_readable` and
     /// `listing_charset` of the options.
     pub fn new(options: &Options) -> Files {
@@ -449,9 +453,9 @@ fn slice<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
     bytes.get(index(range.start)..index(range.end)).unwrap_or_default()
 }
 
-/// A boundary that no file is likely to hold, from the time and the place of the stack, which the kernel chose.
+/// A boundary that nobody can guess, so that no file holds it.
 fn boundary() -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let place = (&raw const now).addr();
-    format!("{:x}{:08x}{place:x}", now.as_secs(), now.subsec_nanos())
+    // Keyed by the system's random numbers; std has no shorter way to them.
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
 }

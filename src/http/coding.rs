@@ -18,6 +18,9 @@ pub enum Coding {
 }
 
 impl Coding {
+    /// All of them.
+    pub const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+
     /// Its name in `Content-Encoding`.
     pub fn token(self) -> &'static str {
         match self {
@@ -29,7 +32,7 @@ impl Coding {
     }
 
     /// What a file's name has at its end when it lies in this coding.
-    pub fn suffix(self) -> &'static str {
+    pub const fn suffix(self) -> &'static str {
         match self {
             Coding::Identity => "",
             Coding::Gzip => ".gz",

@@ -65,6 +65,8 @@ impl Ubus {
     async fn route(&self, con: &mut Connection, req: &Request, rest: &[u8]) -> Result<()> {
         if self.cors {
             allow_origin(con, req)?;
+        } else if is_foreign(req) {
+            return con.send_error(403, None, "a page of another origin may not call\n").await;
         }
         match (req.method(), Route::of(rest)) {
             ("POST", Route::Call(object)) => {
@@ -195,7 +197,16 @@ fn session(req: &Request) -> &[u8] {
 
 const BEARER: &[u8] = b"Bearer ";
 
-/// Lets a page of another origin ask, as the reference does: whoever it is.
+/// Whether a page of another origin asks: a browser sends what such a page posts as text without asking first, and where
+/// no session is needed that would be obeyed.
+fn is_foreign(req: &Request) -> bool {
+    let Some(origin) = req.header_bytes("origin") else { return false };
+    let host = origin.splitn(2, |&byte| byte == b'/').nth(1).and_then(|rest| rest.strip_prefix(b"/"));
+    !host.is_some_and(|host| req.host().is_some_and(|own| host.eq_ignore_ascii_case(own.as_bytes())))
+}
+
+/// Lets a page of another origin ask. What the browser knows of the user is not sent along: a session is named by who
+/// asks, and `access-control-allow-credentials` would let any page act in the user's name.
 fn allow_origin(con: &mut Connection, req: &Request) -> Result<()> {
     con.add_header("vary", "Origin")?;
     let Some(origin) = req.header("origin") else { return Ok(()) };
@@ -206,8 +217,7 @@ fn allow_origin(con: &mut Connection, req: &Request) -> Result<()> {
     if let Some(fields) = req.header("access-control-request-headers") {
         con.add_header("access-control-allow-headers", fields)?;
     }
-    con.add_header("access-control-allow-methods", METHODS)?;
-    con.add_header("access-control-allow-credentials", "true")
+    con.add_header("access-control-allow-methods", METHODS)
 }
 
 /// Answers what has no answer.
