@@ -5,7 +5,8 @@
 #
 # Each target for so many seconds (default 20), as many at once as there are cores. Begins with what lies in seeds/, keeps
 # what it finds in target/fuzz/, and leaves an input that fails in target/fuzz/failures/. Needs a nightly toolchain and a
-# C++ compiler; cargo-fuzz is not needed, but works, too. Environment: TOOLCHAIN (default nightly).
+# C++ compiler; cargo-fuzz is not needed, but works, too. Environment: TOOLCHAIN (default nightly), SEED (default random:
+# the checks give one, so that a change fails by what it changes).
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -33,6 +34,7 @@ fuzz() {
     local target=$1 log=$out/$1.log
     mkdir -p "$out/corpus/$target"
     if RUST_BACKTRACE=0 "$CARGO_TARGET_DIR/$host/release/$target" -max_total_time="$seconds" -max_len="$MAX_LEN" -timeout=10 \
+        -seed="${SEED:-0}" \
         -rss_limit_mb=1024 -artifact_prefix="$out/failures/$target-" -print_final_stats=1 \
         "$out/corpus/$target" "seeds/$target" >"$log" 2>&1; then
         printf '%-12s %s runs\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"

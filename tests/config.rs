@@ -291,7 +291,6 @@ fn what_uhttpd_takes_is_no_fault() {
         ("option no_dirlists 2", ["no_dirlists", "\"2\"", "0 or 1"], "no_dirlists '1'"),
         ("list listen_http :::8099", ["listen_http", "\":::8099\"", "PORT"], "'[::]:8099'"),
         ("option error_page '/e?x=y'", ["error_page", "query", "\"/e\""], "error_page '/e'"),
-        ("list httpauth nobody", ["httpauth", "\"nobody\"", "config httpauth"], "cgi_prefix"),
         ("list listen_http 127.0.0.9:81\n list listen_http 127.0.0.9:81", ["listen_http", "127.0.0.9:81", "already"], "127.0.0.9:81"),
         ("config cert c\n option days 36500", ["uhttpd.c.days", "36500", "398"], "days '36500'"),
         ("config cert c\n option days 40000", ["uhttpd.c.days", "40000", "36500"], "days '36500'"),
@@ -491,7 +490,7 @@ fn a_boot_passes_over_wrong_options() {
     let named = [
         ("error", "router.lan:80"), ("error", "http_keepalive"), ("error", "max_connections"), ("warn", "script_timeout"), ("error", "main.header"),
         ("error", "main.alias"), ("error", "index_page"), ("warn", "realm"), ("warn", "no_dirlists"), ("warn", "rfc1918_filter"),
-        ("warn", "error_page"), ("error", "no.conf: "), ("error", "cgi_prefix"), ("warn", "\"gone\""), ("error", "uhttpd.half"),
+        ("warn", "error_page"), ("error", "no.conf: "), ("error", "cgi_prefix"), ("error", "\"gone\""), ("error", "uhttpd.half"),
         ("error", "empty.listen_http"), ("error", "\"nowhere\""), ("error", "none.listen_http: an address"), ("warn", "uhttpd.c.days"),
     ];
     for (level, named) in named {

@@ -36,10 +36,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     let text = print(&blob_of(value));
     let again = check(&text).expect("what is printed is JSON");
-    assert!(is_sound(again));
     if !sound {
         return;
     }
+    assert!(is_sound(again));
     let (_, printed) = members(again).expect("an object").next().expect("its member");
     let second = blob_of(printed);
     assert!(field(&second, "v").is_some_and(|value| !matches!(value, Value::Double(number) if number.is_nan())));

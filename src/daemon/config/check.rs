@@ -109,7 +109,8 @@ fn read_httpd_conf(site: &mut Site, said: &mut Config) {
             return;
         }
     };
-    let HttpdConf { realms, index, error_page, interpreters, warnings } = httpd_conf::parse(&text);
+    let HttpdConf { realms, index, error_page, interpreters, warnings, errors } = httpd_conf::parse(&text);
+    said.errors.extend(errors.iter().map(|error| format!("{}: {error}", path.display())));
     let mut warn = |text: &str| said.warnings.push(format!("{}: {text}", path.display()));
     warnings.iter().for_each(|warning| warn(warning));
     site.auth.extend(realms);

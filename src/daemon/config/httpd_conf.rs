@@ -11,8 +11,10 @@ pub struct HttpdConf {
     pub error_page: Option<String>,
     /// `*.php:/usr/bin/php-cgi`: the extension with its dot, and the program.
     pub interpreters: Vec<(String, String)>,
-    /// What is wrong with lines that were ignored, or can't do what they are meant to.
+    /// What is wrong with lines that were ignored.
     pub warnings: Vec<String>,
+    /// What is wrong with lines that were to protect something: it is closed to all, where it can be told what it is.
+    pub errors: Vec<String>,
 }
 
 /// `/path:user:pass`: who may see what lies below a path.
@@ -37,6 +39,8 @@ impl RealmLine {
 /// Reads the file; unlike uhttpd it takes lines of any length, and a last one without its end.
 pub fn parse(text: &[u8]) -> HttpdConf {
     let mut conf = HttpdConf::default();
+    // Editors of other systems put it there; before a path it would hide that.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let number = index + 1;
@@ -45,42 +49,70 @@ pub fn parse(text: &[u8]) -> HttpdConf {
         if matches!(lossy, std::borrow::Cow::Owned(_)) && !lossy.starts_with('#') {
             conf.warnings.push(format!("line {number}: not UTF-8"));
         }
-        if let Err(wrong) = conf.take(&lossy, number) {
-            conf.warnings.push(format!("line {number}: {wrong}"));
+        match conf.take(lossy.trim_ascii_start()) {
+            Ok(()) => {}
+            Err(Wrong::Ignored(wrong)) => conf.warnings.push(format!("line {number}: {wrong}: ignored")),
+            Err(Wrong::Unprotected(wrong)) => conf.errors.push(format!("line {number}: {wrong}")),
         }
     }
     conf
 }
 
+/// What is wrong with a line.
+enum Wrong {
+    Ignored(&'static str),
+    Unprotected(String),
+}
+
 impl HttpdConf {
-    fn take(&mut self, line: &str, number: usize) -> Result<(), &'static str> {
+    fn take(&mut self, line: &str) -> Result<(), Wrong> {
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(());
+        }
         if let Some(name) = line.strip_prefix("I:") {
             if name.is_empty() || name.starts_with('/') || name.contains('\0') {
-                return Err("I: wants the name of a file, as in I:index.html: ignored");
+                return Err(Wrong::Ignored("I: wants the name of a file, as in I:index.html"));
             }
             self.index.push(name.into());
         } else if let Some(url) = line.strip_prefix("E404:") {
             if !url.starts_with('/') {
-                return Err("E404: wants a path, as in E404:/missing.html: ignored");
+                return Err(Wrong::Ignored("E404: wants a path, as in E404:/missing.html"));
             }
             self.error_page = Some(url.into());
         } else if let Some(rule) = line.strip_prefix('*') {
             let rule = rule.split_once(':').filter(|(extension, program)| {
                 extension.len() > 1 && extension.starts_with('.') && program.starts_with('/')
             });
-            let (extension, program) = rule.ok_or("not of the form *.extension:/program: ignored")?;
+            let (extension, program) = rule.ok_or(Wrong::Ignored("not of the form *.extension:/program"))?;
             self.interpreters.push((extension.into(), program.into()));
         } else if line.starts_with('/') {
             let Some(realm) = realm(line) else {
-                self.realms.push(RealmLine::closed(line.split(':').next().unwrap_or(line)));
-                return Err("not of the form /path:user:password: closed to all");
+                return Err(self.close(line.split(':').next().unwrap_or(line)));
             };
             self.realms.push(realm);
-        } else if !line.trim_ascii().is_empty() && !line.trim_ascii_start().starts_with('#') {
-            log::debug!("httpd.conf: line {number} is of a kind that is not known: ignored");
+        } else if line.starts_with("A:") || line.starts_with("D:") {
+            let text = "A: and D: lines, access by address, are not supported: nobody is kept out by this one";
+            return Err(Wrong::Unprotected(text.into()));
+        } else if is_kind_of_busybox(line) {
+            return Err(Wrong::Ignored("of a kind that only busybox knows"));
+        } else if realm(line).is_some() {
+            return Err(self.close(&format!("/{}", line.split(':').next().unwrap_or(line))));
+        } else {
+            return Err(Wrong::Ignored("of no known kind"));
         }
         Ok(())
     }
+
+    /// Closes a path to all, as it can't be told for whom it is.
+    fn close(&mut self, path: &str) -> Wrong {
+        self.realms.push(RealmLine::closed(path));
+        Wrong::Unprotected(format!("not of the form /path:user:password: {path} is closed to all"))
+    }
+}
+
+/// Whether busybox's httpd reads the line as something that is none of ours: a home, a proxy, a type of files.
+fn is_kind_of_busybox(line: &str) -> bool {
+    ["H:", "P:", "."].iter().any(|start| line.starts_with(start))
 }
 
 /// Splits a line at its first two colons: the password may have more.
@@ -104,6 +136,7 @@ mod tests {
         shown.extend(conf.error_page.iter().map(|url| format!("E {url}")));
         shown.extend(conf.interpreters.iter().map(|(extension, program)| format!("{extension} {program}")));
         shown.extend(conf.warnings.iter().map(|warning| format!("! {warning}")));
+        shown.extend(conf.errors.iter().map(|error| format!("!! {error}")));
         shown.join("; ")
     }
 
@@ -121,9 +154,15 @@ mod tests {
             (b"I:index.php\nI:a\n", "I index.php; I a", "index names"),
             (b"E404:/a\nE404:/b\n", "E /b", "the last error page"),
             (b"*.php:/usr/bin/php-cgi\n", ".php /usr/bin/php-cgi", "an interpreter"),
-            (b"A:192.168.1.\nD:*\nP:/a:b\n.ext:text/x\nH:/www\n", "", "what uhttpd does not know"),
-            (b"\n/a:b\n", "/a  $; ! line 2: not of the form /path:user:password: closed to all", "no password"),
-            (b"/a\n", "/a  $; ! line 1: not of the form /path:user:password: closed to all", "a path alone"),
+            (b".ext:text/x\n", "! line 1: of a kind that only busybox knows: ignored", "a type"),
+            (b"P:/a:http://b:80\n", "! line 1: of a kind that only busybox knows: ignored", "a proxy"),
+            (b"x\n", "! line 1: of no known kind: ignored", "what nobody knows"),
+            (b"D:*\n", "!! line 1: A: and D: lines, access by address, are not supported: nobody is kept out by this one", "D"),
+            (b"\n/a:b\n", "/a  $; !! line 2: not of the form /path:user:password: /a is closed to all", "no password"),
+            (b"/a\n", "/a  $; !! line 1: not of the form /path:user:password: /a is closed to all", "a path alone"),
+            (b"a/b:c:d\n", "/a/b  $; !! line 1: not of the form /path:user:password: /a/b is closed to all", "no slash"),
+            (b" \t/a:b:c\n", "/a b c", "leading blanks"),
+            (b"\xef\xbb\xbf/a:b:c\n", "/a b c", "a byte order mark"),
             (b"*php:/bin/php\n", "! line 1: not of the form *.extension:/program: ignored", "no dot"),
             (b"*.php:php\n", "! line 1: not of the form *.extension:/program: ignored", "a relative program"),
             (b"E404:x\n", "! line 1: E404: wants a path, as in E404:/missing.html: ignored", "not a path"),

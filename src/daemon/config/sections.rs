@@ -140,7 +140,7 @@ fn logins(site: &mut Site, at: &Place<'_>, all: &[Section], said: &mut Config) {
         match of_kind(all, "httpauth").find(|section| section.name.as_deref() == Some(name)) {
             Some(section) => site.auth.extend(login(name, section, said)),
             // What it was to protect can't be known.
-            None => said.warnings.push(at.wrong(name, &"the name of a section 'config httpauth'".into())),
+            None => said.errors.push(at.wrong(name, &"the name of a section 'config httpauth'".into())),
         }
     }
 }
@@ -159,7 +159,16 @@ fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> 
     {
         return Some(RealmLine { path, user: user.to_owned(), pass: pass.to_owned() });
     }
-    let closed = prefix.map(enclosing);
+    // Whatever its name, what looks like a path is what was to be protected.
+    let misnamed = || {
+        section.options.iter().find_map(|option| {
+            Place { section: name, option }
+                .single()
+                .ok()
+                .filter(|text| text.starts_with('/') && option.name != "password")
+        })
+    };
+    let closed = prefix.or_else(misnamed).map(enclosing);
     let so = closed.as_ref().map_or_else(|| "it protects nothing".into(), |path| format!("{path} is closed to all"));
     let right = "prefix (a path that starts with a slash), username (without a colon) and password, in UTF-8";
     said.errors.push(format!("{}: {PACKAGE}.{name}: expected {right}: {so}", section.line));
@@ -315,6 +324,8 @@ mod tests {
         (b"list httpauth x\nconfig httpauth x\n option prefix /a\n option username u:v\n option password p", &["colon"], |s| s.auth == [RealmLine::closed("/a")]),
         (b"list httpauth x\nconfig httpauth x\n option prefix /a\n option username u\n list password ''", &["/a is closed"], |s| s.auth == [RealmLine::closed("/a")]),
         (b"list httpauth x\nconfig httpauth x\n option username u\n option password p", &["protects nothing"], |s| s.auth.is_empty()),
+        (b"list httpauth x\nconfig httpauth x\n option prefx /a\n option username u\n option password /p", &["/a is closed"], |s| s.auth == [RealmLine::closed("/a")]),
+        (b"list httpauth gone", &["\"gone\"", "httpauth"], |s| s.auth.is_empty()),
         (b"option cgi_prefix /\xe9\n option realm R", &["cgi_prefix", "UTF-8"], |s| s.cgi_prefix == "/cgi-bin" && s.realm == "R"),
         (b"option max_requests 4\nconfig cert x\n option days x", &["uhttpd.x.days", "36500"], |s| s.tls.identity.days == 397 && s.max_requests == 4),
     ];
@@ -347,7 +358,6 @@ mod tests {
         (b"option error_page '/cgi-bin/x?y=1'", &["error_page", "without a query", "\"/cgi-bin/x\" is used"], |s| s.error_page.as_deref() == Some("/cgi-bin/x")),
         (b"option realm 'Z\xfcrich'", &["realm", "UTF-8"], |s| s.realm == "Z\u{fffd}rich"),
         (b"option home /\xe9", &["home", "UTF-8"], |s| s.docroot == Path::new("/\u{fffd}")),
-        (b"list httpauth gone", &["\"gone\"", "httpauth"], |s| s.auth.is_empty()),
         (b"config cert x\n option days 0", &["uhttpd.x.days", "\"1\" is used"], |s| s.tls.identity.days == 1),
         (b"config cert x\n option days 36500", &["uhttpd.x.days", "398"], |s| s.tls.identity.days == 36_500),
     ];
