@@ -266,7 +266,7 @@ fn forms_that_are_none() {
         (form("b", "", &whole[..12], None), "ends within a part"),
         (form("", "", whole, None), "no boundary"),
         (form("b", "", b"--b\r\nno colon\r\n\r\nx\r\n--b--", None), "header without colon"),
-        (form(&"b".repeat(71), "", whole, None), "boundary too long"),
+        (form(&"b".repeat(201), "", whole, None), "boundary too long"),
     ];
     for (request, name) in rows {
         assert_eq!(server.ask(request).status, 400, "{name}");
@@ -285,7 +285,8 @@ fn read_formdata_has_its_timeout() {
     });
     let mut client = server.connect();
     let request = form("b", "", b"--b\r\nA: b\r\n\r\nx\r\n--b--", None);
-    client.send(&request[..request.len() - 10]);
+    // With the first byte of the next line: until then this one may be folded.
+    client.send(&request[..request.len() - 9]);
     assert_eq!(next(&seen), Ok(header("a", "b")));
     assert_eq!(next(&seen), Err("Timeout".to_owned()));
 }

@@ -64,12 +64,23 @@ impl Chunked {
             (At::Size, _) if self.count == 0 => {
                 return Err(Reject::bad("chunk without a size"));
             }
-            (At::Size | At::Extension, b'\r') => At::SizeLf,
-            // `BWS` may stand before the semicolon, but not alone.
+            (At::Size | At::Name | At::Value | At::Quoted, b'\r') => At::SizeLf,
+            // `BWS` may stand before and behind a semicolon and an equals sign, but not alone.
             (At::Size | At::Space, b' ' | b'\t') => self.spend(CHUNK_EXTENSION, At::Space)?,
-            (At::Size | At::Space, b';') => self.spend(CHUNK_EXTENSION, At::Extension)?,
+            (At::Size | At::Space, b';') => self.spend(CHUNK_EXTENSION, At::Semicolon)?,
             (At::Size | At::Space, _) => return Err(Reject::bad("malformed chunk size")),
-            (At::Extension, _) if is_value_byte(byte) => self.spend(CHUNK_EXTENSION, At::Extension)?,
+            (At::Semicolon, b' ' | b'\t') => self.spend(CHUNK_EXTENSION, At::Semicolon)?,
+            (At::Semicolon | At::Name, _) if is_tchar(byte) => self.spend(CHUNK_EXTENSION, At::Name)?,
+            (At::Name | At::NameSpace, b'=') => self.spend(CHUNK_EXTENSION, At::Equals)?,
+            (At::Name | At::NameSpace, b' ' | b'\t') => self.spend(CHUNK_EXTENSION, At::NameSpace)?,
+            (At::Equals, b' ' | b'\t') => self.spend(CHUNK_EXTENSION, At::Equals)?,
+            (At::Equals, b'"') => self.spend(CHUNK_EXTENSION, At::Quote)?,
+            (At::Equals | At::Value, _) if is_tchar(byte) => self.spend(CHUNK_EXTENSION, At::Value)?,
+            (At::Quote, b'"') => self.spend(CHUNK_EXTENSION, At::Quoted)?,
+            (At::Quote, b'\\') => self.spend(CHUNK_EXTENSION, At::Backslash)?,
+            (At::Quote | At::Backslash, _) if is_value_byte(byte) => self.spend(CHUNK_EXTENSION, At::Quote)?,
+            (At::Value | At::Quoted, b' ' | b'\t') => self.spend(CHUNK_EXTENSION, At::Space)?,
+            (At::Name | At::NameSpace | At::Value | At::Quoted, b';') => self.spend(CHUNK_EXTENSION, At::Semicolon)?,
             (At::SizeLf, b'\n') => self.chunk()?,
             (At::DataCr, b'\r') => At::DataLf,
             (At::DataLf, b'\n') => At::Size,
@@ -88,8 +99,10 @@ impl Chunked {
             (At::TrailerValue, b'\r') => At::TrailerLf,
             (At::TrailerLf, b'\n') => At::Trailer,
             (At::EndLf, b'\n') => At::Done,
-            (At::Extension | At::SizeLf, _) => return Err(Reject::bad("malformed chunk line")),
-            _ => return Err(Reject::bad("malformed trailer")),
+            (At::Trailer | At::TrailerName | At::TrailerValue | At::TrailerLf | At::EndLf, _) => {
+                return Err(Reject::bad("malformed trailer"));
+            }
+            _ => return Err(Reject::bad("malformed chunk line")),
         };
         Ok(())
     }
@@ -124,10 +137,19 @@ enum At {
     /// A digit of the size, or what ends it.
     #[default]
     Size,
-    /// White space between size and semicolon.
+    /// White space before a semicolon.
     Space,
-    /// Behind a semicolon.
-    Extension,
+    /// An extension (RFC 9112 §7.1.1): behind its semicolon, in its name, behind that, and behind the equals sign.
+    Semicolon,
+    Name,
+    NameSpace,
+    Equals,
+    /// In a value that is a token.
+    Value,
+    /// In a value that is a string, behind a backslash in it, and behind the string.
+    Quote,
+    Backslash,
+    Quoted,
     SizeLf,
     Data,
     DataCr,
@@ -185,6 +207,26 @@ mod tests {
             ("00A\r\n0123456789\r\n0\r\n\r\n".into(), Ok("0123456789"), "capital hex, zeros"),
             ("1;a=b\r\nx\r\n0;c=\"d e\"\r\n\r\n".into(), Ok("x"), "extensions"),
             ("1 \t;a\r\nx\r\n0\r\n\r\n".into(), Ok("x"), "white space before the semicolon"),
+            ("1; a \t= \tb ; c = \"\" ;d\r\nx\r\n0\r\n\r\n".into(), Ok("x"), "white space wherever it may be"),
+            ("1;a=\"\\\";\\x\t\u{e4}\";b\r\nx\r\n0\r\n\r\n".into(), Ok("x"), "a string with escapes"),
+            ("1;\r\n".into(), Err(400), "a lone semicolon"),
+            ("1; \r\n".into(), Err(400), "a lone semicolon, white space"),
+            ("1;;a\r\n".into(), Err(400), "two semicolons"),
+            ("1;a;\r\n".into(), Err(400), "a semicolon at the end"),
+            ("1;=b\r\n".into(), Err(400), "no name"),
+            ("1;a=\r\n".into(), Err(400), "no value"),
+            ("1;a=;b\r\n".into(), Err(400), "no value, another extension"),
+            ("1;a=b=c\r\n".into(), Err(400), "two equals signs"),
+            ("1;a b\r\n".into(), Err(400), "white space in a name"),
+            ("1;a \r\n".into(), Err(400), "white space behind a name"),
+            ("1;a=b \r\n".into(), Err(400), "white space behind a value"),
+            ("1;a=b c\r\n".into(), Err(400), "two values"),
+            ("1;a=\"b\r\n".into(), Err(400), "a string without an end"),
+            ("1;a=\"b\\\r\n".into(), Err(400), "a backslash at the end"),
+            ("1;a=\"b\"c\r\n".into(), Err(400), "something behind a string"),
+            ("1;a=b\"c\"\r\n".into(), Err(400), "a quote in a token"),
+            ("1;\u{e4}\r\n".into(), Err(400), "no token"),
+            ("1;a@b\r\n".into(), Err(400), "a character of no token"),
             ("0\r\nA: b\r\nC:\r\n\r\n".into(), Ok(""), "trailers"),
             (format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(ext - 1)), Ok("x"), "longest extension"),
             (format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(ext)), Err(400), "extension too long"),

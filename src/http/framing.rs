@@ -2,7 +2,7 @@
 
 use super::Reject;
 use super::chunked::Chunked;
-use super::headers::decimal;
+use super::headers::{decimal, list};
 
 /// How a request's body is delimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,28 +40,39 @@ impl BodyFields {
 
     /// Takes a `Transfer-Encoding` in.
     pub fn transfer_encoding(&mut self, value: &[u8]) {
-        let chunked = self.coding == Coding::None && value.eq_ignore_ascii_case(b"chunked");
-        self.coding = if chunked { Coding::Chunked } else { Coding::Other };
+        let alone = value.eq_ignore_ascii_case(b"chunked");
+        for coding in list(value) {
+            self.coding = match (self.coding, coding.eq_ignore_ascii_case(b"chunked")) {
+                (Coding::None, true) if alone => Coding::Chunked,
+                (Coding::None | Coding::Other, false) => Coding::Other,
+                (Coding::Other, true) => Coding::OtherChunked,
+                // RFC 9112 §6.1: chunked is the last, and once. Between commas others need not read it as we would.
+                _ => Coding::Faulty,
+            };
+        }
+        if list(value).next().is_none() {
+            self.coding = Coding::Faulty;
+        }
     }
 
     /// Decides, in the order of RFC 9112 §6.3 and with the numbers of its list.
     pub fn framing(self, minor_version: u8) -> Result<Framing, Reject> {
         match (self.coding, self.length) {
             // 1., 2. are about responses.
-            // 3. Both: an attempt at smuggling, or a broken sender.
-            (Coding::Chunked | Coding::Other, Some(_)) => Err(Reject::bad("Transfer-Encoding beside Content-Length")),
-            // RFC 9112 §6.1: from HTTP/1.0 the framing is faulty.
-            (Coding::Chunked | Coding::Other, None) if minor_version == 0 => {
-                Err(Reject::bad("Transfer-Encoding in HTTP/1.0"))
-            }
-            // 4. chunked, and alone; other codings are not implemented (RFC 9112 §6.1).
-            (Coding::Chunked, None) => Ok(Framing::Chunked),
-            (Coding::Other, None) => Err(Reject::close(501, "unknown transfer coding")),
             // 5. was refused in `content_length`.
             // 6. a valid Content-Length.
             (Coding::None, Some(length)) => Ok(Framing::Length(length)),
             // 7. a request without either has no body; 8. is about responses.
             (Coding::None, None) => Ok(Framing::None),
+            // 3. Both: an attempt at smuggling, or a broken sender.
+            (_, Some(_)) => Err(Reject::bad("Transfer-Encoding beside Content-Length")),
+            // RFC 9112 §6.1: from HTTP/1.0 the framing is faulty.
+            (_, None) if minor_version == 0 => Err(Reject::bad("Transfer-Encoding in HTTP/1.0")),
+            // 4. chunked, and alone; nobody can tell where a body ends whose last coding is another.
+            (Coding::Chunked, None) => Ok(Framing::Chunked),
+            (Coding::Other | Coding::Faulty, None) => Err(Reject::bad("chunked is not the last transfer coding")),
+            // RFC 9112 §6.1: what is not implemented.
+            (Coding::OtherChunked, None) => Err(Reject::close(501, "unknown transfer coding")),
         }
     }
 }
@@ -128,8 +139,14 @@ pub struct Piece {
 enum Coding {
     #[default]
     None,
+    /// Chunked alone.
     Chunked,
+    /// Others, and chunked not yet.
     Other,
+    /// Others, and chunked as the last.
+    OtherChunked,
+    /// No order of codings that may be.
+    Faulty,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +177,7 @@ mod tests {
     #[test]
     fn request_bodies() {
         #[rustfmt::skip]
-        let rows: [(&[&str], Result<Framing, u16>, &str); 17] = [
+        let rows: [(&[&str], Result<Framing, u16>, &str); 28] = [
             (&[], Ok(Framing::None), "nothing"),
             (&["c0"], Ok(Framing::Length(0)), "zero"),
             (&["c18446744073709551615"], Ok(Framing::Length(u64::MAX)), "largest"),
@@ -173,9 +190,20 @@ mod tests {
             (&["tchunked"], Ok(Framing::Chunked), "chunked"),
             (&["tCHUNKED"], Ok(Framing::Chunked), "chunked in capitals"),
             (&["tgzip, chunked"], Err(501), "gzip below"),
-            (&["tidentity"], Err(501), "identity"),
-            (&["t"], Err(501), "empty coding"),
-            (&["tchunked", "tchunked"], Err(501), "chunked twice"),
+            (&["tgzip", "tchunked"], Err(501), "gzip below, in two lines"),
+            (&["tgzip,, deflate ,Chunked"], Err(501), "two below"),
+            (&["tchunked, gzip"], Err(400), "gzip above"),
+            (&["tchunked", "tgzip"], Err(400), "gzip above, in two lines"),
+            (&["tgzip"], Err(400), "gzip alone"),
+            (&["tgzip, chunked", "tdeflate"], Err(400), "chunked in the middle"),
+            (&["tidentity"], Err(400), "identity"),
+            (&["t"], Err(400), "empty coding"),
+            (&["tchunked", "t"], Err(400), "an empty line more"),
+            (&["tchunked,"], Err(400), "chunked and a comma"),
+            (&["tchunked;q=1"], Err(400), "a parameter of chunked"),
+            (&["txchunked"], Err(400), "like chunked"),
+            (&["tchunked", "tchunked"], Err(400), "chunked twice"),
+            (&["tchunked, chunked"], Err(400), "chunked twice, in a line"),
             (&["tchunked", "c3"], Err(400), "both"),
             (&["c3", "tgzip"], Err(400), "both, unknown coding"),
         ];

@@ -37,17 +37,17 @@ impl Head {
         }
         self.bytes.extend_from_slice(bytes);
         let parsed = self.parse_text(bytes, limits);
-        match without_raw_query(bytes) {
-            // The parser takes a target only if it is UTF-8.
-            Some(text) if parsed.is_err() && self.facts.target.len == 0 => {
-                self.clear();
-                self.bytes.extend_from_slice(bytes);
-                let parsed = self.parse_text(&text, limits);
-                self.lossy_target = String::from_utf8_lossy(self.target_bytes()).into_owned();
-                parsed
-            }
-            _ => parsed,
+        if parsed.is_ok() {
+            return parsed;
         }
+        let Some(text) = plainer(bytes) else { return parsed };
+        self.clear();
+        self.bytes.extend_from_slice(bytes);
+        let parsed = self.parse_text(&text, limits);
+        if !self.target_bytes().is_ascii() {
+            self.lossy_target = String::from_utf8_lossy(self.target_bytes()).into_owned();
+        }
+        parsed
     }
 
     /// Parses a head of which `bytes` is what the parser may see: of the length of `self.bytes`.
@@ -294,15 +294,23 @@ impl Head {
     }
 }
 
-/// The head with letters in place of what is not ASCII in its query, if there is any.
-fn without_raw_query(head: &[u8]) -> Option<Vec<u8>> {
+/// The head with what is right, but refused by the parser, replaced in its first line, if there is any: letters for what is
+/// not ASCII in the query, and HTTP/1.1 for later versions of HTTP/1, as which they are to be read (RFC 9110 §2.5).
+fn plainer(head: &[u8]) -> Option<Vec<u8>> {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let start = head.iter().position(|byte| !is_end(byte))?;
     let mut text = head.to_vec();
     let line = text.get_mut(start..)?.split_mut(is_end).next()?;
-    let query = line.iter().position(|&byte| byte == b'?')?;
-    let raw = line.get_mut(query..)?.iter_mut().filter(|byte| !byte.is_ascii());
-    (raw.map(|byte| *byte = b'x').count() > 0).then_some(text)
+    let mut replaced = 0;
+    if let [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9'] = line {
+        *minor = b'1';
+        replaced += 1;
+    }
+    if let Some(query) = line.iter().position(|&byte| byte == b'?') {
+        let raw = line.get_mut(query..)?.iter_mut().filter(|byte| !byte.is_ascii());
+        replaced += raw.map(|byte| *byte = b'x').count();
+    }
+    (replaced > 0).then_some(text)
 }
 
 impl Fields for Head {
@@ -444,7 +452,10 @@ mod tests {
             ("GET / HTTP/1.10\r\nHost: h\r\n\r\n", 400, "minor version of two digits"),
             ("GET / HTTP/2.0x\r\nHost: h\r\n\r\n", 400, "version with more behind"),
             ("GET / H\r\n\r\n", 400, "cut version"),
-            ("GET / HTTP/1.2\r\nHost: h\r\n\r\n", 505, "HTTP/1.2"),
+            ("GET / HTTP/1.2\r\n\r\n", 400, "HTTP/1.2 without Host"),
+            ("GET / HTTP/1.10\r\nHost: h\r\n\r\n", 400, "two digits"),
+            ("GET / HTTP/1.2 \r\nHost: h\r\n\r\n", 400, "space behind HTTP/1.2"),
+            ("GET /\u{e9} HTTP/1.2\r\nHost: h\r\n\r\n", 400, "raw non-ASCII in the path, HTTP/1.2"),
             ("GET / HTTP/0.9\r\nHost: h\r\n\r\n", 505, "HTTP/0.9 with a version"),
             ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/2 preface"),
             ("GET / HTTP/1.1\r\n\r\n", 400, "no Host"),
@@ -472,7 +483,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n", 400, "two lengths"),
             ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", 400, "chunked with a length"),
             ("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "chunked in 1.0"),
-            ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "gzip"),
+            ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "gzip"),
             ("GET / HTTP/1.1\r\nHost: h\r\nA:\r\nA:\r\nA:\r\nA:\r\nA:\r\nA:\r\n\r\n", 431, "a field too many"),
         ];
         for (input, status, name) in rows {
@@ -508,6 +519,18 @@ mod tests {
             let head = [b"GET ", target, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
             assert_eq!(parse(&head).1.map_err(|reject| reject.status), Err(400), "{target:?}");
         }
+    }
+
+    #[test]
+    fn later_versions_are_read_as_1_1() {
+        for minor in 2..=9 {
+            let (head, verdict) = parse(format!("GET /%41?\u{e9} HTTP/1.{minor}\r\nHost: h\r\n\r\n").as_bytes());
+            assert_eq!((verdict, head.minor_version(), head.keep_alive()), (Ok(()), 1, true), "HTTP/1.{minor}");
+            assert_eq!((head.path(), head.query_string(), head.host()), ("/A", "\u{e9}", Some("h")));
+        }
+        assert_eq!(good("GET / HTTP/1.2\r\nHost: h\r\n\r\n").target(), "/");
+        let chunked = "POST / HTTP/1.3\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(good(chunked).framing(), Framing::Chunked);
     }
 
     #[test]

@@ -53,11 +53,14 @@ pub const TRAILER_FIELDS: u8 = 32;
 /// Media players and PDF viewers ask for a handful. Each part costs a head of some hundred bytes and a seek.
 pub const MAX_RANGES: usize = 16;
 
-/// Longest header line of a form's part, in bytes without its CRLF: a long file name, escaped, fits many times.
+/// Longest header line of a form's part, in bytes without its CRLF, folds included: a long file name, escaped, fits many times.
 pub const MAX_PART_LINE: usize = 8 * 1024;
 
 /// Most header lines of one part of a form; browsers send two.
 pub const MAX_PART_HEADERS: usize = 32;
+
+/// Longest boundary of a form, in bytes: RFC 2046 has 70, which some clients do not know.
+pub const MAX_BOUNDARY: usize = 200;
 
 /// Most spaces and tabs after a form's boundary, in bytes; mail gateways pad, browsers do not.
 pub const MAX_BOUNDARY_PADDING: usize = 256;

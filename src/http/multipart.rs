@@ -3,7 +3,7 @@
 //! Memory does not grow with the parts: what is surely data is given away at once, and only a line that has not ended
 //! is kept.
 
-use crate::http::limits::{HOLD, MAX_BOUNDARY_PADDING, MAX_PART_HEADERS, MAX_PART_LINE};
+use crate::http::limits::{HOLD, MAX_BOUNDARY, MAX_BOUNDARY_PADDING, MAX_PART_HEADERS, MAX_PART_LINE};
 use crate::http::parameters::Parameters;
 use crate::http::query::into_text;
 
@@ -87,9 +87,9 @@ impl Multipart {
             .find(|(name, _)| name.eq_ignore_ascii_case(b"boundary"))
             .map(|(_, value)| value)
             .ok_or(BadForm("no boundary"))?;
-        // RFC 2046 §5.1.1.
-        let legal = |b: &u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(b);
-        if !(1..=70).contains(&boundary.len()) || !boundary.iter().all(legal) || boundary.ends_with(b" ") {
+        // RFC 2046 §5.1.1 has fewer characters, but Android's and Dart's clients send `*****` and `a&b`.
+        let legal = |b: &u8| b.is_ascii_graphic() || *b == b' ';
+        if !(1..=MAX_BOUNDARY).contains(&boundary.len()) || !boundary.iter().all(legal) || boundary.ends_with(b" ") {
             return Err(BadForm("bad boundary"));
         }
         Ok(Multipart {
@@ -178,17 +178,24 @@ impl Multipart {
     }
 
     /// The header line at `at`, which ends at `searched` then; `None` when its end has not come.
+    ///
+    /// Lines that begin with white space belong to the one before them (RFC 5322 §2.2.3).
     fn line(&mut self) -> Result<Option<&[u8]>, BadForm> {
-        let found = find_cr(self.held.get(self.searched..).unwrap_or_default());
-        self.searched = found.map_or(self.held.len(), |skip| self.searched + skip);
-        let line = self.held.get(self.at..self.searched).unwrap_or_default();
-        if line.len() > MAX_PART_LINE {
-            return Err(BadForm("header line too long"));
-        }
-        match self.held.get(self.searched + 1) {
-            Some(b'\n') => Ok(Some(line)),
-            Some(_) => Err(BadForm("CR without LF in a header")),
-            None => Ok(None),
+        loop {
+            let found = find_cr(self.held.get(self.searched..).unwrap_or_default());
+            self.searched = found.map_or(self.held.len(), |skip| self.searched + skip);
+            let length = self.searched - self.at;
+            if length > MAX_PART_LINE {
+                return Err(BadForm("header line too long"));
+            }
+            match self.held.get(self.searched + 1..) {
+                Some([b'\n', b' ' | b'\t', ..]) if length > 0 => self.searched += 2,
+                // What follows tells whether this was all.
+                Some([b'\n']) if length > 0 && !self.ended => return Ok(None),
+                Some([b'\n', ..]) => return Ok(self.held.get(self.at..self.searched)),
+                Some([_, ..]) => return Err(BadForm("CR without LF in a header")),
+                Some([]) | None => return Ok(None),
+            }
         }
     }
 
@@ -273,7 +280,7 @@ impl Multipart {
     }
 }
 
-/// Reads a header line of a part.
+/// Reads a header line of a part, and joins it where it is folded.
 fn header(line: &[u8]) -> Result<Event, BadForm> {
     let colon = line.iter().position(|&b| b == b':');
     let (name, value) =
@@ -282,10 +289,19 @@ fn header(line: &[u8]) -> Result<Event, BadForm> {
     if name.is_empty() || !name.iter().all(token) {
         return Err(BadForm("bad header name"));
     }
-    if value.iter().any(|&b| b.is_ascii_control() && b != b'\t') {
-        return Err(BadForm("control character in a header"));
+    let mut joined = Vec::with_capacity(value.len());
+    // A CR is there only where a line is folded.
+    for (fold, piece) in value.split(|&b| b == b'\r').enumerate() {
+        let piece = if fold > 0 { piece.strip_prefix(b"\n").unwrap_or_default() } else { piece };
+        if piece.iter().any(|&b| b.is_ascii_control() && b != b'\t') {
+            return Err(BadForm("control character in a header"));
+        }
+        if fold > 0 {
+            joined.push(b' ');
+        }
+        joined.extend_from_slice(piece.trim_ascii());
     }
-    Ok(Event::Header { name: into_text(name.to_ascii_lowercase()), value: into_text(value.trim_ascii().to_vec()) })
+    Ok(Event::Header { name: into_text(name.to_ascii_lowercase()), value: into_text(joined.trim_ascii().to_vec()) })
 }
 
 /// Finds the first CR, eight bytes a step: all of an upload goes through here.
@@ -397,7 +413,14 @@ mod tests {
             (b"--b\r\n--b--\r\n", Err(BadForm("header without colon")), "a delimiter for a header"),
             (b"--b\r\nA : 1\r\n\r\n\r\n--b--", Err(BadForm("bad header name")), "space before the colon"),
             (b"--b\r\n: 1\r\n\r\n\r\n--b--", Err(BadForm("bad header name")), "no name"),
-            (b"--b\r\nA: 1\r\n b: 2\r\n\r\n\r\n--b--", Err(BadForm("bad header name")), "folded"),
+            (b"--b\r\nA: 1\r\n b: 2\r\n\r\n\r\n--b--", Ok(vec![part(&[("a", "1 b: 2")], b"")]), "folded"),
+            (b"--b\r\nA:\r\n\t 1 \r\n  2\r\nB: 3\r\n\r\n x\r\n--b--", Ok(vec![part(&[("a", "1 2"), ("b", "3")], b" x")]), "folded twice"),
+            (b"--b\r\nA: 1\r\n \r\n\r\nx\r\n--b--", Ok(vec![part(a, b"x")]), "folded, nothing in the fold"),
+            (b"--b\r\n A: 1\r\n\r\n\r\n--b--", Err(BadForm("bad header name")), "a fold of nothing"),
+            (b"--b\r\nA\r\n : 1\r\n\r\n\r\n--b--", Err(BadForm("bad header name")), "folded before the colon"),
+            (b"--b\r\nA: 1\r\n 2\n3\r\n\r\n\r\n--b--", Err(BadForm("control character in a header")), "bare LF in a fold"),
+            (b"--b\r\nA: 1\r\n 2\r3\r\n\r\n\r\n--b--", Err(BadForm("CR without LF in a header")), "bare CR in a fold"),
+            (b"--b\r\nA: 1\r\n", Err(early), "cut before what may be a fold"),
             (b"--b\r\nA: 1\nB: 2\r\n\r\n\r\n--b--", Err(BadForm("control character in a header")), "bare LF"),
             (b"--b\r\nA: 1\0\r\n\r\n\r\n--b--", Err(BadForm("control character in a header")), "NUL"),
             (b"--b\r\nA: 1\rB: 2\r\n\r\n\r\n--b--", Err(BadForm("CR without LF in a header")), "bare CR"),
@@ -414,14 +437,17 @@ mod tests {
 
     #[test]
     fn content_types() {
-        let longest = [b"multipart/form-data; boundary=".to_vec(), vec![b'x'; 70]].concat();
+        let longest = [b"multipart/form-data; boundary=".to_vec(), vec![b'x'; MAX_BOUNDARY]].concat();
         let too_long = [&longest[..], b"x"].concat();
         let bad = |reason| Err(BadForm(reason));
         #[rustfmt::skip]
         let rows: &[(&[u8], Result<&str, BadForm>)] = &[
             (b"multipart/form-data; boundary=b", Ok("\r\n--b")),
             (b"Multipart/Form-Data;Boundary=\"b c\"", Ok("\r\n--b c")),
-            (b"multipart/form-data ; charset=utf-8 ;; boundary = \"b\\\"\"; x", bad("bad boundary")),
+            (b"multipart/form-data ; charset=utf-8 ;; boundary = \"b\\\"\"; x", Ok("\r\n--b\"")),
+            (b"multipart/form-data; boundary=*****", Ok("\r\n--*****")),
+            (b"multipart/form-data; boundary=a&b", Ok("\r\n--a&b")),
+            (b"multipart/form-data; boundary=--dart-http-boundary-~!#$%^|{}<>@[]", Ok("\r\n----dart-http-boundary-~!#$%^|{}<>@[]")),
             (b"multipart/form-data; a=\"; boundary=x\"; boundary=----WebKit'()+_,-./:=?", Ok("\r\n------WebKit'()+_,-./:=?")),
             (b"multipart/form-data; boundary=b ; x=y", Ok("\r\n--b")),
             (b"multipart/form-data; x; boundary=b", Ok("\r\n--b")),
@@ -452,6 +478,11 @@ mod tests {
         let error = Err(BadForm("header line too long"));
         assert_eq!(read(FORM, [&long(MAX_PART_LINE + 1)[..]]), error);
         assert_eq!(read(FORM, long(MAX_PART_LINE + 1).chunks(100)), error);
+
+        let folded = |n: usize| [b"--b\r\nA:", &b"\r\n x".repeat(n)[..], b"\r\n\r\n\r\n--b--"].concat();
+        assert!(read(FORM, [&folded(MAX_PART_LINE / 4 - 1)[..]]).is_ok());
+        let error = Err(BadForm("header line too long"));
+        assert_eq!(read(FORM, folded(MAX_PART_LINE / 4 + 1).chunks(100)), error);
 
         let many = |n: usize| [b"--b\r\n", &b"A:\r\n".repeat(n)[..], b"\r\n\r\n--b--"].concat();
         assert!(read(FORM, [&many(MAX_PART_HEADERS)[..]]).is_ok());

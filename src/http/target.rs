@@ -152,7 +152,8 @@ fn split_authority(text: &[u8]) -> Option<&[u8]> {
 fn after_reg_name(mut text: &[u8]) -> &[u8] {
     loop {
         text = match text {
-            [byte, rest @ ..] if is_name_byte(*byte) => rest,
+            // RFC 3986 has the comma, but no host's name does: they are two that something joined.
+            [byte, rest @ ..] if is_name_byte(*byte) && *byte != b',' => rest,
             [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
             _ => return text,
         }
@@ -301,6 +302,9 @@ mod tests {
             "h\0",
             "h]",
             "h:80,g",
+            "h,g",
+            "h,",
+            ",h",
         ];
         for text in good {
             assert!(is_authority(text.as_bytes()), "{text}");
