@@ -253,6 +253,16 @@ impl Cgi {
                 log::error!("{name}: 502: {}", bad.0);
                 return Ok(Served::Failed(502));
             }
+            End::Killed { signal, begun } => {
+                relay.leave();
+                if begun {
+                    log::error!("{name}: ended by signal {signal} in the middle of its reply, which is cut");
+                    // Nothing but the connection's end can tell the client.
+                    return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
+                }
+                log::error!("{name}: 502: it was ended by signal {signal} before its reply");
+                return Ok(Served::Failed(502));
+            }
             End::Overdue { begun, client } => {
                 let (status, what) = if client {
                     (408, "its client sent less than 1 KiB/s of the body")
@@ -261,7 +271,7 @@ impl Cgi {
                 };
                 if begun {
                     log::error!("{name}: {what} for {seconds} s in the middle of its reply");
-                    return Err(Error::Timeout);
+                    return Err(if client { Error::Timeout } else { io::Error::from(ErrorKind::TimedOut).into() });
                 }
                 log::error!("{name}: {status}: {what} for {seconds} s");
                 return Ok(Served::Failed(status));

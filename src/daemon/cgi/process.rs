@@ -1,7 +1,7 @@
 //! A script's process from its start until it is reaped, whatever becomes of the request.
 
 use super::queue::Place;
-use crate::daemon::sys::process::{self, EPERM, Pid, SIGKILL, SIGTERM, Setup};
+use crate::daemon::sys::process::{self, EPERM, Ended, Pid, SIGKILL, SIGTERM, Setup};
 use ecohttpd::AsyncFd;
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
@@ -60,12 +60,12 @@ impl Process {
         self.child.as_ref().map(|child| &child.place)
     }
 
-    /// Ready when it has ended.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(child) = &mut self.child else { return Poll::Ready(()) };
-        ready!(child.poll_end(cx));
+    /// Ready when it has ended; how it did is told once.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let Some(child) = &mut self.child else { return Poll::Ready(Ended::Exited) };
+        let ended = ready!(child.poll_end(cx));
         self.child = None;
-        Poll::Ready(())
+        Poll::Ready(ended)
     }
 
     /// Has it go on without its request, for a while.
@@ -92,7 +92,7 @@ impl Drop for Process {
 /// Ends a process whose end nobody could be told of: for want of descriptors, most likely.
 async fn undo(pid: Pid, _place: Place) {
     let _ = process::kill_group(pid, SIGKILL);
-    while !process::reap(pid) {
+    while process::reap(pid).is_none() {
         ecohttpd::sleep(GLANCE).await;
     }
 }
@@ -109,24 +109,22 @@ struct Child {
 }
 
 impl Child {
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let pid = self.pid;
-        match &self.watch {
-            Watch::None => return Poll::Ready(()),
+        let ended = match &self.watch {
+            Watch::None => return Poll::Ready(Ended::Exited),
             Watch::Pidfd(pidfd) => {
-                let reap =
-                    |_: &OwnedFd| if process::reap(pid) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
-                ready!(pin!(pidfd.read_with(reap)).poll(cx)).unwrap_or_default();
+                let reap = |_: &OwnedFd| process::reap(pid).ok_or(io::ErrorKind::WouldBlock.into());
+                ready!(pin!(pidfd.read_with(reap)).poll(cx)).unwrap_or(Ended::Exited)
             }
             Watch::Signal(wakers) => {
                 wakers.add(cx.waker());
-                if !process::reap(pid) {
-                    return Poll::Pending;
-                }
+                let Some(ended) = process::reap(pid) else { return Poll::Pending };
+                ended
             }
-        }
+        };
         self.watch = Watch::None;
-        Poll::Ready(())
+        Poll::Ready(ended)
     }
 
     async fn ended(&mut self) {

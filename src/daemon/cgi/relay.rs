@@ -5,6 +5,7 @@ use super::head::{Bad, Collector};
 use super::process::Process;
 use super::slow::{SLOW_AFTER, SlowClient};
 use super::upload::Pace;
+use crate::daemon::sys::process::Ended;
 use ecohttpd::{AsyncFd, Connection, Error, Result, sleep};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -18,7 +19,8 @@ use std::time::{Duration, Instant};
 /// Bytes that are moved at a time, in either direction.
 pub const PIECE: usize = 16 << 10;
 
-/// How long after a script's end others that hold its output are waited for: long enough to notice what was written.
+/// How long after a script's end others that hold its output are waited for: long enough to notice what was written. And
+/// how long, after its output's end, it is waited for itself, as that tells whether the output is whole.
 const LINGER: Duration = Duration::from_millis(300);
 
 /// Bytes that are taken after a script's end: no pipe holds more, so all that it wrote is among them.
@@ -35,6 +37,8 @@ pub enum End {
     Local(String),
     /// In front of the reply, for what came is none.
     Bad(Bad),
+    /// With the signal that ended the script; whether the reply had begun.
+    Killed { signal: i32, begun: bool },
     /// The script did nothing for too long, or the client sent too little; whether the reply had begun.
     Overdue { begun: bool, client: bool },
 }
@@ -69,8 +73,12 @@ pub struct State {
     on_client: bool,
     /// The script has ended; so many bytes are still taken.
     after_end: Option<usize>,
+    /// The signal that ended it.
+    killed: Option<i32>,
     /// What else comes out is not for the client.
     no_more: bool,
+    /// When that was found though the script went on.
+    closed: Option<Instant>,
     /// How the client's body comes.
     gives: Pace,
     /// How the client takes the output.
@@ -98,7 +106,9 @@ impl State {
             moved: now,
             on_client: false,
             after_end: None,
+            killed: None,
             no_more: false,
+            closed: None,
             gives: Pace::new(timeout),
             takes: Pace::new(timeout),
             slow: Rc::new(SlowClient::new(client, now)),
@@ -169,7 +179,9 @@ impl Relay<'_> {
         let state = &self.state;
         let allowed = if state.after_end.is_some() { LINGER } else { self.timeout };
         let scripts = if state.on_client { now } else { state.moved } + allowed;
-        [state.gives.deadline(), self.taken_by(), state.gives_up_at()].into_iter().flatten().fold(scripts, Instant::min)
+        let others =
+            [state.gives.deadline(), self.taken_by(), state.gives_up_at(), state.closed.map(|since| since + LINGER)];
+        others.into_iter().flatten().fold(scripts, Instant::min)
     }
 
     /// Leaves the place to others once the script has waited for its client for long; true if it was time to try that.
@@ -209,7 +221,7 @@ impl Relay<'_> {
             log::error!("{}: its client took less than 1 KiB/s of the reply for {seconds} s", self.name);
             return Err(Error::Timeout);
         }
-        if self.state.after_end.is_some() {
+        if self.state.after_end.is_some() || self.state.closed.is_some_and(|since| since + LINGER <= now) {
             return self.end(con, cx);
         }
         let client = self.state.gives.deadline().is_some_and(|deadline| deadline <= now);
@@ -226,12 +238,24 @@ impl Relay<'_> {
             return Poll::Ready(Err(error));
         }
         let down = self.poll_down(con, cx);
-        if down.is_pending() && self.state.after_end.is_none() && self.process.poll_end(cx).is_ready() {
-            self.state.after_end = Some(LEFT_BEHIND);
-            self.state.moved = Instant::now();
+        if down.is_pending() {
+            self.has_ended(cx);
         }
         self.state.count_waiting(Instant::now());
         down
+    }
+
+    /// Whether the script has ended; if not, its end is a reason to look again.
+    fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        let state = &mut self.state;
+        if state.after_end.is_none()
+            && let Poll::Ready(ended) = self.process.poll_end(cx)
+        {
+            state.after_end = Some(LEFT_BEHIND);
+            state.moved = Instant::now();
+            state.killed = if let Ended::Killed(signal) = ended { Some(signal) } else { None };
+        }
+        state.after_end.is_some()
     }
 
     /// Moves the request's body; ready only with an error.
@@ -278,6 +302,11 @@ impl Relay<'_> {
                 ready!(self.state.offer(con, cx, &down))?;
             }
             if self.state.no_more {
+                // How the script ends tells whether that was all, where no length does. It may live on, too.
+                if self.state.left != Some(0) && !self.has_ended(cx) {
+                    self.state.closed.get_or_insert_with(Instant::now);
+                    return Poll::Pending;
+                }
                 return Poll::Ready(self.end(con, cx));
             }
             let mut piece = scratch.borrow_mut();
@@ -285,7 +314,8 @@ impl Relay<'_> {
             // A pipe that can't be read has ended.
             let output = piece.get(..read.unwrap_or(0)).unwrap_or_default();
             if output.is_empty() {
-                return Poll::Ready(self.end(con, cx));
+                self.state.no_more = true;
+                continue;
             }
             self.state.count(output.len());
             let Some(head) = &mut self.state.head else {
@@ -306,6 +336,9 @@ impl Relay<'_> {
 
     /// The output has ended; that may end the head, too.
     fn end(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<End> {
+        if let Some(signal) = self.state.killed.filter(|_| self.state.left != Some(0)) {
+            return Ok(End::Killed { signal, begun: self.state.head.is_none() });
+        }
         if let Some(head) = &mut self.state.head {
             if let Err(bad) = head.end() {
                 return Ok(End::Bad(bad));
