@@ -312,6 +312,17 @@ fn a_second_signal_stops_it_at_once() {
     }
 }
 
+/// Those that end a process unless it says else, though nobody who wants it to end sends them.
+#[test]
+fn stray_signals_do_not_stop_it() {
+    let (_temp, root) = site();
+    let daemon = Daemon::start(&["-h", &root]);
+    for name in ["USR1", "USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR", "XFSZ", "PIPE"] {
+        daemon.signal(name);
+        assert_eq!(daemon.get("/").status, 200, "after SIG{name}");
+    }
+}
+
 #[test]
 fn without_work_a_signal_stops_it() {
     let (_temp, root) = site();

@@ -51,6 +51,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     log::init(Sink::Stderr);
     // Before anything that takes time: until they are caught, a signal to reload ends the process.
+    sys::process::ignore_stray_signals();
     let caught = Caught::new();
     // Other servers take them for something, so they are sent.
     [SIGUSR1, SIGUSR2, SIGALRM].into_iter().for_each(sys::service::ignore);

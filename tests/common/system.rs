@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The signals that tests send, by the names that kill(1) has for them.
-const SIGNALS: [(&str, libc::c_int); 13] = [
+const SIGNALS: [(&str, libc::c_int); 18] = [
     ("HUP", libc::SIGHUP),
     ("INT", libc::SIGINT),
     ("QUIT", libc::SIGQUIT),
@@ -25,6 +25,11 @@ const SIGNALS: [(&str, libc::c_int); 13] = [
     ("STOP", libc::SIGSTOP),
     ("WINCH", libc::SIGWINCH),
     ("CHLD", libc::SIGCHLD),
+    ("VTALRM", libc::SIGVTALRM),
+    ("PROF", libc::SIGPROF),
+    ("IO", libc::SIGIO),
+    ("PWR", libc::SIGPWR),
+    ("XFSZ", libc::SIGXFSZ),
 ];
 
 /// Sends a signal to one process.

@@ -157,6 +157,27 @@ pub fn reap(pid: Pid) -> Option<Ended> {
     }
 }
 
+/// Ignores the signals that end a process by default and that nobody sends to stop one.
+///
+/// Scripts have every signal at its default all the same, see [`spawn`].
+pub fn ignore_stray_signals() {
+    // The last one comes of a log that has reached the limit of a file's size; the write fails then.
+    const STRAY: [c_int; 8] = [
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGIO,
+        libc::SIGPWR,
+        libc::SIGXFSZ,
+    ];
+    for signal in STRAY.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
+        // SAFETY: takes no pointers: SIG_IGN is a number. An error means that it stays as it is.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
 /// A descriptor that becomes readable when the process ends: pidfd_open(2), Linux 5.3.
 pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: the call touches no memory. Its result is close-on-exec.
