@@ -281,19 +281,6 @@ fn a_signal_stops_it_when_what_is_in_flight_is_done() {
     }
 }
 
-/// Other servers take these for something; here they must not end it, nor be passed on to scripts as ignored.
-#[test]
-fn signals_that_mean_nothing_end_nothing() {
-    let (_temp, root) = site();
-    let daemon = Daemon::start(&["-h", &root]);
-    for signal in ["USR1", "USR2", "ALRM", "PIPE", "WINCH"] {
-        daemon.signal(signal);
-        assert_eq!(daemon.get("/file.txt").text(), "content", "{signal}");
-    }
-    daemon.signal("TERM");
-    assert!(daemon.wait().success());
-}
-
 #[test]
 fn a_second_signal_stops_it_at_once() {
     for (first, second) in [("TERM", "TERM"), ("INT", "TERM")] {

@@ -26,7 +26,7 @@ use config::{Command, Config, Words};
 use ecohttpd::{AsyncFd, Connection, Options, Request, Server};
 use log::Sink;
 use serving::{Care, Failure, Serving};
-use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::cell::RefCell;
 use std::ffi::{OsString, c_int};
@@ -53,8 +53,6 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     // Before anything that takes time: until they are caught, a signal to reload ends the process.
     sys::process::ignore_stray_signals();
     let caught = Caught::new();
-    // Other servers take them for something, so they are sent.
-    [SIGUSR1, SIGUSR2, SIGALRM].into_iter().for_each(sys::service::ignore);
     // Where there is no current folder, a relative path names nothing anyway.
     let words = Words { args: args.collect(), folder: std::env::current_dir().unwrap_or_default() };
     let done = match config::parse(&words) {

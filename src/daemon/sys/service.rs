@@ -75,12 +75,6 @@ pub fn reopen(fd: BorrowedFd<'_>) -> io::Result<File> {
     File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
-/// Has a signal do nothing, which would end the process else. Programs that it starts do not inherit that: see `spawn`.
-pub fn ignore(signal: libc::c_int) {
-    // SAFETY: SIG_IGN is no function, and takes effect in the kernel alone.
-    unsafe { libc::signal(signal, libc::SIG_IGN) };
-}
-
 /// The effective user and group.
 pub fn effective_ids() -> (u32, u32) {
     // SAFETY: both take no pointers and cannot fail.
