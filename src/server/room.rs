@@ -66,9 +66,14 @@ struct Crowd {
 
 impl Crowd {
     fn new(standings: &[Standing], max: usize, newcomer: Group, now: u64) -> Crowd {
-        let mut groups: Vec<Group> = standings.iter().map(|standing| standing.group).chain([newcomer]).collect();
-        groups.sort_unstable();
-        let counts: Vec<(Group, usize)> = groups.chunk_by(|a, b| a == b).map(|same| (same[0], same.len())).collect();
+        // By address: std's sort would cost more bytes of the program than all the rest here.
+        let mut counts: Vec<(Group, usize)> = Vec::new();
+        for group in standings.iter().map(|standing| standing.group).chain([newcomer]) {
+            match counts.binary_search_by_key(&group, |&(known, _)| known) {
+                Ok(at) => counts[at].1 += 1,
+                Err(at) => counts.insert(at, (group, 1)),
+            }
+        }
         let greedy = counts.iter().copied().max_by_key(|&(_, count)| count).unwrap_or((newcomer, 1));
         let mut crowd = Crowd { share: (max / counts.len()).max(1), counts, greedy, newcomer: (newcomer, 1), now };
         crowd.newcomer.1 = crowd.count(newcomer);

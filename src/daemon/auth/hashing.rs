@@ -1,10 +1,10 @@
 //! Hashing on a thread of its own: crypt(3) takes up to seconds on a router, and the loop has others to serve.
 
+use crate::daemon::sys::thread;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
-use std::thread;
 
 /// Bytes of the thread's stack: those of musl's bcrypt and SHA-512 are a few KiB.
 const STACK: usize = 128 << 10;
@@ -16,12 +16,13 @@ const STACK: usize = 128 << 10;
 pub async fn run<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> io::Result<R> {
     let done: Arc<Mutex<(Option<R>, Waker)>> = Arc::new(Mutex::new((None, Waker::noop().clone())));
     let shared = Arc::clone(&done);
-    thread::Builder::new().stack_size(STACK).spawn(move || {
+    let work = move || {
         let result = work();
         let mut done = shared.lock().unwrap_or_else(PoisonError::into_inner);
         done.0 = Some(result);
         done.1.wake_by_ref();
-    })?;
+    };
+    thread::spawn(STACK, Box::new(work))?;
     let result = poll_fn(|cx| {
         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
         done.1.clone_from(cx.waker());

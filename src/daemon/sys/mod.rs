@@ -6,3 +6,4 @@ pub mod crypt;
 pub mod float;
 pub mod process;
 pub mod service;
+pub mod thread;
