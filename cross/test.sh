@@ -22,6 +22,7 @@ EMULATED="
 large_bodies_pass_in_constant_memory                measures its memory, which is the emulator's: code that it has translated
 a_reader_that_is_slow_and_steady_is_not             counts on the pace of both ends, which the native tests can
 time_runs_while_an_answer_is_not_read               has 400 calls begin within a second, which an emulator does not do
+tls_handshakes_are_finished_beside_scripts          has 1,600 handshakes, which take an emulator minutes
 "
 
 # Tests that can't run as the target's program under qemu-user, each with its reason. All run on this machine.
@@ -29,6 +30,7 @@ SKIPPED="
 errors_before_and_after_the_head                    needs panics that unwind
 a_handler_that_fails_ends_its_own_connection_only   needs panics that unwind
 outside_of_a_server_the_runtime_panics              needs panics that unwind
+a_panic_ends_no_more_than_its_own                   needs panics that unwind
 daemon::ubus::client::tests::however_a_connection_ends_it_is_over   needs panics that unwind
 without_descriptors_it_answers_503                  starts itself anew, which needs binfmt_misc
 running_out_of_descriptors                          starts itself anew, which needs binfmt_misc
