@@ -350,8 +350,11 @@ fn idle_and_stalled_connections_are_small() {
         skip("the runner's memory is not the program's");
         return;
     }
+    // Of each connection's share of the pages: the system counts whole ones, 14 bytes each.
+    const PAGES: usize = 64;
     // What one lot has freed the next would reuse: a daemon for each.
-    for (count, name, path, bound) in [(300, "idle", "/small", 8 << 10), (50, "stalled", "/large", 48 << 10)] {
+    for (count, name, path, bound) in [(300, "idle", "/small", (8 << 10) + PAGES), (50, "stalled", "/large", 48 << 10)]
+    {
         let id = Identity::new();
         let (daemon, addr) = daemon(&id, &["-N", "500"]);
         fs::write(id.path("root/small"), "content").unwrap();

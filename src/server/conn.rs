@@ -114,6 +114,16 @@ enum Logging {
     Head,
 }
 
+/// Whether the deadline of a read has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    No,
+    /// It has, and what had come by then is being read first.
+    LastLook,
+    /// It has, and the handler that waits is to be told.
+    TimedOut,
+}
+
 /// What a waiting handler waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
@@ -163,10 +173,7 @@ pub(super) struct Conn {
     /// The input holds bytes that the scanner has not seen.
     pub(super) unscanned: bool,
     logging: Logging,
-    /// The deadline of a read passed while the handler waited.
-    pub(super) timed_out: bool,
-    /// The deadline of a read passed, and what had come by then is being read first.
-    last_look: bool,
+    pub(super) late: Late,
     scanner: Scanner,
     /// Bytes that may pass in this turn without the handler having to wait.
     pub(super) credit: usize,
@@ -238,8 +245,7 @@ impl Conn {
             expecting: false,
             unscanned: false,
             logging: Logging::Nothing,
-            timed_out: false,
-            last_look: false,
+            late: Late::No,
             scanner: Scanner::default(),
             credit: limits::TURN,
             input: Input::default(),
@@ -828,14 +834,17 @@ impl Conn {
         if !reads || other {
             return false;
         }
-        self.readable |= !std::mem::replace(&mut self.last_look, true);
+        self.readable |= self.late != Late::LastLook;
+        self.late = Late::LastLook;
         self.readable
     }
 
     fn check_deadlines(&mut self, core: &Core) {
         let now = core.runtime.now();
         if self.deadlines.next() > now {
-            self.last_look = false;
+            if self.late == Late::LastLook {
+                self.late = Late::No;
+            }
             return;
         }
         let due = |timer: Timer, conn: &Conn| conn.deadlines.get(timer) <= now;
@@ -862,7 +871,7 @@ impl Conn {
             }
         } else {
             self.unbound_read();
-            self.timed_out = true;
+            self.late = Late::TimedOut;
             self.wake();
         }
     }

@@ -1,6 +1,6 @@
 //! One exchange as its handler drives it: the response's framing, its length kept to, its end; the request's body.
 
-use super::conn::{Conn, Link, Recv, Send, Step, Want, Wants, Work};
+use super::conn::{Conn, Late, Link, Recv, Send, Step, Want, Wants, Work};
 use super::core::Core;
 use super::deadlines::{NEVER, Timer};
 use super::error::{Error, Outcome, Result};
@@ -260,8 +260,8 @@ impl Conn {
                 if self.readable {
                     return self.let_others(cx);
                 }
-                if self.timed_out {
-                    self.timed_out = false;
+                if self.late == Late::TimedOut {
+                    self.late = Late::No;
                     self.asked.keep_alive = false;
                     return Poll::Ready(Err(Error::Timeout));
                 }
@@ -312,7 +312,7 @@ impl Conn {
 
     /// A call to read has ended, whatever its result.
     pub(super) fn unbound_read(&mut self) {
-        self.timed_out = false;
+        self.late = Late::No;
         self.deadlines.set(Timer::Body, NEVER);
         self.deadlines.set(Timer::Call, NEVER);
     }
