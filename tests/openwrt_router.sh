@@ -35,7 +35,8 @@ make_router() {
 bring() {
     local library
     cp -l "$2" "$1$3" 2>/dev/null || cp "$2" "$1$3"
-    { ldd "$2" 2>/dev/null || true; } | grep -o '/[^ ]*' | while read -r library; do
+    # A static program has none.
+    { ldd "$2" 2>/dev/null | grep -o '/[^ ]*' || true; } | while read -r library; do
         mkdir -p "$1${library%/*}"
         [ -e "$1$library" ] || cp -L "$library" "$1$library"
     done
