@@ -94,6 +94,36 @@ pub(crate) fn open_at(dir: BorrowedFd<'_>, path: &CStr, flags: i32) -> io::Resul
     own(unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), flags) }).map(File::from)
 }
 
+/// The number of the file system that an open file is on, as statfs(2) tells it.
+pub(crate) fn file_system(file: BorrowedFd<'_>) -> io::Result<u32> {
+    #[cfg(target_env = "musl")]
+    use libc::{fstatfs, statfs};
+    #[cfg(not(target_env = "musl"))]
+    use libc::{fstatfs64 as fstatfs, statfs64 as statfs};
+    let mut buffer = MaybeUninit::<statfs>::uninit();
+    // SAFETY: `file` is open and `buffer` has room for the struct.
+    if unsafe { fstatfs(file.as_raw_fd(), buffer.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so the struct is filled.
+    let buffer = unsafe { buffer.assume_init() };
+    // Numbers of 32 bits, in a field that has a sign here and there.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let number = buffer.f_type as u32;
+    Ok(number)
+}
+
+/// Whether a folder that is open for reading ignores case (`chattr +F`); false where that is not known.
+pub(crate) fn folds_case(dir: BorrowedFd<'_>) -> bool {
+    /// `FS_CASEFOLD_FL`.
+    const FOLDS_CASE: libc::c_int = 0x4000_0000;
+    // The request's number tells of a long; file systems write an int.
+    let mut flags: [libc::c_int; 2] = [0; 2];
+    // SAFETY: there is room for either where the pointer leads.
+    let done = unsafe { libc::ioctl(dir.as_raw_fd(), libc::FS_IOC_GETFLAGS, flags.as_mut_ptr()) };
+    done == 0 && flags[0] & FOLDS_CASE != 0
+}
+
 fn own(fd: i32) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());

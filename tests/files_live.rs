@@ -359,3 +359,123 @@ fn without_descriptors_it_answers_503() {
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 }
+
+/// Deployments switch a link: what it named before may be gone by then.
+#[test]
+fn a_document_root_that_is_a_link_is_looked_up() {
+    let (temp, root) = folder();
+    for release in ["1", "2"] {
+        fs::create_dir(temp.path().join(release)).unwrap();
+        fs::write(temp.path().join(release).join("file"), release).unwrap();
+    }
+    fs::remove_dir(&root).unwrap();
+    symlink("1", &root).unwrap();
+    let docroot = root.clone();
+    let server = serve(
+        move || Options::new().docroot(docroot),
+        async |con: &mut Connection, req: &mut Request| con.serve_file(req).await,
+    );
+    assert_eq!(server.get("/file").text(), "1");
+    symlink("2", temp.path().join("next")).unwrap();
+    fs::rename(temp.path().join("next"), &root).unwrap();
+    fs::remove_dir_all(temp.path().join("1")).unwrap();
+    let start = Instant::now();
+    while server.get("/file").text() != "2" {
+        assert!(start.elapsed() < PATIENCE, "still the old one");
+    }
+}
+
+/// A stick can be taken out: its file system is not busy.
+#[test]
+fn an_idle_server_holds_nothing_of_its_root() {
+    let site = Site::new(|options| options.dir_listing(true));
+    site.write("small", "x");
+    site.write("large", pattern(40_000));
+    // Kept for long, if that were possible.
+    for name in ["small", "large"] {
+        let past = SystemTime::now() - Duration::from_secs(100);
+        File::open(site.path(name)).unwrap().set_times(FileTimes::new().set_modified(past)).unwrap();
+    }
+    let held = || {
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+        open.filter(|path| path.starts_with(&site.root)).count()
+    };
+    for target in ["/", "/large", "/missing"] {
+        let mut client = site.server.connect();
+        client.send(request("GET", target, &[], false));
+        client.read_response();
+        assert!(held() > 0, "{target}: it was not opened");
+    }
+    let start = Instant::now();
+    while held() > 0 {
+        assert!(start.elapsed() < PATIENCE, "it is held open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(site.get("/small").text(), "x", "and opened again");
+}
+
+/// What stat(2) tells of these has nothing to do with what there is to read.
+#[test]
+fn files_that_the_kernel_makes_up() {
+    let site = Site::new(|options| options.follow_symlinks(true));
+    for file in ["/proc/version", "/proc/self/stat", "/sys/class/net/lo/mtu", "/proc/kallsyms"] {
+        // Not everywhere is all of this, and some of it is for root.
+        let Ok(content) = fs::read(file) else { continue };
+        let name = file.replace('/', "-");
+        symlink(file, site.path(&name)).unwrap();
+        let target = format!("/{name}");
+        for fields in [&[][..], &["Range: bytes=0-0"], &["If-Modified-Since: Sun, 09 Sep 2035 01:46:40 GMT"]] {
+            let reply = site.ask("GET", &target, fields);
+            assert_eq!((reply.status, reply.header("transfer-encoding")), (200, Some("chunked")), "{file}");
+            assert_eq!(reply.body.len(), content.len(), "{file}");
+            for field in ["etag", "last-modified", "accept-ranges", "content-length"] {
+                assert_eq!(reply.header(field), None, "{file}");
+            }
+        }
+        let head = site.ask("HEAD", &target, &[]);
+        assert_eq!((head.status, head.header("content-length")), (200, None), "{file}");
+        let mut old = site.server.connect();
+        old.send(format!("GET {target} HTTP/1.0\r\n\r\n"));
+        let (reply, end) = old.rest();
+        assert!(reply.ends_with(&content[content.len() - 2..]) && end == End::Eof, "{file}: until the end");
+    }
+    assert!(fs::read_dir(&site.root).unwrap().count() > 0, "there was none of them");
+}
+
+/// RFC 9110 §8.8.2.1: not later than the message.
+#[test]
+fn a_time_from_the_future_is_not_told() {
+    let site = Site::new(|options| options);
+    site.write("file", "x");
+    let future = SystemTime::now() + Duration::from_secs(1_000_000);
+    File::open(site.path("file")).unwrap().set_times(FileTimes::new().set_modified(future)).unwrap();
+    for _ in 0..2 {
+        let reply = site.get("/file");
+        let time = |name| httpdate::parse_http_date(reply.header(name).unwrap()).unwrap();
+        assert!(time("last-modified") <= time("date"), "{:?}", reply.headers);
+        let etag = format!("If-None-Match: {}", reply.header("etag").unwrap());
+        assert_eq!(site.ask("GET", "/file", &[&etag]).status, 304, "its tag stays");
+    }
+}
+
+/// By no name: neither by a link, nor by another name of the same file.
+#[test]
+fn a_withheld_file_is_for_nobody() {
+    let (temp, _) = folder();
+    let secret = temp.path().join("root/secret");
+    let path = secret.clone();
+    let site = Site::new(move |options| options.docroot(path.parent().unwrap()).withhold(&path));
+    fs::write(&secret, "secret").unwrap();
+    fs::write(temp.path().join("root/open"), "open").unwrap();
+    symlink("secret", temp.path().join("root/link")).unwrap();
+    fs::hard_link(&secret, temp.path().join("root/other")).unwrap();
+    for target in ["/secret", "/link", "/other"] {
+        assert_eq!(site.get(target).status, 403, "{target}");
+    }
+    assert_eq!(site.get("/open").text(), "open");
+    // Made again it is another file, of the same name.
+    fs::write(temp.path().join("root/new"), "new secret").unwrap();
+    fs::rename(temp.path().join("root/new"), &secret).unwrap();
+    assert_eq!(site.get("/secret").status, 403);
+    assert_eq!(site.get("/link").status, 403);
+}

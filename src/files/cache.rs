@@ -6,7 +6,7 @@
 //! A file changed through a shared memory mapping may be seen late: the kernel notes such changes when it likes.
 
 use super::Store;
-use super::limits::{HOT_BYTES, HOT_DESCRIPTORS, HOT_FILES, HOT_TIME, SETTLED, SMALL_FILE};
+use super::limits::{HOT_BYTES, HOT_DESCRIPTORS, HOT_FILES, HOT_TIME, ROOT_CHECK, SETTLED, SMALL_FILE};
 use super::plan::{self, Facts};
 use crate::http::Coding;
 use crate::rt::{Runtime, sleep};
@@ -32,6 +32,8 @@ pub(crate) struct Hot {
     pub(crate) content: Content,
     /// Asked for since the last sweep.
     used: Cell<bool>,
+    /// When the folders that its name leads through were last looked at, in milliseconds of the loop's clock.
+    followed: Cell<u64>,
 }
 
 pub(crate) enum Content {
@@ -52,8 +54,10 @@ impl Hot {
         if !stat.is_file() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let facts = Facts { ino: stat.ino, size: stat.size, mtime: stat.mtime.0, mtime_nsec: stat.mtime.1 };
+        let mut facts = Facts { ino: stat.ino, size: stat.size, mtime: stat.mtime.0, mtime_nsec: stat.mtime.1 };
         let etag = plan::etag(&facts, coding);
+        // RFC 9110 §8.8.2.1: not later than `Date`.
+        facts.mtime = facts.mtime.min(i64::try_from(unix_now()).unwrap_or(i64::MAX));
         let mut lines = Vec::with_capacity(256);
         plan::file_lines(&mut lines, Some(content_type), &etag, facts.mtime, coding, vary);
         let content = if stat.size <= SMALL_FILE {
@@ -64,13 +68,34 @@ impl Hot {
         } else {
             Content::File(Rc::new(file))
         };
-        Ok(Hot { name, coding, stat, facts, content_type, etag, lines, content, used: Cell::new(true) })
+        Ok(Hot {
+            name,
+            coding,
+            stat,
+            facts,
+            content_type,
+            etag,
+            lines,
+            content,
+            used: Cell::new(true),
+            followed: Cell::default(),
+        })
     }
 
     /// Whether the file is what it was, by what is now told of it; marks it as used.
     pub(crate) fn is_still(&self, stat: &Stat) -> bool {
         self.used.set(true);
         self.stat == *stat
+    }
+
+    /// Whether the folders on its way are to be looked at again: one may have been closed since, or renamed.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        now >= self.followed.get().saturating_add(ROOT_CHECK)
+    }
+
+    /// Notes that its name leads to it.
+    pub(crate) fn followed(&self, now: u64) {
+        self.followed.set(now);
     }
 
     /// The permissions of what was opened.
@@ -91,10 +116,15 @@ impl Hot {
 
     /// Whether a later change is sure to show in what stat(2) tells.
     fn is_settled(&self) -> bool {
-        let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else { return false };
         let changed = u64::try_from(self.stat.ctime.0).unwrap_or(0);
-        changed.saturating_add(SETTLED.as_secs()) <= now.as_secs()
+        // Of one from the future, what clients are told changes with each second.
+        let from_the_past = self.facts.mtime == self.stat.mtime.0;
+        from_the_past && changed.saturating_add(SETTLED.as_secs()) <= unix_now()
     }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// The hot files: each has one place, by its name; two that share a place displace each other.
@@ -103,7 +133,6 @@ pub(crate) struct Cache {
     places: Vec<Option<Rc<Hot>>>,
     bytes: u64,
     descriptors: usize,
-    sweeping: bool,
 }
 
 impl Cache {
@@ -155,27 +184,27 @@ impl Cache {
     }
 }
 
-/// Keeps a file for the requests to come, if that is safe, and sees that it goes when it is unused.
-pub(crate) fn keep(files: &Rc<Store>, runtime: &Runtime, hot: &Rc<Hot>) {
-    if !hot.is_settled() {
-        return;
+/// Keeps a file for the requests to come, if that is safe.
+pub(crate) fn keep(files: &Store, hot: &Rc<Hot>) {
+    if hot.is_settled() {
+        files.cache.borrow_mut().insert(hot);
     }
-    let mut cache = files.cache.borrow_mut();
-    cache.insert(hot);
-    if !std::mem::replace(&mut cache.sweeping, true) {
-        let files = Rc::downgrade(files);
-        runtime.spawn(Box::pin(async move {
-            loop {
-                sleep(HOT_TIME).await;
-                let Some(files) = files.upgrade() else { return };
-                let mut cache = files.cache.borrow_mut();
-                if cache.sweep() {
-                    cache.sweeping = false;
-                    return;
-                }
+}
+
+/// Lets go of hot files that are not used any more, and of the document root after them.
+pub(crate) fn tend(files: &Rc<Store>, runtime: &Runtime) {
+    let files = Rc::downgrade(files);
+    runtime.spawn(Box::pin(async move {
+        loop {
+            sleep(HOT_TIME).await;
+            let Some(files) = files.upgrade() else { return };
+            let empty = files.cache.borrow_mut().sweep();
+            if files.root.borrow_mut().rest() && empty {
+                files.tended.set(false);
+                return;
             }
-        }));
-    }
+        }
+    }));
 }
 
 /// FNV-1a: names are short, and an attacker who finds collisions wins a cache miss.

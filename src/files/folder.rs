@@ -17,10 +17,6 @@ use std::task::Poll;
 /// Lists the folder `relative` beneath the document root, or returns the status of an error.
 pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Store, relative: &[u8]) -> Result<Option<u16>> {
     let content_type = format!("text/html; charset={}", files.charset);
-    if req.head.is_head() {
-        con.add_header("content-type", content_type)?;
-        return con.send("").await.map(|()| None);
-    }
     // Held until the page is out.
     let turn = Rc::clone(&files.listings);
     if Rc::strong_count(&turn) > LISTINGS + 1 {
@@ -28,6 +24,10 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Store, re
     }
     let opened = CString::new(relative).map_err(io::Error::from).and_then(|name| files.root.borrow().open(&name));
     let entries = match opened {
+        Ok(dir) if files.may_list(&dir) && req.head.is_head() => {
+            con.add_header("content-type", content_type)?;
+            return con.send("").await.map(|()| None);
+        }
         Ok(dir) if files.may_list(&dir) => read(con, files, relative, &dir).await,
         Ok(_) => return Ok(Some(403)),
         Err(error) => Err(error),

@@ -19,8 +19,12 @@ pub const HOT_BYTES: u64 = 256 << 10;
 /// Hot files that are kept open rather than in memory.
 pub const HOT_DESCRIPTORS: usize = 16;
 
-/// How long a hot file is kept unused: an idle server gives its memory back and holds nobody's disk busy.
-pub const HOT_TIME: Duration = Duration::from_secs(5);
+/// How long a hot file, or the document root's folder, is kept unused, and up to twice as long: an idle server gives its
+/// memory back and holds nobody's disk busy.
+pub const HOT_TIME: Duration = Duration::from_millis(2500);
+
+/// Bytes read at a time of a file that the kernel makes up; those of sysfs are given whole, in a page at most.
+pub const GENERATED_PIECE: usize = 16 << 10;
 
 /// How long ago a file must have changed before what was read of it may be kept.
 ///
@@ -31,8 +35,14 @@ pub const SETTLED: Duration = Duration::from_secs(3);
 /// Attempts with openat2(2), which gives up on a `..` in a link when anything anywhere is renamed meanwhile.
 pub const OPENAT2_TRIES: u32 = 4;
 
-/// How often the document root itself is looked up again, in milliseconds.
+/// How often the document root itself is looked up again, and what is known of the folders beneath it, in milliseconds.
 pub const ROOT_CHECK: u64 = 1000;
+
+/// Folders beneath the root that are known at once: of what is deeper, more is asked.
+pub const WAYS_KEPT: usize = 16;
+
+/// Names that are kept of folders on file systems with several names for a file, eight bytes each.
+pub const NAMES_KEPT: usize = 4096;
 
 /// Entries of a folder that are listed, some 100 bytes each until the page is out; a page of fewer says so.
 pub const LISTED: usize = 4000;

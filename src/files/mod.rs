@@ -4,19 +4,23 @@
 //! | --- | --- |
 //! | `path` | a request's path, resolved textually |
 //! | `root` | opening beneath the document root, wherever links lead |
+//! | `ways` | the folders on the way to a file, and the names that they list |
 //! | `cache` | hot files, exact by what stat(2) tells |
+//! | `generated` | files that the kernel makes up as they are read |
 //! | `plan` | pure: a file and a request make a status, ranges and header lines |
 //! | `mime` | content types |
 //! | `listing`, `folder` | the HTML of a folder, and reading one |
 
 mod cache;
 mod folder;
+mod generated;
 mod limits;
 mod listing;
 mod mime;
 mod path;
 mod plan;
 mod root;
+mod ways;
 
 use crate::http::{Coding, TargetForm, acceptable, status_reason};
 use crate::server::{Connection, Error, Options, Request, Result};
@@ -24,14 +28,15 @@ use crate::sys;
 use cache::{Cache, Content, Hot};
 use path::PathError;
 use plan::{Body, ByteRanges, Plan};
-use root::Root;
-use std::cell::RefCell;
+use root::{Root, is_same};
+use std::cell::{Cell, RefCell, RefMut};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// A folder of static files, for handlers that serve others than [`Options::docroot`], or answer errors themselves.
@@ -64,25 +69,30 @@ pub struct Inspected {
 pub(crate) struct Store {
     root: RefCell<Root>,
     cache: RefCell<Cache>,
+    /// A task looks after what is kept, until nothing is.
+    tended: Cell<bool>,
     /// As many more owners as folders are being listed.
     listings: Rc<()>,
     index: Vec<String>,
     gzip: bool,
     dir_listing: bool,
     world_readable: bool,
+    withheld: Vec<PathBuf>,
     charset: String,
 }
 
 impl Store {
     fn new(options: &Options) -> Store {
         Store {
-            root: RefCell::new(Root::new(options.docroot.clone(), options.follow_symlinks)),
+            root: RefCell::new(Root::new(options.docroot.clone(), options.follow_symlinks, options.world_readable)),
             cache: RefCell::default(),
+            tended: Cell::default(),
             listings: Rc::default(),
             index: options.index.clone(),
             gzip: options.gzip,
             dir_listing: options.dir_listing,
             world_readable: options.world_readable,
+            withheld: options.withheld(),
             charset: options.listing_charset.clone(),
         }
     }
@@ -95,6 +105,19 @@ impl Store {
     /// Whether a folder of this mode may be gone through by anybody who asks.
     fn may_enter(&self, mode: u16) -> bool {
         !self.world_readable || mode & WORLD_ENTERS != 0
+    }
+
+    /// The document root, looked after while it is held.
+    fn root(self: &Rc<Store>, con: &Connection) -> RefMut<'_, Root> {
+        if !self.tended.replace(true) {
+            cache::tend(self, &con.core.runtime);
+        }
+        self.root.borrow_mut()
+    }
+
+    /// Whether a file, by whatever name, is one that no client gets.
+    fn withholds(&self, file: &File) -> bool {
+        self.withheld.iter().any(|path| is_same(file, path))
     }
 
     fn may_list(&self, folder: &File) -> bool {
@@ -110,6 +133,8 @@ const WORLD_ENTERS: u16 = 0o001;
 /// What a path beneath the document root turned out to be.
 enum Found {
     File(Rc<Hot>),
+    /// One whose length nobody knows before its end.
+    Generated(File),
     Folder,
 }
 
@@ -120,6 +145,7 @@ enum Rest {
     Error(u16),
     /// Pieces that may have to wait.
     Ranges(Rc<Hot>, ByteRanges),
+    Generated(File),
     Listing,
 }
 
@@ -194,6 +220,7 @@ impl Files {
             Rest::Error(status) => Ok(Some(status)),
             // Boxed, so that the requests for whole files, nearly all, have little to carry.
             Rest::Ranges(hot, ranges) => Box::pin(con.send_ranges(&hot, ranges)).await.map(|()| None),
+            Rest::Generated(file) => Box::pin(generated::serve(con, req, file, path.relative())).await.map(|()| None),
             Rest::Listing => Box::pin(folder::serve(con, req, &self.0, path.relative())).await,
         }
     }
@@ -216,8 +243,20 @@ impl Files {
     /// # Errors
     /// What stat(2) or openat2(2) answer.
     pub fn inspect(&self, con: &Connection, relative: &[u8]) -> io::Result<Inspected> {
-        let stat = self.0.root.borrow_mut().stat(&CString::new(relative)?, con.core.runtime.now())?;
+        let stat = self.0.root(con).stat(&CString::new(relative)?, con.core.runtime.now())?;
         Ok(Inspected { is_file: stat.is_file(), is_folder: stat.is_dir(), mode: stat.mode & 0o7777 })
+    }
+
+    /// Names what `relative` names beneath the folder, by a descriptor that is good for stat(2) and to execute, but not to
+    /// read (`O_PATH`): what is seen by it stays what it is, whatever becomes of the name.
+    ///
+    /// # Errors
+    /// Those of [`inspect`](Files::inspect).
+    pub fn hold(&self, con: &Connection, relative: &[u8]) -> io::Result<OwnedFd> {
+        let name = CString::new(relative)?;
+        let mut root = self.0.root(con);
+        let held = root.name(&name, con.core.runtime.now())?;
+        Ok(held.into())
     }
 }
 
@@ -248,6 +287,7 @@ impl Connection {
         };
         match found {
             Ok(Found::File(hot)) => self.serve_hot(req, files, &hot),
+            Ok(Found::Generated(file)) => Ok(Rest::Generated(file)),
             Ok(Found::Folder) if !path.folder => self.add_slash(req, relative),
             Ok(Found::Folder) if files.dir_listing => Ok(Rest::Listing),
             Ok(Found::Folder) => Ok(Rest::Error(403)),
@@ -267,7 +307,7 @@ impl Connection {
             for coding in acceptable(&*req.head) {
                 let coded = CString::new([name.to_bytes(), coding.suffix().as_bytes()].concat())?;
                 if let Ok(Found::File(hot)) = self.look_up(files, &coded, coding)
-                    && !files.root.borrow_mut().is_folder(name, self.core.runtime.now())
+                    && !files.root(self).is_folder(name, self.core.runtime.now())
                 {
                     return Ok(Found::File(hot));
                 }
@@ -286,18 +326,15 @@ impl Connection {
             }
             path.extend_from_slice(index.as_bytes());
             match self.find(req, files, &CString::new(path.as_slice())?) {
-                Ok(Found::File(hot)) => return Ok(Found::File(hot)),
                 Ok(Found::Folder) => {}
+                Ok(found) => return Ok(found),
                 Err(error) if matches!(status_of(&error), 404) => {}
                 Err(error) => return Err(error),
             }
         }
-        if files.root.borrow_mut().is_folder(&CString::new(relative)?, self.core.runtime.now()) {
-            Ok(Found::Folder)
-        } else {
-            // A file's name with a slash behind it, or nothing.
-            Err(io::ErrorKind::NotFound.into())
-        }
+        let stat = files.root(self).stat(&CString::new(relative)?, self.core.runtime.now())?;
+        // Else it is a file's name with a slash behind it.
+        if stat.is_dir() { Ok(Found::Folder) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     /// Takes a file from the cache if it is still the same, else from the file system.
@@ -305,25 +342,41 @@ impl Connection {
         let now = self.core.runtime.now();
         let kept = files.cache.borrow().get(name, coding);
         if let Some(hot) = kept {
-            if hot.is_still(&files.root.borrow_mut().glance(name, now)?) {
+            let mut root = files.root(self);
+            if hot.is_still(&root.glance(name, now)?) {
+                if hot.is_due(now) {
+                    root.follow(name, now)?;
+                    hot.followed(now);
+                }
                 return Ok(Found::File(hot));
             }
+            drop(root);
             files.cache.borrow_mut().forget(&hot);
         }
-        let stat = files.root.borrow_mut().stat(name, now)?;
+        let stat = files.root(self).stat(name, now)?;
         if stat.is_dir() {
             return Ok(Found::Folder);
         }
+        let refused = || Err(io::ErrorKind::PermissionDenied.into());
         if !stat.is_file() || !files.may_read(stat.mode) {
-            return Err(io::ErrorKind::PermissionDenied.into());
+            return refused();
         }
         let file = files.root.borrow().open(name)?;
-        let plain = name.to_bytes().strip_suffix(coding.suffix().as_bytes()).unwrap_or_default();
-        let hot = Rc::new(Hot::load(file, name.to_owned(), mime::content_type(plain), coding, files.gzip)?);
-        if !files.may_read(hot.mode()) {
-            return Err(io::ErrorKind::PermissionDenied.into());
+        if files.withholds(&file) {
+            log::warn!("{}: the server's own file {} is served to nobody", self.remote_addr(), name.to_string_lossy());
+            return refused();
         }
-        cache::keep(files, &self.core.runtime, &hot);
+        if generated::is_generated(&file, &stat)? {
+            return Ok(Found::Generated(file));
+        }
+        let plain = name.to_bytes().strip_suffix(coding.suffix().as_bytes()).unwrap_or_default();
+        let hot = Hot::load(file, name.to_owned(), mime::content_type(plain), coding, files.gzip)?;
+        if !files.may_read(hot.mode()) {
+            return refused();
+        }
+        hot.followed(now);
+        let hot = Rc::new(hot);
+        cache::keep(files, &hot);
         Ok(Found::File(hot))
     }
 
@@ -334,14 +387,16 @@ impl Connection {
         }
         let get = req.head.is_get();
         let plan = plan::plan(&*req.head, get, &hot.facts, &hot.etag, hot.content_type, boundary);
+        if plan.status == 200 {
+            return self.serve_whole(hot);
+        }
         if plan.status >= 400 {
             self.response()?.push_raw(&plan.headers);
             return Ok(Rest::Error(plan.status));
         }
         self.head_of(&plan, hot, files.gzip)?;
         let range = match plan.body {
-            Body::Nothing => 0..0,
-            Body::Whole => 0..hot.facts.size,
+            Body::Nothing | Body::Whole => 0..0,
             Body::Part(range) => range,
             Body::Parts(ranges) => {
                 return Ok(if self.start(ranges.length)? {
@@ -357,9 +412,15 @@ impl Connection {
         Ok(Rest::Nothing)
     }
 
-    /// The usual case: all of the file, without looking for what no field asks.
+    /// The usual case: all of the file.
     fn serve_whole(&mut self, hot: &Hot) -> Result<Rest> {
-        self.response()?.push_raw(&hot.lines);
+        let mut response = self.response()?;
+        response.push_raw(&hot.lines);
+        if hot.facts.size == 0 {
+            // For HEAD, no length is what handlers have that don't know it.
+            response.set("content-length", "0")?;
+        }
+        drop(response);
         if self.start(hot.facts.size)? {
             self.push_range(hot, 0..hot.facts.size)?;
         }
@@ -369,11 +430,8 @@ impl Connection {
     /// Sets status and fields of a plan.
     fn head_of(&mut self, plan: &Plan, hot: &Hot, vary: bool) -> Result<()> {
         let mut response = self.response()?;
-        if plan.status != 200 {
-            response.set_status(plan.status, None)?;
-        }
+        response.set_status(plan.status, None)?;
         match (plan.status, &plan.body) {
-            (200, _) => response.push_raw(&hot.lines),
             (304, _) => {
                 let mut lines = Vec::new();
                 plan::not_modified_lines(&mut lines, &hot.etag, hot.facts.mtime, vary);

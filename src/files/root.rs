@@ -1,10 +1,11 @@
 //! The document root, and opening what lies beneath it.
 
 use super::limits::{OPENAT2_TRIES, ROOT_CHECK};
+use super::ways::Ways;
 use crate::sys::{self, Stat};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,11 +16,16 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Root {
     path: PathBuf,
     follow_symlinks: bool,
+    /// Folders that not all users of the system may go through are closed.
+    world_readable: bool,
     held: Option<Held>,
     /// When the path was last compared with the folder held.
     checked: Option<u64>,
     /// openat2(2) is missing: Linux before 5.6, or a sandbox that knows it not.
     no_openat2: Cell<bool>,
+    ways: Ways,
+    /// Asked for since [`rest`](Root::rest).
+    used: bool,
 }
 
 struct Held {
@@ -28,25 +34,86 @@ struct Held {
 }
 
 impl Root {
-    pub(crate) fn new(path: PathBuf, follow_symlinks: bool) -> Root {
-        Root { path, follow_symlinks, held: None, checked: None, no_openat2: Cell::new(false) }
+    pub(crate) fn new(path: PathBuf, follow_symlinks: bool, world_readable: bool) -> Root {
+        Root {
+            path,
+            follow_symlinks,
+            world_readable,
+            held: None,
+            checked: None,
+            no_openat2: Cell::new(false),
+            ways: Ways::default(),
+            used: false,
+        }
     }
 
     /// What stat(2) tells of `name`, wherever links lead: to be compared with what was told of a file opened before.
+    ///
+    /// `now` is the loop's clock, in milliseconds.
     pub(crate) fn glance(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
         self.check(now)?;
         sys::stat_at(self.dir()?, name)
     }
 
-    /// What stat(2) tells of `name`; nothing of what lies outside unless links may be followed there.
-    ///
-    /// `now` is the loop's clock, in milliseconds.
+    /// What stat(2) tells of `name`, if clients may use that name; nothing of what lies outside unless links may be
+    /// followed there.
     pub(crate) fn stat(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
-        if self.follow_symlinks {
-            return self.glance(name, now);
+        if !self.follow_symlinks {
+            return sys::stat_at(self.name(name, now)?.as_fd(), c"");
         }
+        let stat = self.glance(name, now)?;
+        self.follow(name, now)?;
+        Ok(stat)
+    }
+
+    /// Names what [`stat`](Root::stat) tells of: `O_PATH`.
+    pub(crate) fn name(&mut self, name: &CStr, now: u64) -> io::Result<File> {
         self.check(now)?;
-        sys::stat_at(self.open_as(name, sys::NAME)?.as_fd(), c"")
+        let named = self.open_as(name, sys::NAME)?;
+        self.follow(name, now)?;
+        Ok(named)
+    }
+
+    /// Sees that `name`, which is there, is what the folders list that it leads through, and that they are open.
+    ///
+    /// # Errors
+    /// `NotFound`, or `PermissionDenied` of a folder that not all users may go through if `world_readable` is set.
+    pub(crate) fn follow(&mut self, name: &CStr, now: u64) -> io::Result<()> {
+        let name = name.to_bytes();
+        let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        let mut start = 0_usize;
+        for end in slashes.chain([name.len()]) {
+            let folder = name.get(..start.saturating_sub(1)).unwrap_or_default();
+            let last = name.get(start..end).unwrap_or_default();
+            if !last.is_empty() {
+                self.step(folder, last, now)?;
+            }
+            start = end + 1;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, folder: &[u8], name: &[u8], now: u64) -> io::Result<()> {
+        if let Some(answer) = self.ways.leads(folder, name, self.world_readable, now) {
+            return answer;
+        }
+        let path = CString::new(folder)?;
+        let dir = match self.open_as(&path, sys::READ | sys::O_DIRECTORY) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.open_as(&path, sys::NAME)?,
+            dir => dir?,
+        };
+        self.ways.look(folder, &dir, name, self.world_readable, now.saturating_add(ROOT_CHECK))
+    }
+
+    /// Lets go of the folder if nobody asked for anything since the last call: its file system may be unmounted then.
+    ///
+    /// True: it is not held any more.
+    pub(crate) fn rest(&mut self) -> bool {
+        if !std::mem::take(&mut self.used) {
+            self.held = None;
+            self.ways.clear();
+        }
+        self.held.is_none()
     }
 
     pub(crate) fn is_folder(&mut self, name: &CStr, now: u64) -> bool {
@@ -73,6 +140,8 @@ impl Root {
                 Err(error) => match error.raw_os_error() {
                     Some(sys::EAGAIN) => {}
                     Some(sys::ENOSYS | sys::EPERM) => self.no_openat2.set(true),
+                    // An absolute link, which may lead back in.
+                    Some(sys::EXDEV) => break,
                     _ => return Err(error),
                 },
                 opened => return opened,
@@ -90,6 +159,7 @@ impl Root {
 
     /// Opens the root again if its path names another folder than it did.
     fn check(&mut self, now: u64) -> io::Result<()> {
+        self.used = true;
         if self.held.is_some() && self.checked.is_some_and(|checked| now < checked.saturating_add(ROOT_CHECK)) {
             return Ok(());
         }
@@ -105,14 +175,15 @@ impl Root {
         if self.held.as_ref().is_none_or(|held| held.id != id) {
             let dir = File::options().read(true).custom_flags(sys::O_PATH | sys::O_DIRECTORY).open(&self.path)?;
             self.held = Some(Held { dir, id });
+            self.ways.clear();
         }
         Ok(())
     }
 }
 
-/// Opens beneath `dir` without openat2: names the file first, then asks where the name led.
+/// Opens beneath `dir` wherever links lead on the way: names the file first, then asks where the name led.
 ///
-/// Unlike openat2 it lets an absolute link lead back in. The check is made on the very object that is opened, so nobody can swap a link in between.
+/// The check is made on the very object that is opened, so nobody can swap a link in between.
 fn open_checked(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> io::Result<File> {
     let root = std::fs::read_link(proc_path(dir))?;
     let outside = || io::Error::from_raw_os_error(sys::EXDEV);
@@ -142,8 +213,15 @@ fn leads_out(dir: BorrowedFd<'_>, root: &Path, name: &CStr) -> bool {
 /// Whether the kernel's name for what was opened is one beneath `root`.
 fn is_beneath(root: &Path, opened: &File) -> io::Result<bool> {
     let target = std::fs::read_link(proc_path(opened.as_fd()))?;
-    // The kernel marks what has no name any more; such a path says nothing.
-    Ok(!target.as_os_str().as_bytes().ends_with(b" (deleted)") && target.starts_with(root))
+    // The kernel marks what has no name any more; such a path says nothing. A file may be called so as well.
+    let marked = target.as_os_str().as_bytes().ends_with(b" (deleted)");
+    Ok(target.starts_with(root) && (!marked || is_same(opened, &target)))
+}
+
+/// Whether a file is the one that a path names.
+pub(crate) fn is_same(file: &File, path: &Path) -> bool {
+    let id = |meta: &Metadata| (meta.dev(), meta.ino());
+    file.metadata().is_ok_and(|own| std::fs::metadata(path).is_ok_and(|named| id(&named) == id(&own)))
 }
 
 /// The name by which the kernel gives access to an open descriptor.
@@ -168,6 +246,9 @@ mod tests {
         symlink("../secret", root.join("outer")).unwrap();
         symlink("../root-next-door", root.join("neighbour")).unwrap();
         symlink(temp.path().join("secret"), root.join("absolute")).unwrap();
+        symlink(root.join("sub"), root.join("back")).unwrap();
+        symlink(temp.path().join("root-next-door"), root.join("next")).unwrap();
+        std::fs::write(root.join("x (deleted)"), "inside").unwrap();
         symlink("/proc/self/root", root.join("magic")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
         (temp, root)
@@ -179,6 +260,10 @@ mod tests {
         (c"inner", true, true),
         (c"outer", false, true),
         (c"absolute", false, true),
+        (c"back/file", true, true),
+        (c"back/../../secret", false, true),
+        (c"next/file", false, true),
+        (c"x (deleted)", true, true),
         (c"neighbour/file", false, true),
         (c"../secret", false, true),
         (c"loop", false, false),
@@ -191,7 +276,7 @@ mod tests {
         let (_temp, path) = tree();
         for no_openat2 in [false, true] {
             for follow in [false, true] {
-                let mut root = Root::new(path.clone(), follow);
+                let mut root = Root::new(path.clone(), follow, false);
                 root.no_openat2.set(no_openat2);
                 root.check(0).unwrap();
                 for &(name, kept_in, followed) in ROWS {
@@ -208,7 +293,7 @@ mod tests {
     fn nothing_outside_the_root_is_told_of() {
         let (_temp, path) = tree();
         for no_openat2 in [false, true] {
-            let mut root = Root::new(path.clone(), false);
+            let mut root = Root::new(path.clone(), false, false);
             root.no_openat2.set(no_openat2);
             for (name, error) in [
                 (c"neighbour/file", sys::EXDEV),
@@ -226,9 +311,37 @@ mod tests {
     }
 
     #[test]
+    fn a_root_that_rests_is_not_held() {
+        let (_temp, path) = tree();
+        let mut root = Root::new(path, false, false);
+        assert!(root.rest(), "nothing was asked for");
+        root.stat(c"sub/file", 0).unwrap();
+        assert!(!root.rest(), "it was used");
+        assert!(root.rest() && root.held.is_none());
+        root.stat(c"sub/file", 1).unwrap();
+    }
+
+    /// Deployments switch a link.
+    #[test]
+    fn a_root_that_is_a_link_is_followed() {
+        let temp = tempfile::tempdir().unwrap();
+        for n in ["1", "22"] {
+            std::fs::create_dir(temp.path().join(n)).unwrap();
+            std::fs::write(temp.path().join(n).join("file"), n).unwrap();
+        }
+        let link = temp.path().join("current");
+        symlink("1", &link).unwrap();
+        let mut root = Root::new(link.clone(), false, false);
+        assert_eq!(root.stat(c"file", 0).unwrap().size, 1);
+        std::fs::remove_file(&link).unwrap();
+        symlink("22", &link).unwrap();
+        assert_eq!(root.stat(c"file", ROOT_CHECK).unwrap().size, 2);
+    }
+
+    #[test]
     fn a_replaced_root_is_found_again() {
         let (_temp, path) = tree();
-        let mut root = Root::new(path.clone(), false);
+        let mut root = Root::new(path.clone(), false, false);
         root.stat(c"sub/file", 0).unwrap();
         std::fs::remove_dir_all(&path).unwrap();
         assert_eq!(root.stat(c"sub/file", 1).unwrap_err().kind(), io::ErrorKind::NotFound);

@@ -31,6 +31,7 @@ pub struct Options {
     pub(crate) dir_listing: bool,
     pub(crate) listing_charset: String,
     pub(crate) world_readable: bool,
+    pub(crate) withheld: Vec<PathBuf>,
     pub(crate) keep_alive: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -60,6 +61,7 @@ impl Default for Options {
             dir_listing: false,
             listing_charset: "utf-8".into(),
             world_readable: false,
+            withheld: Vec::new(),
             keep_alive: limits::KEEP_ALIVE,
             header_timeout: limits::HEADER_TIMEOUT,
             body_timeout: limits::BODY_TIMEOUT,
@@ -147,10 +149,18 @@ impl Options {
         self
     }
 
-    /// Serve only files, and list only folders, that all users of the system may read (`S_IROTH`); default false: what
-    /// this process may read. The others are 403.
+    /// Serve only files, and list only folders, that all users of the system may read (`S_IROTH`), by folders beneath the
+    /// document root that they may go through (`S_IXOTH`); default false: what this process may read. The others are 403.
     pub fn world_readable(mut self, yes: bool) -> Self {
         self.world_readable = yes;
+        self
+    }
+
+    /// A file that is never served, by whatever name: a key, a list of passwords. Several calls withhold several.
+    ///
+    /// Requests for it are 403. The keys of these options need not be named.
+    pub fn withhold(mut self, path: impl Into<PathBuf>) -> Self {
+        self.withheld.push(path.into());
         self
     }
 
@@ -276,6 +286,14 @@ impl Options {
     pub fn insecure(mut self, yes: bool) -> Self {
         self.tls.insecure = yes;
         self
+    }
+
+    /// The files that are never served.
+    pub(crate) fn withheld(&self) -> Vec<PathBuf> {
+        let named = self.withheld.iter().cloned();
+        #[cfg(feature = "tls")]
+        let named = named.chain(self.tls_files().pairs.into_iter().map(|(_, key)| key));
+        named.collect()
     }
 
     /// The files of TLS listeners, [`cert`](Options::cert) and [`key`](Options::key) first.
