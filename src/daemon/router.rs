@@ -7,11 +7,12 @@ use super::percent;
 use super::prefix::Prefix;
 use super::rebinding::is_rebound;
 use super::replies::{Html, error, respond};
-use super::scripts::{Found, Located, Scripts};
+use super::scripts::{self, Found, Located, Scripts};
 use super::secure::Secure;
 #[cfg(feature = "ubus")]
 use super::ubus::{self, Ubus};
 use ecohttpd::{CleanPath, Connection, Files, Options, Request, Result};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 /// Redirects of scripts to paths of ours (RFC 3875 §6.2.2) that one request may lead through.
@@ -38,6 +39,8 @@ pub struct Site {
     /// The same folder without precompressed files.
     plain_files: Files,
     scripts: Scripts,
+    /// Scripts are run by what was looked at, which a link can't change any more.
+    no_symlinks: bool,
     cgi: Cgi,
     #[cfg(feature = "ubus")]
     ubus: Option<(Prefix, Ubus)>,
@@ -79,6 +82,7 @@ impl Site {
             files: Files::new(options),
             plain_files: Files::new(&options.clone().gzip(false)),
             scripts: Scripts::new(site),
+            no_symlinks: site.no_symlinks,
             cgi: Cgi::new(limits),
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| (Prefix::new(prefix), ubus(site))),
@@ -226,8 +230,13 @@ impl Site {
         query: Option<&[u8]>,
     ) -> Result<Served> {
         let asked = req.query_bytes().to_owned();
+        let held = match self.no_symlinks.then(|| self.files.hold(con, located.relative())).transpose() {
+            Ok(held) => held,
+            Err(error) => return Ok(Served::Failed(scripts::status_of(&error))),
+        };
         let script = Script {
             file: &located.file,
+            held: held.as_ref().map(AsFd::as_fd),
             interpreter: located.interpreter,
             name: &located.name,
             path_info: located.path_info.as_deref(),

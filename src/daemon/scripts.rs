@@ -43,6 +43,13 @@ pub struct Located<'a> {
     pub index: Option<CleanPath>,
 }
 
+impl Located<'_> {
+    /// Its path beneath the document root.
+    pub fn relative(&self) -> &[u8] {
+        self.name.get(1..).unwrap_or_default()
+    }
+}
+
 impl Scripts {
     pub fn new(site: &config::Site) -> Scripts {
         let interpreters = site.interpreters.iter();
@@ -152,7 +159,8 @@ fn existing(con: &Connection, files: &Files, relative: &[u8]) -> Result<Option<u
     Ok(None)
 }
 
-fn status_of(error: &io::Error) -> u16 {
+/// The status that answers it when a script can't be looked at.
+pub fn status_of(error: &io::Error) -> u16 {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => 404,
         _ => 403,

@@ -8,7 +8,9 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 /// The signals that tests send, by the names that kill(1) has for them.
 const SIGNALS: [(&str, libc::c_int); 18] = [
@@ -67,4 +69,32 @@ pub fn terminal() -> (File, File) {
     let path = format!("/dev/pts/{number}");
     let program = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).unwrap();
     (user, program)
+}
+
+/// Has a program that is about to be started run as on Linux before 5.6, or in a sandbox of that time: openat2(2) is
+/// unknown (`ENOSYS`), by a filter of seccomp(2).
+pub fn without_openat2(command: &mut Command) {
+    let statement =
+        |code: u32, value: u32| libc::sock_filter { code: code.try_into().unwrap(), jt: 0, jf: 0, k: value };
+    let openat2 = u32::try_from(libc::SYS_openat2).unwrap();
+    let unless = libc::sock_filter { jf: 1, ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, openat2) };
+    let errno = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::ENOSYS).unwrap();
+    let filter = [
+        // The number of the call.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+        unless,
+        statement(libc::BPF_RET | libc::BPF_K, errno),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+    ];
+    let apply = move || {
+        let program = libc::sock_fprog { len: 4, filter: filter.as_ptr().cast_mut() };
+        // SAFETY: the calls read the program, which outlives them.
+        let done = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+        };
+        if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: the closure makes two system calls and allocates nothing.
+    unsafe { command.pre_exec(apply) };
 }

@@ -1,6 +1,7 @@
 //! What a script is told of its request (RFC 3875 §4), under the names and with the values that uhttpd gives.
 
 use super::Script;
+use crate::daemon::sys::process::HELD;
 use ecohttpd::{Connection, PeerAddr, Request};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -29,7 +30,9 @@ impl Environment {
         env.put("QUERY_STRING", &[script.query]);
         env.put("REQUEST_URI", &[req.target_bytes()]);
         env.put("SCRIPT_NAME", &[script.name]);
-        env.put("SCRIPT_FILENAME", &[script.file.as_os_str().as_bytes()]);
+        // php-cgi runs the file of this name.
+        let held = script.held.and(script.interpreter).map(|_| HELD.to_bytes());
+        env.put("SCRIPT_FILENAME", &[held.unwrap_or(script.file.as_os_str().as_bytes())]);
         env.put("DOCUMENT_ROOT", &[script.docroot.as_os_str().as_bytes()]);
         if let Some(info) = script.path_info {
             env.put("PATH_INFO", &[info]);

@@ -34,10 +34,10 @@ use queue::{Asks, Place, Queue};
 use relay::{End, Relay, State};
 use std::cell::RefCell;
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -81,6 +81,8 @@ pub struct Cgi {
 pub struct Script<'a> {
     /// The script's absolute path, links unresolved: some programs are several, told apart by `argv[0]`.
     pub file: &'a Path,
+    /// The script itself, where its path may lead elsewhere by the time that it is run: this is what is run.
+    pub held: Option<BorrowedFd<'a>>,
     /// The program that runs it; `None` if it is one itself.
     pub interpreter: Option<&'a Path>,
     /// `SCRIPT_NAME`, decoded.
@@ -110,7 +112,7 @@ impl<'a> Script<'a> {
 
     /// Why it can't be run: a status and, for the log, a reason.
     fn refusal(&self) -> Option<(u16, &'static str)> {
-        let meta = match fs::metadata(self.file) {
+        let meta = match self.held.map_or_else(|| fs::metadata(self.file), metadata) {
             Ok(meta) => meta,
             Err(error) if error.kind() == ErrorKind::NotFound => return Some((404, "it is gone")),
             Err(_) => return Some((403, "it cannot be looked at")),
@@ -121,6 +123,10 @@ impl<'a> Script<'a> {
         let executable = self.interpreter.is_some() || meta.permissions().mode() & S_IXOTH != 0;
         (!executable).then_some((403, "it is not executable by everybody"))
     }
+}
+
+fn metadata(held: BorrowedFd<'_>) -> io::Result<Metadata> {
+    File::from(held.try_clone_to_owned()?).metadata()
 }
 
 /// What became of a request.
@@ -201,8 +207,10 @@ impl Cgi {
         let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
         let (file, folder) = (text(script.file)?, text(script.docroot)?);
         let interpreter = script.interpreter.map(text).transpose()?;
-        let program = interpreter.as_ref().unwrap_or(&file);
-        let args = [program.as_c_str(), file.as_c_str()];
+        let path = if script.held.is_some() { sys::HELD } else { &file };
+        let program = interpreter.as_deref().unwrap_or(path);
+        // The script's own name, for programs that are several.
+        let args = if interpreter.is_some() { &[program, path][..] } else { &[file.as_c_str()] };
         // Their ends stay as they are; only ours do not wait.
         let (stdout, their_stdout) = io::pipe()?;
         sys::set_nonblocking(stdout.as_fd())?;
@@ -223,9 +231,10 @@ impl Cgi {
             (None, File::options().write(true).open("/dev/null")?.into())
         };
         let setup = Setup {
-            args: args.get(usize::from(interpreter.is_none())..).unwrap_or_default(),
+            args,
             environment,
             folder: &folder,
+            held: script.held,
             stdin: their_stdin.as_fd(),
             stdout: their_stdout.as_fd(),
             stderr: their_stderr.as_fd(),

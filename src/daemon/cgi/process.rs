@@ -264,7 +264,7 @@ mod tests {
         let null = File::open("/dev/null").unwrap();
         let args = [c"sleep", seconds];
         let (stdin, stdout, stderr) = (null.as_fd(), null.as_fd(), null.as_fd());
-        let setup = Setup { args: &args, environment: b"", folder: c"/", stdin, stdout, stderr };
+        let setup = Setup { args: &args, environment: b"", folder: c"/", held: None, stdin, stdout, stderr };
         let patience = Patience { alone: Duration::from_secs(60), grace: Duration::from_secs(3) };
         let place = queue.place(WHOLE).await.unwrap();
         Process::start(c"/bin/sleep", &setup, patience, &"test".into(), place).unwrap()

@@ -22,10 +22,15 @@ pub struct Setup<'a> {
     /// `NAME=value`, each ended by a NUL.
     pub environment: &'a [u8],
     pub folder: &'a CStr,
+    /// What it finds as [`HELD`].
+    pub held: Option<BorrowedFd<'a>>,
     pub stdin: BorrowedFd<'a>,
     pub stdout: BorrowedFd<'a>,
     pub stderr: BorrowedFd<'a>,
 }
+
+/// By which name a new process finds the descriptor that it was given beside 0, 1 and 2.
+pub const HELD: &CStr = c"/proc/self/fd/3";
 
 /// Starts a program without copying this process: posix_spawn(3), which borrows our memory until the program runs.
 ///
@@ -68,7 +73,9 @@ impl FileActions {
         check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
         // SAFETY: the call succeeded, so the struct is made.
         let mut actions = FileActions(unsafe { actions.assume_init() });
-        for (fd, number) in [(setup.stdin, 0), (setup.stdout, 1), (setup.stderr, 2)] {
+        let standard = [(setup.stdin, 0), (setup.stdout, 1), (setup.stderr, 2)];
+        // The last, as its number may be that of one of the others here.
+        for (fd, number) in standard.into_iter().chain(setup.held.map(|held| (held, 3))) {
             // SAFETY: the struct is made; the numbers are checked when they are used.
             check(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, fd.as_raw_fd(), number) })?;
         }
@@ -229,6 +236,7 @@ mod tests {
             args,
             environment,
             folder: c"/usr",
+            held: None,
             stdin: null.as_fd(),
             stdout: writer.as_fd(),
             stderr: null.as_fd(),
@@ -253,6 +261,34 @@ mod tests {
         assert_eq!(output(c"/usr/bin/env", &[c"env"], b"A=1\0B=\xff").unwrap(), "A=1\n", "the rest is no entry");
     }
 
+    /// Whatever number it has here, even that one: it is not closed then.
+    #[test]
+    fn a_held_program_is_run_by_its_descriptor() {
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let program = File::open("/bin/echo").unwrap();
+        for _ in 0..3 {
+            let (mut reader, writer) = pipe().unwrap();
+            let fds = (null.as_fd(), writer.as_fd());
+            let setup = Setup {
+                args: &[c"name", c"run"],
+                environment: b"",
+                folder: c"/",
+                held: Some(program.as_fd()),
+                stdin: fds.0,
+                stdout: fds.1,
+                stderr: fds.0,
+            };
+            let pid = spawn(HELD, &setup).unwrap();
+            drop(writer);
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            while reap(pid).is_none() {
+                std::thread::yield_now();
+            }
+            assert_eq!(text, "run\n");
+        }
+    }
+
     #[test]
     fn signals_are_at_their_default_and_the_group_is_new() {
         let text = output(c"/bin/cat", &[c"cat", c"/proc/self/status", c"/proc/self/stat"], b"").unwrap();
@@ -274,7 +310,10 @@ mod tests {
             [(c"exit 0", Ended::Exited), (c"exit 137", Ended::Exited), (c"kill -9 $$", Ended::Killed(SIGKILL))]
         {
             let args = [c"sh", c"-c", command];
-            let pid = spawn(c"/bin/sh", &Setup { args: &args, environment: b"", folder: c"/", stdin, stdout, stderr });
+            let pid = spawn(
+                c"/bin/sh",
+                &Setup { args: &args, environment: b"", folder: c"/", held: None, stdin, stdout, stderr },
+            );
             let pid = pid.unwrap();
             let told = std::iter::from_fn(|| Some(reap(pid)).inspect(|_| std::thread::yield_now())).flatten().next();
             assert_eq!(told, Some(ended), "{command:?}");
