@@ -100,11 +100,11 @@ fn a_wrong_configuration_is_refused_whole() {
     #[rustfmt::skip]
     let mut wrong = vec![
         (" option http_keepalive soon\n".to_owned(), "http_keepalive"),
-        ("config uhttpd b\n list listen_http 127.0.0.9:8099\n option home @nowhere\n".into(), "uhttpd.b.home"),
+        ("config uhttpd b\n list listen_http 127.0.0.9:8099\n option error_page x\n".into(), "uhttpd.b.error_page"),
         (format!(" list listen_http {taken}\n"), "in use"),
         (" option config @no.conf\n".into(), "no.conf"),
         (" option access_log /no/such/log\n".into(), "/no/such/log"),
-        (" list interpreter .x=/no/such/program\n".into(), "/no/such/program"),
+        (" option script_timeout x\n".into(), "script_timeout"),
         (format!(" list listen_http 0.0.0.0:{}\n", addr.port()), "already"),
         (" option realm 'cut".into(), "no end"),
         ("config".into(), "type"),
@@ -194,6 +194,40 @@ fn a_reload_may_come_at_once() {
     }
 }
 
+/// A disk that was taken out must not keep a change elsewhere from being served.
+#[test]
+fn what_is_absent_holds_nothing_up() {
+    let (router, addr, daemon) = started();
+    let other = free_addr();
+    router.write("usb/index.html", "usb");
+    let usb = format!(
+        "config uhttpd usb\n list listen_http {other}\n option home @usb\n list interpreter .x=@usb/program\n option access_log @usb/log\n"
+    );
+    router.write("usb/program", "");
+    router.configure(&(serving(&addr, "one") + &usb));
+    assert!(router.reload(&daemon).contains("read anew"));
+    assert_eq!((index(addr), index(other)), ("one".into(), "usb".into()));
+    fs::rename(router.path("usb"), router.path("elsewhere")).unwrap();
+    router.configure(&(serving(&addr, "two") + &usb));
+    let mut told = router.log().len();
+    let mut reload = || {
+        assert!(router.reload(&daemon).contains("read anew"));
+        let log = router.log();
+        let lines = log[told..].to_owned();
+        told = log.len();
+        lines
+    };
+    let lines = reload();
+    for named in ["usb.home", "usb.interpreter", "usb.access_log"] {
+        assert_eq!(lines.lines().filter(|line| line.contains(named)).count(), 1, "{named}: {lines}");
+    }
+    assert_eq!(index(addr), "two");
+    until("it answers 404", || ask(other, "GET", "/", &[]).status == 404);
+    assert!(!reload().contains("usb.home"), "it is said once");
+    fs::rename(router.path("elsewhere"), router.path("usb")).unwrap();
+    until("it is back", || ask(other, "GET", "/", &[]).status == 200);
+}
+
 /// Descriptors that a reload opens are those of the new configuration; the old one's go.
 #[test]
 fn reloads_leave_nothing_behind() {
@@ -204,7 +238,7 @@ fn reloads_leave_nothing_behind() {
     router.reload(&daemon);
     index(addr);
     let open = || fs::read_dir(format!("/proc/{}/fd", daemon.child.id())).unwrap().count();
-    let wrong = configured.clone() + " list listen_http " + &free_addr().to_string() + "\n option home @nowhere\n";
+    let wrong = configured.clone() + " list listen_http " + &free_addr().to_string() + "\n option realm\n";
     let before = open();
     for n in 0..50 {
         router.configure(if n % 2 == 0 { &wrong } else { &configured });
@@ -233,7 +267,8 @@ fn a_command_line_is_read_anew() {
     assert!(router.reload(&daemon).contains("read anew"));
     assert_eq!(index(daemon.addr), "second");
     fs::rename(router.path("root"), router.path("gone")).unwrap();
-    assert!(router.reload(&daemon).contains("-h"));
+    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.log().contains("-h: "), "{}", router.log());
     fs::rename(router.path("gone"), router.path("root")).unwrap();
     assert!(router.reload(&daemon).contains("read anew"));
     assert_eq!(index(daemon.addr), "second");
@@ -288,9 +323,11 @@ mod tls {
         assert_eq!(get(), "content", "a connection of before");
         // A key that does not fit is refused, and with it all else.
         fs::write(&key, pairs[0].key.serialize_pem()).unwrap();
-        router.configure(&(text + " option home @nowhere\n"));
+        router.configure(&(text + " option max_requests none\n"));
         assert!(router.reload(&daemon).contains("old configuration stays"));
-        router.configure(&fs::read_to_string(router.path("uhttpd")).unwrap().replace("nowhere", "root"));
+        router.configure(
+            &fs::read_to_string(router.path("uhttpd")).unwrap().replace("max_requests none", "max_requests 3"),
+        );
         assert!(router.reload(&daemon).contains("old configuration stays"));
         assert_eq!(leaf(&open()), pairs[1].cert);
         assert_eq!(get(), "content");

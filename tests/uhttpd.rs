@@ -166,6 +166,70 @@ fn files_that_not_all_may_read() {
     assert_eq!(ask(daemon.addr, "GET", "/x.css.gz", &[]).status, 403);
 }
 
+/// A folder that others may not go through keeps all that is below it, whoever may read that.
+#[test]
+fn folders_that_not_all_may_enter() {
+    let router = Router::new();
+    router.write("root/a/b/file", "deep");
+    router.write("root/a/b/large", vec![b'x'; 40_000]);
+    router.write("root/a/index.html", "index");
+    router.write("root/list/file", "x");
+    let daemon = router.start_by(&["-i", ".sh=/bin/sh"]);
+    let get = |target: &str| ask(daemon.addr, "GET", target, &[]).status;
+    let set = |name: &str, mode| fs::set_permissions(router.path(name), Permissions::from_mode(mode)).unwrap();
+    let targets = ["/a/b/file", "/a/b/large", "/a/", "/a/b/"];
+    for (folder, mode, expected) in [
+        ("root/a", 0o755, [200; 4]),
+        // What is kept is known to be closed within a second.
+        ("root/a", 0o700, [403; 4]),
+        ("root/a", 0o711, [200; 4]),
+        ("root/a/b", 0o700, [403, 403, 200, 403]),
+        ("root/a/b", 0o711, [200, 200, 200, 403]),
+        ("root/a/b", 0o755, [200; 4]),
+    ] {
+        set(folder, mode);
+        let mut got = Vec::new();
+        let what = format!("{folder} {mode:o}");
+        until(&what, || {
+            got = targets.iter().map(|target| get(target)).collect::<Vec<_>>();
+            got == expected
+        });
+    }
+    // The folder that is served was named by the operator.
+    set("root", 0o700);
+    assert_eq!(get("/a/b/file"), 200);
+    // A listing that GET is refused is refused to HEAD.
+    for mode in [0o755, 0o711] {
+        set("root/list", mode);
+        let [get, head] = ["GET", "HEAD"].map(|method| ask(daemon.addr, method, "/list/", &[]).status);
+        assert_eq!((get, head), if mode == 0o755 { (200, 200) } else { (403, 403) }, "{mode:o}");
+    }
+    let daemon = router.start_by(&["--private-files"]);
+    set("root/a", 0o700);
+    assert_eq!(ask(daemon.addr, "GET", "/a/b/file", &[]).status, 200, "all that it may read itself");
+}
+
+/// The server's own files are nobody's, and an operator who put them there is told.
+#[test]
+fn its_own_secrets_are_served_to_nobody() {
+    let router = Router::new();
+    router.write("root/conf", "/sub:me:secret\n");
+    router.section(" option config @root/conf\n");
+    fs::rename(router.path("uhttpd"), router.path("root/uhttpd")).unwrap();
+    let file = router.path("root/uhttpd");
+    let daemon = common_files::Daemon::run(
+        router.command(&["-f", "--config", &file]).stderr(fs::File::create(router.path("log")).unwrap()),
+        1,
+    );
+    for name in ["conf", "uhttpd"] {
+        assert_eq!(ask(daemon.addr, "GET", &format!("/{name}"), &[]).status, 403, "{name}");
+        let log = router.log();
+        let line = log.lines().find(|line| line.contains("main.home") && line.contains(&format!("root/{name} ")));
+        assert!(line.is_some_and(|line| line.contains("move it")), "{name}: {log}");
+    }
+    assert_eq!(ask(daemon.addr, "GET", "/file.txt", &[]).status, 200);
+}
+
 #[test]
 fn aliases_keep_the_old_path() {
     let router = site();

@@ -126,15 +126,26 @@ struct Flaws<'a> {
 impl Flaws<'_> {
     /// Passes over a flaw, if that is tolerable.
     fn tolerate(&mut self, flaw: Failure) -> Result<(), Failure> {
-        let known = self.before.iter().any(|before| key(before) == key(flaw.text()));
-        if self.care == Care::Strict || self.care == Care::AsBefore && !known {
+        if self.care == Care::AsBefore && !self.is_known(flaw.text()) {
             return Err(flaw);
         }
-        if !known {
+        self.pass_over(flaw)
+    }
+
+    /// Passes over a flaw unless nothing is to be passed over.
+    fn pass_over(&mut self, flaw: Failure) -> Result<(), Failure> {
+        if self.care == Care::Strict {
+            return Err(flaw);
+        }
+        if !self.is_known(flaw.text()) {
             log::error!("{}", flaw.text());
         }
         self.found.push(flaw.text().to_owned());
         Ok(())
+    }
+
+    fn is_known(&self, flaw: &str) -> bool {
+        self.before.iter().any(|before| key(before) == key(flaw))
     }
 }
 
@@ -184,6 +195,10 @@ impl Serving {
     fn try_apply(&mut self, config: &Config, flaws: &mut Flaws<'_>) -> Result<(), Failure> {
         for problem in config::problems(config) {
             flaws.tolerate(Failure::Wrong(problem))?;
+        }
+        // They must not hold up a renewed certificate.
+        for absence in config::absences(config) {
+            flaws.pass_over(Failure::Wrong(absence))?;
         }
         let logs = self.open_logs(config, flaws)?;
         let mut plan = plan(config, logs, flaws)?;
@@ -423,7 +438,7 @@ fn plan(config: &Config, logs: Logs, flaws: &mut Flaws<'_>) -> Result<Plan, Fail
         .sites
         .iter()
         .zip(&secures)
-        .map(|(site, secure)| Rc::new(Site::new(site, Rc::clone(secure), &folder(site))))
+        .map(|(site, secure)| Rc::new(Site::new(site, Rc::clone(secure), &folder(config, site))))
         .collect();
     let encrypted = encrypted(config, flaws)?;
     let mut plan = Plan { groups: Vec::new(), wanted: Vec::new(), secures, logs };
@@ -500,7 +515,7 @@ fn listens(site: &config::Site) -> impl Iterator<Item = (&Listen, bool)> {
 
 fn make_group(config: &Config, sites: &[Rc<Site>], encrypted: &[bool], logs: &Logs, members: Vec<usize>) -> Group {
     let first = &config.sites[members[0]];
-    let mut options = connections(first, folder(first));
+    let mut options = connections(first, folder(config, first));
     for &member in members.iter().filter(|&&member| encrypted[member]) {
         options = with_certificate(options, &config.sites[member].tls);
     }
@@ -518,9 +533,11 @@ fn with_certificate(options: Options, _: &config::Tls) -> Options {
 }
 
 /// How a site's files are served.
-fn folder(site: &config::Site) -> Options {
+fn folder(config: &Config, site: &config::Site) -> Options {
     let scripts = Scripts::new(site);
-    Options::new()
+    config
+        .secrets()
+        .fold(Options::new(), Options::withhold)
         .docroot(&site.docroot)
         .indexes(site.index.iter().filter(|name| !scripts.may_be_script(name)))
         .gzip(!site.no_gzip)
@@ -555,6 +572,7 @@ fn connections(site: &config::Site, options: Options) -> Options {
 /// Says what is wrong with what a configuration names, without serving it.
 pub fn check(config: &Config) -> Vec<String> {
     let mut flaws = config::problems(config);
+    flaws.extend(config::absences(config));
     flaws.extend(bad_certificates(config));
     flaws
 }

@@ -37,6 +37,8 @@ pub fn complete(config: &mut Config) -> Result<(), String> {
     settle_conflicts(&mut sites, config);
     sites.retain(|site| can_be_served(site, &mut config.errors));
     config.sites = sites;
+    let exposed = exposed_secrets(config);
+    config.warnings.extend(exposed);
     let first = config.errors.first().cloned();
     match &config.file {
         None => first.map_or(Ok(()), Err),
@@ -53,8 +55,8 @@ fn make_absolute(site: &mut Site, folder: &Path) {
     let files = site.tls.cert.iter_mut().chain(&mut site.tls.key).chain(conf).chain([&mut site.ubus.socket]);
     files.for_each(|path| *path = folder.join(&path));
     let root = folder.join(&site.docroot);
-    // As uhttpd shows it to scripts; a folder that is not there yet has no other name.
-    site.docroot = root.canonicalize().unwrap_or(root);
+    // Without dots, but with its links: they may lead elsewhere tomorrow.
+    site.docroot = root.components().collect();
 }
 
 fn complete_site(site: &mut Site, said: &mut Config) {
@@ -84,6 +86,23 @@ fn complete_site(site: &mut Site, said: &mut Config) {
     if site.tls.listen.is_empty() && site.tls.redirect {
         warnings.push(wrong(site, "-q", "redirect_https", "there is no HTTPS listener to redirect to"));
     }
+}
+
+/// Says which secrets lie in a folder that is served.
+fn exposed_secrets(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    for site in &config.sites {
+        let Ok(root) = site.docroot.canonicalize() else { continue };
+        let inside = config.secrets().filter(|file| file.canonicalize().is_ok_and(|file| file.starts_with(&root)));
+        for file in inside {
+            let text = format!("{} lies in the folder that is served; no client gets it: move it out", file.display());
+            let line = wrong(site, "-h", "home", &text);
+            if !found.contains(&line) {
+                found.push(line);
+            }
+        }
+    }
+    found
 }
 
 fn can_be_served(site: &Site, errors: &mut Vec<String>) -> bool {
@@ -179,16 +198,28 @@ fn conflict((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Want
     Some(wrong(site, letter, uci, &format!("{listen}: {by} listens there already{at}{right}")))
 }
 
-/// All that is wrong with a configuration: what was left out of it, and what it names that is not there.
+/// All that is wrong with a configuration: what was left out of it, and what it can't do without.
 pub fn problems(config: &Config) -> Vec<String> {
     let mut found = config.errors.clone();
     for site in &config.sites {
         if let Err(text) = Realms::check(&site.auth, &Database::default()) {
             found.push(wrong(site, "-c", "httpauth", &text));
         }
-        let mut say = |letter, uci, value: &Path, expected: &str| {
-            found.push(wrong(site, letter, uci, &format!("{value:?} is wrong: expected {expected}")));
-        };
+        let made = site.tls.self_signed || site.tls.listen.is_empty();
+        for (letter, uci, file) in [("-C", "cert", &site.tls.cert), ("-K", "key", &site.tls.key)] {
+            if let Some(file) = file.as_ref().filter(|file| !made && !file.is_file()) {
+                found.push(absent(site, letter, uci, file, "a file that exists"));
+            }
+        }
+    }
+    found
+}
+
+/// What a configuration names that is not there at present: a disk that was taken out, and that may come back.
+pub fn absences(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    for site in &config.sites {
+        let mut say = |letter, uci, path: &Path, expected: &str| found.push(absent(site, letter, uci, path, expected));
         if !site.docroot.is_dir() {
             say("-h", "home", &site.docroot, "a folder that exists");
         }
@@ -200,14 +231,12 @@ pub fn problems(config: &Config) -> Vec<String> {
         {
             say("--access-log", "access_log", log, "a file in a folder that exists");
         }
-        let made = site.tls.self_signed || site.tls.listen.is_empty();
-        for (letter, uci, file) in [("-C", "cert", &site.tls.cert), ("-K", "key", &site.tls.key)] {
-            if let Some(file) = file.as_ref().filter(|file| !made && !file.is_file()) {
-                say(letter, uci, file, "a file that exists");
-            }
-        }
     }
     found
+}
+
+fn absent(site: &Site, letter: &str, uci: &str, path: &Path, expected: &str) -> String {
+    wrong(site, letter, uci, &format!("{path:?} is wrong: expected {expected}"))
 }
 
 /// A line about an option of a site, by the name that it was given by.

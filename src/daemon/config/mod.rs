@@ -19,7 +19,7 @@ mod sections;
 mod uci;
 mod values;
 
-pub use check::problems;
+pub use check::{absences, problems};
 pub use cli::{Words, parse};
 pub use httpd_conf::RealmLine;
 
@@ -28,7 +28,7 @@ use super::log::AccessTarget;
 use super::self_signed::is_missing;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the command line asks for.
@@ -53,6 +53,14 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// What is wrong in the file and was left out: a router boots without, but nobody takes it over willingly.
     pub errors: Vec<String>,
+}
+
+impl Config {
+    /// Files that no client may have, whatever folder they lie in: keys, and what holds passwords.
+    pub fn secrets(&self) -> impl Iterator<Item = &Path> {
+        let of_sites = self.sites.iter().flat_map(|site| site.tls.key.iter().chain(&site.httpd_conf));
+        of_sites.chain(&self.file).map(PathBuf::as_path)
+    }
 }
 
 /// What concerns the process as a whole.
