@@ -10,7 +10,7 @@ mod verify;
 pub use realms::{Database, Realms};
 pub use verify::crypt_md5;
 
-use cache::Cache;
+use cache::{Cache, Claim};
 use credentials::Credentials;
 use ecohttpd::PeerAddr;
 use realms::Realm;
@@ -77,9 +77,8 @@ impl Sender {
 /// A login, and the realm that it is for.
 #[derive(Clone)]
 struct Attempt {
-    index: usize,
+    claim: Claim,
     realm: Arc<Realm>,
-    login: Arc<Credentials>,
     sender: Sender,
 }
 
@@ -102,55 +101,77 @@ impl Auth {
 
     /// Judges a request by its decoded path, its `Authorization` and who sent it.
     ///
-    /// A login that was right within the last minute is at once. Any other waits for its turn, which is now if its sender
-    /// has not failed lately; hashing goes on beside the loop.
+    /// A login that was right within the last minute is at once, and so is a right one that takes no hashing, and the answer
+    /// to one that is known to be wrong. Any other waits for its turn, which is now if its sender has not failed lately;
+    /// hashing goes on beside the loop.
     pub async fn check(self: &Rc<Self>, path: &[u8], authorization: Option<&[u8]>, sender: Sender) -> Verdict {
         let Some((index, realm)) = self.realms.find(path) else { return Verdict::Open };
         let Some(login) = authorization.and_then(Credentials::parse) else { return Verdict::Ask };
-        let attempt = Attempt { index, realm: Arc::clone(realm), login: Arc::new(login), sender };
-        let right = match self.turn(&attempt).await {
-            Some(Looked::Known) => true,
-            Some(Looked::Now) if realm.hash().is_some() => match self.hash(attempt.clone()).await {
-                Some(right) => right,
-                None => return Verdict::Wait(TRY_AGAIN),
-            },
-            Some(Looked::Now) => {
-                let right = realm.verify(&attempt.login);
-                self.done(&attempt, right, None);
-                right
-            }
-            None => return Verdict::Wait(TRY_AGAIN),
+        let claim = Claim { realm: index, source: sender.client.source, login: Arc::new(login) };
+        let attempt = Attempt { claim, realm: Arc::clone(realm), sender };
+        let right = match self.at_once(&attempt) {
+            None => self.in_turn(&attempt).await,
+            right => right,
         };
-        if !right {
-            return Verdict::Ask;
+        match right {
+            // The user is an account's name, so this is no loss.
+            Some(true) => Verdict::Granted {
+                user: String::from_utf8_lossy(&attempt.claim.login.user).into_owned(),
+                pass: attempt.claim.login.pass.to_bytes().to_vec(),
+            },
+            Some(false) => Verdict::Ask,
+            None => Verdict::Wait(TRY_AGAIN),
         }
-        // The user is an account's name, so this is no loss.
-        let user = String::from_utf8_lossy(&attempt.login.user).into_owned();
-        Verdict::Granted { user, pass: attempt.login.pass.to_bytes().to_vec() }
+    }
+
+    /// The answer to a login that need not wait for its turn.
+    fn at_once(&self, attempt: &Attempt) -> Option<bool> {
+        if let known @ Some(_) = self.known(&attempt.claim) {
+            return known;
+        }
+        let right = self.turns.borrow_mut().may_compare(attempt.sender.client, self.now())
+            && attempt.realm.verify_plain(&attempt.claim.login);
+        if right {
+            self.done(attempt, true, None);
+        }
+        right.then_some(true)
+    }
+
+    /// Looks at a login when its turn has come; `None` if it was not looked at.
+    async fn in_turn(self: &Rc<Self>, attempt: &Attempt) -> Option<bool> {
+        match self.turn(attempt).await? {
+            Looked::Known(right) => Some(right),
+            Looked::Now if attempt.realm.hash().is_some() => self.hash(attempt.clone()).await,
+            Looked::Now => {
+                let right = attempt.realm.verify(&attempt.claim.login);
+                self.done(attempt, right, None);
+                Some(right)
+            }
+        }
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn knows(&self, attempt: &Attempt) -> bool {
-        let Credentials { user, pass } = &*attempt.login;
-        self.cache.borrow_mut().knows(attempt.index, user, pass.to_bytes(), self.now())
+    /// Whether a login is right, if that is known.
+    fn known(&self, claim: &Claim) -> Option<bool> {
+        let mut cache = self.cache.borrow_mut();
+        let right = cache.knows(claim, self.now());
+        (right || cache.knows_wrong(claim)).then_some(right)
     }
 
     /// Waits for the turn of a login; `None` if too many wait.
     async fn turn(&self, attempt: &Attempt) -> Option<Looked> {
-        if self.knows(attempt) {
-            return Some(Looked::Known);
-        }
-        let number = self.turns.borrow_mut().enter(attempt.sender.client, attempt.realm.hash().is_some());
+        let hash = attempt.realm.hash().is_some();
+        let number = self.turns.borrow_mut().enter(attempt.sender.client, hash, self.now());
         let place = Place { auth: self, number };
         let mut timer: Option<Pin<Box<dyn Future<Output = ()>>>> = None;
         poll_fn(|cx| {
             loop {
                 // Another request with the same login may have been first.
-                if self.knows(attempt) {
-                    return Poll::Ready(Some(Looked::Known));
+                if let Some(right) = self.known(&attempt.claim) {
+                    return Poll::Ready(Some(Looked::Known(right)));
                 }
                 let now = self.now();
                 let until = match self.turns.borrow_mut().poll(place.number, now, cx.waker()) {
@@ -158,8 +179,8 @@ impl Auth {
                     Turn::Refused => return Poll::Ready(None),
                     Turn::Later(until) => until,
                 };
-                timer = until.map(|until| sleep_boxed(until.saturating_sub(now)));
-                if timer.as_mut().is_none_or(|timer| timer.as_mut().poll(cx).is_pending()) {
+                let sleep = timer.insert(sleep_boxed(until.saturating_sub(now)));
+                if sleep.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
             }
@@ -173,7 +194,7 @@ impl Auth {
             Rc::new(RefCell::new((Poll::Pending, Waker::noop().clone())));
         let (auth, told) = (Rc::clone(self), Rc::clone(&answer));
         ecohttpd::spawn(async move {
-            let (realm, login) = (Arc::clone(&attempt.realm), Arc::clone(&attempt.login));
+            let (realm, login) = (Arc::clone(&attempt.realm), Arc::clone(&attempt.claim.login));
             let start = Instant::now();
             let right = hashing::run(move || realm.verify(&login)).await;
             let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -184,7 +205,7 @@ impl Auth {
                 }
                 Err(error) => {
                     log::error!("cannot compare a password with a hash: no thread: {error}");
-                    auth.turns.borrow_mut().unhashed();
+                    auth.turns.borrow_mut().unhashed(auth.now());
                     None
                 }
             };
@@ -202,11 +223,10 @@ impl Auth {
 
     /// Notes what became of a login.
     fn done(&self, attempt: &Attempt, right: bool, hashed: Option<u64>) {
-        let Attempt { index, realm, login, sender } = attempt;
-        if right {
-            self.cache.borrow_mut().keep(*index, &login.user, login.pass.to_bytes(), self.now());
-        } else {
-            log_failure(realm, login, sender.ip);
+        let Attempt { claim, realm, sender } = attempt;
+        self.cache.borrow_mut().keep(claim, right, self.now());
+        if !right {
+            log_failure(realm, &claim.login, sender.ip);
         }
         self.turns.borrow_mut().done(sender.client, right, hashed, self.now());
     }
@@ -214,8 +234,8 @@ impl Auth {
 
 /// How a login came to be looked at.
 enum Looked {
-    /// It was right a moment ago.
-    Known,
+    /// It need not be: it was lately, and was right or wrong.
+    Known(bool),
     Now,
 }
 
@@ -227,7 +247,7 @@ struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.auth.turns.borrow_mut().leave(self.number);
+        self.auth.turns.borrow_mut().leave(self.number, self.auth.now());
     }
 }
 
@@ -239,6 +259,14 @@ impl Realm {
     /// A hash of the realm, if it has any.
     fn hash(&self) -> Option<&Secret> {
         self.accounts.iter().map(|account| &account.secret).find(|secret| secret.is_crypt())
+    }
+
+    /// Compares with the passwords that are no hashes, which takes no time.
+    fn verify_plain(&self, login: &Credentials) -> bool {
+        self.accounts.iter().fold(false, |right, account| {
+            let plain = matches!(account.secret, Secret::Plain(_));
+            right | (plain && same(&login.user, account.user.as_bytes()) & account.secret.verify(&login.pass))
+        })
     }
 
     /// Compares with every account of that user; a user without a hash costs one all the same.

@@ -1,22 +1,34 @@
 //! Whose login is looked at next: guessing is slow, and nobody who knows the password is kept out by it.
 //!
-//! Logins wait for a turn. Those of an address that fails have one every two seconds; one that is right among them waits
+//! Logins wait for a turn. Those of an address that fails have one every 1.25 seconds; one that is right among them waits
 //! for it, but is not refused. First come those from where a login was right lately, then the network at home, then
 //! strangers, then those who fail; within a class addresses take turns, and within an address its programs do, which are
 //! told apart by what they call themselves: somebody at a browser does not wait behind a script at the same address.
+//! Where even that is the same, one of the latest three has the next turn: guesses that wait for their answers are before
+//! an owner's, and after it comes at each turn one guess of somebody who has just been answered.
+//!
+//! A password that is no hash is compared at once, as far as [`Turns::may_compare`] allows, and is let in if it is right:
+//! only wrong ones wait. Of hashes, which take time, nobody can tell an owner from a guesser at the same address, by the
+//! same program, who does not wait for answers: of more than [`MAX_WAITING_OF_ONE`] some are refused.
 
 use std::net::IpAddr;
 use std::task::Waker;
 
 /// Addresses that are remembered, some 10 KB.
 const MAX_SOURCES: usize = 64;
-/// Logins that wait at once, of all and of one address; of more the oldest is refused.
-const MAX_WAITING: usize = 64;
-const MAX_WAITING_OF_ONE: usize = 8;
+/// Logins that wait at once, of all and of one address; of more the oldest is refused. Each holds a connection: guesses
+/// must not use up the hundred that there are by default.
+const MAX_WAITING: usize = 48;
+const MAX_WAITING_OF_ONE: usize = 12;
+/// Milliseconds that a login waits; then it is refused. As long it keeps who guesses, and waits, from guessing again.
+const PATIENCE: u64 = 60_000;
 /// Failures without a wait: to mistype is human.
 const FREE_FAILURES: u32 = 3;
-/// Milliseconds between the logins of an address that are looked at after those: at most 43,200 guesses a day.
-const INTERVAL: u64 = 2000;
+/// Milliseconds between the logins of an address that are looked at after those: at most 69,120 guesses a day.
+const INTERVAL: u64 = 1250;
+/// Milliseconds between the logins of an address that may be compared at once, and so many may come together.
+const COMPARE_INTERVAL: u64 = 50;
+const COMPARE_BURST: u64 = 20;
 /// Milliseconds after which failures and successes are forgotten.
 const FORGET_AFTER: u64 = 600_000;
 /// Programs of an address that take turns; the next ones share those of others.
@@ -38,12 +50,13 @@ pub struct Turns {
     sources: Vec<Source>,
     next_number: u32,
     /// Counts the turns taken, to tell whose was longest ago.
-    taken: u64,
+    taken: u32,
     hashing: Hashing,
 }
 
 struct Waiting {
     number: u32,
+    since: u64,
     client: Client,
     /// It takes hashing, of which there is one at a time.
     hash: bool,
@@ -55,13 +68,15 @@ struct Source {
     failures: u32,
     /// When the next login from there may be looked at.
     next: u64,
+    /// When as many logins will have been compared at once as may be.
+    compared: u64,
     /// The last failure or success.
     last: u64,
     /// When a login was right last.
     right: Option<u64>,
     /// The last turn of the address, and of each of its programs.
-    turn: u64,
-    programs: [u64; PROGRAMS as usize],
+    turn: u32,
+    programs: [u32; PROGRAMS as usize],
 }
 
 #[derive(Default)]
@@ -76,9 +91,9 @@ struct Hashing {
 pub enum Turn {
     /// It is looked at now.
     Now,
-    /// It waits; `Some`: until then, if nothing happens before.
-    Later(Option<u64>),
-    /// Too many wait.
+    /// It waits: until then, if nothing happens before.
+    Later(u64),
+    /// Too many wait, or it has waited too long.
     Refused,
 }
 
@@ -92,11 +107,23 @@ enum Class {
 }
 
 impl Turns {
+    /// Whether a login may be compared before its turn, where that takes no time; counts it.
+    pub fn may_compare(&mut self, client: Client, now: u64) -> bool {
+        let Some(address) = client.source else { return true };
+        let source = self.source(address, now);
+        let compared = source.compared.max(now);
+        let may = compared < now + COMPARE_BURST * COMPARE_INTERVAL;
+        if may {
+            source.compared = compared + COMPARE_INTERVAL;
+        }
+        may
+    }
+
     /// Has a login wait; its number.
-    pub fn enter(&mut self, client: Client, hash: bool) -> u32 {
+    pub fn enter(&mut self, client: Client, hash: bool, now: u64) -> u32 {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
-        self.waiting.push(Waiting { number, client, hash, waker: Waker::noop().clone() });
+        self.waiting.push(Waiting { number, since: now, client, hash, waker: Waker::noop().clone() });
         let of_one = self.waiting.iter().filter(|one| one.client.source == client.source).count();
         if client.source.is_some() && of_one > MAX_WAITING_OF_ONE {
             self.refuse(client.source);
@@ -124,33 +151,47 @@ impl Turns {
     /// What has become of a login.
     pub fn poll(&mut self, number: u32, now: u64, waker: &Waker) -> Turn {
         let Some(at) = self.waiting.iter().position(|one| one.number == number) else { return Turn::Refused };
-        if self.first(now) == Some(at) {
-            let Waiting { client, hash, .. } = self.waiting.remove(at);
-            self.taken += 1;
-            self.hashing.busy |= hash;
-            let turn = self.taken;
-            if let Some(source) = client.source {
-                let source = self.source(source, now);
-                source.turn = turn;
-                source.programs[slot(client.program)] = turn;
-                if source.failures >= FREE_FAILURES {
-                    source.next = now + INTERVAL;
-                }
-            }
-            self.wake_all();
+        let first = self.first(now);
+        if first == Some(at) {
+            self.take(at, now);
             return Turn::Now;
         }
-        let (client, hash) = (self.waiting[at].client, self.waiting[at].hash);
+        let Waiting { client, hash, since, .. } = self.waiting[at];
+        let end = since.saturating_add(PATIENCE);
+        if now >= end {
+            self.leave(number, now);
+            return Turn::Refused;
+        }
         self.waiting[at].waker.clone_from(waker);
+        // That it came may be what makes it another's turn.
+        if let Some(first) = first {
+            self.waiting[first].waker.wake_by_ref();
+        }
         let own = client.source.map_or(0, |source| self.source(source, now).next);
         let rests = if hash { self.hashing.rests_until } else { 0 };
-        Turn::Later(Some(own.max(rests)).filter(|until| *until > now))
+        Turn::Later(Some(own.max(rests)).filter(|until| *until > now).unwrap_or(end).min(end))
+    }
+
+    fn take(&mut self, at: usize, now: u64) {
+        let Waiting { client, hash, .. } = self.waiting.remove(at);
+        self.taken += 1;
+        self.hashing.busy |= hash;
+        let turn = self.taken;
+        if let Some(source) = client.source {
+            let source = self.source(source, now);
+            source.turn = turn;
+            source.programs[slot(client.program)] = turn;
+            if source.failures >= FREE_FAILURES {
+                source.next = now + INTERVAL;
+            }
+        }
+        self.wake_next(now);
     }
 
     /// A login no longer waits.
-    pub fn leave(&mut self, number: u32) {
+    pub fn leave(&mut self, number: u32, now: u64) {
         self.waiting.retain(|one| one.number != number);
-        self.wake_all();
+        self.wake_next(now);
     }
 
     /// A login was looked at; hashing took so many milliseconds, if it was hashed.
@@ -167,13 +208,13 @@ impl Turns {
                 source.failures = source.failures.saturating_add(1);
             }
         }
-        self.wake_all();
+        self.wake_next(now);
     }
 
     /// A login whose turn it was could not be hashed.
-    pub fn unhashed(&mut self) {
+    pub fn unhashed(&mut self, now: u64) {
         self.hashing.busy = false;
-        self.wake_all();
+        self.wake_next(now);
     }
 
     /// The login whose turn it is.
@@ -183,13 +224,21 @@ impl Turns {
             let rested = class <= Class::Near || now >= self.hashing.rests_until;
             known.is_none_or(|source| now >= source.next) && !(one.hash && (self.hashing.busy || !rested))
         };
-        let ranked = self.waiting.iter().enumerate().filter_map(|(at, one)| {
-            let class = self.class(one.client.source, now);
-            let known = self.known(one.client.source);
-            let turns = known.map_or((0, 0), |source| (source.turn, source.programs[slot(one.client.program)]));
-            can_go(one, class).then_some((class, turns, at))
-        });
-        ranked.min().map(|(_, _, at)| at)
+        let ranks: Vec<_> = (self.waiting.iter())
+            .map(|one| {
+                let class = self.class(one.client.source, now);
+                let known = self.known(one.client.source);
+                let turns = known.map_or((0, 0), |source| (source.turn, source.programs[slot(one.client.program)]));
+                can_go(one, class).then_some((class, turns))
+            })
+            .collect();
+        let first = *ranks.iter().flatten().min()?;
+        let mut peers = (0..ranks.len()).filter(|&at| ranks[at] == Some(first));
+        match first.0 {
+            // Whichever it is, who came before two others has it within four turns.
+            Class::Failing => peers.rev().take(1 + (self.taken % 3) as usize).last(),
+            _ => peers.next(),
+        }
     }
 
     fn class(&self, source: Option<IpAddr>, now: u64) -> Class {
@@ -221,14 +270,27 @@ impl Turns {
                 }
             }
             let programs = [0; PROGRAMS as usize];
-            self.sources.push(Source { address, failures: 0, next: 0, last: now, right: None, turn: 0, programs });
+            self.sources.push(Source {
+                address,
+                failures: 0,
+                next: 0,
+                compared: 0,
+                last: now,
+                right: None,
+                turn: 0,
+                programs,
+            });
             self.sources.len() - 1
         });
         &mut self.sources[at]
     }
 
-    fn wake_all(&self) {
-        self.waiting.iter().for_each(|one| one.waker.wake_by_ref());
+    /// Wakes the login whose turn it is; if it is nobody's yet, all, to ask when it will be.
+    fn wake_next(&self, now: u64) {
+        match self.first(now) {
+            Some(first) => self.waiting[first].waker.wake_by_ref(),
+            None => self.waiting.iter().for_each(|one| one.waker.wake_by_ref()),
+        }
     }
 }
 
@@ -261,6 +323,9 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+    use std::task::Wake;
 
     /// A simulated clock, a hash that takes half a second, and logins at their times.
     struct World {
@@ -268,10 +333,22 @@ mod tests {
         now: u64,
         /// The login that is being hashed, and when it is done.
         hashing: Option<(Login, u64)>,
-        waiting: Vec<(u32, Login)>,
+        waiting: Vec<(u32, Login, Arc<Woken>)>,
         /// Who was looked at, and how long it had waited.
         looked_at: Vec<(Login, u64)>,
         refused: Vec<Login>,
+    }
+
+    /// Whether a login was woken, and until when it sleeps.
+    struct Woken {
+        so: AtomicBool,
+        until: AtomicU64,
+    }
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.so.store(true, Relaxed);
+        }
     }
 
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -295,8 +372,9 @@ mod tests {
         }
 
         fn login(&mut self, client: Client, right: bool) {
-            let number = self.turns.enter(client, true);
-            self.waiting.push((number, Login { client, right, came: self.now }));
+            let number = self.turns.enter(client, true, self.now);
+            let woken = Arc::new(Woken { so: AtomicBool::new(true), until: AtomicU64::default() });
+            self.waiting.push((number, Login { client, right, came: self.now }, woken));
         }
 
         /// Lets a little time pass.
@@ -309,21 +387,32 @@ mod tests {
                 self.turns.done(login.client, login.right, Some(HASH), self.now);
                 self.looked_at.push((login, self.now - login.came));
             }
+            while self.poll_woken() {}
+        }
+
+        /// Polls those that were woken, or whose time has come.
+        fn poll_woken(&mut self) -> bool {
             let (turns, now, hashing) = (&mut self.turns, self.now, &mut self.hashing);
-            let (refused, mut begun) = (&mut self.refused, 0);
-            self.waiting.retain(|(number, login)| match turns.poll(*number, now, Waker::noop()) {
-                Turn::Later(_) => true,
-                Turn::Refused => {
-                    refused.push(*login);
-                    false
+            let (refused, mut some) = (&mut self.refused, false);
+            self.waiting.retain(|(number, login, woken)| {
+                if !woken.so.swap(false, Relaxed) && now < woken.until.load(Relaxed) {
+                    return true;
                 }
-                Turn::Now => {
-                    assert!(hashing.is_none() && begun == 0, "one hash at a time");
-                    begun += 1;
-                    *hashing = Some((*login, now + HASH));
-                    false
+                some = true;
+                match turns.poll(*number, now, &Waker::from(Arc::clone(woken))) {
+                    Turn::Later(until) => {
+                        woken.until.store(until, Relaxed);
+                        return true;
+                    }
+                    Turn::Refused => refused.push(*login),
+                    Turn::Now => {
+                        assert!(hashing.is_none(), "one hash at a time");
+                        *hashing = Some((*login, now + HASH));
+                    }
                 }
+                false
             });
+            some
         }
 
         /// Ten guesses a second by each of these for some seconds, and the owner's first login in the middle.
@@ -358,9 +447,36 @@ mod tests {
             assert!(waited.is_some_and(|waited| waited <= bound), "{name}: {waited:?}");
             for guesser in guessers {
                 let count = world.looked_at.iter().filter(|(login, _)| login.client == *guesser).count();
-                assert!(count <= 3 + 15 + 1, "{name}: {count} tries of {guesser:?} in half a minute");
+                assert!(count <= 3 + 24 + 1, "{name}: {count} tries of {guesser:?} in half a minute");
             }
             assert!(world.refused.iter().all(|login| !login.right), "{name}: the owner was refused");
+        }
+    }
+
+    /// Behind the same address, by the same program: guessers who wait for each answer before they guess again.
+    #[test]
+    fn the_owner_gets_in_among_guessers_who_wait() {
+        for threads in [1, 3, 10] {
+            let (mut world, client) = (World::new(), at("192.0.2.1", 1));
+            let mut waited = Vec::new();
+            for step in 0..100_000 / STEP {
+                while world.waiting.len() + usize::from(world.hashing.is_some()) < threads {
+                    world.login(client, false);
+                }
+                // An owner every ten seconds, each as if for the first time.
+                if step % (10_000 / STEP) == 307 {
+                    world.login(client, true);
+                }
+                world.pass();
+                waited.extend(world.looked_at.extract_if(.., |(login, _)| login.right).map(|(_, waited)| waited));
+                if let Some(source) = world.turns.sources.first_mut() {
+                    source.right = None;
+                }
+            }
+            assert!(world.refused.iter().all(|login| !login.right), "{threads}: an owner was refused");
+            assert!(waited.len() >= 8 && waited.iter().all(|waited| *waited <= 7000), "{threads}: {waited:?}");
+            let guesses = world.looked_at.len();
+            assert!(guesses <= 3 + 80, "{threads}: {guesses} guesses in 100 s");
         }
     }
 
@@ -376,7 +492,7 @@ mod tests {
             }
         }
         let waits: Vec<u64> = world.looked_at.iter().map(|(_, waited)| waited / 1000).collect();
-        assert_eq!(waits, [0, 0, 0, 0, 2, 2]);
+        assert_eq!(waits, [0, 0, 0, 0, 1, 1]);
     }
 
     #[test]
@@ -384,7 +500,7 @@ mod tests {
         let mut turns = Turns::default();
         let proxy = Client { source: None, program: 0 };
         for _ in 0..50 {
-            let number = turns.enter(proxy, false);
+            let number = turns.enter(proxy, false, 0);
             assert_eq!(turns.poll(number, 0, Waker::noop()), Turn::Now);
             turns.done(proxy, false, None, 0);
         }
@@ -395,13 +511,13 @@ mod tests {
         let mut turns = Turns::default();
         turns.hashing.busy = true;
         let (guesser, other) = (at("192.0.2.1", 1), at("192.0.2.1", 2));
-        let first = turns.enter(other, true);
-        let numbers: Vec<u32> = (0..100).map(|_| turns.enter(guesser, true)).collect();
+        let first = turns.enter(other, true, 0);
+        let numbers: Vec<u32> = (0..100).map(|_| turns.enter(guesser, true, 0)).collect();
         assert_eq!(turns.waiting.len(), MAX_WAITING_OF_ONE);
         assert_eq!(turns.poll(numbers[0], 0, Waker::noop()), Turn::Refused);
         assert_ne!(turns.poll(first, 0, Waker::noop()), Turn::Refused, "another program's");
         for n in 0..200u8 {
-            turns.enter(at(&format!("198.51.100.{n}"), 1), true);
+            turns.enter(at(&format!("198.51.100.{n}"), 1), true, 0);
             turns.done(at(&format!("203.0.113.{n}"), 1), n == 0, None, u64::from(n));
         }
         assert_eq!(turns.waiting.len(), MAX_WAITING);
@@ -412,11 +528,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_compared_at_once_is_bounded() {
+        let (mut turns, client) = (Turns::default(), at("192.0.2.1", 1));
+        let count = |turns: &mut Turns, now| (0..100).filter(|_| turns.may_compare(client, now)).count() as u64;
+        assert_eq!(count(&mut turns, 1000), COMPARE_BURST);
+        assert_eq!(count(&mut turns, 1000 + COMPARE_INTERVAL), 1);
+        assert!(turns.may_compare(at("192.0.2.2", 1), 1000), "another address");
+        assert_eq!(count(&mut turns, 100_000), COMPARE_BURST);
+        let proxy = Client { source: None, program: 0 };
+        assert!((0..100).all(|_| turns.may_compare(proxy, 0)));
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let mut turns = Turns::default();
+        turns.hashing.busy = true;
+        let number = turns.enter(at("192.0.2.1", 1), true, 5);
+        assert_eq!(turns.poll(number, 6, Waker::noop()), Turn::Later(5 + PATIENCE));
+        assert_eq!(turns.poll(number, 5 + PATIENCE, Waker::noop()), Turn::Refused);
+        assert!(turns.waiting.is_empty());
+    }
+
+    #[test]
     fn one_that_leaves_makes_way() {
         let mut turns = Turns::default();
-        let (first, second) = (turns.enter(at("192.0.2.1", 1), true), turns.enter(at("192.0.2.2", 1), true));
-        assert_eq!(turns.poll(second, 0, Waker::noop()), Turn::Later(None));
-        turns.leave(first);
+        let (first, second) = (turns.enter(at("192.0.2.1", 1), true, 0), turns.enter(at("192.0.2.2", 1), true, 0));
+        assert_eq!(turns.poll(second, 0, Waker::noop()), Turn::Later(PATIENCE));
+        turns.leave(first, 0);
         assert_eq!(turns.poll(second, 0, Waker::noop()), Turn::Now);
     }
 
