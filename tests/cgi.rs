@@ -301,15 +301,13 @@ fn bodies_reach_scripts_in_both_framings() {
     for size in [40_000, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 300_000] {
         let body = pattern(size);
         let length = size.to_string();
-        for (bytes, length) in
-            [(post("/cgi-bin/echo", &body), &*length), (post_chunked("/cgi-bin/echo", &body, 999), "")]
-        {
+        for bytes in [post("/cgi-bin/echo", &body), post_chunked("/cgi-bin/echo", &body, 999)] {
             let stream = TcpStream::connect(site.daemon.addr).unwrap();
             let mut sender = stream.try_clone().unwrap();
             let sent = std::thread::spawn(move || sender.write_all(&bytes).unwrap());
             let reply = common::Client::new(stream).read_response();
             sent.join().unwrap();
-            assert_eq!(reply.header("x-length"), Some(length));
+            assert_eq!(reply.header("x-length"), Some(&*length));
             assert!(reply.body == body, "{} of {size} bytes", reply.body.len());
         }
     }
