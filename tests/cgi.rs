@@ -196,7 +196,10 @@ const REPLIES: &[Row] = &[
     ("Location: /plain.txt\n\n", 404, "Not Found", &[], ""),
     ("Location: /cgi-bin/raw?loop\n\n", 500, "Internal Server Error", &[], ""),
     ("Status: 204 No Content", 204, "No Content", &[], ""),
-    ("Connection: close\nKeep-Alive: 1\nTransfer-Encoding: chunked\nA: b\n\nx", 200, "OK", &[("a", "b")], "x"),
+    ("Connection: close\nKeep-Alive: 1\nTE: trailers\nA: b\n\nx", 200, "OK", &[("a", "b")], "x"),
+    ("Transfer-Encoding: chunked\nA: b\n\n1\r\nx\r\n0\r\n\r\n", 200, "OK", &[("a", "b")], "x"),
+    ("Transfer-Encoding: chunked\nContent-Length: 3\n\n02;x=y\r\nab\r\n1\r\nc\r\n0\r\nTrailer: x\r\n\r\nmore", 200, "OK", &[], "abc"),
+    ("Transfer-Encoding: chunked\n\n0\r\n\r\n", 200, "OK", &[], ""),
     ("Content-Length: 5\n\nhello\n", 200, "OK", &[("content-length", "5")], "hello"),
     ("\nno fields", 200, "OK", &[], "no fields"),
 ];
@@ -240,6 +243,8 @@ const BAD: &[(&str, &str)] = &[
     ("A: b\n folded\n\n", "no colon"),
     ("Content-Length: 1\nContent-Length: 2\n\n", "two lengths"),
     ("Content-Length: -1\n\n", "Content-Length"),
+    ("Transfer-Encoding: gzip\n\n", "Transfer-Encoding"),
+    ("Transfer-Encoding: gzip, chunked\n\n", "Transfer-Encoding"),
 ];
 
 #[test]

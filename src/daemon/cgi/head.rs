@@ -7,8 +7,7 @@ const LINE_MAX: usize = 8 << 10;
 const HEAD_MAX: usize = 64 << 10;
 
 /// Fields that are between us and the client, and no script's (RFC 9110 §7.6.1).
-const HOP_BY_HOP: &[&str] =
-    &["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP: &[&str] = &["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
 
 /// The bytes of a head as they come.
 #[derive(Default)]
@@ -79,6 +78,8 @@ pub struct Head<'a> {
     pub odd_status: Option<&'a [u8]>,
     /// What `Content-Length` says.
     pub length: Option<u64>,
+    /// What follows comes in chunks.
+    pub chunked: bool,
     /// The fields in their order, `Location` included; without those that are not the script's to send.
     pub fields: Vec<(&'a str, &'a [u8])>,
 }
@@ -101,6 +102,10 @@ impl<'a> Head<'a> {
             }
             parsed.take(name.ok_or(Bad("a field's name is no token"))?, value)?;
         }
+        if parsed.chunked {
+            // RFC 9112 §6.3: the chunks count.
+            parsed.length = None;
+        }
         Ok(parsed)
     }
 
@@ -113,6 +118,13 @@ impl<'a> Head<'a> {
             return Ok(());
         }
         if HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+            return Ok(());
+        }
+        if name.eq_ignore_ascii_case("transfer-encoding") {
+            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Bad("its Transfer-Encoding is not chunked"));
+            }
+            self.chunked = true;
             return Ok(());
         }
         if name.eq_ignore_ascii_case("content-length") {
@@ -219,6 +231,9 @@ mod tests {
         ("Content-Length: +3\n\n", Err("its Content-Length is none"), ""),
         ("Content-Length: 99999999999999999999\n\n", Err("its Content-Length is none"), ""),
         ("Content-Length:\n\n", Err("its Content-Length is none"), ""),
+        ("Transfer-Encoding: gzip\n\n", Err("its Transfer-Encoding is not chunked"), ""),
+        ("Transfer-Encoding: gzip, chunked\n\n", Err("its Transfer-Encoding is not chunked"), ""),
+        ("Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n", Err("its Transfer-Encoding is not chunked"), ""),
     ];
 
     /// The head of output that comes in two pieces.
@@ -278,6 +293,21 @@ mod tests {
             for cut in [0, 1, LINE_MAX / 2, LINE_MAX - 1] {
                 assert_eq!(collect(head.as_bytes(), cut).err(), wrong, "{} bytes at {cut}", head.len());
             }
+        }
+    }
+
+    #[test]
+    fn lengths_and_chunks() {
+        for (head, length, chunked) in [
+            ("A: b\n\n", None, false),
+            ("Content-Length: 5\n\n", Some(5), false),
+            ("transfer-encoding:CHUNKED\r\n\r\n", None, true),
+            ("Content-Length: 5\nTransfer-Encoding: chunked\n\n", None, true),
+            ("Transfer-Encoding: chunked\nContent-Length: 5\n\n", None, true),
+        ] {
+            let (collector, _) = collect(head.as_bytes(), 0).unwrap();
+            let (parsed, _) = collector.parse().unwrap();
+            assert_eq!((parsed.length, parsed.chunked), (length, chunked), "{head:?}");
         }
     }
 

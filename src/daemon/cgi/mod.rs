@@ -189,12 +189,14 @@ impl Cgi {
         let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(&name)) };
         let length = beginning.as_ref().and_then(Beginning::found_length);
         let environment = Environment::new(con, req, script, length);
-        let started = self.start(script, environment.bytes(), beginning.map(Beginning::take), place, client, &name);
+        let body = beginning.map(Beginning::take);
+        let started = self.start(script, environment.bytes(), body, place, client, &name);
         drop(environment);
         let mut relay = match started {
             Ok(relay) => relay,
             Err(error) => return Ok(not_started(&name, &error)),
         };
+        relay.state.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
         self.finish(relay, end, &name)
     }
@@ -298,6 +300,11 @@ impl Cgi {
                 relay.leave();
                 log::error!("{name}: 502: {}", bad.0);
                 return Ok(Served::Failed(502));
+            }
+            End::Short(what) => {
+                relay.leave();
+                log::error!("{name}: {what}: its reply is cut");
+                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
             End::Killed { signal, begun } => {
                 relay.leave();
