@@ -4,9 +4,10 @@ mod common;
 mod common_cgi;
 mod common_files;
 
-use common::{Framing, chunk, pattern};
+use common::{End, Framing, chunk, pattern};
 use common_cgi::Scripts;
 use std::fs;
+use std::thread;
 
 /// Sends the files that the query names, one after the other, with a pause between them.
 const RAW: &str = "#!/bin/sh\nIFS=+\nfor file in $QUERY_STRING; do cat \"../$file\"; sleep 0.05; done\n";
@@ -74,5 +75,39 @@ fn broken_chunks_cut_the_reply() {
     }
     // Nobody reads them.
     let mut client = site.begin(get("head+broken", "1.1").replace("GET", "HEAD"));
+    assert_eq!(client.read_head_response().status, 200);
+}
+
+/// What a script breaks off arrives as far as it came, though the client reads only when all is over; and looks broken off.
+#[test]
+fn what_a_script_sent_arrives() {
+    let site = Scripts::new(&[], &[("raw", RAW), ("killed", "#!/bin/sh\ncat ../out\nkill -9 $$\n")]);
+    let long = pattern(1 << 20);
+    let chunked: Vec<u8> = long.chunks(5000).flat_map(chunk).chain(*b"nonsense").collect();
+    for (name, head, body, sent, what) in [
+        ("raw", "Content-Length: 50\n\n", &b"hello"[..], &b"hello"[..], "less than its Content-Length"),
+        ("raw", "Content-Length: 2097152\n\n", &long, &long, "less than its Content-Length"),
+        ("raw", "Transfer-Encoding: chunked\n\n", &chunked, &long, "chunk without a size"),
+        ("killed", "A: b\n\n", &long, &long, "signal 9"),
+    ] {
+        fs::write(site.note("out"), [head.as_bytes(), body].concat()).unwrap();
+        let length = head.contains("Content-Length");
+        for version in ["1.1", "1.0"] {
+            let mut client = site.begin(get("out", version).replace("raw", name));
+            thread::sleep(common::MOMENT);
+            assert!(client.try_response(false).is_err(), "{what} {version} looks whole");
+            let (rest, end) = client.rest();
+            let tells = version == "1.1" || length;
+            assert_eq!(end, if tells { End::Eof } else { End::Reset }, "{what} {version}");
+            if version == "1.0" || length {
+                assert!(rest.ends_with(sent), "{what} {version}: {} of {} bytes", rest.len(), sent.len());
+            } else {
+                assert!(rest.len() > sent.len() && !rest.ends_with(b"0\r\n\r\n"), "{what}: {} bytes", rest.len());
+            }
+            site.log(&["error", "/cgi-bin/", what, "cut"]);
+        }
+    }
+    // To HEAD it owes nothing.
+    let mut client = site.begin(get("out", "1.1").replace("GET", "HEAD"));
     assert_eq!(client.read_head_response().status, 200);
 }

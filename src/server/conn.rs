@@ -7,6 +7,9 @@
 //!                                                          │ else
 //!                                                          ▼
 //!                             Link::Open ──► Link::Closing ──► Link::Linger ──► gone
+//!
+//!            can't be completed                reset needed to tell
+//!  Send::Body ───────────► Send::Cut, Link::Closing ──────────► Link::Delivering ──► gone
 //! ```
 
 use super::core::Core;
@@ -50,6 +53,8 @@ pub(super) enum Link {
     /// Nothing more is read as a request. What waits is still sent, then the stream is closed; before that, up to
     /// `discard` bytes that the client still sends are thrown away.
     Closing { discard: u64 },
+    /// All there is of a cut reply was sent; once the client has it, the stream is reset.
+    Delivering,
     /// Our direction is shut; what arrives is discarded, so that no reset overtakes the answer (RFC 9112 §9.6).
     Linger { left: u64 },
     /// To be closed at once.
@@ -76,6 +81,8 @@ pub(super) enum Send {
     Idle,
     Body(Encoder),
     Done,
+    /// What was begun can't be completed.
+    Cut,
 }
 
 /// What looking for a head came to; `used` bytes of the input are dealt with.
@@ -200,6 +207,8 @@ pub(super) struct Work {
     /// Bytes that came in since.
     received: u64,
     pace: Pace,
+    /// The stream's end is the body's.
+    pub(super) until_close: bool,
     /// Bytes of output that were not body: heads.
     pub(super) head_bytes: u64,
     /// Bytes that the kernel held for the client when it was last asked, since it last took any of us.
@@ -212,6 +221,7 @@ impl Work {
         self.response.clear();
         self.started = now;
         self.received = 0;
+        self.until_close = false;
         self.pace = Pace::new(now, self.output.sent());
     }
 
@@ -277,6 +287,7 @@ impl Conn {
             Link::Open => self.step_open(core, busy),
             Link::Upgraded => self.step_upgraded(core),
             Link::Closing { discard } => self.step_closing(core, discard),
+            Link::Delivering => self.step_delivering(core),
             Link::Linger { left } => self.step_linger(core, left),
             Link::Dead => Step::Close,
         }
@@ -560,7 +571,7 @@ impl Conn {
 
     /// Whether all that was begun was sent, so that the peer may be told that this is the end.
     pub(super) fn is_whole(&self) -> bool {
-        !matches!(self.send, Send::Body(_)) && !self.has_output()
+        !matches!(self.send, Send::Body(_) | Send::Cut) && !self.has_output()
     }
 
     /// Whether nothing that the client sent is of use any more: its request is read, and an answer would not arrive.
@@ -583,7 +594,7 @@ impl Conn {
         let began = |deadline: u64, after: Duration| deadline.saturating_sub(millis(after)).min(now);
         match self.link {
             Link::Dead => return Doing::Idle { since: 0 },
-            Link::Linger { .. } => {
+            Link::Linger { .. } | Link::Delivering => {
                 return Doing::Lingering { since: began(self.deadlines.get(Timer::End), limits::LINGER_TIMEOUT) };
             }
             Link::Open | Link::Closing { .. } | Link::Upgraded => {}
@@ -710,13 +721,16 @@ impl Conn {
         let drained = match drained {
             Ok(drained) => drained,
             Err(error) => {
-                if error.kind() == io::ErrorKind::UnexpectedEof {
-                    self.cut("a file shrank while it was being sent");
-                } else {
+                if error.kind() != io::ErrorKind::UnexpectedEof {
                     self.note(Level::Debug, format_args!("{error}"));
                     self.link = Link::Dead;
+                    return Err(Step::Close);
                 }
-                return Err(Step::Close);
+                if let Some(work) = &mut self.work {
+                    work.output.clear();
+                }
+                self.cut("a file shrank while it was being sent");
+                return Err(Step::Again);
             }
         };
         match drained {
@@ -772,7 +786,11 @@ impl Conn {
             Err(step) => return step,
         }
         self.log(core);
-        if discard == 0 || self.transport.shutdown_write().is_err() {
+        let cut = matches!(self.send, Send::Cut);
+        if cut && self.ends_by_reset() {
+            return self.deliver(core);
+        }
+        if discard == 0 || self.transport.shutdown_write(!cut).is_err() {
             self.link = Link::Dead;
             return Step::Close;
         }
@@ -807,7 +825,7 @@ impl Conn {
     // --- deadlines --------------------------------------------------------------------------------
 
     /// Has half of the write timeout begin; at its start the kernel held `queued` bytes that the client had not taken.
-    fn wait_for_reader(&mut self, core: &Core, queued: Option<u32>) {
+    pub(super) fn wait_for_reader(&mut self, core: &Core, queued: Option<u32>) {
         if let Some(work) = &mut self.work {
             work.queued = queued;
         }
@@ -856,8 +874,9 @@ impl Conn {
                 return;
             }
             self.note(Level::Info, format_args!("does not take its answer"));
-            self.transport.reset_on_close();
-            self.link = Link::Dead;
+            self.drop_client();
+        } else if matches!(self.link, Link::Delivering) {
+            self.deadlines.set(Timer::End, NEVER);
         } else if due(Timer::KeepAlive, self) || due(Timer::End, self) {
             self.link = Link::Dead;
         } else if due(Timer::Head, self) {
