@@ -169,7 +169,7 @@ pub(super) struct Conn {
     pub(super) writable: bool,
     /// The peer has shut its direction: the next reads lead to the end, however short they are.
     pub(super) peer_closed: bool,
-    /// Should the peer shut its direction, it is to be asked whether it is there.
+    /// Should the peer shut its direction, it is to be asked whether it is there; [`Timer::End`] tells when.
     pub(super) probe: bool,
     pub(super) link: Link,
     pub(super) recv: Recv,
@@ -304,8 +304,8 @@ impl Conn {
         if between && self.unscanned && self.may_pipeline() {
             return self.scan(core);
         }
-        if self.probe && self.peer_closed {
-            self.ask_peer();
+        if self.probe && self.peer_closed && self.deadlines.get(Timer::End) == NEVER {
+            self.deadlines.set(Timer::End, core.runtime.deadline(limits::PROBE_AFTER));
         }
         let flushed = match self.flush(core) {
             Ok(flushed) => flushed,
@@ -343,13 +343,20 @@ impl Conn {
 
     /// Has a peer that is gone answer with a reset: to one that is there, an interim response says nothing.
     fn ask_peer(&mut self) {
-        self.probe = false;
+        self.stop_probing();
         if let Some(work) = &mut self.work
             && matches!(self.send, Send::Idle)
             && !self.asked.http10
         {
             work.output.push(http::CONTINUE);
             work.head_bytes += http::CONTINUE.len() as u64;
+        }
+    }
+
+    /// The peer is not to be asked, or not any more.
+    pub(super) fn stop_probing(&mut self) {
+        if std::mem::take(&mut self.probe) {
+            self.deadlines.set(Timer::End, NEVER);
         }
     }
 
@@ -493,6 +500,7 @@ impl Conn {
     /// Decides what follows an exchange: the one place where keep-alive is decided.
     fn after_exchange(&mut self, core: &Core) -> Step {
         self.log(core);
+        self.stop_probing();
         if core.stopping() || self.would_close_after() {
             self.asked.keep_alive = false;
         }
@@ -507,7 +515,6 @@ impl Conn {
             Recv::Head | Recv::Drain { .. } | Recv::Done | Recv::Closed => {}
         }
         self.unbound_read();
-        self.probe = false;
         self.wants = Wants::default();
         self.waiter = None;
         self.send = Send::Idle;
@@ -877,6 +884,8 @@ impl Conn {
             self.drop_client();
         } else if matches!(self.link, Link::Delivering) {
             self.deadlines.set(Timer::End, NEVER);
+        } else if self.probe && due(Timer::End, self) {
+            self.ask_peer();
         } else if due(Timer::KeepAlive, self) || due(Timer::End, self) {
             self.link = Link::Dead;
         } else if due(Timer::Head, self) {

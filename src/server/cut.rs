@@ -22,6 +22,7 @@ impl Conn {
     /// Nothing more of the reply follows, but what was queued is sent.
     pub(super) fn break_off(&mut self) {
         self.asked.keep_alive = false;
+        self.stop_probing();
         self.send = Send::Cut;
         // To close with something unread would send a reset, which throws away what the client has not taken.
         self.link = Link::Closing { discard: limits::LINGER_MAX };
