@@ -53,7 +53,7 @@ mod sys;
 
 // The public interface is:
 pub use files::{CleanPath, Files, Inspected};
-pub use http::{Disposition, status_reason};
+pub use http::{Chunked, Disposition, status_reason};
 pub use net::PeerAddr;
 #[cfg(feature = "tls")]
 pub use net::x509;

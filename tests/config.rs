@@ -230,6 +230,7 @@ fn sections_have_their_own_free_port() {
 const WRONG: &[(&str, &[&str])] = &[
     ("option http_keepalive soon", &["uhttpd:5:", "uhttpd.main.http_keepalive", "\"soon\"", "0 to 86400"]),
     ("option script_timeout 1.5", &["script_timeout", "\"1.5\""]),
+    ("option chunked_body_limit 4m", &["chunked_body_limit", "\"4m\"", "64 to 16777216"]),
     ("option access_log 'var/log'", &["access_log", "\"var/log\"", "syslog"]),
     ("list listen_http 127.0.0.1", &["listen_http", "\"127.0.0.1\"", "PORT"]),
     ("list listen_http router.lan:80", &["listen_http", "\"router.lan:80\"", "PORT"]),
@@ -286,6 +287,7 @@ fn what_uhttpd_takes_is_no_fault() {
     let rows = [
         ("option max_connections 0", ["max_connections", "\"0\"", "1 to"], "max_connections '1'"),
         ("option network_timeout -1", ["network_timeout", "\"-1\"", "1 to"], "network_timeout '1'"),
+        ("option chunked_body_limit 1", ["chunked_body_limit", "\"1\"", "64 to"], "chunked_body_limit '64'"),
         ("option tcp_keepalive 99999", ["tcp_keepalive", "\"99999\"", "32767"], "tcp_keepalive '32767'"),
         ("option redirect_https maybe", ["redirect_https", "\"maybe\"", "0 or 1"], "redirect_https '0'"),
         ("option no_dirlists 2", ["no_dirlists", "\"2\"", "0 or 1"], "no_dirlists '1'"),
@@ -380,12 +382,12 @@ fn the_test_finds_what_is_missing() {
     router.configure(
         "config uhttpd main\n list listen_http 127.0.0.1:0\n list listen_https 127.0.0.1:0\n option home @missing\n\
          option self_signed 0\n option cert @no.crt\n option key @no.key\n list interpreter .php=/no/php\n\
-         option access_log /no/such/log\n",
+         option access_log /no/such/log\n option body_temp_path /no/such\n",
     );
     let (status, said) = router.check();
     assert_eq!(status, Some(1));
     let tls: &[&str] = if cfg!(feature = "tls") { &["main.cert", "main.key"] } else { &[] };
-    for named in [&["main.home", "main.interpreter", "main.access_log"], tls].concat() {
+    for named in [&["main.home", "main.interpreter", "main.access_log", "main.body_temp_path"], tls].concat() {
         assert!(
             said.lines().any(|line| line.contains(named) && line.contains("is wrong: expected")),
             "{named}: {said}"
@@ -617,6 +619,7 @@ fn a_dump_reads_as_the_same() {
         &["-p", "[::1]:0", "-p", "0", "-p", "[fe80::1%eth0]:80", "-s", "443", "-C", "a'b", "-K", "c d"],
         &["--server-name", "*.a.lan", "--server-name", "B.", "--access-log=/a b/c", "-A", "9", "-e", "5", "-X", "-a"],
         &["-l", "/x y", "-L", "/z", "-H", "/it's", "-i", ".a=/b c=d", "-D", "-S", "-R", "-q", "--self-signed"],
+        &["--chunked-body-limit", "64", "--body-temp-path", "/a 'b'"],
         &["-k", "0", "-T", "86400", "-N", "1", "-n", "1", "-t", "1", "-b", "KOI8-R", "--no-gzip", "--private-files"],
     ];
     for args in options {

@@ -70,7 +70,13 @@ impl Site {
         let alias = |alias: &config::Alias| {
             (Prefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone()))
         };
-        let limits = Limits { max_requests: site.max_requests, timeout: site.script_timeout, ..Limits::default() };
+        let limits = Limits {
+            max_requests: site.max_requests,
+            timeout: site.script_timeout,
+            chunked_body: site.chunked_body_limit << 10,
+            body_folder: site.body_temp_path.clone(),
+            ..Limits::default()
+        };
         Site {
             names: site.server_names.clone(),
             secure,
@@ -306,10 +312,10 @@ impl Site {
                 con.add_header("allow", "GET, HEAD")?;
                 error(con, 405, "").await
             }
-            408 => {
-                // The rest of the body would come as slowly.
+            408 | 413 | 507 => {
+                // The rest of the body would come as slowly, or find as little room.
                 con.add_header("connection", "close")?;
-                error(con, 408, "").await
+                error(con, status, "").await
             }
             412 | 416 => {
                 con.set_status(status)?;

@@ -5,7 +5,18 @@ use super::framing::Piece;
 use super::headers::{is_tchar, is_value_byte};
 use super::limits::{CHUNK_EXTENSION, CHUNK_FREE, CHUNK_OVERHEAD, CHUNK_SIZE_DIGITS, TRAILER, TRAILER_FIELDS};
 
-/// The state of taking one chunked body apart; by default before its first chunk.
+/// Takes one chunked body apart, as its bytes come (RFC 9112 §7.1); by default before its first chunk.
+///
+/// Strict: what the grammar does not know is an error. Bounded: so are long extensions and trailers, which are passed
+/// over, and much framing around little payload. It keeps no bytes.
+///
+/// ```
+/// let mut chunked = ecohttpd::Chunked::default();
+/// let mut input = &b"5;x=y\r\nhello\r\n0\r\n\r\nnext"[..];
+/// assert_eq!(chunked.take(&mut input), Ok(&b"hello"[..]));
+/// assert_eq!(chunked.take(&mut input), Ok(&b""[..]));
+/// assert!(chunked.is_done() && input == b"next");
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chunked {
     /// The size while it is read, then the bytes of the chunk that are to come.
@@ -25,8 +36,21 @@ impl Chunked {
         self.at == At::Done
     }
 
+    /// Takes bytes off the front of `input` up to and with the next run of payload, which is returned.
+    ///
+    /// It is empty when the body has ended, or `input` was used up; nothing is taken behind the body's end.
+    ///
+    /// # Errors
+    /// What is wrong. The body can't be read on.
+    pub fn take<'a>(&mut self, input: &mut &'a [u8]) -> Result<&'a [u8], &'static str> {
+        let piece = self.decode(input).map_err(|reject| reject.reason)?;
+        let payload = input.get(piece.start..piece.end).unwrap_or_default();
+        *input = input.get(piece.used..).unwrap_or_default();
+        Ok(payload)
+    }
+
     /// See [`Decoder::decode`](super::Decoder::decode).
-    pub fn decode(&mut self, input: &[u8]) -> Result<Piece, Reject> {
+    pub(crate) fn decode(&mut self, input: &[u8]) -> Result<Piece, Reject> {
         let mut used = 0;
         for &byte in input {
             match self.at {
@@ -269,6 +293,27 @@ mod tests {
                 assert_eq!(feed([first, second]), want, "{name}, cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_taken_is_the_payload() {
+        let wire = b"3\r\nabc\r\n2;x\r\nde\r\n0\r\nA: b\r\n\r\nnext";
+        for step in 1..wire.len() {
+            let (mut chunked, mut payload) = (Chunked::default(), Vec::new());
+            let mut left = Vec::new();
+            for mut piece in wire.chunks(step) {
+                loop {
+                    let taken = chunked.take(&mut piece).unwrap();
+                    payload.extend_from_slice(taken);
+                    if taken.is_empty() {
+                        break;
+                    }
+                }
+                left.extend_from_slice(piece);
+            }
+            assert_eq!((&payload[..], &left[..]), (&b"abcde"[..], &b"next"[..]), "{step}");
+        }
+        assert_eq!(Chunked::default().take(&mut &b"x"[..]), Err("chunk without a size"));
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl Transport {
         false
     }
 
+    /// Whether it is a TCP connection without anything on it.
+    pub(crate) fn is_plain_tcp(&self) -> bool {
+        matches!(self, Transport::Tcp(_))
+    }
+
     pub(crate) fn is_tls(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Transport::Tls(_) = self {
@@ -106,9 +111,11 @@ impl Transport {
         let _ = self.socket().shutdown(Shutdown::Both);
     }
 
-    /// Ends our direction; what was sent still arrives.
-    pub(crate) fn shutdown_write(&mut self) -> io::Result<()> {
-        self.say_goodbye();
+    /// Ends our direction; what was sent still arrives. `whole`: it is all, and the peer is told so.
+    pub(crate) fn shutdown_write(&mut self, whole: bool) -> io::Result<()> {
+        if whole {
+            self.say_goodbye();
+        }
         match self {
             Transport::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Transport::Unix(stream) => stream.shutdown(Shutdown::Write),

@@ -7,6 +7,9 @@
 //!                                                          │ else
 //!                                                          ▼
 //!                             Link::Open ──► Link::Closing ──► Link::Linger ──► gone
+//!
+//!            can't be completed                reset needed to tell
+//!  Send::Body ───────────► Send::Cut, Link::Closing ──────────► Link::Delivering ──► gone
 //! ```
 
 use super::core::Core;
@@ -50,6 +53,8 @@ pub(super) enum Link {
     /// Nothing more is read as a request. What waits is still sent, then the stream is closed; before that, up to
     /// `discard` bytes that the client still sends are thrown away.
     Closing { discard: u64 },
+    /// All there is of a cut reply was sent; once the client has it, the stream is reset.
+    Delivering,
     /// Our direction is shut; what arrives is discarded, so that no reset overtakes the answer (RFC 9112 §9.6).
     Linger { left: u64 },
     /// To be closed at once.
@@ -76,6 +81,8 @@ pub(super) enum Send {
     Idle,
     Body(Encoder),
     Done,
+    /// What was begun can't be completed.
+    Cut,
 }
 
 /// What looking for a head came to; `used` bytes of the input are dealt with.
@@ -162,7 +169,7 @@ pub(super) struct Conn {
     pub(super) writable: bool,
     /// The peer has shut its direction: the next reads lead to the end, however short they are.
     pub(super) peer_closed: bool,
-    /// Should the peer shut its direction, it is to be asked whether it is there.
+    /// Should the peer shut its direction, it is to be asked whether it is there; [`Timer::End`] tells when.
     pub(super) probe: bool,
     pub(super) link: Link,
     pub(super) recv: Recv,
@@ -200,6 +207,8 @@ pub(super) struct Work {
     /// Bytes that came in since.
     received: u64,
     pace: Pace,
+    /// The stream's end is the body's.
+    pub(super) until_close: bool,
     /// Bytes of output that were not body: heads.
     pub(super) head_bytes: u64,
     /// Bytes that the kernel held for the client when it was last asked, since it last took any of us.
@@ -212,6 +221,7 @@ impl Work {
         self.response.clear();
         self.started = now;
         self.received = 0;
+        self.until_close = false;
         self.pace = Pace::new(now, self.output.sent());
     }
 
@@ -277,6 +287,7 @@ impl Conn {
             Link::Open => self.step_open(core, busy),
             Link::Upgraded => self.step_upgraded(core),
             Link::Closing { discard } => self.step_closing(core, discard),
+            Link::Delivering => self.step_delivering(core),
             Link::Linger { left } => self.step_linger(core, left),
             Link::Dead => Step::Close,
         }
@@ -293,8 +304,8 @@ impl Conn {
         if between && self.unscanned && self.may_pipeline() {
             return self.scan(core);
         }
-        if self.probe && self.peer_closed {
-            self.ask_peer();
+        if self.probe && self.peer_closed && self.deadlines.get(Timer::End) == NEVER {
+            self.deadlines.set(Timer::End, core.runtime.deadline(limits::PROBE_AFTER));
         }
         let flushed = match self.flush(core) {
             Ok(flushed) => flushed,
@@ -332,13 +343,20 @@ impl Conn {
 
     /// Has a peer that is gone answer with a reset: to one that is there, an interim response says nothing.
     fn ask_peer(&mut self) {
-        self.probe = false;
+        self.stop_probing();
         if let Some(work) = &mut self.work
             && matches!(self.send, Send::Idle)
             && !self.asked.http10
         {
             work.output.push(http::CONTINUE);
             work.head_bytes += http::CONTINUE.len() as u64;
+        }
+    }
+
+    /// The peer is not to be asked, or not any more.
+    pub(super) fn stop_probing(&mut self) {
+        if std::mem::take(&mut self.probe) {
+            self.deadlines.set(Timer::End, NEVER);
         }
     }
 
@@ -482,6 +500,7 @@ impl Conn {
     /// Decides what follows an exchange: the one place where keep-alive is decided.
     fn after_exchange(&mut self, core: &Core) -> Step {
         self.log(core);
+        self.stop_probing();
         if core.stopping() || self.would_close_after() {
             self.asked.keep_alive = false;
         }
@@ -496,7 +515,6 @@ impl Conn {
             Recv::Head | Recv::Drain { .. } | Recv::Done | Recv::Closed => {}
         }
         self.unbound_read();
-        self.probe = false;
         self.wants = Wants::default();
         self.waiter = None;
         self.send = Send::Idle;
@@ -560,7 +578,7 @@ impl Conn {
 
     /// Whether all that was begun was sent, so that the peer may be told that this is the end.
     pub(super) fn is_whole(&self) -> bool {
-        !matches!(self.send, Send::Body(_)) && !self.has_output()
+        !matches!(self.send, Send::Body(_) | Send::Cut) && !self.has_output()
     }
 
     /// Whether nothing that the client sent is of use any more: its request is read, and an answer would not arrive.
@@ -583,7 +601,7 @@ impl Conn {
         let began = |deadline: u64, after: Duration| deadline.saturating_sub(millis(after)).min(now);
         match self.link {
             Link::Dead => return Doing::Idle { since: 0 },
-            Link::Linger { .. } => {
+            Link::Linger { .. } | Link::Delivering => {
                 return Doing::Lingering { since: began(self.deadlines.get(Timer::End), limits::LINGER_TIMEOUT) };
             }
             Link::Open | Link::Closing { .. } | Link::Upgraded => {}
@@ -710,13 +728,16 @@ impl Conn {
         let drained = match drained {
             Ok(drained) => drained,
             Err(error) => {
-                if error.kind() == io::ErrorKind::UnexpectedEof {
-                    self.cut("a file shrank while it was being sent");
-                } else {
+                if error.kind() != io::ErrorKind::UnexpectedEof {
                     self.note(Level::Debug, format_args!("{error}"));
                     self.link = Link::Dead;
+                    return Err(Step::Close);
                 }
-                return Err(Step::Close);
+                if let Some(work) = &mut self.work {
+                    work.output.clear();
+                }
+                self.cut("a file shrank while it was being sent");
+                return Err(Step::Again);
             }
         };
         match drained {
@@ -772,7 +793,11 @@ impl Conn {
             Err(step) => return step,
         }
         self.log(core);
-        if discard == 0 || self.transport.shutdown_write().is_err() {
+        let cut = matches!(self.send, Send::Cut);
+        if cut && self.ends_by_reset() {
+            return self.deliver(core);
+        }
+        if discard == 0 || self.transport.shutdown_write(!cut).is_err() {
             self.link = Link::Dead;
             return Step::Close;
         }
@@ -807,7 +832,7 @@ impl Conn {
     // --- deadlines --------------------------------------------------------------------------------
 
     /// Has half of the write timeout begin; at its start the kernel held `queued` bytes that the client had not taken.
-    fn wait_for_reader(&mut self, core: &Core, queued: Option<u32>) {
+    pub(super) fn wait_for_reader(&mut self, core: &Core, queued: Option<u32>) {
         if let Some(work) = &mut self.work {
             work.queued = queued;
         }
@@ -856,8 +881,11 @@ impl Conn {
                 return;
             }
             self.note(Level::Info, format_args!("does not take its answer"));
-            self.transport.reset_on_close();
-            self.link = Link::Dead;
+            self.drop_client();
+        } else if matches!(self.link, Link::Delivering) {
+            self.deadlines.set(Timer::End, NEVER);
+        } else if self.probe && due(Timer::End, self) {
+            self.ask_peer();
         } else if due(Timer::KeepAlive, self) || due(Timer::End, self) {
             self.link = Link::Dead;
         } else if due(Timer::Head, self) {

@@ -240,7 +240,7 @@ impl Connection {
         poll_fn(|cx| self.conn.borrow_mut().poll_closed(cx)).await;
     }
 
-    /// Has the client asked, once it ends its own direction before the head is sent, whether it is there at all.
+    /// Has the client asked, a second after it ended its own direction and if no head was sent by then, whether it is there.
     ///
     /// For a handler that waits long and is not to wait for nobody. The question is an interim `100 Continue`, which a
     /// client of HTTP/1.1 discards (RFC 9110 §15.2.1); from one that has left comes a reset, and the handler is dropped.

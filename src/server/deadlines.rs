@@ -13,7 +13,7 @@ pub(super) enum Timer {
     Call,
     /// Output that the client does not take.
     Write,
-    /// Draining or lingering.
+    /// Draining or lingering; while a handler runs, the time until a peer that ended its direction is asked whether it is there.
     End,
 }
 

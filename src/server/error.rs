@@ -10,6 +10,10 @@ use std::time::Duration;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a method of [`Connection`](crate::Connection) failed; each knows the [status](Error::status) that answers it.
+///
+/// One that a handler returns after the response's head cuts the reply: what was sent before it arrives, then the
+/// connection ends in a way that the client can't take for the reply's end. After [`Timeout`](Error::Timeout) and
+/// [`Closed`](Error::Closed), which are the client's, it is reset at once.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

@@ -37,6 +37,7 @@ impl Conn {
         let (response, before) = (&work.response, work.output.mem());
         work.output.push_with(|out| http::write_head(out, response, asked, &frame, &core.date_lines(server)));
         work.head_bytes += (work.output.mem() - before) as u64;
+        work.until_close = frame.encoder == Encoder::UntilClose;
         self.asked.keep_alive = frame.keep_alive;
         self.send = Send::Body(frame.encoder);
         Ok(())
@@ -120,6 +121,7 @@ impl Conn {
                 Err(Error::LengthMismatch)
             }
             Send::Idle | Send::Done => Err(Error::HeadSent),
+            Send::Cut => Err(Error::Closed),
         }
     }
 
@@ -145,10 +147,12 @@ impl Conn {
                 self.asked.keep_alive = false;
                 Ok(())
             }
-            (Err(error), Send::Body(_)) => {
+            (Err(error), Send::Body(_) | Send::Cut) => {
                 self.note(Level::Info, format_args!("reply cut: {error}"));
-                self.link = Link::Dead;
-                self.transport.reset_on_close();
+                match error {
+                    Error::Timeout | Error::Closed => self.drop_client(),
+                    _ => self.break_off(),
+                }
                 Ok(())
             }
         };
@@ -195,20 +199,13 @@ impl Conn {
             Send::Body(Encoder::Chunked) => self.work()?.output.push(http::LAST_CHUNK),
             Send::Body(Encoder::Length { left }) if *left > 0 => {
                 self.cut("less body than its content-length");
-                return Err(Error::LengthMismatch);
+                return Ok(());
             }
             Send::Body(Encoder::UntilClose) => self.asked.keep_alive = false,
             _ => {}
         }
         self.send = Send::Done;
         Ok(())
-    }
-
-    /// Ends the connection so that the client sees a broken reply, never a whole-looking one.
-    pub(super) fn cut(&mut self, why: &str) {
-        self.note(Level::Warn, format_args!("reply cut: {why}"));
-        self.transport.reset_on_close();
-        self.link = Link::Dead;
     }
 
     /// Reads body into `into` until it holds `upto` bytes or the body ends, or would have to wait with `least` bytes there.

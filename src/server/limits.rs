@@ -56,6 +56,13 @@ pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes discarded while lingering: an upload that was refused may be well under way, and its sender reads only after.
 pub(crate) const LINGER_MAX: u64 = 16 << 20;
 
+/// How long after its peer's end of sending a handler is waited for before the peer is asked whether it is there: the
+/// question is an interim response, which simple clients take for the answer, and most answers come sooner.
+pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(1);
+
+/// How often the kernel is asked whether a client has all that there is of a reply that ends with a reset: no event tells.
+pub(crate) const DELIVERY_GLANCE: Duration = Duration::from_millis(20);
+
 /// Connections accepted in one tick, so that a flood of them does not starve those there are.
 pub(crate) const ACCEPT_BUDGET: usize = 64;
 

@@ -12,6 +12,7 @@
 //! | `conn` | the connection's state machine |
 //! | `deadlines` | when it must be looked at though nothing happens |
 //! | `exchange` | one request and its response: framing, length, body, end |
+//! | `cut` | responses that can't be completed |
 //! | `connection`, `request`, `form`, `upgrade` | the handler's side |
 //! | `options`, `limits`, `error`, `access` | what can be set, is bounded, goes wrong, is logged |
 
@@ -20,6 +21,7 @@ mod access;
 mod conn;
 mod connection;
 mod core;
+mod cut;
 mod deadlines;
 mod error;
 mod exchange;

@@ -355,3 +355,27 @@ fn a_connection_that_is_done_owns_no_buffer() {
     let conn = slots.get(world.key).unwrap().conn.borrow();
     assert!(conn.work.is_none() && conn.input.is_empty() && conn.waits_for_request());
 }
+
+/// A peer that ended its direction is asked once whether it is there, a second later, and only before the head.
+#[test]
+fn a_peer_is_asked_after_a_while() {
+    let slow = async |con: &mut Connection, _: &mut Request| {
+        con.notice_departure();
+        crate::sleep(Duration::from_secs(3600)).await;
+        con.send("late").await
+    };
+    for (version, asked) in [("1.1", 1), ("1.0", 0)] {
+        let mut world = World::new(Options::new(), slow);
+        world.send(format!("GET / HTTP/{version}\r\nHost: h\r\n\r\n").as_bytes());
+        world.settle();
+        world.wire.borrow_mut().eof = true;
+        world.settle();
+        world.pass(limits::PROBE_AFTER - Duration::from_millis(1));
+        assert_eq!(world.answers(), "", "{version}: too early");
+        for _ in 0..3 {
+            world.pass(limits::PROBE_AFTER);
+            assert!(world.is_open(), "{version}: the handler is still waited for");
+            assert_eq!(world.answers(), "HTTP/1.1 100 Continue\r\n\r\n".repeat(asked), "{version}");
+        }
+    }
+}

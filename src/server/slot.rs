@@ -196,6 +196,8 @@ impl Core {
             conn.log(self);
             if conn.is_whole() {
                 conn.transport.say_goodbye();
+            } else if conn.ends_by_reset() {
+                conn.transport.reset_on_close();
             }
             if outlived {
                 self.let_go(&mut conn);

@@ -10,16 +10,17 @@ use std::os::unix::ffi::OsStrExt;
 const PATH: &str = "/sbin:/usr/sbin:/bin:/usr/bin";
 
 /// Fields that become no `HTTP_` variable: `HTTP_PROXY` steers HTTP libraries (httpoxy), the next two would pass for a
-/// login that nobody verified, the next have variables of their own (RFC 3875 §4.1.18), and `HTTP_HOST` is the host
-/// that the request was judged by.
-const WITHHELD: &[&str] = &["proxy", "auth-user", "auth-pass", "content-type", "content-length", "host"];
+/// login that nobody verified, the next have variables of their own (RFC 3875 §4.1.18), `HTTP_HOST` is the host that the
+/// request was judged by, and the chunks are taken off.
+const WITHHELD: &[&str] =
+    &["proxy", "auth-user", "auth-pass", "content-type", "content-length", "host", "transfer-encoding"];
 
 /// `NAME=value`, each ended by a NUL.
 pub struct Environment(Vec<u8>);
 
 impl Environment {
-    /// The environment of a script for a request.
-    pub fn new(con: &Connection, req: &Request, script: &Script<'_>) -> Environment {
+    /// The environment of a script for a request; `length` is that of a body whose fields do not tell it.
+    pub fn new(con: &Connection, req: &Request, script: &Script<'_>, length: Option<u64>) -> Environment {
         // One allocation in the usual case.
         let mut env = Environment(Vec::with_capacity(2048));
         env.text("PATH", PATH);
@@ -37,7 +38,7 @@ impl Environment {
         if let Some(info) = script.path_info {
             env.put("PATH_INFO", &[info]);
         }
-        env.number("REDIRECT_STATUS", script.status);
+        env.number("REDIRECT_STATUS", script.status.into());
         if con.is_tls() {
             env.text("HTTPS", "on");
         }
@@ -55,6 +56,9 @@ impl Environment {
             {
                 env.put(variable, &[value]);
             }
+        }
+        if let Some(length) = length {
+            env.number("CONTENT_LENGTH", length);
         }
         // An absolute target's goes before the field's, which may name any other (RFC 9112 §3.2.2).
         if let Some(host) = req.host() {
@@ -94,14 +98,14 @@ impl Environment {
         let ip = of.and_then(PeerAddr::ip).map(|ip| ip.to_string()).unwrap_or_default();
         self.text(host, &ip);
         self.text(address, &ip);
-        self.number(port, of.and_then(PeerAddr::port).unwrap_or_default());
+        self.number(port, of.and_then(PeerAddr::port).unwrap_or_default().into());
     }
 
     fn text(&mut self, name: &str, value: &str) {
         self.put(name, &[value.as_bytes()]);
     }
 
-    fn number(&mut self, name: &str, value: u16) {
+    fn number(&mut self, name: &str, value: u64) {
         let start = self.0.len();
         // Writing to memory does not fail.
         let _ = write!(self.0, "{name}={value}");

@@ -7,8 +7,7 @@ const LINE_MAX: usize = 8 << 10;
 const HEAD_MAX: usize = 64 << 10;
 
 /// Fields that are between us and the client, and no script's (RFC 9110 §7.6.1).
-const HOP_BY_HOP: &[&str] =
-    &["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP: &[&str] = &["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
 
 /// The bytes of a head as they come.
 #[derive(Default)]
@@ -35,7 +34,8 @@ impl Collector {
                 return if at <= HEAD_MAX { Ok(true) } else { Err(TOO_LONG) };
             }
             // What is no head at all is not waited for.
-            if !line.contains(&b':') {
+            let is_status_line = line.len() + 1 == at && status_line(line).is_some();
+            if !line.contains(&b':') && !is_status_line {
                 return Err(NO_COLON);
             }
         }
@@ -73,12 +73,14 @@ const NO_COLON: Bad = Bad("a line of its head has no colon");
 /// A head that can be sent: every field is one that the library takes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// What `Status` says.
+    /// What `Status` says, or else a status line in front.
     pub status: Option<(u16, &'a str)>,
-    /// A `Status` that says nothing, and is passed over as uhttpd does.
+    /// One of them that says nothing, and is passed over as uhttpd does.
     pub odd_status: Option<&'a [u8]>,
     /// What `Content-Length` says.
     pub length: Option<u64>,
+    /// What follows comes in chunks.
+    pub chunked: bool,
     /// The fields in their order, `Location` included; without those that are not the script's to send.
     pub fields: Vec<(&'a str, &'a [u8])>,
 }
@@ -86,20 +88,30 @@ pub struct Head<'a> {
 impl<'a> Head<'a> {
     fn parse(head: &'a [u8]) -> Result<Head<'a>, Bad> {
         let mut parsed = Head::default();
-        for line in head.split(|&byte| byte == b'\n') {
+        let mut in_front = None;
+        for (number, line) in head.split(|&byte| byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() {
+                continue;
+            }
+            if let Some(value) = status_line(line).filter(|_| number == 0) {
+                in_front = Some(text(value)?);
                 continue;
             }
             let colon = line.iter().position(|&byte| byte == b':').ok_or(NO_COLON)?;
             let (name, value) = line.split_at(colon);
             let name = str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.bytes().all(is_token_byte));
             // What follows the colon may be in any charset.
-            let value = value.get(1..).unwrap_or_default().trim_ascii();
-            if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-                return Err(Bad("a field's value holds a control"));
-            }
+            let value = text(value.get(1..).unwrap_or_default())?;
             parsed.take(name.ok_or(Bad("a field's name is no token"))?, value)?;
+        }
+        // CGI knows no status line, but other servers take one. `Status`, which it knows, counts before that.
+        if let (None, Some(value)) = (parsed.status, in_front) {
+            parsed.take("status", value)?;
+        }
+        if parsed.chunked {
+            // RFC 9112 §6.3: the chunks count.
+            parsed.length = None;
         }
         Ok(parsed)
     }
@@ -113,6 +125,13 @@ impl<'a> Head<'a> {
             return Ok(());
         }
         if HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+            return Ok(());
+        }
+        if name.eq_ignore_ascii_case("transfer-encoding") {
+            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Bad("its Transfer-Encoding is not chunked"));
+            }
+            self.chunked = true;
             return Ok(());
         }
         if name.eq_ignore_ascii_case("content-length") {
@@ -147,6 +166,21 @@ impl<'a> Head<'a> {
         let ours = path.starts_with(b"/") && !path.starts_with(b"//");
         let plain = path.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
         str::from_utf8(path).ok().filter(|_| alone && ours && plain)
+    }
+}
+
+/// A value, without the white space around it.
+fn text(value: &[u8]) -> Result<&[u8], Bad> {
+    let value = value.trim_ascii();
+    let has_control = value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
+    if has_control { Err(Bad("a field's value holds a control")) } else { Ok(value) }
+}
+
+/// What follows the version in a status line (RFC 9112 §4): as much as `Status` has.
+fn status_line(line: &[u8]) -> Option<&[u8]> {
+    match line.strip_prefix(b"HTTP/")? {
+        [major, b'.', minor, b' ', status @ ..] if major.is_ascii_digit() && minor.is_ascii_digit() => Some(status),
+        _ => None,
     }
 }
 
@@ -199,6 +233,21 @@ mod tests {
         ("Location: /x\n\n", Ok((None, &[("Location", "/x")])), ""),
         ("X: \u{fc}\n\n", Ok((None, &[("X", "\u{fc}")])), ""),
         ("Content-Length: 3\nContent-Length: 3\n\nabc", Ok((None, &[])), "abc"),
+        ("HTTP/1.1 200 OK\nA: b\n\nbody", Ok((Some((200, "OK")), &[("A", "b")])), "body"),
+        ("HTTP/1.0 404 Nothing: here\r\n\r\n", Ok((Some((404, "Nothing: here")), &[])), ""),
+        ("HTTP/1.1 204\n\n", Ok((Some((204, "")), &[])), ""),
+        ("HTTP/1.1 403 No", Ok((Some((403, "No")), &[])), ""),
+        ("HTTP/1.1 200 OK\nStatus: 404 Not Found\n\n", Ok((Some((404, "Not Found")), &[])), ""),
+        ("HTTP/1.1 404 Not Found\nStatus: none\n\n", Ok((Some((404, "Not Found")), &[])), ""),
+        ("HTTP/1.1 100 Continue\nA: b\n\n", Ok((None, &[("A", "b")])), ""),
+        ("HTTP/1.1 OK\n\n", Ok((None, &[])), ""),
+        ("HTTP/1.1 500 a\rb: c\n\n", Err("a field's value holds a control"), ""),
+        ("HTTP/1.1\n\n", Err(NO_COLON.0), ""),
+        ("HTTP/11 200 OK\n\n", Err(NO_COLON.0), ""),
+        ("http/1.1 200 OK\n\n", Err(NO_COLON.0), ""),
+        (" HTTP/1.1 200 OK\n\n", Err(NO_COLON.0), ""),
+        ("A: b\nHTTP/1.1 200 OK\n\n", Err(NO_COLON.0), ""),
+        ("HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n\n", Err(NO_COLON.0), ""),
         ("", Err("it ended without output"), ""),
         ("hello\n", Err(NO_COLON.0), ""),
         ("hello", Err(NO_COLON.0), ""),
@@ -219,6 +268,9 @@ mod tests {
         ("Content-Length: +3\n\n", Err("its Content-Length is none"), ""),
         ("Content-Length: 99999999999999999999\n\n", Err("its Content-Length is none"), ""),
         ("Content-Length:\n\n", Err("its Content-Length is none"), ""),
+        ("Transfer-Encoding: gzip\n\n", Err("its Transfer-Encoding is not chunked"), ""),
+        ("Transfer-Encoding: gzip, chunked\n\n", Err("its Transfer-Encoding is not chunked"), ""),
+        ("Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n", Err("its Transfer-Encoding is not chunked"), ""),
     ];
 
     /// The head of output that comes in two pieces.
@@ -278,6 +330,21 @@ mod tests {
             for cut in [0, 1, LINE_MAX / 2, LINE_MAX - 1] {
                 assert_eq!(collect(head.as_bytes(), cut).err(), wrong, "{} bytes at {cut}", head.len());
             }
+        }
+    }
+
+    #[test]
+    fn lengths_and_chunks() {
+        for (head, length, chunked) in [
+            ("A: b\n\n", None, false),
+            ("Content-Length: 5\n\n", Some(5), false),
+            ("transfer-encoding:CHUNKED\r\n\r\n", None, true),
+            ("Content-Length: 5\nTransfer-Encoding: chunked\n\n", None, true),
+            ("Transfer-Encoding: chunked\nContent-Length: 5\n\n", None, true),
+        ] {
+            let (collector, _) = collect(head.as_bytes(), 0).unwrap();
+            let (parsed, _) = collector.parse().unwrap();
+            assert_eq!((parsed.length, parsed.chunked), (length, chunked), "{head:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `upload` | its body, as far as that comes before it |
+//! | `held` | bodies in files, until their length is known |
 //! | `queue` | whose turn it is |
 //! | `slow` | scripts that hold no place, as they wait for their clients |
 //! | `environment` | what a script is told |
@@ -19,6 +20,7 @@
 mod environment;
 mod errors;
 mod head;
+mod held;
 mod process;
 mod queue;
 mod relay;
@@ -29,6 +31,7 @@ use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, S
 use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
 use environment::Environment;
 use errors::{Escaped, Followed};
+use held::Hold;
 use process::{Patience, Process};
 use queue::{Asks, Place, Queue};
 use relay::{End, Relay, State};
@@ -40,10 +43,10 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use upload::{Beginning, Gathered};
+use upload::{Beginning, Body, Gathered, Unread};
 
 /// The permission of everybody to execute a file.
 const S_IXOTH: u32 = 0o001;
@@ -59,11 +62,22 @@ pub struct Limits {
     pub timeout: Duration,
     /// How long a script that was told to end may take to do so.
     pub grace: Duration,
+    /// Bytes of a body whose length is not told.
+    pub chunked_body: u64,
+    /// The folder where such bodies wait for their end.
+    pub body_folder: PathBuf,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_requests: 3, queue: 64, timeout: Duration::from_secs(60), grace: Duration::from_secs(3) }
+        Limits {
+            max_requests: 3,
+            queue: 64,
+            timeout: Duration::from_secs(60),
+            grace: Duration::from_secs(3),
+            chunked_body: 4 << 20,
+            body_folder: "/tmp".into(),
+        }
     }
 }
 
@@ -73,6 +87,7 @@ pub struct Cgi {
     queue: Rc<Queue>,
     followed: Followed,
     gathered: Gathered,
+    hold: Hold,
     /// Output on its way, for the duration of one read.
     scratch: RefCell<Vec<u8>>,
 }
@@ -144,6 +159,7 @@ impl Cgi {
     pub fn new(limits: Limits) -> Cgi {
         Cgi {
             queue: Queue::new(limits.max_requests, limits.queue),
+            hold: Hold { folder: limits.body_folder.clone(), limit: limits.chunked_body },
             limits,
             followed: Followed::default(),
             gathered: Gathered::default(),
@@ -171,36 +187,60 @@ impl Cgi {
         if self.queue.is_full(client) {
             return Ok(turn_away(&name));
         }
-        let beginning = if script.has_body(req) {
-            match self.gathered.beginning(con, client, self.limits.timeout).await {
-                Err(Error::Timeout) => {
-                    log::error!("{name}: 408: the body's beginning came too slowly");
-                    return Ok(Served::Failed(408));
-                }
-                beginning => Some(beginning?),
-            }
-        } else {
-            None
+        let beginning = match self.beginning(con, req, script, client, &name).await? {
+            Ok(beginning) => beginning,
+            Err(status) => return Ok(Served::Failed(status)),
         };
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
         let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(&name)) };
-        let environment = Environment::new(con, req, script);
-        let started = self.start(script, environment.bytes(), beginning.map(Beginning::take), place, client, &name);
+        let length = beginning.as_ref().and_then(Beginning::found_length);
+        let environment = Environment::new(con, req, script, length);
+        let body = beginning.map(Beginning::take);
+        let started = self.start(script, environment.bytes(), body, place, client, &name);
         drop(environment);
         let mut relay = match started {
             Ok(relay) => relay,
             Err(error) => return Ok(not_started(&name, &error)),
         };
+        relay.state.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
         self.finish(relay, end, &name)
+    }
+
+    /// What of the request's body comes before its script, or the status of what is wrong with it, which the log was told.
+    async fn beginning(
+        &self,
+        con: &mut Connection,
+        req: &Request,
+        script: &Script<'_>,
+        client: Option<IpAddr>,
+        name: &str,
+    ) -> Result<std::result::Result<Option<Beginning<'_>>, u16>> {
+        if !script.has_body(req) {
+            return Ok(Ok(None));
+        }
+        let hold = req.header_bytes("content-length").is_none().then_some(&self.hold);
+        match self.gathered.beginning(con, client, self.limits.timeout, hold).await {
+            Ok(beginning) => Ok(Ok(Some(beginning))),
+            Err(Unread::Broken(Error::Timeout)) => {
+                log::error!("{name}: 408: the body's beginning came too slowly");
+                Ok(Err(408))
+            }
+            Err(Unread::Broken(error)) => Err(error),
+            Err(Unread::NotHeld(why)) => {
+                let status = why.status();
+                log::error!("{name}: {status}: {}", why.reason(&self.hold));
+                Ok(Err(status))
+            }
+        }
     }
 
     fn start<'a>(
         &'a self,
         script: &Script<'_>,
         environment: &[u8],
-        body: Option<Vec<u8>>,
-        place: Place,
+        body: Option<Body>,
+        mut place: Place,
         client: Option<IpAddr>,
         name: &'a Rc<str>,
     ) -> io::Result<Relay<'a>> {
@@ -215,12 +255,20 @@ impl Cgi {
         let (stdout, their_stdout) = io::pipe()?;
         sys::set_nonblocking(stdout.as_fd())?;
         let stdout = AsyncFd::new(stdout)?;
-        let (stdin, their_stdin): (_, OwnedFd) = if body.is_some() {
-            let (reader, writer) = io::pipe()?;
-            sys::set_nonblocking(writer.as_fd())?;
-            (Some(AsyncFd::new(writer)?), reader.into())
-        } else {
-            (None, File::open("/dev/null")?.into())
+        let mut up = Vec::new();
+        let (stdin, their_stdin): (_, OwnedFd) = match body {
+            Some(Body::Piped(bytes)) => {
+                let (reader, writer) = io::pipe()?;
+                sys::set_nonblocking(writer.as_fd())?;
+                up = bytes;
+                (Some(AsyncFd::new(writer)?), reader.into())
+            }
+            Some(Body::Held(held)) => {
+                let (file, taken) = held.into_input()?;
+                place.body = Some(taken);
+                (None, file.into())
+            }
+            None => (None, File::open("/dev/null")?.into()),
         };
         let (stderr, their_stderr): (_, OwnedFd) = if self.followed.has_room() {
             let (reader, writer) = io::pipe()?;
@@ -245,7 +293,7 @@ impl Cgi {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        let state = State::new(body.unwrap_or_default(), timeout, client);
+        let state = State::new(up, timeout, client);
         Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state })
     }
 
@@ -261,6 +309,11 @@ impl Cgi {
                 relay.leave();
                 log::error!("{name}: 502: {}", bad.0);
                 return Ok(Served::Failed(502));
+            }
+            End::Short(what) => {
+                relay.leave();
+                log::error!("{name}: {what}: its reply is cut");
+                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
             End::Killed { signal, begun } => {
                 relay.leave();

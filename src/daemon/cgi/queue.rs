@@ -1,5 +1,6 @@
 //! Whose turn it is: so many scripts at once, the others in the order in which they came.
 
+use super::held::Taken;
 use super::slow::{Slow, SlowClient};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -52,6 +53,8 @@ pub struct Place {
     upload: bool,
     /// Set once it was given up.
     slow: OnceCell<Rc<SlowClient>>,
+    /// What its request's body takes of the room for those in files.
+    pub body: Option<Taken>,
 }
 
 impl Place {
@@ -117,7 +120,7 @@ impl Queue {
     fn take(self: &Rc<Self>, upload: bool) -> Place {
         self.taken.set(self.taken.get() + 1);
         self.uploads.set(self.uploads.get() + usize::from(upload));
-        Place { queue: Rc::clone(self), upload, slow: OnceCell::new() }
+        Place { queue: Rc::clone(self), upload, slow: OnceCell::new(), body: None }
     }
 
     fn free(&self, upload: bool) {

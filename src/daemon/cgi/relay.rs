@@ -6,7 +6,7 @@ use super::process::Process;
 use super::slow::{SLOW_AFTER, SlowClient};
 use super::upload::Pace;
 use crate::daemon::sys::process::Ended;
-use ecohttpd::{AsyncFd, Connection, Error, Result, sleep};
+use ecohttpd::{AsyncFd, Chunked, Connection, Error, Result, sleep};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -33,6 +33,8 @@ const FOUND: u16 = 302;
 pub enum End {
     /// With the end of the script's output, all of which was sent.
     Output,
+    /// With less output than its head told of, or with broken chunks: what there is was sent, and this is wrong.
+    Short(&'static str),
     /// With a redirection to another place of ours.
     Local(String),
     /// In front of the reply, for what came is none.
@@ -58,6 +60,8 @@ pub struct Relay<'a> {
 
 /// How far it has come.
 pub struct State {
+    /// The reply has no body, whatever the script sends: it answers HEAD.
+    pub head_only: bool,
     /// Bytes of the body, and how many of them the script has.
     up: Vec<u8>,
     up_at: usize,
@@ -65,8 +69,12 @@ pub struct State {
     head: Option<Collector>,
     /// Output that the client had no room for.
     down: Vec<u8>,
-    /// What the script's `Content-Length` leaves to be sent.
+    /// What the script's `Content-Length` leaves to be sent; 0, too, once its last chunk was.
     left: Option<u64>,
+    /// Its chunks, while they are taken off: how the client gets them is not the script's to say.
+    chunked: Option<Chunked>,
+    /// What is wrong with them.
+    broken: Option<&'static str>,
     /// When a byte moved last, or the script ended.
     moved: Instant,
     /// The client is to move next, which is for the server's timeouts.
@@ -98,11 +106,14 @@ impl State {
     pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> State {
         let now = Instant::now();
         State {
+            head_only: false,
             up,
             up_at: 0,
             head: Some(Collector::default()),
             down: Vec::new(),
             left: None,
+            chunked: None,
+            broken: None,
             moved: now,
             on_client: false,
             after_end: None,
@@ -347,7 +358,7 @@ impl Relay<'_> {
                 return Ok(end);
             }
         }
-        Ok(End::Output)
+        Ok(self.state.lack().map_or(End::Output, End::Short))
     }
 
     /// Begins the reply with the script's head, unless that is the end of it.
@@ -379,7 +390,11 @@ impl Relay<'_> {
         }
         if let Some(length) = head.length {
             con.add_header("content-length", length)?;
-            self.state.left = Some(length);
+        }
+        // Without a body there is nothing to be counted (RFC 9110 §6.4.1).
+        if !self.state.head_only && !matches!(head.status, Some((204 | 304, _))) {
+            self.state.left = head.length;
+            self.state.chunked = head.chunked.then(Chunked::default);
         }
         let _ = con.poll_send(cx, b"")?;
         let _ = self.state.pass(con, cx, body)?;
@@ -398,13 +413,46 @@ impl State {
         }
     }
 
+    /// What is wrong with the end of a reply, if that is now.
+    fn lack(&self) -> Option<&'static str> {
+        let promised = self.left.is_some_and(|left| left > 0).then_some("it sent less than its Content-Length");
+        let ended = self.chunked.is_some().then_some("its last chunk is missing");
+        self.broken.or(promised).or(ended)
+    }
+
     /// Sends output, as much as `Content-Length` promised and no more: many a script forgets to count its last newline.
     fn pass(&mut self, con: &mut Connection, cx: &mut Context<'_>, output: &[u8]) -> Poll<Result<()>> {
+        if self.chunked.is_some() {
+            let payload = self.take_off_chunks(output);
+            return self.offer(con, cx, &payload);
+        }
         let Some(left) = &mut self.left else { return self.offer(con, cx, output) };
         let wanted = output.get(..usize::try_from(*left).unwrap_or(usize::MAX)).unwrap_or(output);
         *left -= wanted.len() as u64;
         self.no_more |= wanted.len() < output.len();
         self.offer(con, cx, wanted)
+    }
+
+    /// What is in the chunks; behind the last one, or in broken ones, nothing more is for the client.
+    fn take_off_chunks(&mut self, mut output: &[u8]) -> Vec<u8> {
+        let mut payload = Vec::new();
+        while let Some(chunked) = &mut self.chunked {
+            match chunked.take(&mut output) {
+                Ok([]) if chunked.is_done() => {
+                    self.left = Some(0);
+                    self.no_more = true;
+                    self.chunked = None;
+                }
+                Ok([]) => break,
+                Ok(piece) => payload.extend_from_slice(piece),
+                Err(what) => {
+                    self.broken = Some(what);
+                    self.no_more = true;
+                    break;
+                }
+            }
+        }
+        payload
     }
 
     /// Sends what there is room for, and keeps the rest.

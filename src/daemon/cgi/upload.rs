@@ -1,6 +1,8 @@
 //! A request's body: what of it comes before its script has a place, and how fast the rest has to come.
 
-use ecohttpd::{Connection, Error, Result, sleep};
+use super::held::{Held, Hold, NotHeld};
+use super::relay::PIECE;
+use ecohttpd::{Connection, Error, sleep};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -38,19 +40,21 @@ struct Share {
 impl Gathered {
     /// Gathers a body's beginning: no more than is free where too much was gathered already.
     ///
-    /// A `client` has its share, `None` is bound to none.
+    /// With `hold` all of it: what memory has no room for goes to a file. A `client` has its share, `None` is bound to none.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when it comes too slowly, and those of reading a body.
-    pub async fn beginning(
+    /// [`Error::Timeout`] when it comes too slowly, and those of reading a body; and when it can't be held.
+    pub async fn beginning<'a>(
         &self,
         con: &mut Connection,
         client: Option<IpAddr>,
         timeout: Duration,
-    ) -> Result<Beginning> {
+        hold: Option<&'a Hold>,
+    ) -> Result<Beginning<'a>, Unread> {
         let pace = Pace::new(timeout);
+        let of = self.clone();
         let mut beginning =
-            Beginning { bytes: Vec::new(), whole: false, awaited: false, pace, client, of: self.clone() };
+            Beginning { bytes: Vec::new(), hold, held: None, whole: false, awaited: false, pace, client, of };
         let mut timer = pin!(sleep(timeout));
         poll_fn(|cx| {
             if let Poll::Ready(result) = beginning.poll(con, cx) {
@@ -62,7 +66,7 @@ impl Gathered {
                 let left = beginning.pace.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
                 match left.filter(|left| !left.is_zero()) {
                     Some(left) => timer.set(sleep(left)),
-                    None => return Poll::Ready(Err(Error::Timeout)),
+                    None => return Poll::Ready(Err(Error::Timeout.into())),
                 }
             }
         })
@@ -98,9 +102,41 @@ impl Gathered {
     }
 }
 
+/// Why a beginning is not gathered.
+pub enum Unread {
+    /// It can't be read.
+    Broken(Error),
+    /// It can't be held.
+    NotHeld(NotHeld),
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Unread {
+        Unread::Broken(error)
+    }
+}
+
+impl From<NotHeld> for Unread {
+    fn from(error: NotHeld) -> Unread {
+        Unread::NotHeld(error)
+    }
+}
+
+/// What there is of a body when its script starts.
+pub enum Body {
+    /// Its beginning, or all of it, for a pipe.
+    Piped(Vec<u8>),
+    /// All of it, in a file.
+    Held(Held),
+}
+
 /// The beginning of a body; dropped, it makes room for others.
-pub struct Beginning {
+pub struct Beginning<'a> {
     bytes: Vec<u8>,
+    /// All of the body is gathered, here if need be.
+    hold: Option<&'a Hold>,
+    /// All that came, once it was too much; `bytes` has no more than one piece of it then.
+    held: Option<Held>,
     whole: bool,
     /// More is waited for: the server's timeout runs, and is not to be left behind.
     awaited: bool,
@@ -109,16 +145,23 @@ pub struct Beginning {
     of: Gathered,
 }
 
-impl Beginning {
+impl Beginning<'_> {
     /// Whether it is all of the body.
     pub fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// The bytes, which count no longer.
-    pub fn take(mut self) -> Vec<u8> {
+    /// The length of a body that did not tell it.
+    pub fn found_length(&self) -> Option<u64> {
+        let held = self.held.as_ref().map_or(0, Held::length);
+        self.hold.map(|_| held.saturating_add(self.bytes.len() as u64))
+    }
+
+    /// The body; what of it is in memory counts no longer.
+    pub fn take(mut self) -> Body {
         self.release();
-        std::mem::take(&mut self.bytes)
+        let bytes = std::mem::take(&mut self.bytes);
+        self.held.take().map_or(Body::Piped(bytes), Body::Held)
     }
 
     /// The bytes that count.
@@ -130,15 +173,35 @@ impl Beginning {
         self.of.remove(self.client, self.counted());
     }
 
-    fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    /// How many bytes more may be read now.
+    fn room(&self) -> usize {
+        let there = self.bytes.len();
+        match FREE.saturating_sub(there) {
+            _ if self.held.is_some() => PIECE.saturating_sub(there),
+            0 => BEGINNING_MAX.saturating_sub(there).min(self.of.room(self.client)),
+            free => free,
+        }
+    }
+
+    /// Moves what came to a file, where it takes no memory.
+    fn store(&mut self, hold: &Hold) -> Result<(), NotHeld> {
+        let held = match &mut self.held {
+            Some(held) => held,
+            None => self.held.insert(Held::new(&hold.folder, self.client)?),
+        };
+        held.push(&self.bytes, hold.limit)?;
+        self.release();
+        self.bytes = Vec::new();
+        Ok(())
+    }
+
+    fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<(), Unread>> {
         loop {
-            let (before, counted) = (self.bytes.len(), self.counted());
-            let room = match FREE.saturating_sub(before) {
-                0 => BEGINNING_MAX.saturating_sub(before).min(self.of.room(self.client)),
-                free => free,
-            };
+            let (before, counted, room) = (self.bytes.len(), self.counted(), self.room());
             if room == 0 && !self.awaited {
-                return Poll::Ready(Ok(()));
+                let Some(hold) = self.hold else { return Poll::Ready(Ok(())) };
+                self.store(hold)?;
+                continue;
             }
             let read = con.poll_read_body(cx, &mut self.bytes, before + room.max(1));
             self.of.add(self.client, self.counted() - counted);
@@ -153,11 +216,15 @@ impl Beginning {
                 self.whole = true;
                 return Poll::Ready(Ok(()));
             }
+            // A client that is slow from now on takes a file, and no memory.
+            if let (Some(hold), Some(_)) = (self.hold, &self.held) {
+                self.store(hold)?;
+            }
         }
     }
 }
 
-impl Drop for Beginning {
+impl Drop for Beginning<'_> {
     fn drop(&mut self) {
         self.release();
     }

@@ -1,7 +1,7 @@
 //! What one value alone can't tell: what is missing, and what contradicts.
 
 use super::httpd_conf::{self, HttpdConf, RealmLine};
-use super::{Config, INDEX, Listen, Site, values};
+use super::{BODY_TEMP_PATH, Config, INDEX, Listen, Site, values};
 use crate::daemon::auth::{Database, Realms};
 use crate::daemon::log::AccessTarget;
 use std::fs;
@@ -52,7 +52,8 @@ pub fn complete(config: &mut Config) -> Result<(), String> {
 
 fn make_absolute(site: &mut Site, folder: &Path) {
     let conf = site.httpd_conf.as_mut();
-    let files = site.tls.cert.iter_mut().chain(&mut site.tls.key).chain(conf).chain([&mut site.ubus.socket]);
+    let files = site.tls.cert.iter_mut().chain(&mut site.tls.key).chain(conf);
+    let files = files.chain([&mut site.ubus.socket, &mut site.body_temp_path]);
     files.for_each(|path| *path = folder.join(&path));
     let root = folder.join(&site.docroot);
     // Without dots, but with its links: they may lead elsewhere tomorrow.
@@ -222,6 +223,10 @@ pub fn absences(config: &Config) -> Vec<String> {
         let mut say = |letter, uci, path: &Path, expected: &str| found.push(absent(site, letter, uci, path, expected));
         if !site.docroot.is_dir() {
             say("-h", "home", &site.docroot, "a folder that exists");
+        }
+        // The default may be missing: few servers ever need it.
+        if site.body_temp_path != Path::new(BODY_TEMP_PATH) && !site.body_temp_path.is_dir() {
+            say("--body-temp-path", "body_temp_path", &site.body_temp_path, "a folder that exists");
         }
         for interpreter in site.interpreters.iter().filter(|interpreter| !interpreter.program.is_file()) {
             say("-i", "interpreter", &interpreter.program, "a program that exists");

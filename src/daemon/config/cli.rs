@@ -159,6 +159,7 @@ mod tests {
         assert_eq!((site.http_keepalive.as_secs(), site.network_timeout.as_secs()), (20, 30));
         assert_eq!((site.max_connections, site.tcp_keepalive), (100, None));
         assert_eq!((site.max_requests, site.script_timeout.as_secs()), (3, 60));
+        assert_eq!((site.chunked_body_limit, site.body_temp_path), (4096, "/tmp".into()));
         assert_eq!(site.index, ["index.html", "index.htm", "default.html", "default.htm"]);
         assert_eq!((site.realm.as_str(), site.cgi_prefix.as_str()), ("Protected Area", "/cgi-bin"));
         assert_eq!((site.ubus.prefix, site.docroot), (None, "/tmp".into()));
@@ -188,6 +189,8 @@ mod tests {
         same("-i .sh=/bin/sh", "--interpreter .sh=/bin/sh", |s| s.interpreters[0].extension == ".sh");
         same("-n 9", "--max-requests 9", |s| s.max_requests == 9);
         same("-t 9", "--script-timeout 9", |s| s.script_timeout == Duration::from_secs(9));
+        let bodies = site("--chunked-body-limit 64 --body-temp-path x");
+        assert_eq!((bodies.chunked_body_limit, bodies.body_temp_path), (64, "/tmp/x".into()));
         same("-U /s -a -X -e 5", "--ubus-socket /s --no-ubusauth --ubus-cors --ubus-retry 5", |s| {
             let ubus = &s.ubus;
             ubus.socket == Path::new("/s") && ubus.no_auth && ubus.cors && ubus.retry == Some(Duration::from_millis(5))

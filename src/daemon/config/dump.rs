@@ -112,6 +112,8 @@ impl Text {
         }
         self.option("max_requests", &site.max_requests);
         self.option("script_timeout", &site.script_timeout.as_secs());
+        self.option("chunked_body_limit", &site.chunked_body_limit);
+        self.option("body_temp_path", &site.body_temp_path.display());
         if let Some(prefix) = &site.ubus.prefix {
             self.option("ubus_prefix", &rooted(prefix));
         }

@@ -100,6 +100,10 @@ pub struct Site {
     pub interpreters: Vec<Interpreter>,
     pub max_requests: usize,
     pub script_timeout: Duration,
+    /// KiB of a chunked body that a script is given.
+    pub chunked_body_limit: u64,
+    /// Where such a body waits for its end.
+    pub body_temp_path: PathBuf,
     pub ubus: Ubus,
     pub max_connections: usize,
     pub http_keepalive: Duration,
@@ -113,6 +117,9 @@ pub struct Site {
 
 /// Names of index files that are tried after those of the configuration.
 pub const INDEX: [&str; 4] = ["index.html", "index.htm", "default.html", "default.htm"];
+
+/// Where chunked bodies wait unless something else is configured.
+const BODY_TEMP_PATH: &str = "/tmp";
 
 impl Default for Site {
     fn default() -> Self {
@@ -140,6 +147,8 @@ impl Default for Site {
             interpreters: Vec::new(),
             max_requests: 3,
             script_timeout: Duration::from_secs(60),
+            chunked_body_limit: 4096,
+            body_temp_path: BODY_TEMP_PATH.into(),
             ubus: Ubus::default(),
             max_connections: 100,
             http_keepalive: Duration::from_secs(20),

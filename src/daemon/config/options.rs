@@ -37,6 +37,9 @@ pub enum Takes {
 const MAX_CONNECTIONS: u64 = 1 << 20;
 /// Most scripts at once: each is a process.
 const MAX_REQUESTS: u64 = 1 << 10;
+/// A chunked body's limits in KiB: what is held in memory, and more than any router has room for.
+const MIN_CHUNKED_BODY: u64 = 64;
+const MAX_CHUNKED_BODY: u64 = 1 << 24;
 /// Longest time that browsers are told to use HTTPS alone, in seconds: ten years.
 const MAX_HSTS: u64 = 315_360_000;
 /// Longest interval of TCP keep-alive probes that the kernel takes, in seconds.
@@ -80,6 +83,8 @@ pub const ROWS: &[Row] = &[
     row('i', "interpreter", "interpreter", List, ".EXT=PROGRAM", "what runs files of that extension", |s, v| push(&mut s.interpreters, values::interpreter(v))),
     row('n', "max-requests", "max_requests", Value, "N", "scripts at once; others wait (default: 3)", |s, v| put(&mut s.max_requests, values::count(v, 1, MAX_REQUESTS))),
     row('t', "script-timeout", "script_timeout", Value, "SECS", "how long a script may stand still (default: 60)", |s, v| put(&mut s.script_timeout, values::seconds(v, 1, MAX_SECS))),
+    row(NONE, "chunked-body-limit", "chunked_body_limit", Value, "KIB", "longest chunked body for a script, in KiB (default: 4096)", |s, v| put(&mut s.chunked_body_limit, values::number(v, MIN_CHUNKED_BODY, MAX_CHUNKED_BODY))),
+    row(NONE, "body-temp-path", "body_temp_path", Value, "DIR", "where chunked bodies wait for their end (default: /tmp)", |s, v| put(&mut s.body_temp_path, values::file(v))),
     row('u', "ubus-prefix", "ubus_prefix", Value, "/PATH", "where JSON-RPC over ubus is (default: nowhere)", |s, v| put(&mut s.ubus.prefix, values::prefix(v).map(Some))),
     row('U', "ubus-socket", "ubus_socket", Value, "FILE", "ubusd's socket (default: /var/run/ubus/ubus.sock)", |s, v| put(&mut s.ubus.socket, values::file(v))),
     row('a', "no-ubusauth", "no_ubusauth", Flag, "", "let everybody call everything over ubus", |s, v| put(&mut s.ubus.no_auth, values::flag(v))),

@@ -156,6 +156,11 @@ function addServers(map) {
 	section.taboption('answers', form.Flag, 'no_gzip', _('Do not send FILE.gz in place of FILE'));
 	section.taboption('answers', form.Flag, 'private_files', _('Serve files that not all users may read'));
 
+	const body = section.taboption('answers', form.Value, 'chunked_body_limit', _('Longest chunked body'),
+		_('In KiB: bodies that do not tell their length wait in /tmp before their script starts.'));
+	body.datatype = 'range(64,16777216)';
+	body.placeholder = '4096';
+
 	const tls = section.taboption('https', form.DynamicList, 'listen_https', _('HTTPS at'));
 	tls.datatype = 'list(ipaddrport(1))';
 	tls.placeholder = '0.0.0.0:443';

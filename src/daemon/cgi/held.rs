@@ -1,0 +1,255 @@
+//! Chunked bodies that are too long for memory: held in files until their length is known (RFC 3875 §4.1.2).
+
+use crate::daemon::sys::process::{EMFILE, ENFILE, ENOMEM};
+use std::cell::{Cell, RefCell};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+/// Files at once, of all sites together: each costs a descriptor.
+const FILES_MAX: usize = 16;
+
+/// The part of them that one client may have.
+const PART: usize = 4;
+
+/// Bytes in all of them, in longest bodies: the folder may be in memory.
+const BODIES_MAX: u64 = 2;
+
+/// How often another name is tried for a file whose name is taken.
+const TRIES: u32 = 8;
+
+/// Where bodies are held, and how many bytes of each.
+#[derive(Clone)]
+pub struct Hold {
+    pub folder: PathBuf,
+    pub limit: u64,
+}
+
+/// Why a body is not held.
+#[derive(Debug)]
+pub enum NotHeld {
+    /// It is longer than bodies may be.
+    TooLong,
+    /// Others take all the room that there is.
+    Full,
+    /// No file can be made or written.
+    Io(io::Error),
+}
+
+impl NotHeld {
+    /// The status that answers it.
+    pub fn status(&self) -> u16 {
+        match self {
+            NotHeld::TooLong => 413,
+            NotHeld::Full => 503,
+            NotHeld::Io(error) => match (error.raw_os_error(), error.kind()) {
+                (Some(EMFILE | ENFILE | ENOMEM), _) => 503,
+                (_, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) => 507,
+                _ => 500,
+            },
+        }
+    }
+
+    /// What the log says of it.
+    pub fn reason(&self, hold: &Hold) -> String {
+        match self {
+            NotHeld::TooLong => {
+                format!("its chunked body is longer than {} KiB (chunked_body_limit)", hold.limit >> 10)
+            }
+            NotHeld::Full => "other chunked bodies take all the room that there is (chunked_body_limit)".into(),
+            NotHeld::Io(error) => {
+                format!("its chunked body can't be kept in {} (body_temp_path): {error}", hold.folder.display())
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// What each file takes, of all sites and of those that a reload has replaced.
+    static SHARES: RefCell<Vec<Rc<Share>>> = RefCell::default();
+}
+
+struct Share {
+    client: Option<IpAddr>,
+    bytes: Cell<u64>,
+}
+
+/// What a file takes of the room that there is, until it is dropped.
+pub struct Taken(Rc<Share>);
+
+impl Taken {
+    /// A file more, with nothing in it; `None`: there are too many. A `client` has its part, `None` is bound to none.
+    fn new(client: Option<IpAddr>) -> Option<Taken> {
+        SHARES.with_borrow_mut(|shares| {
+            let own = shares.iter().filter(|share| share.client == client).count();
+            if shares.len() >= FILES_MAX || client.is_some() && own >= FILES_MAX / PART {
+                return None;
+            }
+            let share = Rc::new(Share { client, bytes: Cell::new(0) });
+            shares.push(Rc::clone(&share));
+            Some(Taken(share))
+        })
+    }
+
+    /// Counts bytes more, if there is room for them: for those of a client as much as for one body.
+    fn grow(&self, bytes: u64, limit: u64) -> Result<(), NotHeld> {
+        let sum = |client: Option<&Option<IpAddr>>| {
+            SHARES.with_borrow(|shares| {
+                let counted = shares.iter().filter(|share| client.is_none_or(|client| share.client == *client));
+                counted.map(|share| share.bytes.get()).sum::<u64>().saturating_add(bytes)
+            })
+        };
+        let length = self.0.bytes.get().saturating_add(bytes);
+        if length > limit {
+            return Err(NotHeld::TooLong);
+        }
+        let client = &self.0.client;
+        if sum(None) > limit.saturating_mul(BODIES_MAX) || client.is_some() && sum(Some(client)) > limit {
+            return Err(NotHeld::Full);
+        }
+        self.0.bytes.set(length);
+        Ok(())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        SHARES.with_borrow_mut(|shares| shares.retain(|share| !Rc::ptr_eq(share, &self.0)));
+    }
+}
+
+/// A body in a file that has no name.
+pub struct Held {
+    file: File,
+    taken: Taken,
+}
+
+impl Held {
+    /// A file without anything in it.
+    pub fn new(folder: &Path, client: Option<IpAddr>) -> Result<Held, NotHeld> {
+        let taken = Taken::new(client).ok_or(NotHeld::Full)?;
+        Ok(Held { file: nameless(folder).map_err(NotHeld::Io)?, taken })
+    }
+
+    /// Its length.
+    pub fn length(&self) -> u64 {
+        self.taken.0.bytes.get()
+    }
+
+    /// Appends a piece of the body.
+    pub fn push(&mut self, piece: &[u8], limit: u64) -> Result<(), NotHeld> {
+        self.taken.grow(piece.len() as u64, limit)?;
+        self.file.write_all(piece).map_err(NotHeld::Io)
+    }
+
+    /// The file, to be read from its start; and what it takes, for as long as somebody has it.
+    pub fn into_input(mut self) -> io::Result<(File, Taken)> {
+        self.file.rewind()?;
+        Ok((self.file, self.taken))
+    }
+}
+
+/// A new file that nobody else can open, and that is gone with its last descriptor.
+fn nameless(folder: &Path) -> io::Result<File> {
+    let mut tries = TRIES;
+    loop {
+        // Nobody can know the next name; should it be taken all the same, another is tried.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let path = folder.join(format!("ecohttpd-{}-{}", std::process::id(), now.subsec_nanos()));
+        match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && tries > 0 => tries -= 1,
+            opened => {
+                let file = opened?;
+                fs::remove_file(path)?;
+                return Ok(file);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    const LIMIT: u64 = 1000;
+
+    fn clients() -> [Option<IpAddr>; 3] {
+        ["192.0.2.1", "2001:db8::1", ""].map(|client| client.parse().ok())
+    }
+
+    /// Who has how many bytes, who wants how many more, and how the answer begins.
+    type Row = (&'static [(usize, u64)], (usize, u64), Option<u16>, &'static str);
+
+    const ROWS: &[Row] = &[
+        (&[], (0, 1000), None, "all of a body"),
+        (&[], (0, 1001), Some(413), "a byte more"),
+        (&[(0, 400)], (0, 600), None, "two of a client, as much as one body"),
+        (&[(0, 400)], (0, 601), Some(503), "a byte more"),
+        (&[(0, 1000)], (1, 1000), None, "two clients"),
+        (&[(0, 1000), (1, 1000)], (2, 1), Some(503), "all is taken"),
+        (&[(2, 1000), (2, 500)], (2, 500), None, "who speaks for many may have all"),
+        (&[(2, 1000), (2, 500)], (0, 501), Some(503), "a byte more than all"),
+    ];
+
+    #[test]
+    fn bytes_have_their_bounds() {
+        for (others, (client, bytes), status, name) in ROWS {
+            let held: Vec<Taken> = others
+                .iter()
+                .map(|&(client, bytes)| {
+                    let taken = Taken::new(clients()[client]).unwrap();
+                    taken.grow(bytes, LIMIT).unwrap();
+                    taken
+                })
+                .collect();
+            let taken = Taken::new(clients()[*client]).unwrap();
+            assert_eq!(taken.grow(*bytes, LIMIT).err().map(|error| error.status()), *status, "{name}");
+            drop((held, taken));
+            assert!(SHARES.with_borrow(Vec::is_empty), "{name}: nothing is left of them");
+        }
+    }
+
+    #[test]
+    fn files_have_their_bounds() {
+        let [one, two, many] = clients();
+        let all = |client| std::iter::from_fn(|| Taken::new(client)).collect::<Vec<_>>();
+        let (of_one, of_two, of_many) = (all(one), all(two), all(many));
+        assert_eq!((of_one.len(), of_two.len(), of_many.len()), (FILES_MAX / PART, FILES_MAX / PART, FILES_MAX / 2));
+        drop(of_one);
+        assert!(Taken::new(two).is_none(), "it has its part already");
+        assert!(Taken::new(one).is_some());
+    }
+
+    #[test]
+    fn a_body_comes_out_as_it_went_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut held = Held::new(folder.path(), None).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "it has no name");
+        for piece in [&b"a bo"[..], b"", b"dy"] {
+            held.push(piece, LIMIT).unwrap();
+        }
+        assert_eq!(held.length(), 6);
+        let (mut file, _taken) = held.into_input().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "a body");
+    }
+
+    #[test]
+    fn what_fails_has_its_status() {
+        let hold = Hold { folder: "/no/such".into(), limit: 64 << 10 };
+        let error = Held::new(&hold.folder, None).err().unwrap();
+        assert_eq!(error.status(), 500);
+        assert!(error.reason(&hold).contains("/no/such (body_temp_path): No such file"));
+        assert!(SHARES.with_borrow(Vec::is_empty));
+        for (number, status) in [(libc::ENOSPC, 507), (libc::EDQUOT, 507), (libc::EFBIG, 507), (libc::EMFILE, 503)] {
+            assert_eq!(NotHeld::Io(io::Error::from_raw_os_error(number)).status(), status);
+        }
+        assert!(NotHeld::TooLong.reason(&hold).contains("64 KiB"));
+    }
+}
