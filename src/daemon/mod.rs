@@ -2,6 +2,7 @@
 //!
 //! It uses the library through its public interface alone.
 
+mod access;
 mod auth;
 mod cgi;
 mod config;

@@ -1,5 +1,6 @@
 //! The way of a request through a site: who may ask, where it leads, what answers.
 
+use super::access::Access;
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header};
@@ -31,6 +32,7 @@ pub struct Site {
     rfc1918_filter: bool,
     aliases: Vec<(Prefix, String)>,
     headers: Vec<(Prefix, Header)>,
+    access: Option<Access>,
     auth: Option<Rc<Auth>>,
     /// The value of `WWW-Authenticate`.
     challenge: String,
@@ -57,6 +59,8 @@ enum Refusal {
     Ask,
     /// It is to wait so many seconds, for it showed too many that were wrong.
     Wait(u64),
+    /// Its address is not one that may.
+    Address,
 }
 
 impl Site {
@@ -74,6 +78,7 @@ impl Site {
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
             headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
+            access: Access::new(site),
             auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
             challenge: format!("Basic realm=\"{quoted}\""),
             files: Files::new(options),
@@ -97,6 +102,9 @@ impl Site {
         }
         if !req.path_bytes().starts_with(b"/") {
             // Of the server as a whole: OPTIONS *.
+            if self.access.as_ref().is_some_and(|access| !access.admits(con, b"")) {
+                return Box::pin(self.fail(con, req, 403)).await;
+            }
             return Box::pin(self.files.serve(con, req)).await;
         }
         let status = match CleanPath::new(req.path_bytes()) {
@@ -119,8 +127,13 @@ impl Site {
         if self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative())) {
             return false;
         }
-        let open = self.auth.is_none() && self.aliases.is_empty();
+        let open = !self.is_guarded() && self.aliases.is_empty();
         open && matches!(self.scripts.find(con, &self.files, path), Found::File)
+    }
+
+    /// Whether some clients may not have some of it.
+    fn is_guarded(&self) -> bool {
+        self.auth.is_some() || self.access.is_some()
     }
 
     /// Answers with what is at a path, or returns the status of an error that is still to be answered.
@@ -142,7 +155,7 @@ impl Site {
         };
         let login = match self.admit(con, req, place.unwrap_or(path), &asked).await {
             Ok(login) => login,
-            Err(refusal) => return self.refuse(con, refusal).await.map(|()| None),
+            Err(refusal) => return self.refuse(con, refusal).await,
         };
         #[cfg(feature = "ubus")]
         if let Some((prefix, ubus)) = self.ubus.as_ref().filter(|_| redirected.is_none())
@@ -163,7 +176,7 @@ impl Site {
     /// What is at a path; where its own name matters, a folder's index by that.
     fn find(&self, con: &Connection, path: &CleanPath, redirected: bool) -> Found<'_> {
         match self.scripts.find(con, &self.files, path) {
-            Found::File if path.is_folder() && (redirected || self.auth.is_some()) => {
+            Found::File if path.is_folder() && (redirected || self.is_guarded()) => {
                 self.scripts.find_index(con, &self.files, path.relative())
             }
             found => found,
@@ -177,11 +190,14 @@ impl Site {
             return Ok((!self.files.serve_as(con, path, 200).await?).then_some(404));
         }
         let sibling = |suffix: &str| [path.relative(), suffix.as_bytes()].concat();
-        let open = |auth: &Rc<Auth>| {
-            Files::CODED_SUFFIXES.iter().all(|suffix| auth.is_alike(path.relative(), &sibling(suffix)))
+        let open = |suffix: &&str| {
+            let sibling = sibling(suffix);
+            self.auth.as_ref().is_none_or(|auth| auth.is_alike(path.relative(), &sibling))
+                && self.access.as_ref().is_none_or(|access| access.admits(con, &sibling))
         };
         // A precompressed file may be protected where the file itself is not.
-        let files = if self.auth.as_ref().is_none_or(open) { &self.files } else { &self.plain_files };
+        let is_open = !self.is_guarded() || Files::CODED_SUFFIXES.iter().all(open);
+        let files = if is_open { &self.files } else { &self.plain_files };
         files.try_serve(con, req, path).await
     }
 
@@ -255,6 +271,12 @@ impl Site {
         path: &CleanPath,
         asked: &CleanPath,
     ) -> std::result::Result<Option<Login>, Refusal> {
+        if let Some(access) = &self.access
+            && ![path, asked].iter().all(|name| access.admits(con, name.relative()))
+        {
+            access.tell(con, req);
+            return Err(Refusal::Address);
+        }
         let Some(auth) = &self.auth else { return Ok(None) };
         let name = auth.closer(path.relative(), asked.relative());
         let names = ["user-agent", "accept-language"].map(|field| req.header_bytes(field).unwrap_or_default());
@@ -267,18 +289,21 @@ impl Site {
         }
     }
 
-    async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<()> {
+    /// Answers with a refusal, or returns the status of an error that is still to be answered.
+    async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
         self.clear(con)?;
         match refusal {
+            Refusal::Address => return Ok(Some(403)),
             Refusal::Ask => {
                 con.add_header("www-authenticate", &self.challenge)?;
-                respond(con, 401, "text/plain", "Authorization Required\n").await
+                respond(con, 401, "text/plain", "Authorization Required\n").await?;
             }
             Refusal::Wait(seconds) => {
                 con.add_header("retry-after", seconds)?;
-                respond(con, 429, "text/plain", "Too many failed logins\n").await
+                respond(con, 429, "text/plain", "Too many failed logins\n").await?;
             }
         }
+        Ok(None)
     }
 
     /// Answers with an error: by the error page where there is one for it.

@@ -109,11 +109,12 @@ fn read_httpd_conf(site: &mut Site, said: &mut Config) {
             return;
         }
     };
-    let HttpdConf { realms, index, error_page, interpreters, warnings, errors } = httpd_conf::parse(&text);
+    let HttpdConf { realms, access, index, error_page, interpreters, warnings, errors } = httpd_conf::parse(&text);
     said.errors.extend(errors.iter().map(|error| format!("{}: {error}", path.display())));
     let mut warn = |text: &str| said.warnings.push(format!("{}: {text}", path.display()));
     warnings.iter().for_each(|warning| warn(warning));
     site.auth.extend(realms);
+    site.access.extend(access);
     site.index.extend(index);
     if let (None, Some(page)) = (&site.error_page, error_page) {
         site.error_page = values::error_page(&page)

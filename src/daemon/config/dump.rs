@@ -1,6 +1,7 @@
 //! The configuration in force, as UCI text that reads as the same.
 
 use super::{Config, Site};
+use crate::daemon::access::{Kind, Network};
 use crate::daemon::log::AccessTarget;
 use std::fmt::{Display, Write};
 use std::path::Path;
@@ -99,6 +100,11 @@ impl Text {
         }
         self.flag("no_server_header", site.no_server_header);
         self.flag("rfc1918_filter", site.rfc1918_filter);
+        for (name, is_deny) in [("allow", false), ("deny", true)] {
+            for line in site.access.iter().filter(|line| (line.kind == Kind::Deny) == is_deny) {
+                self.line("list", name, &format_args!("{} {}", rooted(&line.path), spaced(&line.networks)));
+            }
+        }
         self.option("realm", &site.realm);
         self.list("httpauth", (0..site.auth.len()).map(|m| format!("login_{n}_{m}")));
         self.file("config", site.httpd_conf.as_deref());
@@ -135,6 +141,10 @@ impl Text {
             self.line("list", option, &value);
         }
     }
+}
+
+fn spaced(networks: &[Network]) -> String {
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A prefix with its slash: kept without, the root is empty.

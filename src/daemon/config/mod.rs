@@ -23,6 +23,7 @@ pub use check::problems;
 pub use cli::{Words, parse};
 pub use httpd_conf::RealmLine;
 
+use super::access;
 use super::log::AccessTarget;
 #[cfg(feature = "tls")]
 use super::self_signed::is_missing;
@@ -85,6 +86,8 @@ pub struct Site {
     pub headers: Vec<Header>,
     pub no_server_header: bool,
     pub rfc1918_filter: bool,
+    /// Which addresses may have what.
+    pub access: Vec<access::Line>,
     pub realm: String,
     pub httpd_conf: Option<PathBuf>,
     pub auth: Vec<RealmLine>,
@@ -125,6 +128,7 @@ impl Default for Site {
             headers: Vec::new(),
             no_server_header: false,
             rfc1918_filter: false,
+            access: Vec::new(),
             realm: "Protected Area".into(),
             httpd_conf: None,
             auth: Vec::new(),

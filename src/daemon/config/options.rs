@@ -2,6 +2,7 @@
 
 use super::Site;
 use super::values::{self, Expected, MAX_SECS};
+use crate::daemon::access;
 use std::fmt::Write;
 
 /// An option of the command line, of UCI, or of both.
@@ -73,6 +74,8 @@ pub const ROWS: &[Row] = &[
     row(NONE, "header", "header", List, "'[/PREFIX ]NAME: VALUE'", "a header field of answers below /PREFIX", |s, v| push(&mut s.headers, values::header(v))),
     row(NONE, "no-server-header", "no_server_header", Flag, "", "send no Server field", |s, v| put(&mut s.no_server_header, values::flag(v))),
     row('R', "rfc1918-filter", "rfc1918_filter", Flag, "", "refuse private clients at public addresses", |s, v| put(&mut s.rfc1918_filter, values::flag(v))),
+    row(NONE, "allow", "allow", List, "'[/PREFIX ]ADDR...'", "who alone may have what is below /PREFIX: ADDR, ADDR/BITS, *, unix", |s, v| access(s, access::Kind::Allow, v)),
+    row(NONE, "deny", "deny", List, "'[/PREFIX ]ADDR...'", "who may not; *: all whom --allow does not name", |s, v| access(s, access::Kind::Deny, v)),
     // An empty one, as of a router without a name, is none: UCI could not say it either.
     row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| if v.is_empty() { Ok(()) } else { put(&mut s.realm, values::realm(v)) }),
     row('c', "httpd-conf", "config", Value, "FILE", "logins and more, as busybox's httpd (default: /etc/httpd.conf)", |s, v| put(&mut s.httpd_conf, values::file(v).map(Some))),
@@ -122,6 +125,15 @@ fn push<T>(list: &mut Vec<T>, read: Result<T, Expected>) -> Result<(), Expected>
 fn extend<T>(list: &mut Vec<T>, read: Result<Vec<T>, Expected>) -> Result<(), Expected> {
     list.extend(read?);
     Ok(())
+}
+
+/// Adds a line about addresses; if that is wrong, what it was to protect is closed to all.
+fn access(site: &mut Site, kind: access::Kind, value: &str) -> Result<(), Expected> {
+    let read = values::access(value, kind);
+    if read.is_err() {
+        site.access.extend(values::protected(value).map(access::Line::closed));
+    }
+    push(&mut site.access, read)
 }
 
 /// Notes the URL prefix of a handler that is not embedded.

@@ -2,7 +2,7 @@
 
 use super::options::{ROWS, Row, Takes};
 use super::uci::{self, Opt, Section, Value};
-use super::values::{self, Expected};
+use super::values::{self, Expected, enclosing};
 use super::{Config, Identity, RealmLine, Site};
 use std::fs;
 use std::path::Path;
@@ -15,6 +15,12 @@ const PACKAGE: &str = "uhttpd";
 
 /// Flags that are on where it can't be told what they are: those that protect, and the one that is on anyway.
 const ON_IN_DOUBT: [&str; 4] = ["no_symlinks", "no_dirlists", "rfc1918_filter", "self_signed"];
+
+/// Lists whose values hold blanks themselves.
+const WITH_BLANKS: [&str; 3] = ["header", "allow", "deny"];
+
+/// Options whose wrong values close what they were to protect.
+const PROTECTING: [&str; 2] = ["allow", "deny"];
 
 /// Options that do no harm with a letter that can't be read: a title, and a folder that is not found then.
 const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];
@@ -107,7 +113,7 @@ fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
     let texts: Vec<&str> = match (&at.option.value, row.takes) {
         (Value::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
         // An option in a list's place is one that the shell would split, but for what holds spaces itself.
-        (Value::Single(text), Takes::List) if row.uci != "header" => text.split_whitespace().collect(),
+        (Value::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => text.split_whitespace().collect(),
         (_, Takes::Flag) => vec![at.flag()],
         _ => match at.single() {
             Ok(text) => vec![text],
@@ -121,6 +127,10 @@ fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
             said.warnings.push(at.wrong(text, &"UTF-8".into()));
         } else if garbled && row.takes != Takes::Flag {
             said.errors.push(at.wrong(text, &"UTF-8".into()));
+            if PROTECTING.contains(&row.uci) {
+                // Which is wrong, of course.
+                let _ = (row.set)(site, text);
+            }
             continue;
         }
         at.take(text, said, &mut |text| match (row.set)(site, text) {
@@ -173,13 +183,6 @@ fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> 
     let right = "prefix (a path that starts with a slash), username (without a colon) and password, in UTF-8";
     said.errors.push(format!("{}: {PACKAGE}.{name}: expected {right}: {so}", section.line));
     closed.map(RealmLine::closed)
-}
-
-/// The path that holds what a wrong prefix was to be.
-fn enclosing(prefix: &str) -> String {
-    let known = prefix.split(['?', '#', GARBLED]).next().unwrap_or_default();
-    let whole = if known == prefix { known } else { known.rsplit_once('/').map_or("", |(folder, _)| folder) };
-    format!("/{}", whole.trim_matches('/'))
 }
 
 /// Reads `config cert`; what only other programs that make certificates need is skipped.
