@@ -611,6 +611,7 @@ fn a_dump_reads_as_the_same() {
         &["-I", "default.html", "-I", "index.htm", "-r", hostile][..],
         &["-y", "/=/", "-y", "/a=/c=d"],
         &["--allow", "10.1.2.3/8 ::1 unix", "--deny", "/a *", "--allow", "/A/ ::ffff:1.2.3.4 fe80::/10"],
+        &["--trusted-proxy", "unix 127.0.0.1", "--trusted-proxy", "fd00::/8"],
         &["-y", "/cgi", "-y", "/a b'c=/d \"e"],
         &["-c", "httpd.conf", "-E", "/"],
         &["-r", "", "-x", "/", "-u", "/", "-P", "A:B", "--hsts", "0"],

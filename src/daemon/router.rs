@@ -1,6 +1,6 @@
 //! The way of a request through a site: who may ask, where it leads, what answers.
 
-use super::access::Access;
+use super::access::{Access, Contradiction, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header};
@@ -32,6 +32,7 @@ pub struct Site {
     rfc1918_filter: bool,
     aliases: Vec<(Prefix, String)>,
     headers: Vec<(Prefix, Header)>,
+    proxies: Option<Proxies>,
     access: Option<Access>,
     auth: Option<Rc<Auth>>,
     /// The value of `WWW-Authenticate`.
@@ -78,6 +79,7 @@ impl Site {
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
             headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
+            proxies: Proxies::new(site),
             access: Access::new(site),
             auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
             challenge: format!("Basic realm=\"{quoted}\""),
@@ -93,16 +95,26 @@ impl Site {
 
     /// Answers a request. All that files seldom need is boxed: each request carries the rest from its first byte on.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
+        let proxied = match self.proxies.as_ref().map_or(Ok(false), |proxies| proxies.apply(con, req)) {
+            Ok(proxied) => proxied,
+            Err(Contradiction) => {
+                log::info!(
+                    "{}: 400: its fields about whom it was forwarded for contradict each other",
+                    con.remote_addr()
+                );
+                return Box::pin(error(con, 400, "X-Forwarded-For and Forwarded contradict each other.")).await;
+            }
+        };
         if self.rfc1918_filter && is_rebound(con) {
             let text = "Rejected request from RFC1918 IP to public server address";
             return Box::pin(error(con, 403, text)).await;
         }
-        if self.secure.concerns(con) && Box::pin(self.secure.redirects(con, req)).await? {
+        if self.secure.concerns(con) && Box::pin(self.secure.redirects(con, req, proxied)).await? {
             return Ok(());
         }
         if !req.path_bytes().starts_with(b"/") {
             // Of the server as a whole: OPTIONS *.
-            if self.access.as_ref().is_some_and(|access| !access.admits(con, b"")) {
+            if self.access.as_ref().is_some_and(|access| !access.admits(con, req, b"")) {
                 return Box::pin(self.fail(con, req, 403)).await;
             }
             return Box::pin(self.files.serve(con, req)).await;
@@ -193,7 +205,7 @@ impl Site {
         let open = |suffix: &&str| {
             let sibling = sibling(suffix);
             self.auth.as_ref().is_none_or(|auth| auth.is_alike(path.relative(), &sibling))
-                && self.access.as_ref().is_none_or(|access| access.admits(con, &sibling))
+                && self.access.as_ref().is_none_or(|access| access.admits(con, req, &sibling))
         };
         // A precompressed file may be protected where the file itself is not.
         let is_open = !self.is_guarded() || Files::CODED_SUFFIXES.iter().all(open);
@@ -272,7 +284,7 @@ impl Site {
         asked: &CleanPath,
     ) -> std::result::Result<Option<Login>, Refusal> {
         if let Some(access) = &self.access
-            && ![path, asked].iter().all(|name| access.admits(con, name.relative()))
+            && ![path, asked].iter().all(|name| access.admits(con, req, name.relative()))
         {
             access.tell(con, req);
             return Err(Refusal::Address);

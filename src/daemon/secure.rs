@@ -43,7 +43,9 @@ impl Secure {
     }
 
     /// Answers a plain request with a redirection to HTTPS, if it is to be; adds what encrypted answers are to have.
-    pub async fn redirects(&self, con: &mut Connection, req: &Request) -> Result<bool> {
+    ///
+    /// `proxied`: a proxy told that it was asked without TLS. Where that has its port for HTTPS is not known but by custom.
+    pub async fn redirects(&self, con: &mut Connection, req: &Request, proxied: bool) -> Result<bool> {
         if con.is_tls() {
             if let Some(hsts) = &self.hsts {
                 con.add_header("strict-transport-security", hsts)?;
@@ -53,7 +55,8 @@ impl Secure {
         if !self.redirect {
             return Ok(false);
         }
-        let Some(port) = self.port.get() else { return Ok(false) };
+        let port = if proxied { Some(443) } else { self.port.get() };
+        let Some(port) = port else { return Ok(false) };
         let challenge = req.path().starts_with(ACME) && !req.path().split('/').any(|segment| segment == "..");
         let host = req.host().unwrap_or_default();
         if !req.raw_path().starts_with('/') || challenge || is_tunnel(con.remote_addr(), host) {
@@ -120,7 +123,7 @@ impl Secure {
         false
     }
 
-    pub async fn redirects(&self, _: &mut Connection, _: &Request) -> Result<bool> {
+    pub async fn redirects(&self, _: &mut Connection, _: &Request, _: bool) -> Result<bool> {
         Ok(false)
     }
 }

@@ -195,6 +195,8 @@ pub(super) struct Work {
     pub(super) head: Rc<Head>,
     pub(super) response: ResponseHead,
     pub(super) output: Output,
+    /// Whom the request is of, if not of the peer.
+    pub(super) client: Option<PeerAddr>,
     /// When the request's head was complete.
     started: u64,
     /// Bytes that came in since.
@@ -210,6 +212,7 @@ impl Work {
     /// A request's head is complete.
     fn begin(&mut self, now: u64) {
         self.response.clear();
+        self.client = None;
         self.started = now;
         self.received = 0;
         self.pace = Pace::new(now, self.output.sent());
@@ -629,7 +632,7 @@ impl Conn {
         let status = if matches!(self.send, Send::Idle) { 499 } else { work.response.status() };
         let access = super::access::Access {
             date: &core.http_date(),
-            peer: &self.peer,
+            peer: work.client.as_ref().unwrap_or(&self.peer),
             method: known.map_or("", |head| head.method()),
             target: known.map_or("", |head| head.target()),
             minor_version: known.map_or(1, |head| head.minor_version()),

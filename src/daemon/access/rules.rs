@@ -69,6 +69,11 @@ impl Rules {
         self.find(path).is_none_or(|place| place.admits(client))
     }
 
+    /// Whether there are lines for a decoded path.
+    pub fn concern(&self, path: &[u8]) -> bool {
+        self.find(path).is_some()
+    }
+
     fn find(&self, path: &[u8]) -> Option<&Place> {
         let path = segments(path);
         self.0.iter().filter(|place| place.guarded.holds(&path)).max_by_key(|place| place.guarded.depth())

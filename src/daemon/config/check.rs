@@ -81,7 +81,7 @@ fn complete_site(site: &mut Site, said: &mut Config) {
         said.errors.push(wrong(site, "-s", "listen_https", text));
         site.tls.listen.clear();
     }
-    if site.tls.listen.is_empty() && site.tls.redirect {
+    if site.tls.listen.is_empty() && site.tls.redirect && site.trusted_proxies.is_empty() {
         warnings.push(wrong(site, "-q", "redirect_https", "there is no HTTPS listener to redirect to"));
     }
 }

@@ -100,6 +100,7 @@ impl Text {
         }
         self.flag("no_server_header", site.no_server_header);
         self.flag("rfc1918_filter", site.rfc1918_filter);
+        self.list("trusted_proxy", &site.trusted_proxies);
         for (name, is_deny) in [("allow", false), ("deny", true)] {
             for line in site.access.iter().filter(|line| (line.kind == Kind::Deny) == is_deny) {
                 self.line("list", name, &format_args!("{} {}", rooted(&line.path), spaced(&line.networks)));

@@ -86,6 +86,10 @@ pub struct Site {
     pub headers: Vec<Header>,
     pub no_server_header: bool,
     pub rfc1918_filter: bool,
+    /// Proxies that are believed whom they ask for.
+    pub trusted_proxies: Vec<access::Network>,
+    /// Some value of theirs was wrong, so that there may be more.
+    pub uncertain_proxies: bool,
     /// Which addresses may have what.
     pub access: Vec<access::Line>,
     pub realm: String,
@@ -128,6 +132,8 @@ impl Default for Site {
             headers: Vec::new(),
             no_server_header: false,
             rfc1918_filter: false,
+            trusted_proxies: Vec::new(),
+            uncertain_proxies: false,
             access: Vec::new(),
             realm: "Protected Area".into(),
             httpd_conf: None,

@@ -76,6 +76,7 @@ pub const ROWS: &[Row] = &[
     row('R', "rfc1918-filter", "rfc1918_filter", Flag, "", "refuse private clients at public addresses", |s, v| put(&mut s.rfc1918_filter, values::flag(v))),
     row(NONE, "allow", "allow", List, "'[/PREFIX ]ADDR...'", "who alone may have what is below /PREFIX: ADDR, ADDR/BITS, *, unix", |s, v| access(s, access::Kind::Allow, v)),
     row(NONE, "deny", "deny", List, "'[/PREFIX ]ADDR...'", "who may not; *: all whom --allow does not name", |s, v| access(s, access::Kind::Deny, v)),
+    row(NONE, "trusted-proxy", "trusted_proxy", List, "ADDR...", "proxies whose X-Forwarded-For or Forwarded names the client", |s, v| { let read = values::proxies(v); s.uncertain_proxies |= read.is_err(); extend(&mut s.trusted_proxies, read) }),
     // An empty one, as of a router without a name, is none: UCI could not say it either.
     row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| if v.is_empty() { Ok(()) } else { put(&mut s.realm, values::realm(v)) }),
     row('c', "httpd-conf", "config", Value, "FILE", "logins and more, as busybox's httpd (default: /etc/httpd.conf)", |s, v| put(&mut s.httpd_conf, values::file(v).map(Some))),

@@ -182,6 +182,13 @@ pub fn access(text: &str, kind: access::Kind) -> Result<access::Line, Expected> 
     }
 }
 
+/// The addresses of proxies; not all there are, for then any client could say that it is another.
+pub fn proxies(text: &str) -> Result<Vec<Network>, Expected> {
+    let read = |word| Network::parse(word).filter(|network| *network != Network::All);
+    let networks: Option<Vec<Network>> = text.split_whitespace().map(read).collect();
+    networks.ok_or_else(|| "addresses, such as 127.0.0.1 or 10.0.0.0/8, or unix".into())
+}
+
 /// The paths that a wrong value may have been to protect: which of its blanks was to end the path can't be told.
 pub fn protected(text: &str) -> impl Iterator<Item = String> {
     let ends = text.char_indices().filter(|(_, char)| char.is_whitespace()).map(|(end, _)| end);
