@@ -1,0 +1,21 @@
+//! X.509 as far as a server needs it: makes a self-signed certificate, reads the subject of a client's.
+//!
+//! DER (X.690) is written and read here rather than by a crate: these few functions are a fraction of one's size.
+
+mod create;
+mod der;
+mod subject;
+
+pub use create::{SelfSigned, is_dns_name, self_signed};
+pub use subject::subject;
+
+use std::net::IpAddr;
+
+/// A name that a certificate speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SanName {
+    /// A host name: letters, digits, `-` and `_` in labels.
+    Dns(String),
+    /// An address that clients type.
+    Ip(IpAddr),
+}
