@@ -621,7 +621,14 @@ fn a_dump_reads_as_the_same() {
         &["-l", "/x y", "-L", "/z", "-H", "/it's", "-i", ".a=/b c=d", "-D", "-S", "-R", "-q", "--self-signed"],
         &["-k", "0", "-T", "86400", "-N", "1", "-n", "1", "-t", "1", "-b", "KOI8-R", "--no-gzip", "--private-files"],
     ];
-    for args in options {
+    // Without TLS there is none to be shown, which is an error.
+    #[rustfmt::skip]
+    let certified: &[&str] = if cfg!(feature = "tls") {
+        &["-s", "443", "-C", "a'b", "-K", "c d", "--ca", "e f", "--require-client-cert", "/g h'i", "--require-client-cert", "/"]
+    } else {
+        &[]
+    };
+    for args in options.into_iter().chain([certified]) {
         let args = [&["-p", "127.0.0.1:0", "-h", "root", "--dump"], args].concat();
         let first = router.output(&args);
         assert!(first.status.success() && first.stderr.is_empty(), "{args:?}: {first:?}");

@@ -4,6 +4,7 @@
 
 mod access;
 mod auth;
+mod certificates;
 mod cgi;
 mod config;
 mod hosts;

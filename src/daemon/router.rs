@@ -1,6 +1,6 @@
 //! The way of a request through a site: who may ask, where it leads, what answers.
 
-use super::access::{Access, Contradiction, Proxies};
+use super::access::{Access, Contradiction, Proxies, Refused};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header};
@@ -28,6 +28,9 @@ type Login = (String, Vec<u8>);
 pub struct Site {
     pub names: Vec<String>,
     secure: Rc<Secure>,
+    /// Scripts are told of clients' certificates.
+    #[cfg(feature = "tls")]
+    tells_certificate: bool,
     /// Refuse private clients at public addresses.
     rfc1918_filter: bool,
     aliases: Vec<(Prefix, String)>,
@@ -60,8 +63,8 @@ enum Refusal {
     Ask,
     /// It is to wait so many seconds, for it showed too many that were wrong.
     Wait(u64),
-    /// Its address is not one that may.
-    Address,
+    /// It is not one who may.
+    Access(Refused),
 }
 
 impl Site {
@@ -76,6 +79,8 @@ impl Site {
         Site {
             names: site.server_names.clone(),
             secure,
+            #[cfg(feature = "tls")]
+            tells_certificate: site.tls.ca.is_some(),
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
             headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
@@ -114,7 +119,7 @@ impl Site {
         }
         if !req.path_bytes().starts_with(b"/") {
             // Of the server as a whole: OPTIONS *.
-            if self.access.as_ref().is_some_and(|access| !access.admits(con, req, b"")) {
+            if self.access.as_ref().is_some_and(|access| access.judge(con, req, b"").is_err()) {
                 return Box::pin(self.fail(con, req, 403)).await;
             }
             return Box::pin(self.files.serve(con, req)).await;
@@ -205,7 +210,7 @@ impl Site {
         let open = |suffix: &&str| {
             let sibling = sibling(suffix);
             self.auth.as_ref().is_none_or(|auth| auth.is_alike(path.relative(), &sibling))
-                && self.access.as_ref().is_none_or(|access| access.admits(con, req, &sibling))
+                && self.access.as_ref().is_none_or(|access| access.judge(con, req, &sibling).is_ok())
         };
         // A precompressed file may be protected where the file itself is not.
         let is_open = !self.is_guarded() || Files::CODED_SUFFIXES.iter().all(open);
@@ -260,6 +265,8 @@ impl Site {
             name: &located.name,
             path_info: located.path_info.as_deref(),
             docroot: self.scripts.docroot(),
+            #[cfg(feature = "tls")]
+            tells_certificate: self.tells_certificate,
             login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
             status,
             query: query.unwrap_or(&asked),
@@ -284,10 +291,10 @@ impl Site {
         asked: &CleanPath,
     ) -> std::result::Result<Option<Login>, Refusal> {
         if let Some(access) = &self.access
-            && ![path, asked].iter().all(|name| access.admits(con, req, name.relative()))
+            && let Err(why) = [path, asked].iter().try_for_each(|name| access.judge(con, req, name.relative()))
         {
-            access.tell(con, req);
-            return Err(Refusal::Address);
+            access.tell(con, req, why);
+            return Err(Refusal::Access(why));
         }
         let Some(auth) = &self.auth else { return Ok(None) };
         let name = auth.closer(path.relative(), asked.relative());
@@ -305,7 +312,8 @@ impl Site {
     async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
         self.clear(con)?;
         match refusal {
-            Refusal::Address => return Ok(Some(403)),
+            Refusal::Access(Refused::Address) => return Ok(Some(403)),
+            Refusal::Access(Refused::Certificate) => error(con, 403, "A client certificate is required.").await?,
             Refusal::Ask => {
                 con.add_header("www-authenticate", &self.challenge)?;
                 respond(con, 401, "text/plain", "Authorization Required\n").await?;

@@ -680,7 +680,9 @@ impl Conn {
                 Err(Step::Park)
             }
             Err(error) => {
-                self.note(Level::Debug, format_args!("{error}"));
+                // Of a client whose certificate is no good; the system has no such error for a socket.
+                let refused = error.kind() == io::ErrorKind::PermissionDenied;
+                self.note(if refused { Level::Info } else { Level::Debug }, format_args!("{error}"));
                 self.link = Link::Dead;
                 Err(Step::Close)
             }

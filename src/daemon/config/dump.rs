@@ -72,6 +72,7 @@ impl Text {
             self.file("cert", site.tls.cert.as_deref());
             self.file("key", site.tls.key.as_deref());
         }
+        self.file("ca", site.tls.ca.as_deref());
         self.option("ciphers", &site.tls.ciphers.join(":"));
         self.flag("self_signed", site.tls.self_signed);
         self.flag("redirect_https", site.tls.redirect);
@@ -100,6 +101,7 @@ impl Text {
         }
         self.flag("no_server_header", site.no_server_header);
         self.flag("rfc1918_filter", site.rfc1918_filter);
+        self.list("require_client_cert", site.client_certs.iter().map(|path| rooted(path)));
         self.list("trusted_proxy", &site.trusted_proxies);
         for (name, is_deny) in [("allow", false), ("deny", true)] {
             for line in site.access.iter().filter(|line| (line.kind == Kind::Deny) == is_deny) {

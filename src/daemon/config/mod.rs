@@ -92,6 +92,8 @@ pub struct Site {
     pub uncertain_proxies: bool,
     /// Which addresses may have what.
     pub access: Vec<access::Line>,
+    /// Paths that are for clients with a certificate alone.
+    pub client_certs: Vec<String>,
     pub realm: String,
     pub httpd_conf: Option<PathBuf>,
     pub auth: Vec<RealmLine>,
@@ -135,6 +137,7 @@ impl Default for Site {
             trusted_proxies: Vec::new(),
             uncertain_proxies: false,
             access: Vec::new(),
+            client_certs: Vec::new(),
             realm: "Protected Area".into(),
             httpd_conf: None,
             auth: Vec::new(),
@@ -163,6 +166,8 @@ pub struct Tls {
     pub self_signed: bool,
     /// What a certificate that is made is to hold.
     pub identity: Identity,
+    /// The authorities that sign clients' certificates.
+    pub ca: Option<PathBuf>,
     /// OpenSSL's names of the cipher suites to offer; none: all.
     pub ciphers: Vec<String>,
     /// Send clients of the plain listeners to the TLS listener.

@@ -58,6 +58,8 @@ pub const ROWS: &[Row] = &[
     row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| extend(&mut s.tls.listen, values::listen(v))),
     row('C', "cert", "cert", Value, "FILE", "certificate chain, PEM or DER", |s, v| put(&mut s.tls.cert, values::file(v).map(Some))),
     row('K', "key", "key", Value, "FILE", "its private key, PEM or DER", |s, v| put(&mut s.tls.key, values::file(v).map(Some))),
+    row(NONE, "ca", "ca", Value, "FILE", "the authorities that sign clients' certificates, PEM", |s, v| put(&mut s.tls.ca, values::file(v).map(Some))),
+    row(NONE, "require-client-cert", "require_client_cert", List, "/PREFIX", "what is for clients with a certificate alone; needs --ca", client_cert),
     row('P', "ciphers", "ciphers", Value, "LIST", "cipher suites, OpenSSL's names with colons between", |s, v| { s.tls.ciphers = v.split(':').filter(|name| !name.is_empty()).map(String::from).collect(); Ok(()) }),
     row(NONE, "self-signed", "self_signed", Flag, "", "make certificate and key where one is missing", |s, v| put(&mut s.tls.self_signed, values::flag(v))),
     row('q', "redirect-https", "redirect_https", Flag, "", "send clients of HTTP to HTTPS, but for ACME challenges", |s, v| put(&mut s.tls.redirect, values::flag(v))),
@@ -135,6 +137,16 @@ fn access(site: &mut Site, kind: access::Kind, value: &str) -> Result<(), Expect
         site.access.extend(values::protected(value).map(access::Line::closed));
     }
     push(&mut site.access, read)
+}
+
+/// Adds a path that wants a certificate, or with a flag all; if it is wrong, it is closed to those without one all the same.
+fn client_cert(site: &mut Site, value: &str) -> Result<(), Expected> {
+    let read = values::client_cert(value);
+    match &read {
+        Ok(path) => site.client_certs.extend(path.clone()),
+        Err(_) => site.client_certs.extend(values::protected(value)),
+    }
+    read.map(drop)
 }
 
 /// Notes the URL prefix of a handler that is not embedded.

@@ -23,7 +23,7 @@ const WITH_BLANKS: [&str; 3] = ["header", "allow", "deny"];
 const SPLIT: [&str; 6] = ["listen_http", "listen_https", "index_page", "alias", "interpreter", "json_script"];
 
 /// Options whose wrong values close what they were to protect.
-const PROTECTING: [&str; 3] = ["allow", "deny", "trusted_proxy"];
+const PROTECTING: [&str; 4] = ["allow", "deny", "trusted_proxy", "require_client_cert"];
 
 /// Options that do no harm with a letter that can't be read: a title, and a folder that is not found then.
 const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];

@@ -182,6 +182,15 @@ pub fn access(text: &str, kind: access::Kind) -> Result<access::Line, Expected> 
     }
 }
 
+/// A path, or a flag: all paths, or none.
+pub fn client_cert(text: &str) -> Result<Option<String>, Expected> {
+    match flag(text) {
+        Ok(yes) => Ok(yes.then(String::new)),
+        Err(_) if text.contains(char::REPLACEMENT_CHARACTER) => Err("a path in UTF-8".into()),
+        Err(_) => prefix(text).map(Some).map_err(|_| "a path that starts with a slash, or 1 for all".into()),
+    }
+}
+
 /// The addresses of proxies; not all there are, for then any client could say that it is another.
 pub fn proxies(text: &str) -> Result<Vec<Network>, Expected> {
     let read = |word| Network::parse(word).filter(|network| *network != Network::All);

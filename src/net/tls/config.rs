@@ -1,15 +1,23 @@
 //! What a listener's connections share: suites, certificates, who must show one.
 
 use super::TlsFiles;
-use super::certificates::{Certificates, certificates, wrong};
+use super::certificates::Certificates;
+use super::clients::{Lenient, Verifier, verifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{CipherSuite, RootCertStore, ServerConfig};
+use rustls::server::NoServerSessionStorage;
+use rustls::{CipherSuite, ServerConfig};
 use std::io;
 use std::sync::Arc;
 
+/// What the files make.
+pub(super) struct Loaded {
+    pub(super) server: Arc<ServerConfig>,
+    /// Who looks at a client's certificate after the handshake, if that did not.
+    pub(super) verifier: Option<Verifier>,
+}
+
 /// Makes a configuration of the files.
-pub(super) fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
+pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
     let mut provider = provider();
     restrict(&mut provider, &files.ciphers)?;
     let provider = Arc::new(provider);
@@ -17,17 +25,11 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let builder = match &files.ca {
+    let verifier = verifier(files, &provider)?;
+    let builder = match &verifier {
         None => builder.with_no_client_auth(),
-        Some(ca) => {
-            let mut roots = RootCertStore::empty();
-            for cert in certificates(ca)? {
-                roots.add(cert).map_err(|error| wrong(ca, error))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier = if files.insecure { verifier.allow_unauthenticated() } else { verifier };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| wrong(ca, error))?)
-        }
+        Some(verifier) if files.insecure => builder.with_client_cert_verifier(Arc::new(Lenient(Arc::clone(verifier)))),
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
     };
     let mut config = builder.with_cert_resolver(resolver);
     // The suites' order is ours, not the client's: it is this machine that has little to spare.
@@ -38,7 +40,7 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
     config.ticketer = ring::Ticketer::new().map_err(io::Error::other)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
+    Ok(Loaded { server: Arc::new(config), verifier: verifier.filter(|_| files.insecure) })
 }
 
 /// ring, with the suites first that cost this machine least: those of AES-128 where the processor has instructions for

@@ -4,13 +4,15 @@
 //! and `write` drive the handshake as they go, so the server above sees a stream like any other.
 
 mod certificates;
+mod clients;
 mod config;
 
 use crate::buf::Sink;
 use crate::http::date;
-use config::load;
+use config::{Loaded, load};
 use mio::net::TcpStream;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConnection;
+use rustls::pki_types::UnixTime;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
@@ -33,6 +35,9 @@ const HANDSHAKES_A_TICK: u32 = 2;
 /// Reads from the socket for one read of the server; records may carry nothing, so these are to be bounded.
 const RECORDS_A_READ: u32 = 64;
 
+/// The kind of error of a handshake that a client's certificate ended, which an operator wants to know.
+const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
+
 /// Where certificates are and who must show one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsFiles {
@@ -40,7 +45,7 @@ pub(crate) struct TlsFiles {
     pub(crate) pairs: Vec<(PathBuf, PathBuf)>,
     /// The authorities that sign clients' certificates.
     pub(crate) ca: Option<PathBuf>,
-    /// Clients may come without a certificate.
+    /// Clients may come without a certificate, or with one that none of them signed.
     pub(crate) insecure: bool,
     /// OpenSSL's names of the TLS 1.2 suites to offer; none: all.
     pub(crate) ciphers: Vec<String>,
@@ -49,7 +54,7 @@ pub(crate) struct TlsFiles {
 /// What the TLS connections of a server share.
 pub(crate) struct TlsContext {
     files: TlsFiles,
-    config: RefCell<Arc<ServerConfig>>,
+    loaded: RefCell<Loaded>,
     shared: Rc<Shared>,
 }
 
@@ -77,9 +82,9 @@ impl TlsContext {
     /// # Errors
     /// One line naming the file and what is wrong with it.
     pub(crate) fn new(files: TlsFiles) -> io::Result<TlsContext> {
-        let config = RefCell::new(load(&files)?);
+        let loaded = RefCell::new(load(&files)?);
         let shared = SHARED.with(|shared| Rc::clone(shared.get_or_init(Shared::new)));
-        Ok(TlsContext { files, config, shared })
+        Ok(TlsContext { files, loaded, shared })
     }
 
     /// Loads the certificates anew for the connections to come; after an error the old ones stay.
@@ -87,7 +92,7 @@ impl TlsContext {
     /// # Errors
     /// As [`new`](TlsContext::new).
     pub(crate) fn reload(&self) -> io::Result<()> {
-        self.config.replace(load(&self.files)?);
+        self.loaded.replace(load(&self.files)?);
         Ok(())
     }
 
@@ -101,7 +106,7 @@ impl TlsContext {
     }
 
     pub(crate) fn accept(self: &Rc<Self>, stream: TcpStream) -> io::Result<Tls> {
-        let config = Arc::clone(&self.config.borrow());
+        let config = Arc::clone(&self.loaded.borrow().server);
         let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
         session.set_buffer_limit(Some(BUFFER));
         Ok(Tls {
@@ -111,6 +116,7 @@ impl TlsContext {
             state: State::Fresh,
             drained: false,
             unasked: false,
+            verified: Cell::new(None),
         })
     }
 }
@@ -125,6 +131,8 @@ pub(crate) struct Tls {
     drained: bool,
     /// The last read ended before the socket was empty.
     unasked: bool,
+    /// Whether an authority signed the client's certificate, once that was looked at.
+    verified: Cell<Option<bool>>,
 }
 
 /// A socket that notes whether it gave all that it had.
@@ -240,7 +248,11 @@ impl Tls {
         if let Err(error) = self.session.process_new_packets() {
             // The alert that rustls made of it should arrive; if it can't, the reset says enough.
             let _ = self.send_pending();
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            let kind = match error {
+                rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => REFUSED,
+                _ => io::ErrorKind::InvalidData,
+            };
+            return Err(io::Error::new(kind, error));
         }
         if self.session.is_handshaking() {
             self.send_pending()?;
@@ -329,7 +341,18 @@ impl Tls {
 
     /// The certificate that the client showed, verified, in DER.
     pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
-        self.session.peer_certificates().and_then(<[_]>::first).map(|cert| cert.as_ref())
+        let (cert, between) = self.session.peer_certificates()?.split_first()?;
+        let loaded = self.context.loaded.borrow();
+        let is_right = |verifier: &clients::Verifier| {
+            let verified = verifier.verify_client_cert(cert, between, UnixTime::now());
+            if let (Err(error), Ok(peer)) = (&verified, self.stream.peer_addr()) {
+                log::info!("{peer}: its certificate does not count: {error}");
+            }
+            verified.is_ok()
+        };
+        let verified = self.verified.get().unwrap_or_else(|| loaded.verifier.as_ref().is_none_or(is_right));
+        self.verified.set(Some(verified));
+        verified.then_some(cert.as_ref())
     }
 }
 
