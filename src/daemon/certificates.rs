@@ -33,7 +33,8 @@ fn usable_by<E>(tls: &Tls, tolerate: &mut dyn FnMut(String) -> Result<(), E>) ->
         return Ok(Usable::Nothing);
     }
     if let Err(error) = self_signed::prepare(tls).and_then(|()| load(tls, Usable::Own)) {
-        return tolerate(format!("HTTPS can't be served: {error}")).map(|()| Usable::Nothing);
+        let so = if tls.redirect { "; as redirect_https is on, HTTP gets 503" } else { "" };
+        return tolerate(format!("HTTPS can't be served: {error}{so}")).map(|()| Usable::Nothing);
     }
     if tls.ca.is_none() {
         return Ok(Usable::Own);

@@ -160,6 +160,8 @@ impl Default for Site {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     pub listen: Vec<Listen>,
+    /// An address was asked for, though it may be wrong.
+    pub asked: bool,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     /// Make the two files where one of them is missing or empty.

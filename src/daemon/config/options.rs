@@ -55,7 +55,7 @@ use Takes::{Flag, List, Maybe, Value};
 pub const ROWS: &[Row] = &[
     row('h', "docroot", "home", Value, "DIR", "the folder to serve (default: .)", |s, v| put(&mut s.docroot, values::file(v))),
     row('p', "listen", "listen_http", List, "[ADDR:]PORT", "listen here; IPv6 in brackets; port 0 picks one", |s, v| extend(&mut s.listen, values::listen(v))),
-    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| extend(&mut s.tls.listen, values::listen(v))),
+    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| { s.tls.asked = true; extend(&mut s.tls.listen, values::listen(v)) }),
     row('C', "cert", "cert", Value, "FILE", "certificate chain, PEM or DER", |s, v| put(&mut s.tls.cert, values::file(v).map(Some))),
     row('K', "key", "key", Value, "FILE", "its private key, PEM or DER", |s, v| put(&mut s.tls.key, values::file(v).map(Some))),
     row(NONE, "ca", "ca", Value, "FILE", "the authorities that sign clients' certificates, PEM", |s, v| put(&mut s.tls.ca, values::file(v).map(Some))),

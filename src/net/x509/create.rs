@@ -22,6 +22,9 @@ const SERIAL_LEN: usize = 16;
 /// Bytes of a key identifier: RFC 7093 §2 takes as many of the SHA-256 digest.
 const KEY_ID_LEN: usize = 20;
 
+/// Why there is no key, or no signature.
+const NO_RANDOM: &str = "the system gives no random numbers";
+
 /// The name of a server that has none, as OpenWrt calls itself.
 const DEFAULT_NAME: &str = "OpenWrt";
 
@@ -37,18 +40,23 @@ pub struct SelfSigned {
 ///
 /// The common name is the first host name that fits, or `OpenWrt`; without names that is what the certificate names.
 pub fn self_signed(names: &[SanName], not_before: u64, not_after: u64) -> Result<SelfSigned, &'static str> {
-    const NO_RANDOM: &str = "the system gives no random numbers";
     let random = SystemRandom::new();
     let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).map_err(|_| NO_RANDOM)?;
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key.as_ref(), &random)
-        .map_err(|_| "the new key is not accepted")?;
+    let cert = self_signed_by(key.as_ref(), names, not_before, not_after)?;
+    Ok(SelfSigned { cert, key: key.as_ref().to_vec() })
+}
+
+/// Makes a certificate (DER) as [`self_signed`] does, for a key that there is: ECDSA P-256, in DER (PKCS#8).
+pub fn self_signed_by(key: &[u8], names: &[SanName], not_before: u64, not_after: u64) -> Result<Vec<u8>, &'static str> {
+    let random = SystemRandom::new();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key, &random)
+        .map_err(|_| "the key is not one of ECDSA P-256 in PKCS#8")?;
     let mut serial = [0; SERIAL_LEN];
     random.fill(&mut serial).map_err(|_| NO_RANDOM)?;
 
     let body = to_be_signed(names, not_before, not_after, serial, pair.public_key().as_ref())?;
     let signature = pair.sign(&random, &body).map_err(|_| NO_RANDOM)?;
-    let cert = der(SEQUENCE, &[&body, ECDSA_WITH_SHA256, &der(BIT_STRING, &[&[0], signature.as_ref()])]);
-    Ok(SelfSigned { cert, key: key.as_ref().to_vec() })
+    Ok(der(SEQUENCE, &[&body, ECDSA_WITH_SHA256, &der(BIT_STRING, &[&[0], signature.as_ref()])]))
 }
 
 /// Whether a certificate can hold the name: letters, digits, `-` and `_`, and not what reads as an IPv4 address.
@@ -73,11 +81,11 @@ const P256_KEY: &[u8] = b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x
 const V3: &[u8] = b"\x02\x01\x02";
 /// `OBJECT IDENTIFIER`s: common name, subjectAltName and subjectKeyIdentifier.
 const COMMON_NAME: &[u8] = b"\x06\x03\x55\x04\x03";
-const ALT_NAME: &[u8] = b"\x06\x03\x55\x1d\x11";
+pub(super) const ALT_NAME: &[u8] = b"\x06\x03\x55\x1d\x11";
 const KEY_ID: &[u8] = b"\x06\x03\x55\x1d\x0e";
 /// The extensions that are always the same: basicConstraints critical, not a CA; keyUsage critical,
 /// digitalSignature; extendedKeyUsage serverAuth.
-const FIXED_EXTENSIONS: &[u8] = b"\x30\x0c\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x02\x30\x00\
+pub(super) const FIXED_EXTENSIONS: &[u8] = b"\x30\x0c\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x02\x30\x00\
     \x30\x0e\x06\x03\x55\x1d\x0f\x01\x01\xff\x04\x04\x03\x02\x07\x80\
     \x30\x13\x06\x03\x55\x1d\x25\x04\x0c\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
 
