@@ -1,4 +1,4 @@
-//! The daemon's own certificates: those that clients may refuse, and what is left where there is none.
+//! The daemon's own certificates: those that clients may refuse, those that end, and what is left where there is none.
 #![cfg(feature = "tls")]
 
 mod common;
@@ -6,16 +6,29 @@ mod common_config;
 mod common_files;
 mod common_tls;
 
-use common_config::{Router, ask, free_addr, one_line};
-use common_files::Daemon;
-use common_tls::{Ca, has, run};
+use common_config::{Router, ask, free_addr, one_line, until};
+use common_files::{Daemon, request};
+use common_tls::{Ca, Stream, has, leaf, over, run, trusting, try_open};
+use ecohttpd::x509::{self, SanName};
+use rustls::version::TLS13;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
+
+const DAY: u64 = 86_400;
 
 /// A section with HTTPS at this address by `server.crt` and `server.key`, and with these lines.
 fn section(router: &Router, secure: SocketAddr, lines: &str) {
     let (cert, key) = (router.path("server.crt"), router.path("server.key"));
     router.section(&format!(" list listen_https {secure}\n option cert {cert}\n option key {key}\n{lines}"));
+}
+
+fn open(addr: SocketAddr) -> Stream {
+    try_open(&trusting(&[&TLS13]), addr, "localhost").unwrap()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// As an administrator makes them by openssl, with an authority of their own and without extensions.
@@ -35,12 +48,14 @@ fn certificates_of_x509_v1_are_served() {
         );
         let sign = "openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 9 -out server.crt";
         run(folder, sign);
+        let is_v1 = run(folder, "openssl x509 -in server.crt -noout -text").contains("Version: 1");
         section(&router, secure, "");
         assert_eq!(router.check(), (Some(0), String::new()), "{key}");
         let daemon = router.start(1);
         let resolve = format!("--resolve localhost:{}:{}", secure.port(), secure.ip());
         let url = format!("https://localhost:{}/file.txt", secure.port());
         assert_eq!(run(folder, &format!("curl -sS --cacert ca.crt {resolve} {url}")), "content", "{key}");
+        assert!(!is_v1 || router.log().contains("server.crt: the certificate is of X.509 v1"), "{}", router.log());
         drop(daemon);
         // The key must fit all the same.
         fs::copy(folder.join("ca.key"), folder.join("server.key")).unwrap();
@@ -63,6 +78,93 @@ fn malformed_certificates_are_named() {
         assert_eq!(status, Some(1), "{cut}");
         one_line(&said, &["server.crt"]);
     }
+}
+
+/// Writes a certificate of ours that is valid so many days from now to so many.
+fn write_own(router: &Router, names: &[SanName], from: i64, to: i64) -> Vec<u8> {
+    let at = |days: i64| now().checked_add_signed(days * DAY.cast_signed()).unwrap();
+    let key = x509::read_key(router.path("server.key").as_ref()).unwrap();
+    let cert = x509::self_signed_by(&key, names, at(from), at(to)).unwrap();
+    router.write("server.crt", &cert);
+    cert
+}
+
+fn names(secure: SocketAddr) -> Vec<SanName> {
+    vec![SanName::Ip(secure.ip())]
+}
+
+#[test]
+fn ours_are_renewed_without_a_restart() {
+    let router = Router::new();
+    let secure = free_addr();
+    section(&router, secure, "");
+    // The first is made.
+    drop(router.start(1));
+    let key = fs::read(router.path("server.key")).unwrap();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let mut good = names(secure);
+    if x509::is_dns_name(host.trim()) {
+        good.push(SanName::Dns(host.trim().to_owned()));
+    }
+    let other = vec![SanName::Ip(IpAddr::from([10, 9, 8, 7]))];
+    let facts = |stream: &Stream| x509::facts(&leaf(stream)).unwrap();
+
+    let old = write_own(&router, &good, -380, 17);
+    let daemon = router.start(1);
+    let first = leaf(&open(secure));
+    assert!(*first != old[..] && facts(&open(secure)).not_after > now() + 300 * DAY, "renewed before it was served");
+    let mut client = over(open(secure));
+    let mut get = || {
+        client.send(request("GET", "/file.txt", &[], false));
+        client.read_response().text().to_owned()
+    };
+    assert_eq!(get(), "content");
+    for (names, from, to, renewed, name) in [
+        (&good, -360, 37, false, "37 days before its end"),
+        (&good, -390, -5, true, "ended"),
+        (&good, 5, 400, true, "not begun"),
+        (&other, -1, 390, true, "another address"),
+    ] {
+        let old = write_own(&router, names, from, to);
+        assert!(router.reload(&daemon).contains("read anew"));
+        let stream = open(secure);
+        assert_eq!(*leaf(&stream) != old[..], renewed, "{name}");
+        assert!(facts(&stream).names.contains(&good[0]) && get() == "content", "{name}");
+    }
+    assert_eq!(fs::read(router.path("server.key")).unwrap(), key, "the key stays");
+    let log = router.log();
+    assert_eq!(log.matches("renewed the self-signed certificate").count(), 4, "{log}");
+    assert!(!log.contains("refuse"), "{log}");
+}
+
+/// Those of others are not ours to renew: that they are of no use is said.
+#[test]
+fn those_that_clients_refuse_are_said() {
+    let router = Router::new();
+    let secure = free_addr();
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(router.path("server.key"), key.serialize_pem()).unwrap();
+    let write = |from, to| {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
+        let cert = params.self_signed(&key).unwrap();
+        router.write("server.crt", cert.der());
+        cert.der().clone()
+    };
+    let ended = write(2020, 2021);
+    section(&router, secure, "");
+    let daemon = router.start(1);
+    assert_eq!(leaf(&open(secure)), ended, "served all the same");
+    until("it is said", || router.log().contains("server.crt: the certificate ended"));
+    let early = write(2199, 2200);
+    router.reload(&daemon);
+    assert_eq!(leaf(&open(secure)), early);
+    until("it is said", || router.log().contains("server.crt: the certificate begins in"));
+    let lines = router.log().lines().count();
+    write(2020, 2199);
+    router.reload(&daemon);
+    // Of the last there is nothing to say but that it was read.
+    assert_eq!(router.log().lines().count(), lines + 1, "{}", router.log());
 }
 
 /// Nothing is served in the clear that was to be served by HTTPS alone.

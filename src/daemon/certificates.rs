@@ -2,12 +2,17 @@
 
 use super::config::{Config, Tls};
 #[cfg(feature = "tls")]
-use super::self_signed;
+use super::self_signed::{self, DAY};
 use ecohttpd::Options;
 #[cfg(feature = "tls")]
-use ecohttpd::{Connection, Request};
+use ecohttpd::{
+    Connection, Request,
+    x509::{self, Facts},
+};
 #[cfg(feature = "tls")]
 use std::io;
+#[cfg(feature = "tls")]
+use std::time::SystemTime;
 
 /// What of a site's certificates can be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,6 +47,50 @@ fn usable_by<E>(tls: &Tls, tolerate: &mut dyn FnMut(String) -> Result<(), E>) ->
     match load(tls, Usable::All) {
         Ok(()) => Ok(Usable::All),
         Err(error) => tolerate(format!("no client's certificate counts: {error}")).map(|()| Usable::Own),
+    }
+}
+
+/// Renews those of our own that need it, and says, if it is to, of which others clients refuse; whether any was renewed.
+#[cfg(feature = "tls")]
+pub fn look_after(sites: &[Tls], now: SystemTime, say: bool) -> bool {
+    let mut renewed = false;
+    for (n, tls) in sites.iter().enumerate() {
+        let same = |other: &Tls| (&other.cert, &other.key) == (&tls.cert, &tls.key);
+        if sites.iter().take(n).any(same) {
+            continue;
+        }
+        match self_signed::renew(tls, now) {
+            Ok(done) => renewed |= done,
+            Err(error) if say => log::warn!("a self-signed certificate can't be renewed: {error}"),
+            Err(_) => {}
+        }
+        let read = tls.cert.as_deref().filter(|_| say).and_then(|file| Some((file, x509::read_cert(file).ok()?)));
+        if let Some((file, cert)) = read
+            && let Some(flaw) = x509::facts(&cert).and_then(|facts| flaw(&facts, now))
+        {
+            log::warn!("{}: {flaw}", file.display());
+        }
+    }
+    renewed
+}
+
+/// Why clients refuse a certificate, whatever its name.
+#[cfg(feature = "tls")]
+fn flaw(facts: &Facts, now: SystemTime) -> Option<String> {
+    // A clock that is known to be wrong tells nothing.
+    let now = self_signed::known_time(now);
+    let since = now.and_then(|now| now.checked_sub(facts.not_after)).filter(|since| *since > 0);
+    let until = now.and_then(|now| facts.not_before.checked_sub(now)).filter(|until| *until > 0);
+    match (since, until) {
+        (Some(since), _) => Some(format!("the certificate ended {} days ago: clients refuse it", since / DAY)),
+        (_, Some(until)) => {
+            let days = until / DAY;
+            Some(format!("the certificate begins in {days} days: clients refuse it, unless this clock is wrong"))
+        }
+        _ if !facts.is_v3 => Some(
+            "the certificate is of X.509 v1, which browsers refuse: openssl x509 -req wants -extfile for v3".into(),
+        ),
+        _ => None,
     }
 }
 

@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
+#[cfg(feature = "tls")]
+use std::time::SystemTime;
 
 /// Queue of TCP Fast Open requests with `-A`, as uhttpd sets it.
 const FAST_OPEN: u32 = 5;
@@ -58,6 +60,9 @@ pub struct Serving {
     logs: Logs,
     /// What can't be served, a line each.
     flaws: Vec<String>,
+    /// The certificates that are served.
+    #[cfg(feature = "tls")]
+    secure: Vec<config::Tls>,
     /// Addresses that can't be had, which may change.
     missing: Vec<Missing>,
     /// Somebody tries them again.
@@ -164,6 +169,8 @@ impl Serving {
             bound: Vec::new(),
             logs: Vec::new(),
             flaws: Vec::new(),
+            #[cfg(feature = "tls")]
+            secure: Vec::new(),
             missing: Vec::new(),
             retrying: false,
         }
@@ -190,8 +197,21 @@ impl Serving {
         self.change_over(&plan, fresh);
         self.tell_ports(&plan);
         self.logs = plan.logs;
+        #[cfg(feature = "tls")]
+        {
+            let secure = config.sites.iter().map(|site| &site.tls).filter(|tls| !tls.listen.is_empty());
+            self.secure = secure.cloned().collect();
+            self.look_after_certificates(true);
+        }
         self.listeners.max_connections(config.sites.iter().map(|site| site.max_connections).sum());
         Ok(())
+    }
+
+    /// Renews our own certificates where they need it, and, if it is to, says which others clients refuse. True: any was
+    /// renewed, and is to be loaded.
+    #[cfg(feature = "tls")]
+    pub fn look_after_certificates(&self, say: bool) -> bool {
+        certificates::look_after(&self.secure, SystemTime::now(), say)
     }
 
     /// Whether somebody is to call [`retry`](Serving::retry) now and then, until it says that nothing is missing.
