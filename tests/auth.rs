@@ -5,10 +5,10 @@ mod common_config;
 mod common_files;
 
 use common::{Client, PATIENCE, Response, skip};
-use common_config::{Router, ask, until};
+use common_config::{Router, ask, ask_from, until};
 use common_files::{Daemon, request};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
@@ -235,17 +235,6 @@ fn base64(bytes: &[u8]) -> String {
         (0..4).for_each(|n| out.push(if n <= three.len() { digit(group, n) } else { '=' }));
     }
     out
-}
-
-/// Asks from another address of this machine.
-fn ask_from(ip: Ipv4Addr, addr: SocketAddr, target: &str, field: &str) -> Response {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
-    socket.connect(&addr.into()).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut client = Client::new(std::net::TcpStream::from(socket));
-    client.send(request("GET", target, &[field], true));
-    client.read_response()
 }
 
 /// A guess, each another one.

@@ -612,6 +612,8 @@ fn a_dump_reads_as_the_same() {
     let options = [
         &["-I", "default.html", "-I", "index.htm", "-r", hostile][..],
         &["-y", "/=/", "-y", "/a=/c=d"],
+        &["--allow", "10.1.2.3/8 ::1 unix", "--deny", "/a *", "--allow", "/A/ ::ffff:1.2.3.4 fe80::/10"],
+        &["--trusted-proxy", "unix 127.0.0.1", "--trusted-proxy", "fd00::/8"],
         &["-y", "/cgi", "-y", "/a b'c=/d \"e"],
         &["-c", "httpd.conf", "-E", "/"],
         &["-r", "", "-x", "/", "-u", "/", "-P", "A:B", "--hsts", "0"],
@@ -622,7 +624,14 @@ fn a_dump_reads_as_the_same() {
         &["--chunked-body-limit", "64", "--body-temp-path", "/a 'b'"],
         &["-k", "0", "-T", "86400", "-N", "1", "-n", "1", "-t", "1", "-b", "KOI8-R", "--no-gzip", "--private-files"],
     ];
-    for args in options {
+    // Without TLS there is none to be shown, which is an error.
+    #[rustfmt::skip]
+    let certified: &[&str] = if cfg!(feature = "tls") {
+        &["-s", "443", "-C", "a'b", "-K", "c d", "--ca", "e f", "--require-client-cert", "/g h'i", "--require-client-cert", "/"]
+    } else {
+        &[]
+    };
+    for args in options.into_iter().chain([certified]) {
         let args = [&["-p", "127.0.0.1:0", "-h", "root", "--dump"], args].concat();
         let first = router.output(&args);
         assert!(first.status.success() && first.stderr.is_empty(), "{args:?}: {first:?}");

@@ -2,7 +2,9 @@
 //!
 //! It uses the library through its public interface alone.
 
+mod access;
 mod auth;
+mod certificates;
 mod cgi;
 mod config;
 mod hosts;
@@ -23,6 +25,8 @@ mod sys;
 mod ubus;
 
 use config::{Command, Config, Words};
+#[cfg(feature = "tls")]
+use ecohttpd::Handle;
 use ecohttpd::{AsyncFd, Connection, Options, Request, Server};
 use log::Sink;
 use serving::{Care, Failure, Serving};
@@ -46,6 +50,10 @@ const CANNOT_SERVE: u8 = 2;
 
 /// How long what is in flight may take after the first signal: as long as procd waits before it kills.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// From one look at the certificates to the next.
+#[cfg(feature = "tls")]
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Runs the daemon with the command line's arguments, the program's name left out.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -169,6 +177,8 @@ impl Caught {
         let handle = server.handle();
         server.spawn(watch(self.stop, move |count| handle.stop(if count == 1 { GRACE } else { Duration::ZERO })));
         server.spawn(retry(Rc::clone(&serving)));
+        #[cfg(feature = "tls")]
+        server.spawn(look_after_certificates(Rc::clone(&serving), server.handle(), HOUR));
         server.spawn(watch(self.reload, move |_| {
             match reload(&mut serving.borrow_mut(), &words) {
                 Ok(()) => log::info!("the configuration was read anew"),
@@ -188,6 +198,18 @@ async fn retry(serving: Rc<RefCell<Serving>>) {
         ecohttpd::sleep(serving::RETRY).await;
         if !serving.borrow_mut().retry() {
             return;
+        }
+    }
+}
+
+/// Looks at certificates each hour, for the end of one or an address of this host comes by itself. What is wrong is said each
+/// day, for the first time when a clock that is set over the network is right.
+#[cfg(feature = "tls")]
+async fn look_after_certificates(serving: Rc<RefCell<Serving>>, handle: Handle, pause: Duration) {
+    for hour in 1_u32.. {
+        ecohttpd::sleep(pause).await;
+        if serving.borrow().look_after_certificates(hour % 24 == 1) {
+            handle.reload_tls();
         }
     }
 }
@@ -246,4 +268,49 @@ fn on_loop(test: impl AsyncFn() + 'static) {
     });
     server.run().unwrap();
     ended.try_recv().expect("the test failed");
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::time::SystemTime;
+
+    /// Nobody reads the configuration, and nothing is started again.
+    #[test]
+    fn certificates_are_renewed_by_the_hour() {
+        const DAY: u64 = 86_400;
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+        let [root, cert_arg, key_arg] = [folder.path(), &cert, &key].map(|path| path.as_os_str().to_owned());
+        let mut args: Vec<OsString> = ["-s", "127.0.0.1:0", "--self-signed"].map(OsString::from).into();
+        args.extend(["-h".into(), root, "-C".into(), cert_arg, "-K".into(), key_arg]);
+        let words = Words { args, folder: folder.path().to_owned() };
+        let Ok(Command::Serve(config)) = config::parse(&words) else { panic!("the arguments are right") };
+        let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
+        let mut server = Server::new(Options::new(), fallback).unwrap();
+        let mut serving = Serving::new(server.listeners());
+        serving.apply(&config, Care::Strict).map_err(|failure| failure.text().to_owned()).unwrap();
+
+        let not_after = || ecohttpd::x509::facts(&ecohttpd::x509::read_cert(&cert).unwrap()).unwrap().not_after;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let key = ecohttpd::x509::read_key(&key).unwrap();
+        let old = ecohttpd::x509::self_signed_by(&key, &[], now - 390 * DAY, now + 7 * DAY).unwrap();
+        fs::write(&cert, old).unwrap();
+        let (serving, handle) = (Rc::new(RefCell::new(serving)), server.handle());
+        server.spawn(look_after_certificates(serving, server.handle(), Duration::from_millis(5)));
+        let watched = cert.clone();
+        server.spawn(async move {
+            for _ in 0..2000 {
+                let read = ecohttpd::x509::read_cert(&watched).ok().and_then(|cert| ecohttpd::x509::facts(&cert));
+                if read.is_some_and(|facts| facts.not_after > now + 300 * DAY) {
+                    break;
+                }
+                ecohttpd::sleep(Duration::from_millis(5)).await;
+            }
+            handle.stop(Duration::ZERO);
+        });
+        server.run().unwrap();
+        assert!(not_after() > now + 300 * DAY, "it was not renewed");
+    }
 }

@@ -27,6 +27,45 @@ impl Prefix {
     }
 }
 
+/// A path that guards what lies at and below it, in whatever way that is written.
+///
+/// Paths are compared by segments, so that `/sub` is not `/submarine` (uhttpd thinks otherwise), and without regard to
+/// case, as uhttpd does: on a stick with FAT `/Sub` is `/sub`. Dot segments and doubled slashes are resolved as
+/// `serve_file` does.
+pub struct Guarded(Vec<Vec<u8>>);
+
+impl Guarded {
+    pub fn new(path: &str) -> Guarded {
+        Guarded(segments(path.as_bytes()).into_iter().map(<[u8]>::to_vec).collect())
+    }
+
+    /// Its segments: of two paths that guard the same place, the one with more is the closer.
+    pub fn depth(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether a path, as its [`segments`], is this one or lies below it.
+    pub fn holds(&self, path: &[&[u8]]) -> bool {
+        let Some(start) = path.get(..self.0.len()) else { return false };
+        start.iter().zip(&self.0).all(|(one, other)| one.eq_ignore_ascii_case(other))
+    }
+}
+
+/// The names that a path leads through.
+pub fn segments(path: &[u8]) -> Vec<&[u8]> {
+    let mut segments = Vec::new();
+    for segment in path.split(|&byte| byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." => {
+                segments.pop();
+            }
+            name => segments.push(name),
+        }
+    }
+    segments
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

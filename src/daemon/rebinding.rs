@@ -10,7 +10,7 @@ pub fn is_rebound(con: &Connection) -> bool {
 }
 
 /// Whether an address is not of the Internet: RFC 1918, 6598, 3927, 4193, 4291 (link-local), loopback.
-fn is_private(ip: IpAddr) -> bool {
+pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;

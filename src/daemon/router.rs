@@ -1,5 +1,6 @@
 //! The way of a request through a site: who may ask, where it leads, what answers.
 
+use super::access::{Access, Contradiction, Proxies, Refused};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header};
@@ -28,10 +29,15 @@ type Login = (String, Vec<u8>);
 pub struct Site {
     pub names: Vec<String>,
     secure: Rc<Secure>,
+    /// Scripts are told of clients' certificates.
+    #[cfg(feature = "tls")]
+    tells_certificate: bool,
     /// Refuse private clients at public addresses.
     rfc1918_filter: bool,
     aliases: Vec<(Prefix, String)>,
     headers: Vec<(Prefix, Header)>,
+    proxies: Option<Proxies>,
+    access: Option<Access>,
     auth: Option<Rc<Auth>>,
     /// The value of `WWW-Authenticate`.
     challenge: String,
@@ -60,6 +66,8 @@ enum Refusal {
     Ask,
     /// It is to wait so many seconds, for it showed too many that were wrong.
     Wait(u64),
+    /// It is not one who may.
+    Access(Refused),
 }
 
 impl Site {
@@ -80,9 +88,13 @@ impl Site {
         Site {
             names: site.server_names.clone(),
             secure,
+            #[cfg(feature = "tls")]
+            tells_certificate: site.tls.ca.is_some(),
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
             headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
+            proxies: Proxies::new(site),
+            access: Access::new(site),
             auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
             challenge: format!("Basic realm=\"{quoted}\""),
             files: Files::new(options),
@@ -98,15 +110,28 @@ impl Site {
 
     /// Answers a request. All that files seldom need is boxed: each request carries the rest from its first byte on.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
+        let proxied = match self.proxies.as_ref().map_or(Ok(false), |proxies| proxies.apply(con, req)) {
+            Ok(proxied) => proxied,
+            Err(Contradiction) => {
+                log::info!(
+                    "{}: 400: its fields about whom it was forwarded for contradict each other",
+                    con.remote_addr()
+                );
+                return Box::pin(error(con, 400, "X-Forwarded-For and Forwarded contradict each other.")).await;
+            }
+        };
         if self.rfc1918_filter && is_rebound(con) {
             let text = "Rejected request from RFC1918 IP to public server address";
             return Box::pin(error(con, 403, text)).await;
         }
-        if self.secure.concerns(con) && Box::pin(self.secure.redirects(con, req)).await? {
+        if self.secure.concerns(con) && Box::pin(self.secure.redirects(con, req, proxied)).await? {
             return Ok(());
         }
         if !req.path_bytes().starts_with(b"/") {
             // Of the server as a whole: OPTIONS *.
+            if self.access.as_ref().is_some_and(|access| access.judge(con, req, b"").is_err()) {
+                return Box::pin(self.fail(con, req, 403)).await;
+            }
             return Box::pin(self.files.serve(con, req)).await;
         }
         let status = match CleanPath::new(req.path_bytes()) {
@@ -129,8 +154,13 @@ impl Site {
         if self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative())) {
             return false;
         }
-        let open = self.auth.is_none() && self.aliases.is_empty();
+        let open = !self.is_guarded() && self.aliases.is_empty();
         open && matches!(self.scripts.find(con, &self.files, path), Found::File)
+    }
+
+    /// Whether some clients may not have some of it.
+    fn is_guarded(&self) -> bool {
+        self.auth.is_some() || self.access.is_some()
     }
 
     /// Answers with what is at a path, or returns the status of an error that is still to be answered.
@@ -152,7 +182,7 @@ impl Site {
         };
         let login = match self.admit(con, req, place.unwrap_or(path), &asked).await {
             Ok(login) => login,
-            Err(refusal) => return self.refuse(con, refusal).await.map(|()| None),
+            Err(refusal) => return self.refuse(con, refusal).await,
         };
         #[cfg(feature = "ubus")]
         if let Some((prefix, ubus)) = self.ubus.as_ref().filter(|_| redirected.is_none())
@@ -173,7 +203,7 @@ impl Site {
     /// What is at a path; where its own name matters, a folder's index by that.
     fn find(&self, con: &Connection, path: &CleanPath, redirected: bool) -> Found<'_> {
         match self.scripts.find(con, &self.files, path) {
-            Found::File if path.is_folder() && (redirected || self.auth.is_some()) => {
+            Found::File if path.is_folder() && (redirected || self.is_guarded()) => {
                 self.scripts.find_index(con, &self.files, path.relative())
             }
             found => found,
@@ -187,11 +217,14 @@ impl Site {
             return Ok((!self.files.serve_as(con, path, 200).await?).then_some(404));
         }
         let sibling = |suffix: &str| [path.relative(), suffix.as_bytes()].concat();
-        let open = |auth: &Rc<Auth>| {
-            Files::CODED_SUFFIXES.iter().all(|suffix| auth.is_alike(path.relative(), &sibling(suffix)))
+        let open = |suffix: &&str| {
+            let sibling = sibling(suffix);
+            self.auth.as_ref().is_none_or(|auth| auth.is_alike(path.relative(), &sibling))
+                && self.access.as_ref().is_none_or(|access| access.judge(con, req, &sibling).is_ok())
         };
         // A precompressed file may be protected where the file itself is not.
-        let files = if self.auth.as_ref().is_none_or(open) { &self.files } else { &self.plain_files };
+        let is_open = !self.is_guarded() || Files::CODED_SUFFIXES.iter().all(open);
+        let files = if is_open { &self.files } else { &self.plain_files };
         files.try_serve(con, req, path).await
     }
 
@@ -247,6 +280,8 @@ impl Site {
             name: &located.name,
             path_info: located.path_info.as_deref(),
             docroot: self.scripts.docroot(),
+            #[cfg(feature = "tls")]
+            tells_certificate: self.tells_certificate,
             login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
             status,
             query: query.unwrap_or(&asked),
@@ -270,6 +305,12 @@ impl Site {
         path: &CleanPath,
         asked: &CleanPath,
     ) -> std::result::Result<Option<Login>, Refusal> {
+        if let Some(access) = &self.access
+            && let Err(why) = [path, asked].iter().try_for_each(|name| access.judge(con, req, name.relative()))
+        {
+            access.tell(con, req, why);
+            return Err(Refusal::Access(why));
+        }
         let Some(auth) = &self.auth else { return Ok(None) };
         let name = auth.closer(path.relative(), asked.relative());
         let names = ["user-agent", "accept-language"].map(|field| req.header_bytes(field).unwrap_or_default());
@@ -282,18 +323,22 @@ impl Site {
         }
     }
 
-    async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<()> {
+    /// Answers with a refusal, or returns the status of an error that is still to be answered.
+    async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
         self.clear(con)?;
         match refusal {
+            Refusal::Access(Refused::Address) => return Ok(Some(403)),
+            Refusal::Access(Refused::Certificate) => error(con, 403, "A client certificate is required.").await?,
             Refusal::Ask => {
                 con.add_header("www-authenticate", &self.challenge)?;
-                respond(con, 401, "text/plain", "Authorization Required\n").await
+                respond(con, 401, "text/plain", "Authorization Required\n").await?;
             }
             Refusal::Wait(seconds) => {
                 con.add_header("retry-after", seconds)?;
-                respond(con, 429, "text/plain", "Too many failed logins\n").await
+                respond(con, 429, "text/plain", "Too many failed logins\n").await?;
             }
         }
+        Ok(None)
     }
 
     /// Answers with an error: by the error page where there is one for it.

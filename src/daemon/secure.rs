@@ -2,6 +2,8 @@
 
 use super::config::Site;
 #[cfg(feature = "tls")]
+use super::replies::error;
+#[cfg(feature = "tls")]
 use ecohttpd::PeerAddr;
 use ecohttpd::{Connection, Request, Result};
 #[cfg(feature = "tls")]
@@ -13,10 +15,17 @@ use std::net::IpAddr;
 #[cfg(feature = "tls")]
 const ACME: &str = "/.well-known/acme-challenge/";
 
+/// What plain clients are told who are to use HTTPS where there is none.
+#[cfg(feature = "tls")]
+const UNAVAILABLE: &str =
+    "This server is to be used by HTTPS alone, which it can't serve at present. Its log says why.";
+
 /// The policy between HTTP and HTTPS.
 #[cfg(feature = "tls")]
 pub struct Secure {
     redirect: bool,
+    /// There is to be HTTPS here, whether or not it can be served.
+    asked: bool,
     /// The value of `Strict-Transport-Security` (RFC 6797 §6.1).
     hsts: Option<String>,
     /// The port that is redirected to, once it is bound: 443 if there is that, else the first.
@@ -27,7 +36,7 @@ pub struct Secure {
 impl Secure {
     pub fn new(site: &Site) -> Secure {
         let hsts = site.tls.hsts.map(|age| format!("max-age={}", age.as_secs()));
-        Secure { redirect: site.tls.redirect, hsts, port: Cell::new(None) }
+        Secure { redirect: site.tls.redirect, asked: site.tls.asked, hsts, port: Cell::new(None) }
     }
 
     /// A TLS listener was bound.
@@ -42,8 +51,10 @@ impl Secure {
         (self.redirect || self.hsts.is_some()) && if con.is_tls() { self.hsts.is_some() } else { self.redirect }
     }
 
-    /// Answers a plain request with a redirection to HTTPS, if it is to be; adds what encrypted answers are to have.
-    pub async fn redirects(&self, con: &mut Connection, req: &Request) -> Result<bool> {
+    /// Answers a plain request with a redirection to HTTPS, if it is to be, or with an error where there is none; adds what encrypted answers are to have.
+    ///
+    /// `proxied`: a proxy told that it was asked without TLS. Where that has its port for HTTPS is not known but by custom.
+    pub async fn redirects(&self, con: &mut Connection, req: &Request, proxied: bool) -> Result<bool> {
         if con.is_tls() {
             if let Some(hsts) = &self.hsts {
                 con.add_header("strict-transport-security", hsts)?;
@@ -53,12 +64,19 @@ impl Secure {
         if !self.redirect {
             return Ok(false);
         }
-        let Some(port) = self.port.get() else { return Ok(false) };
         let challenge = req.path().starts_with(ACME) && !req.path().split('/').any(|segment| segment == "..");
         let host = req.host().unwrap_or_default();
         if !req.raw_path().starts_with('/') || challenge || is_tunnel(con.remote_addr(), host) {
             return Ok(false);
         }
+        let port = if proxied { Some(443) } else { self.port.get() };
+        let Some(port) = port else {
+            if self.asked {
+                // Logins would go in the clear.
+                error(con, 503, UNAVAILABLE).await?;
+            }
+            return Ok(self.asked);
+        };
         // Old clients name no host; they are sent to the address that they asked.
         let own = if host.is_empty() { own_address(con) } else { String::new() };
         let host = if host.is_empty() { &own } else { host };
@@ -120,7 +138,7 @@ impl Secure {
         false
     }
 
-    pub async fn redirects(&self, _: &mut Connection, _: &Request) -> Result<bool> {
+    pub async fn redirects(&self, _: &mut Connection, _: &Request, _: bool) -> Result<bool> {
         Ok(false)
     }
 }

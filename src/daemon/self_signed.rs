@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::config::{Listen, Tls};
-use ecohttpd::x509::{self, SanName, SelfSigned};
+use super::rebinding::is_private;
+use ecohttpd::x509::{self, Facts, SanName, SelfSigned};
 
-const DAY: u64 = 86_400;
-/// Seconds by which a certificate begins before it is made, for clients whose clock is slow.
+pub const DAY: u64 = 86_400;
+/// Seconds before its end that a certificate is renewed, or a third of its life if that is less.
+const RENEWED_BEFORE: u64 = 30 * DAY;
+/// Seconds by which a certificate begins before it is made, for clients whose clock is slow; a quarter of a short life.
 const BACK_DATED: u64 = DAY;
 /// 2026-01-01 in Unix seconds: the program is no older, so a clock that shows less is wrong.
 const EARLIEST: u64 = 1_767_225_600;
@@ -24,13 +27,64 @@ pub fn prepare(tls: &Tls) -> io::Result<()> {
     let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
         return Ok(());
     };
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let days = u64::from(tls.identity.days);
-    let names = names([host.trim(), tls.identity.common_name.as_deref().unwrap_or_default()], &addresses(&tls.listen));
-    if ensure(cert, key, &names, days)? {
+    if ensure(cert, key, &wanted(tls), tls.identity.days.into())? {
         log::info!("made a self-signed certificate: {}", cert.display());
     }
+    // Why that can't be done is said with all that is served; the old one does until then.
+    let _ = renew(tls, SystemTime::now());
     Ok(())
+}
+
+/// Makes a certificate of ours anew when it is about to end, or does not name this host any more; whether it did.
+///
+/// Its key stays: one file alone is replaced, and no loss of power leaves a certificate without its key.
+pub fn renew(tls: &Tls, now: SystemTime) -> io::Result<bool> {
+    let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
+        return Ok(false);
+    };
+    let Some(facts) = x509::facts(&x509::read_cert(cert)?).filter(|facts| facts.is_own) else { return Ok(false) };
+    let names = wanted(tls);
+    let lasting: Vec<&SanName> = names.iter().filter(|name| lasts(name, &tls.listen)).collect();
+    if !is_due(&facts, &lasting, now) {
+        return Ok(false);
+    }
+    let (not_before, not_after) = validity(now, tls.identity.days.into());
+    let made = x509::self_signed_by(&x509::read_key(key)?, &names, not_before, not_after)
+        .map_err(|what| about(key, io::Error::other(what)))?;
+    // Where a link leads, for the link must stay.
+    let path = cert.canonicalize().map_err(|error| about(cert, error))?;
+    Draft::write(&path, 0o644, &pem("CERTIFICATE", &made))?.publish()?;
+    log::info!("renewed the self-signed certificate: {}", cert.display());
+    Ok(true)
+}
+
+/// Whether a certificate of ours is to be made anew: it is about to end, or not begun, or lacks one of these names.
+fn is_due(facts: &Facts, names: &[&SanName], now: SystemTime) -> bool {
+    // By a clock that is known to be wrong it would be renewed in vain, and again once that is right.
+    let Some(now) = known_time(now) else { return false };
+    let early = RENEWED_BEFORE.min(facts.not_after.saturating_sub(facts.not_before) / 3);
+    let ends = now.saturating_add(early) > facts.not_after;
+    ends || now < facts.not_before || names.iter().any(|name| !facts.names.contains(name))
+}
+
+/// Whether a name is a reason to renew: providers change public addresses each day, and with each certificate clients would
+/// have to be told anew to take it.
+fn lasts(name: &SanName, listen: &[Listen]) -> bool {
+    match name {
+        SanName::Dns(_) => true,
+        SanName::Ip(ip) => is_private(*ip) || listen.iter().any(|listen| listen.addr() == Some(*ip)),
+    }
+}
+
+/// The names that a certificate made now is for.
+fn wanted(tls: &Tls) -> Vec<SanName> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    names([host.trim(), tls.identity.common_name.as_deref().unwrap_or_default()], &addresses(&tls.listen))
+}
+
+/// The time in Unix seconds, unless the clock is known to be wrong.
+pub fn known_time(now: SystemTime) -> Option<u64> {
+    now.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()).filter(|now| *now >= EARLIEST)
 }
 
 /// The addresses that clients reach these listeners at.
@@ -142,8 +196,8 @@ fn names(hosts: [&str; 2], addrs: &[IpAddr]) -> Vec<SanName> {
 /// knows the time. A certificate of 1970 would have ended long before anybody sees it, so a clock that is known to be
 /// wrong counts as [`EARLIEST`]. Then, too, it may have ended: a client that takes it must have been told to anyway.
 fn validity(now: SystemTime, days: u64) -> (u64, u64) {
-    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).max(EARLIEST);
-    let not_before = now - BACK_DATED;
+    let now = known_time(now).unwrap_or(EARLIEST);
+    let not_before = now - BACK_DATED.min(days * DAY / 4);
     (not_before, not_before + days * DAY - 1)
 }
 
@@ -366,6 +420,105 @@ mod tests {
         ] {
             assert_eq!(validity(now, 397), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn when_a_certificate_is_due() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let (begin, end) = (EARLIEST + 100 * DAY, EARLIEST + 497 * DAY);
+        let facts = |not_before, not_after| Facts { not_before, not_after, names: local(), is_v3: true, is_own: true };
+        let (long, short) = (facts(begin, end), facts(begin, begin + 9 * DAY));
+        let new = SanName::Ip([10, 0, 0, 1].into());
+        let own = local();
+        let (known, more): (Vec<_>, Vec<_>) = (own.iter().collect(), vec![&own[0], &new]);
+        #[rustfmt::skip]
+        let rows = [
+            (&long, &known, begin, false, "new"),
+            (&long, &known, end - 31 * DAY, false, "31 days before its end"),
+            (&long, &known, end - 29 * DAY, true, "29 days before its end"),
+            (&long, &known, end + DAY, true, "ended"),
+            (&long, &known, begin - 1, true, "not begun: the clock was wrong when it was made"),
+            (&long, &known, EARLIEST - 1, false, "the clock is wrong now"),
+            (&long, &known, 60, false, "just switched on"),
+            (&short, &known, begin + 5 * DAY, false, "a short life, not yet"),
+            (&short, &known, begin + 7 * DAY, true, "a short life, the last third"),
+            (&long, &more, begin, true, "another address"),
+            (&long, &more, 60, false, "another address, but no clock"),
+            (&long, &vec![], begin, false, "an address less"),
+        ];
+        for (facts, names, now, due, name) in rows {
+            assert_eq!(is_due(facts, names, at(now)), due, "{name}");
+        }
+        assert!(!is_due(&long, &known, UNIX_EPOCH - Duration::from_secs(1)), "before 1970");
+    }
+
+    /// Whatever the clock shows and however short its life is, a certificate just made is not made again at the next look.
+    #[test]
+    fn what_was_made_is_not_due() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        for now in [0, 60, EARLIEST - 1, EARLIEST, EARLIEST + 1000 * DAY, 4_000_000_000] {
+            for days in [1, 2, 3, 4, 10, 30, 90, 397, 36_500] {
+                let (not_before, not_after) = validity(at(now), days);
+                let cert = x509::self_signed(&local(), not_before, not_after).unwrap().cert;
+                let facts = x509::facts(&cert).unwrap();
+                for later in [0, 3600] {
+                    assert!(!is_due(&facts, &local().iter().collect::<Vec<_>>(), at(now + later)), "{now} {days}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn public_addresses_are_no_reason() {
+        let listen = |ip: &str| Listen { ip: Some(ip.into()), port: 443 };
+        let listens = [listen("0.0.0.0"), listen("::"), listen("9.9.9.9")];
+        let ip = |text: &str| SanName::Ip(text.parse().unwrap());
+        for (name, lasting) in [
+            (SanName::Dns("router".into()), true),
+            (ip("192.168.1.1"), true),
+            (ip("fd00::1"), true),
+            (ip("8.8.8.8"), false),
+            (ip("2001:db8::1"), false),
+            (ip("9.9.9.9"), true),
+        ] {
+            assert_eq!(lasts(&name, &listens), lasting, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn ours_alone_is_renewed_and_keeps_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link, key) = (folder.path().join("a.crt"), folder.path().join("link"), folder.path().join("a.key"));
+        let listen = vec![Listen { ip: Some("127.0.0.1".into()), port: 443 }];
+        let (cert, key_file) = (Some(link.clone()), Some(key.clone()));
+        let tls = Tls { listen, cert, key: key_file, self_signed: true, ..Tls::default() };
+        let now = EARLIEST + 100 * DAY;
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let made = x509::self_signed(&wanted(&tls), now - 390 * DAY, now + 7 * DAY).unwrap();
+        fs::write(&file, pem("CERTIFICATE", &made.cert)).unwrap();
+        fs::write(&key, pem("PRIVATE KEY", &made.key)).unwrap();
+        symlink(&file, &link).unwrap();
+        assert!(!renew(&Tls { self_signed: false, ..tls.clone() }, at(now)).unwrap(), "not wanted");
+        assert!(!renew(&tls, at(60)).unwrap(), "no clock");
+        assert!(renew(&tls, at(now)).unwrap());
+        let facts = x509::facts(&x509::read_cert(&file).unwrap()).unwrap();
+        assert_eq!((facts.not_before, facts.not_after), validity(at(now), 397));
+        assert_eq!(x509::read_key(&key).unwrap(), made.key);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(entries(folder.path()), ["a.crt", "a.key", "link"]);
+        assert!(!renew(&tls, at(now)).unwrap(), "once");
+        // Another's is left alone, whatever its end.
+        let key_pair = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["router".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2026, 1, 2);
+        fs::write(&file, params.self_signed(&key_pair).unwrap().pem()).unwrap();
+        assert!(!renew(&tls, at(now)).unwrap());
+        // What can't be had is named, and nothing is lost.
+        fs::write(&file, pem("CERTIFICATE", &made.cert)).unwrap();
+        fs::write(&key, key_pair.serialize_pem().replace("MIGH", "MIGx")).unwrap();
+        let error = renew(&tls, at(now)).unwrap_err().to_string();
+        assert!(error.contains("a.key"), "{error}");
+        assert_eq!(entries(folder.path()), ["a.crt", "a.key", "link"]);
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! The configuration at work: sites, listeners and logs, made from it and changed with it.
 
+use super::certificates::{self, Usable};
 use super::config::{self, Config, Listen};
 use super::hosts::Hosts;
 use super::log::{self, AccessLog, AccessTarget};
 use super::router::Site;
 use super::scripts::Scripts;
 use super::secure::Secure;
-#[cfg(feature = "tls")]
-use super::self_signed;
 use ecohttpd::{Connection, Listeners, Listening, Options, Request};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
+#[cfg(feature = "tls")]
+use std::time::SystemTime;
 
 /// Queue of TCP Fast Open requests with `-A`, as uhttpd sets it.
 const FAST_OPEN: u32 = 5;
@@ -59,6 +60,9 @@ pub struct Serving {
     logs: Logs,
     /// What can't be served, a line each.
     flaws: Vec<String>,
+    /// The certificates that are served.
+    #[cfg(feature = "tls")]
+    secure: Vec<config::Tls>,
     /// Addresses that can't be had, which may change.
     missing: Vec<Missing>,
     /// Somebody tries them again.
@@ -176,6 +180,8 @@ impl Serving {
             bound: Vec::new(),
             logs: Vec::new(),
             flaws: Vec::new(),
+            #[cfg(feature = "tls")]
+            secure: Vec::new(),
             missing: Vec::new(),
             retrying: false,
         }
@@ -206,8 +212,21 @@ impl Serving {
         self.change_over(&plan, fresh);
         self.tell_ports(&plan);
         self.logs = plan.logs;
+        #[cfg(feature = "tls")]
+        {
+            let secure = config.sites.iter().map(|site| &site.tls).filter(|tls| !tls.listen.is_empty());
+            self.secure = secure.cloned().collect();
+            self.look_after_certificates(true);
+        }
         self.listeners.max_connections(config.sites.iter().map(|site| site.max_connections).sum());
         Ok(())
+    }
+
+    /// Renews our own certificates where they need it, and, if it is to, says which others clients refuse. True: any was
+    /// renewed, and is to be loaded.
+    #[cfg(feature = "tls")]
+    pub fn look_after_certificates(&self, say: bool) -> bool {
+        certificates::look_after(&self.secure, SystemTime::now(), say)
     }
 
     /// Whether somebody is to call [`retry`](Serving::retry) now and then, until it says that nothing is missing.
@@ -440,7 +459,7 @@ fn plan(config: &Config, logs: Logs, flaws: &mut Flaws<'_>) -> Result<Plan, Fail
         .zip(&secures)
         .map(|(site, secure)| Rc::new(Site::new(site, Rc::clone(secure), &folder(config, site))))
         .collect();
-    let encrypted = encrypted(config, flaws)?;
+    let encrypted = certificates::usable(config, &mut |flaw| flaws.tolerate(Failure::Wrong(flaw)))?;
     let mut plan = Plan { groups: Vec::new(), wanted: Vec::new(), secures, logs };
     for (n, site) in config.sites.iter().enumerate() {
         for (place, (listen, tls)) in listens(site).enumerate() {
@@ -452,7 +471,7 @@ fn plan(config: &Config, logs: Logs, flaws: &mut Flaws<'_>) -> Result<Plan, Fail
             let shares =
                 |m: &usize| want.owner.is_none() && listens(&config.sites[*m]).any(|other| other == (listen, tls));
             let mut members: Vec<usize> = (0..config.sites.len()).filter(|m| *m == n || shares(m)).collect();
-            if tls && !members.iter().any(|&m| encrypted[m]) {
+            if tls && !members.iter().any(|&m| encrypted[m] != Usable::Nothing) {
                 continue;
             }
             // The one without names first; else their order counts.
@@ -470,54 +489,16 @@ fn plan(config: &Config, logs: Logs, flaws: &mut Flaws<'_>) -> Result<Plan, Fail
     Ok(plan)
 }
 
-/// Which sites have a certificate that can be used; it is made where it is missing and that is wanted.
-#[cfg(feature = "tls")]
-fn encrypted(config: &Config, flaws: &mut Flaws<'_>) -> Result<Vec<bool>, Failure> {
-    let mut usable = Vec::new();
-    for site in &config.sites {
-        if site.tls.listen.is_empty() {
-            usable.push(false);
-            continue;
-        }
-        let loaded = self_signed::prepare(&site.tls).and_then(|()| load(site));
-        usable.push(loaded.is_ok());
-        if let Err(error) = loaded {
-            flaws.tolerate(Failure::Wrong(format!("HTTPS can't be served: {error}")))?;
-        }
-    }
-    Ok(usable)
-}
-
-#[cfg(not(feature = "tls"))]
-fn encrypted(config: &Config, _: &mut Flaws<'_>) -> Result<Vec<bool>, Failure> {
-    Ok(vec![false; config.sites.len()])
-}
-
-/// Loads a site's certificate by itself, to see whether that can be done.
-#[cfg(feature = "tls")]
-fn load(site: &config::Site) -> io::Result<()> {
-    let nobody = async |_: &mut Connection, _: &mut Request| Ok(());
-    ecohttpd::Site::new(with_certificate(Options::new(), &site.tls), nobody).load_certificates()
-}
-
-#[cfg(feature = "tls")]
-fn with_certificate(options: Options, tls: &config::Tls) -> Options {
-    match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => options.cert_key(cert, key).ciphers(&tls.ciphers),
-        _ => options,
-    }
-}
-
 fn listens(site: &config::Site) -> impl Iterator<Item = (&Listen, bool)> {
     let plain = site.listen.iter().map(|listen| (listen, false));
     plain.chain(site.tls.listen.iter().map(|listen| (listen, true)))
 }
 
-fn make_group(config: &Config, sites: &[Rc<Site>], encrypted: &[bool], logs: &Logs, members: Vec<usize>) -> Group {
+fn make_group(config: &Config, sites: &[Rc<Site>], encrypted: &[Usable], logs: &Logs, members: Vec<usize>) -> Group {
     let first = &config.sites[members[0]];
     let mut options = connections(first, folder(config, first));
-    for &member in members.iter().filter(|&&member| encrypted[member]) {
-        options = with_certificate(options, &config.sites[member].tls);
+    for &member in &members {
+        options = certificates::add_to(options, &config.sites[member].tls, encrypted[member]);
     }
     if let Some(log) = first.access_log.as_ref().and_then(|target| find_log(logs, target)) {
         options = options.access_log(move |access| log.log(access));
@@ -525,11 +506,6 @@ fn make_group(config: &Config, sites: &[Rc<Site>], encrypted: &[bool], logs: &Lo
     let hosts = Hosts(members.iter().map(|&n| Rc::clone(&sites[n])).collect());
     let handler = async move |con: &mut Connection, req: &mut Request| hosts.serve(con, req).await;
     Group { members, site: ecohttpd::Site::new(options, handler) }
-}
-
-#[cfg(not(feature = "tls"))]
-fn with_certificate(options: Options, _: &config::Tls) -> Options {
-    options
 }
 
 /// How a site's files are served.
@@ -573,20 +549,8 @@ fn connections(site: &config::Site, options: Options) -> Options {
 pub fn check(config: &Config) -> Vec<String> {
     let mut flaws = config::problems(config);
     flaws.extend(config::absences(config));
-    flaws.extend(bad_certificates(config));
+    flaws.extend(certificates::flaws(config));
     flaws
-}
-
-#[cfg(feature = "tls")]
-fn bad_certificates(config: &Config) -> Vec<String> {
-    // A missing one that is to be made will be.
-    let needed = config.sites.iter().filter(|site| !site.tls.listen.is_empty() && !site.tls.is_to_be_made());
-    needed.filter_map(|site| load(site).err()).map(|error| error.to_string()).collect()
-}
-
-#[cfg(not(feature = "tls"))]
-fn bad_certificates(_: &Config) -> Vec<String> {
-    Vec::new()
 }
 
 #[cfg(test)]

@@ -67,9 +67,15 @@ fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
     let at = MONTHS.find(month).filter(|at| month.len() == 3 && at % 3 == 0)?;
     let month = at as u64 / 3 + 1;
     let mut parts = time.split(':').map(|part| number(part, 2));
-    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    let time = (parts.next()??, parts.next()??, parts.next()??);
+    if parts.next().is_some() { None } else { unix((year, month, day), time) }
+}
+
+/// Year, month and day, and hour, minute and second, in Unix seconds; `None` when there is no such day or time, or it is
+/// before 1970.
+pub fn unix((year, month, day): (u64, u64, u64), (hour, minute, second): (u64, u64, u64)) -> Option<u64> {
     // A leap second is the next minute's first.
-    if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 || year < 1970 {
+    if hour > 23 || minute > 59 || second > 60 || year < 1970 || !(1..=12).contains(&month) {
         return None;
     }
     let (march_year, march_month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };

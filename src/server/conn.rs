@@ -202,6 +202,8 @@ pub(super) struct Work {
     pub(super) head: Rc<Head>,
     pub(super) response: ResponseHead,
     pub(super) output: Output,
+    /// Whom the request is of, if not of the peer.
+    pub(super) client: Option<PeerAddr>,
     /// When the request's head was complete.
     started: u64,
     /// Bytes that came in since.
@@ -219,6 +221,7 @@ impl Work {
     /// A request's head is complete.
     fn begin(&mut self, now: u64) {
         self.response.clear();
+        self.client = None;
         self.started = now;
         self.received = 0;
         self.until_close = false;
@@ -647,7 +650,7 @@ impl Conn {
         let status = if matches!(self.send, Send::Idle) { 499 } else { work.response.status() };
         let access = super::access::Access {
             date: &core.http_date(),
-            peer: &self.peer,
+            peer: work.client.as_ref().unwrap_or(&self.peer),
             method: known.map_or("", |head| head.method()),
             target: known.map_or("", |head| head.target()),
             minor_version: known.map_or(1, |head| head.minor_version()),
@@ -695,7 +698,9 @@ impl Conn {
                 Err(Step::Park)
             }
             Err(error) => {
-                self.note(Level::Debug, format_args!("{error}"));
+                // Of a client whose certificate is no good; the system has no such error for a socket.
+                let refused = error.kind() == io::ErrorKind::PermissionDenied;
+                self.note(if refused { Level::Info } else { Level::Debug }, format_args!("{error}"));
                 self.link = Link::Dead;
                 Err(Step::Close)
             }

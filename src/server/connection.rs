@@ -33,17 +33,32 @@ pub struct Connection {
     conn: Rc<RefCell<Conn>>,
     key: Key,
     peer: PeerAddr,
+    /// Whether the client's own connection is encrypted, if it is another one.
+    encrypted: Option<bool>,
 }
 
 impl Connection {
     pub(super) fn new(core: Rc<Core>, site: Rc<Profile>, conn: Rc<RefCell<Conn>>, key: Key) -> Connection {
         let peer = conn.borrow().peer;
-        Connection { core, site, conn, key, peer }
+        Connection { core, site, conn, key, peer, encrypted: None }
     }
 
-    /// The client's address.
+    /// The client's address; for a request that [is another's](Connection::set_client), that one's.
     pub fn remote_addr(&self) -> &PeerAddr {
         &self.peer
+    }
+
+    /// Has this request count as that of another client: a trusted proxy's fields name whom it asks for.
+    ///
+    /// From here on [`remote_addr`](Connection::remote_addr) and the access log tell this address, and
+    /// [`is_tls`](Connection::is_tls) whether that client's connection is encrypted, where that is known. The next request
+    /// of the connection is the peer's again. Whom the server makes room for, at its limit of connections, stays the peer.
+    pub fn set_client(&mut self, addr: PeerAddr, encrypted: Option<bool>) {
+        self.peer = addr;
+        self.encrypted = encrypted;
+        if let Some(work) = &mut self.conn.borrow_mut().work {
+            work.client = Some(addr);
+        }
     }
 
     /// Our address on this connection.
@@ -54,9 +69,9 @@ impl Connection {
         Ok(self.conn.borrow_mut().local_addr()?)
     }
 
-    /// Whether the connection is encrypted.
+    /// Whether the connection is encrypted; for a request that [is another's](Connection::set_client), that one's.
     pub fn is_tls(&self) -> bool {
-        self.conn.borrow().transport.is_tls()
+        self.encrypted.unwrap_or_else(|| self.conn.borrow().transport.is_tls())
     }
 
     /// The subject of the certificate that the client showed and [`Options::ca`](crate::Options::ca) verified, as text

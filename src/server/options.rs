@@ -281,7 +281,10 @@ impl Options {
         self
     }
 
-    /// With [`ca`](Options::ca): let clients in that show no certificate; default false.
+    /// With [`ca`](Options::ca): let clients in that show no certificate, or one that none of the authorities signed;
+    /// default false.
+    ///
+    /// [`Connection::peer_subject`](crate::Connection::peer_subject) tells who showed one that counts.
     #[cfg(feature = "tls")]
     pub fn insecure(mut self, yes: bool) -> Self {
         self.tls.insecure = yes;

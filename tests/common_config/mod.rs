@@ -128,6 +128,18 @@ pub fn ask(addr: SocketAddr, method: &str, target: &str, fields: &[&str]) -> Res
     reply
 }
 
+/// Asks from another address of this machine.
+#[track_caller]
+pub fn ask_from(ip: Ipv4Addr, addr: SocketAddr, target: &str, field: &str) -> Response {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut client = Client::new(std::net::TcpStream::from(socket));
+    client.send(request("GET", target, &[field], true));
+    client.read_response()
+}
+
 /// Asks a site by its name.
 #[track_caller]
 pub fn ask_host(addr: SocketAddr, host: &str, target: &str) -> Response {

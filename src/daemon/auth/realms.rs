@@ -2,6 +2,7 @@
 
 use super::verify::Secret;
 use crate::daemon::config::RealmLine;
+use crate::daemon::prefix::{Guarded, segments};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub struct Realms(Vec<Arc<Realm>>);
 pub struct Realm {
     /// As it was configured, for the log.
     pub path: String,
-    segments: Vec<Vec<u8>>,
+    guarded: Guarded,
     pub accounts: Vec<Account>,
 }
 
@@ -41,7 +42,7 @@ impl Default for Database {
 impl Realm {
     /// Segments of its path.
     pub fn depth(&self) -> usize {
-        self.segments.len()
+        self.guarded.depth()
     }
 }
 
@@ -67,12 +68,12 @@ impl Realms {
         for line in lines {
             let Some(secret) = secret(line, database) else { continue };
             let account = Account { user: line.user.clone(), secret };
-            let segments = segments(line.path.as_bytes());
-            match realms.iter_mut().find(|realm| realm.segments.len() == segments.len() && begins(&segments, realm)) {
+            let place = segments(line.path.as_bytes());
+            match realms.iter_mut().find(|realm| realm.depth() == place.len() && realm.guarded.holds(&place)) {
                 Some(realm) => realm.accounts.push(account),
                 None => {
-                    let segments = segments.into_iter().map(<[u8]>::to_vec).collect();
-                    realms.push(Realm { path: line.path.clone(), segments, accounts: vec![account] });
+                    let guarded = Guarded::new(&line.path);
+                    realms.push(Realm { path: line.path.clone(), guarded, accounts: vec![account] });
                 }
             }
         }
@@ -80,38 +81,14 @@ impl Realms {
     }
 
     /// The realm of a decoded path, and its index: that with the longest path that the request's lies at or below.
-    ///
-    /// Paths are compared by segments, so that `/sub` is not `/submarine` (uhttpd thinks otherwise), and without regard
-    /// to case, as uhttpd does: on a stick with FAT `/Sub` is `/sub`. Dot segments and doubled slashes are resolved as
-    /// `serve_file` does.
     pub fn find(&self, path: &[u8]) -> Option<(usize, &Arc<Realm>)> {
         if self.0.is_empty() {
             return None;
         }
         let path = segments(path);
-        let above = self.0.iter().enumerate().filter(|(_, realm)| begins(&path, realm));
-        above.max_by_key(|(_, realm)| realm.segments.len())
+        let above = self.0.iter().enumerate().filter(|(_, realm)| realm.guarded.holds(&path));
+        above.max_by_key(|(_, realm)| realm.depth())
     }
-}
-
-fn segments(path: &[u8]) -> Vec<&[u8]> {
-    let mut segments = Vec::new();
-    for segment in path.split(|&byte| byte == b'/') {
-        match segment {
-            b"" | b"." => {}
-            b".." => {
-                segments.pop();
-            }
-            name => segments.push(name),
-        }
-    }
-    segments
-}
-
-/// Whether a path begins with the realm's.
-fn begins(path: &[&[u8]], realm: &Realm) -> bool {
-    let Some(start) = path.get(..realm.segments.len()) else { return false };
-    start.iter().zip(&realm.segments).all(|(one, other)| one.eq_ignore_ascii_case(other))
 }
 
 /// What the line's password is compared with; `None` if it has none.

@@ -42,6 +42,10 @@ impl Environment {
         if con.is_tls() {
             env.text("HTTPS", "on");
         }
+        #[cfg(feature = "tls")]
+        if script.tells_certificate {
+            env.certificate(con.peer_subject().as_deref());
+        }
         env.address(["SERVER_NAME", "SERVER_ADDR", "SERVER_PORT"], con.local_addr().ok().as_ref());
         env.address(["REMOTE_HOST", "REMOTE_ADDR", "REMOTE_PORT"], Some(con.remote_addr()));
         if let Some((user, password)) = script.login {
@@ -91,6 +95,15 @@ impl Environment {
                 joint = separator;
             }
             self.end(start);
+        }
+    }
+
+    /// By the names that Apache and nginx give.
+    #[cfg(feature = "tls")]
+    fn certificate(&mut self, subject: Option<&str>) {
+        self.text("SSL_CLIENT_VERIFY", if subject.is_some() { "SUCCESS" } else { "NONE" });
+        if let Some(subject) = subject {
+            self.text("SSL_CLIENT_S_DN", subject);
         }
     }
 

@@ -106,6 +106,9 @@ pub struct Script<'a> {
     pub path_info: Option<&'a [u8]>,
     /// Absolute; the folder that scripts are run in.
     pub docroot: &'a Path,
+    /// Tell of the client's certificate.
+    #[cfg(feature = "tls")]
+    pub tells_certificate: bool,
     /// User and password of a login that was verified.
     pub login: Option<(&'a str, &'a [u8])>,
     /// Why the script is run: 200, or the error that it is the page of.

@@ -35,6 +35,7 @@ pub fn complete(config: &mut Config) -> Result<(), String> {
     let mut sites = std::mem::take(&mut config.sites);
     sites.iter_mut().for_each(|site| complete_site(site, config));
     settle_conflicts(&mut sites, config);
+    settle_authorities(&mut sites, config);
     sites.retain(|site| can_be_served(site, &mut config.errors));
     config.sites = sites;
     let exposed = exposed_secrets(config);
@@ -52,7 +53,8 @@ pub fn complete(config: &mut Config) -> Result<(), String> {
 
 fn make_absolute(site: &mut Site, folder: &Path) {
     let conf = site.httpd_conf.as_mut();
-    let files = site.tls.cert.iter_mut().chain(&mut site.tls.key).chain(conf);
+    let tls = &mut site.tls;
+    let files = tls.cert.iter_mut().chain(&mut tls.key).chain(&mut tls.ca).chain(conf);
     let files = files.chain([&mut site.ubus.socket, &mut site.body_temp_path]);
     files.for_each(|path| *path = folder.join(&path));
     let root = folder.join(&site.docroot);
@@ -84,7 +86,13 @@ fn complete_site(site: &mut Site, said: &mut Config) {
         said.errors.push(wrong(site, "-s", "listen_https", text));
         site.tls.listen.clear();
     }
-    if site.tls.listen.is_empty() && site.tls.redirect {
+    if !site.client_certs.is_empty() && (site.tls.ca.is_none() || site.tls.listen.is_empty()) {
+        let what = if site.tls.ca.is_none() { "the authorities' file (--ca, ca)" } else { "HTTPS (-s, listen_https)" };
+        let text = format!("it needs {what}: what it names is closed to all");
+        said.errors.push(wrong(site, "--require-client-cert", "require_client_cert", &text));
+    }
+    let warnings = &mut said.warnings;
+    if site.tls.listen.is_empty() && site.tls.redirect && site.trusted_proxies.is_empty() {
         warnings.push(wrong(site, "-q", "redirect_https", "there is no HTTPS listener to redirect to"));
     }
 }
@@ -129,11 +137,12 @@ fn read_httpd_conf(site: &mut Site, said: &mut Config) {
             return;
         }
     };
-    let HttpdConf { realms, index, error_page, interpreters, warnings, errors } = httpd_conf::parse(&text);
+    let HttpdConf { realms, access, index, error_page, interpreters, warnings, errors } = httpd_conf::parse(&text);
     said.errors.extend(errors.iter().map(|error| format!("{}: {error}", path.display())));
     let mut warn = |text: &str| said.warnings.push(format!("{}: {text}", path.display()));
     warnings.iter().for_each(|warning| warn(warning));
     site.auth.extend(realms);
+    site.access.extend(access);
     site.index.extend(index);
     if let (None, Some(page)) = (&site.error_page, error_page) {
         site.error_page = values::error_page(&page)
@@ -174,6 +183,20 @@ fn settle_conflicts(sites: &mut [Site], said: &mut Config) {
     for site in sites {
         site.listen.retain(|_| keep.next().unwrap_or(true));
         site.tls.listen.retain(|_| keep.next().unwrap_or(true));
+    }
+}
+
+/// Who shares an address shares what clients are asked for there, before it is known which site they ask.
+fn settle_authorities(sites: &mut [Site], said: &mut Config) {
+    for n in 1..sites.len() {
+        let Some((earlier, [site, ..])) = sites.split_at_mut_checked(n) else { return };
+        let shares = |other: &&Site| other.tls.listen.iter().any(|listen| site.tls.listen.contains(listen));
+        let other = earlier.iter().filter(shares).find(|other| other.tls.ca.is_some() && other.tls.ca != site.tls.ca);
+        if let (Some(other), Some(ca)) = (other, &site.tls.ca) {
+            let text = format!("{ca:?} is wrong: expected the same as {}, which shares an address", other.name);
+            said.errors.push(wrong(site, "--ca", "ca", &text));
+            site.tls.ca = None;
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration in force, as UCI text that reads as the same.
 
 use super::{Config, Site};
+use crate::daemon::access::{Kind, Network};
 use crate::daemon::log::AccessTarget;
 use std::fmt::{Display, Write};
 use std::path::Path;
@@ -71,6 +72,7 @@ impl Text {
             self.file("cert", site.tls.cert.as_deref());
             self.file("key", site.tls.key.as_deref());
         }
+        self.file("ca", site.tls.ca.as_deref());
         self.option("ciphers", &site.tls.ciphers.join(":"));
         self.flag("self_signed", site.tls.self_signed);
         self.flag("redirect_https", site.tls.redirect);
@@ -99,6 +101,13 @@ impl Text {
         }
         self.flag("no_server_header", site.no_server_header);
         self.flag("rfc1918_filter", site.rfc1918_filter);
+        self.list("require_client_cert", site.client_certs.iter().map(|path| rooted(path)));
+        self.list("trusted_proxy", &site.trusted_proxies);
+        for (name, is_deny) in [("allow", false), ("deny", true)] {
+            for line in site.access.iter().filter(|line| (line.kind == Kind::Deny) == is_deny) {
+                self.line("list", name, &format_args!("{} {}", rooted(&line.path), spaced(&line.networks)));
+            }
+        }
         self.option("realm", &site.realm);
         self.list("httpauth", (0..site.auth.len()).map(|m| format!("login_{n}_{m}")));
         self.file("config", site.httpd_conf.as_deref());
@@ -137,6 +146,10 @@ impl Text {
             self.line("list", option, &value);
         }
     }
+}
+
+fn spaced(networks: &[Network]) -> String {
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A prefix with its slash: kept without, the root is empty.

@@ -1,10 +1,14 @@
-//! The lines of /etc/httpd.conf that uhttpd knows of busybox's httpd.
+//! The lines of /etc/httpd.conf that uhttpd knows of busybox's httpd, and those about addresses, which it does not.
+
+use crate::daemon::access::{Kind, Line, Network};
 
 /// What the file says, in its order.
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct HttpdConf {
     pub realms: Vec<RealmLine>,
+    /// `A:192.168.` and `D:*`
+    pub access: Vec<Line>,
     /// `I:index.html`
     pub index: Vec<String>,
     /// `E404:/url`
@@ -90,9 +94,13 @@ impl HttpdConf {
                 return Err(self.close(line.split(':').next().unwrap_or(line)));
             };
             self.realms.push(realm);
-        } else if line.starts_with("A:") || line.starts_with("D:") {
-            let text = "A: and D: lines, access by address, are not supported: nobody is kept out by this one";
-            return Err(Wrong::Unprotected(text.into()));
+        } else if let Some((kind, network)) = access(line) {
+            let Some(network) = Network::parse_short(&network) else {
+                self.access.push(Line::closed("/"));
+                let text = "wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all";
+                return Err(Wrong::Unprotected(text.into()));
+            };
+            self.access.push(Line { path: "/".into(), kind, networks: vec![network] });
         } else if is_kind_of_busybox(line) {
             return Err(Wrong::Ignored("of a kind that only busybox knows"));
         } else if realm(line).is_some() {
@@ -115,6 +123,19 @@ fn is_kind_of_busybox(line: &str) -> bool {
     ["H:", "P:", "."].iter().any(|start| line.starts_with(start))
 }
 
+/// Splits a line about an address, of whose first word only the first letter counts; blanks and comments do not.
+fn access(line: &str) -> Option<(Kind, String)> {
+    let (word, rest) = line.split_once(':')?;
+    let is_word = |known: &[&str]| known.iter().any(|known| word.trim_end().eq_ignore_ascii_case(known));
+    let kind = match word {
+        _ if is_word(&["a", "allow"]) => Kind::AllowToo,
+        _ if is_word(&["d", "deny"]) => Kind::Deny,
+        _ => return None,
+    };
+    let value = rest.split('#').next().unwrap_or_default();
+    Some((kind, value.split_whitespace().collect()))
+}
+
 /// Splits a line at its first two colons: the password may have more.
 fn realm(line: &str) -> Option<RealmLine> {
     let (path, login) = line.split_once(':')?;
@@ -132,6 +153,7 @@ mod tests {
         let conf = parse(text);
         let mut shown = Vec::new();
         shown.extend(conf.realms.iter().map(|realm| format!("{} {} {}", realm.path, realm.user, realm.pass)));
+        shown.extend(conf.access.iter().map(|line| format!("{} {:?} {}", line.path, line.kind, line.networks[0])));
         shown.extend(conf.index.iter().map(|name| format!("I {name}")));
         shown.extend(conf.error_page.iter().map(|url| format!("E {url}")));
         shown.extend(conf.interpreters.iter().map(|(extension, program)| format!("{extension} {program}")));
@@ -157,7 +179,13 @@ mod tests {
             (b".ext:text/x\n", "! line 1: of a kind that only busybox knows: ignored", "a type"),
             (b"P:/a:http://b:80\n", "! line 1: of a kind that only busybox knows: ignored", "a proxy"),
             (b"x\n", "! line 1: of no known kind: ignored", "what nobody knows"),
-            (b"D:*\n", "!! line 1: A: and D: lines, access by address, are not supported: nobody is kept out by this one", "D"),
+            (b"D:*\n", "/ Deny *", "deny all"),
+            (b"A:192.168.\nD:10.0.0.0/255.0.0.0\n", "/ AllowToo 192.168.0.0/16; / Deny 10.0.0.0/8", "addresses"),
+            (b"a: 1.2.3.4 # me\nDENY : 5.\nallow:fd00::/8\r\n", "/ AllowToo 1.2.3.4/32; / Deny 5.0.0.0/8; / AllowToo fd00::/8", "as busybox has them"),
+            (b"A:1.2.3.4/x\n", "/ Deny unix; !! line 1: wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all", "no mask"),
+            (b"D:\n", "/ Deny unix; !! line 1: wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all", "no address"),
+            (b"A:me:secret\n", "/ Deny unix; !! line 1: wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all", "a login"),
+            (b"admin:me:secret\n", "/admin  $; !! line 1: not of the form /path:user:password: /admin is closed to all", "another word"),
             (b"\n/a:b\n", "/a  $; !! line 2: not of the form /path:user:password: /a is closed to all", "no password"),
             (b"/a\n", "/a  $; !! line 1: not of the form /path:user:password: /a is closed to all", "a path alone"),
             (b"a/b:c:d\n", "/a/b  $; !! line 1: not of the form /path:user:password: /a/b is closed to all", "no slash"),

@@ -23,6 +23,7 @@ pub use check::{absences, problems};
 pub use cli::{Words, parse};
 pub use httpd_conf::RealmLine;
 
+use super::access;
 use super::log::AccessTarget;
 #[cfg(feature = "tls")]
 use super::self_signed::is_missing;
@@ -93,6 +94,14 @@ pub struct Site {
     pub headers: Vec<Header>,
     pub no_server_header: bool,
     pub rfc1918_filter: bool,
+    /// Proxies that are believed whom they ask for.
+    pub trusted_proxies: Vec<access::Network>,
+    /// Some value of theirs was wrong, so that there may be more.
+    pub uncertain_proxies: bool,
+    /// Which addresses may have what.
+    pub access: Vec<access::Line>,
+    /// Paths that are for clients with a certificate alone.
+    pub client_certs: Vec<String>,
     pub realm: String,
     pub httpd_conf: Option<PathBuf>,
     pub auth: Vec<RealmLine>,
@@ -140,6 +149,10 @@ impl Default for Site {
             headers: Vec::new(),
             no_server_header: false,
             rfc1918_filter: false,
+            trusted_proxies: Vec::new(),
+            uncertain_proxies: false,
+            access: Vec::new(),
+            client_certs: Vec::new(),
             realm: "Protected Area".into(),
             httpd_conf: None,
             auth: Vec::new(),
@@ -164,12 +177,16 @@ impl Default for Site {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     pub listen: Vec<Listen>,
+    /// An address was asked for, though it may be wrong.
+    pub asked: bool,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     /// Make the two files where one of them is missing or empty.
     pub self_signed: bool,
     /// What a certificate that is made is to hold.
     pub identity: Identity,
+    /// The authorities that sign clients' certificates.
+    pub ca: Option<PathBuf>,
     /// OpenSSL's names of the cipher suites to offer; none: all.
     pub ciphers: Vec<String>,
     /// Send clients of the plain listeners to the TLS listener.

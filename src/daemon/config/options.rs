@@ -2,6 +2,7 @@
 
 use super::Site;
 use super::values::{self, Expected, MAX_SECS};
+use crate::daemon::access;
 use std::fmt::Write;
 
 /// An option of the command line, of UCI, or of both.
@@ -57,9 +58,11 @@ use Takes::{Flag, List, Maybe, Value};
 pub const ROWS: &[Row] = &[
     row('h', "docroot", "home", Value, "DIR", "the folder to serve (default: .)", |s, v| put(&mut s.docroot, values::file(v))),
     row('p', "listen", "listen_http", List, "[ADDR:]PORT", "listen here; IPv6 in brackets; port 0 picks one", |s, v| extend(&mut s.listen, values::listen(v))),
-    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| extend(&mut s.tls.listen, values::listen(v))),
+    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| { s.tls.asked = true; extend(&mut s.tls.listen, values::listen(v)) }),
     row('C', "cert", "cert", Value, "FILE", "certificate chain, PEM or DER", |s, v| put(&mut s.tls.cert, values::file(v).map(Some))),
     row('K', "key", "key", Value, "FILE", "its private key, PEM or DER", |s, v| put(&mut s.tls.key, values::file(v).map(Some))),
+    row(NONE, "ca", "ca", Value, "FILE", "the authorities that sign clients' certificates, PEM", |s, v| put(&mut s.tls.ca, values::file(v).map(Some))),
+    row(NONE, "require-client-cert", "require_client_cert", List, "/PREFIX", "what is for clients with a certificate alone; needs --ca", client_cert),
     row('P', "ciphers", "ciphers", Value, "LIST", "cipher suites, OpenSSL's names with colons between", |s, v| { s.tls.ciphers = v.split(':').filter(|name| !name.is_empty()).map(String::from).collect(); Ok(()) }),
     row(NONE, "self-signed", "self_signed", Flag, "", "make certificate and key where one is missing", |s, v| put(&mut s.tls.self_signed, values::flag(v))),
     row('q', "redirect-https", "redirect_https", Flag, "", "send clients of HTTP to HTTPS, but for ACME challenges", |s, v| put(&mut s.tls.redirect, values::flag(v))),
@@ -76,6 +79,9 @@ pub const ROWS: &[Row] = &[
     row(NONE, "header", "header", List, "'[/PREFIX ]NAME: VALUE'", "a header field of answers below /PREFIX", |s, v| push(&mut s.headers, values::header(v))),
     row(NONE, "no-server-header", "no_server_header", Flag, "", "send no Server field", |s, v| put(&mut s.no_server_header, values::flag(v))),
     row('R', "rfc1918-filter", "rfc1918_filter", Flag, "", "refuse private clients at public addresses", |s, v| put(&mut s.rfc1918_filter, values::flag(v))),
+    row(NONE, "allow", "allow", List, "'[/PREFIX ]ADDR...'", "who alone may have what is below /PREFIX: ADDR, ADDR/BITS, *, unix", |s, v| access(s, access::Kind::Allow, v)),
+    row(NONE, "deny", "deny", List, "'[/PREFIX ]ADDR...'", "who may not; *: all whom --allow does not name", |s, v| access(s, access::Kind::Deny, v)),
+    row(NONE, "trusted-proxy", "trusted_proxy", List, "ADDR...", "proxies whose X-Forwarded-For or Forwarded names the client", |s, v| { let read = values::proxies(v); s.uncertain_proxies |= read.is_err(); extend(&mut s.trusted_proxies, read) }),
     // An empty one, as of a router without a name, is none: UCI could not say it either.
     row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| if v.is_empty() { Ok(()) } else { put(&mut s.realm, values::realm(v)) }),
     row('c', "httpd-conf", "config", Value, "FILE", "logins and more, as busybox's httpd (default: /etc/httpd.conf)", |s, v| put(&mut s.httpd_conf, values::file(v).map(Some))),
@@ -127,6 +133,25 @@ fn push<T>(list: &mut Vec<T>, read: Result<T, Expected>) -> Result<(), Expected>
 fn extend<T>(list: &mut Vec<T>, read: Result<Vec<T>, Expected>) -> Result<(), Expected> {
     list.extend(read?);
     Ok(())
+}
+
+/// Adds a line about addresses; if that is wrong, what it was to protect is closed to all.
+fn access(site: &mut Site, kind: access::Kind, value: &str) -> Result<(), Expected> {
+    let read = values::access(value, kind);
+    if read.is_err() {
+        site.access.extend(values::protected(value).map(access::Line::closed));
+    }
+    push(&mut site.access, read)
+}
+
+/// Adds a path that wants a certificate, or with a flag all; if it is wrong, it is closed to those without one all the same.
+fn client_cert(site: &mut Site, value: &str) -> Result<(), Expected> {
+    let read = values::client_cert(value);
+    match &read {
+        Ok(path) => site.client_certs.extend(path.clone()),
+        Err(_) => site.client_certs.extend(values::protected(value)),
+    }
+    read.map(drop)
 }
 
 /// Notes the URL prefix of a handler that is not embedded.

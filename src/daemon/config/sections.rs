@@ -2,7 +2,7 @@
 
 use super::options::{ROWS, Row, Takes};
 use super::uci::{self, Opt, Section, Value};
-use super::values::{self, Expected};
+use super::values::{self, Expected, enclosing};
 use super::{Config, Identity, RealmLine, Site};
 use std::fs;
 use std::path::Path;
@@ -15,6 +15,15 @@ const PACKAGE: &str = "uhttpd";
 
 /// Flags that are on where it can't be told what they are: those that protect, and the one that is on anyway.
 const ON_IN_DOUBT: [&str; 4] = ["no_symlinks", "no_dirlists", "rfc1918_filter", "self_signed"];
+
+/// Lists whose values hold blanks themselves.
+const WITH_BLANKS: [&str; 3] = ["header", "allow", "deny"];
+
+/// Lists that uhttpd's init script has the shell split: `list listen_http '80 81'` is two addresses.
+const SPLIT: [&str; 6] = ["listen_http", "listen_https", "index_page", "alias", "interpreter", "json_script"];
+
+/// Options whose wrong values close what they were to protect.
+const PROTECTING: [&str; 4] = ["allow", "deny", "trusted_proxy", "require_client_cert"];
 
 /// Options that do no harm with a letter that can't be read: a title, and a folder that is not found then.
 const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];
@@ -105,9 +114,12 @@ fn fill(site: &mut Site, section: &Section, all: &[Section], said: &mut Config) 
 
 fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
     let texts: Vec<&str> = match (&at.option.value, row.takes) {
+        (Value::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
+            texts.iter().flat_map(|text| words(site, row, text)).collect()
+        }
         (Value::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
         // An option in a list's place is one that the shell would split, but for what holds spaces itself.
-        (Value::Single(text), Takes::List) if row.uci != "header" => text.split_whitespace().collect(),
+        (Value::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(site, row, text),
         (_, Takes::Flag) => vec![at.flag()],
         _ => match at.single() {
             Ok(text) => vec![text],
@@ -121,6 +133,10 @@ fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
             said.warnings.push(at.wrong(text, &"UTF-8".into()));
         } else if garbled && row.takes != Takes::Flag {
             said.errors.push(at.wrong(text, &"UTF-8".into()));
+            if PROTECTING.contains(&row.uci) {
+                // Which is wrong, of course.
+                let _ = (row.set)(site, text);
+            }
             continue;
         }
         at.take(text, said, &mut |text| match (row.set)(site, text) {
@@ -128,6 +144,15 @@ fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
             done => done,
         });
     }
+}
+
+/// Splits a value as the shell does; but not one that is right as a whole, and of which some word alone is not.
+fn words<'a>(site: &Site, row: &Row, text: &'a str) -> Vec<&'a str> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut trial = site.clone();
+    let mut is_right = |text: &str| (row.set)(&mut trial, text).is_ok();
+    let is_one = words.len() > 1 && !words.iter().all(|word| is_right(word)) && is_right(text);
+    if is_one { vec![text] } else { words }
 }
 
 /// Takes the logins of the sections `config httpauth` that a list names.
@@ -173,13 +198,6 @@ fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> 
     let right = "prefix (a path that starts with a slash), username (without a colon) and password, in UTF-8";
     said.errors.push(format!("{}: {PACKAGE}.{name}: expected {right}: {so}", section.line));
     closed.map(RealmLine::closed)
-}
-
-/// The path that holds what a wrong prefix was to be.
-fn enclosing(prefix: &str) -> String {
-    let known = prefix.split(['?', '#', GARBLED]).next().unwrap_or_default();
-    let whole = if known == prefix { known } else { known.rsplit_once('/').map_or("", |(folder, _)| folder) };
-    format!("/{}", whole.trim_matches('/'))
 }
 
 /// Reads `config cert`; what only other programs that make certificates need is skipped.
@@ -294,6 +312,35 @@ mod tests {
         assert_eq!(site.headers[0].value, "y z");
         assert_eq!(site.auth, [RealmLine { path: "/cgi-bin".into(), user: "u".into(), pass: "p:q".into() }]);
         assert_eq!(site.tls.identity, Identity { days: 10, common_name: Some("R".into()) });
+    }
+
+    /// As `for listen in $http` and the like read them.
+    #[test]
+    fn lists_are_split_as_the_shell_splits_them() {
+        for lines in [
+            "list listen_http '80 81'\n list listen_http 82",
+            "list listen_http ' 80\t81\n82 '\n list listen_http ''",
+            "option listen_http '80 81 82'",
+        ] {
+            let site = site(&format!("config uhttpd\n {lines}"));
+            assert_eq!(site.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["80", "81", "82"], "{lines}");
+        }
+        let site = site(
+            "config uhttpd\n list listen_https '443 [::1]:444'\n list index_page 'a b'\n list alias '/a /b=/c'\n\
+             list interpreter '.a=/x .b=/y'\n list json_script '/a /b'\n list server_name 'x y'\n\
+             list header '/a X: y z'\n list lua_prefix '/l x'\n list ucode_prefix '/u x'\n list alias '/d e=/f'\n\
+             list interpreter '.c=/x y'\n",
+        );
+        assert_eq!((site.tls.listen.len(), site.index, site.server_names.len()), (2, vec!["a".into(), "b".into()], 2));
+        let aliases: Vec<&str> = site.aliases.iter().map(|alias| alias.from.as_str()).collect();
+        let extensions: Vec<&str> = site.interpreters.iter().map(|one| one.extension.as_str()).collect();
+        // The last of each makes sense only as a whole.
+        assert_eq!((aliases, extensions), (vec!["/a", "/b", "/d e"], vec![".a", ".b", ".c"]));
+        assert_eq!(site.interpreters[2].program, Path::new("/x y"));
+        assert_eq!(site.headers.len(), 1);
+        // Those of the embedded interpreters are not split by the script either.
+        let embedded: Vec<&str> = site.embedded.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(embedded, ["/a", "/b", "/l x", "/u x"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reading one value. An error is what would have been right.
 
 use super::{Alias, Header, Interpreter, Listen};
+use crate::daemon::access::{self, Network};
 use crate::daemon::log::AccessTarget;
 use std::fmt;
 use std::net::IpAddr;
@@ -167,6 +168,48 @@ fn read_header(text: &str) -> Option<Header> {
         return None;
     }
     Some(Header { prefix: prefix(path).ok()?, name: name.to_owned(), value: value.to_owned() })
+}
+
+/// Addresses, and the path that they may or may not have.
+pub fn access(text: &str, kind: access::Kind) -> Result<access::Line, Expected> {
+    let mut words = text.split_whitespace().peekable();
+    let path = prefix(words.next_if(|word| word.starts_with('/')).unwrap_or("/")).ok();
+    let path = path.filter(|path| !path.contains(char::REPLACEMENT_CHARACTER));
+    let networks: Option<Vec<Network>> = words.map(Network::parse).collect();
+    match (path, networks.filter(|networks| !networks.is_empty())) {
+        (Some(path), Some(networks)) => Ok(access::Line { path, kind, networks }),
+        _ => Err("[/PREFIX ]ADDRESS..., such as '/admin 192.168.1.0/24 fd00::/8': addresses, *, or unix".into()),
+    }
+}
+
+/// A path, or a flag: all paths, or none.
+pub fn client_cert(text: &str) -> Result<Option<String>, Expected> {
+    match flag(text) {
+        Ok(yes) => Ok(yes.then(String::new)),
+        Err(_) if text.contains(char::REPLACEMENT_CHARACTER) => Err("a path in UTF-8".into()),
+        Err(_) => prefix(text).map(Some).map_err(|_| "a path that starts with a slash, or 1 for all".into()),
+    }
+}
+
+/// The addresses of proxies; not all there are, for then any client could say that it is another.
+pub fn proxies(text: &str) -> Result<Vec<Network>, Expected> {
+    let read = |word| Network::parse(word).filter(|network| *network != Network::All);
+    let networks: Option<Vec<Network>> = text.split_whitespace().map(read).collect();
+    networks.ok_or_else(|| "addresses, such as 127.0.0.1 or 10.0.0.0/8, or unix".into())
+}
+
+/// The paths that a wrong value may have been to protect: which of its blanks was to end the path can't be told.
+pub fn protected(text: &str) -> impl Iterator<Item = String> {
+    let ends = text.char_indices().filter(|(_, char)| char.is_whitespace()).map(|(end, _)| end);
+    let begins = ends.chain([text.len()]).filter_map(|end| text.get(..end)).filter(|path| !path.is_empty());
+    begins.map(|path| if path.starts_with('/') { enclosing(path) } else { "/".into() })
+}
+
+/// The path that holds what a wrong path was to be.
+pub fn enclosing(path: &str) -> String {
+    let known = path.split(['?', '#', char::REPLACEMENT_CHARACTER]).next().unwrap_or_default();
+    let whole = if known == path { known } else { known.rsplit_once('/').map_or("", |(folder, _)| folder) };
+    format!("/{}", whole.trim_matches('/'))
 }
 
 /// A host's name in lower case; `*.` in front stands for any labels.

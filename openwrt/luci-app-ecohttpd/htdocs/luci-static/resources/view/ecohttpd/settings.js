@@ -146,6 +146,18 @@ function addServers(map) {
 	header.placeholder = 'X-Content-Type-Options: nosniff';
 	header.validate = validHeader;
 
+	const allow = section.taboption('answers', form.DynamicList, 'allow', _('Only for'),
+		_('Addresses that alone may have what is below a path.'));
+	allow.placeholder = '/admin 192.168.1.0/24';
+
+	const deny = section.taboption('answers', form.DynamicList, 'deny', _('Not for'),
+		_('Addresses that may not.'));
+	deny.placeholder = '/ 192.168.1.66';
+
+	const proxies = section.taboption('host', form.DynamicList, 'trusted_proxy', _('Trusted proxies'),
+		_('Addresses whose X-Forwarded-For or Forwarded names the client.'));
+	proxies.placeholder = '127.0.0.1';
+
 	const log = section.taboption('answers', form.Value, 'access_log', _('Access log'),
 		_('A line for each request: to the system\'s log, or to a file.'));
 	log.value('', _('off'));
@@ -171,6 +183,14 @@ function addServers(map) {
 
 	const key = section.taboption('https', form.Value, 'key', _('Private key'));
 	key.placeholder = '/etc/uhttpd.key';
+
+	const ca = section.taboption('https', form.Value, 'ca', _('Authorities of clients'),
+		_('Who signs certificates of clients; PEM.'));
+	ca.placeholder = '/etc/ssl/clients.pem';
+
+	const certified = section.taboption('https', form.DynamicList, 'require_client_cert', _('Only with a certificate'),
+		_('Paths for clients with a certificate of these authorities alone; / is all.'));
+	certified.placeholder = '/admin';
 
 	section.taboption('https', form.Flag, 'redirect_https', _('Send clients of HTTP to HTTPS'));
 

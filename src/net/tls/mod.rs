@@ -1,27 +1,26 @@
-//! TLS: the one file that knows rustls.
+//! TLS: the one folder that knows rustls.
 //!
 //! [`TlsContext`] is a listener's certificates and what its connections share; [`Tls`] is one connection. Its `read`
 //! and `write` drive the handshake as they go, so the server above sees a stream like any other.
 
+mod certificates;
+mod clients;
+mod config;
+
+pub(in crate::net) use certificates::{read_cert, read_key};
+
 use crate::buf::Sink;
 use crate::http::date;
+use config::{Loaded, load};
 use mio::net::TcpStream;
-use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier,
-};
-use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, RootCertStore, ServerConfig, ServerConnection};
+use rustls::ServerConnection;
+use rustls::pki_types::UnixTime;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -38,8 +37,8 @@ const HANDSHAKES_A_TICK: u32 = 2;
 /// Reads from the socket for one read of the server; records may carry nothing, so these are to be bounded.
 const RECORDS_A_READ: u32 = 64;
 
-/// Bytes of a certificate, key or CA file; a CA bundle of a whole system has some 200 KiB.
-const MAX_FILE: u64 = 1 << 20;
+/// The kind of error of a handshake that a client's certificate ended, which an operator wants to know.
+const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
 
 /// Where certificates are and who must show one.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +47,7 @@ pub(crate) struct TlsFiles {
     pub(crate) pairs: Vec<(PathBuf, PathBuf)>,
     /// The authorities that sign clients' certificates.
     pub(crate) ca: Option<PathBuf>,
-    /// Clients may come without a certificate.
+    /// Clients may come without a certificate, or with one that none of them signed.
     pub(crate) insecure: bool,
     /// OpenSSL's names of the TLS 1.2 suites to offer; none: all.
     pub(crate) ciphers: Vec<String>,
@@ -57,7 +56,7 @@ pub(crate) struct TlsFiles {
 /// What the TLS connections of a server share.
 pub(crate) struct TlsContext {
     files: TlsFiles,
-    config: RefCell<Arc<ServerConfig>>,
+    loaded: RefCell<Loaded>,
     shared: Rc<Shared>,
 }
 
@@ -85,9 +84,9 @@ impl TlsContext {
     /// # Errors
     /// One line naming the file and what is wrong with it.
     pub(crate) fn new(files: TlsFiles) -> io::Result<TlsContext> {
-        let config = RefCell::new(load(&files)?);
+        let loaded = RefCell::new(load(&files)?);
         let shared = SHARED.with(|shared| Rc::clone(shared.get_or_init(Shared::new)));
-        Ok(TlsContext { files, config, shared })
+        Ok(TlsContext { files, loaded, shared })
     }
 
     /// Loads the certificates anew for the connections to come; after an error the old ones stay.
@@ -95,7 +94,7 @@ impl TlsContext {
     /// # Errors
     /// As [`new`](TlsContext::new).
     pub(crate) fn reload(&self) -> io::Result<()> {
-        self.config.replace(load(&self.files)?);
+        self.loaded.replace(load(&self.files)?);
         Ok(())
     }
 
@@ -109,7 +108,7 @@ impl TlsContext {
     }
 
     pub(crate) fn accept(self: &Rc<Self>, stream: TcpStream) -> io::Result<Tls> {
-        let config = Arc::clone(&self.config.borrow());
+        let config = Arc::clone(&self.loaded.borrow().server);
         let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
         session.set_buffer_limit(Some(BUFFER));
         Ok(Tls {
@@ -119,6 +118,7 @@ impl TlsContext {
             state: State::Fresh,
             drained: false,
             unasked: false,
+            verified: Cell::new(None),
         })
     }
 }
@@ -133,6 +133,8 @@ pub(crate) struct Tls {
     drained: bool,
     /// The last read ended before the socket was empty.
     unasked: bool,
+    /// Whether an authority signed the client's certificate, once that was looked at.
+    verified: Cell<Option<bool>>,
 }
 
 /// A socket that notes whether it gave all that it had.
@@ -248,7 +250,11 @@ impl Tls {
         if let Err(error) = self.session.process_new_packets() {
             // The alert that rustls made of it should arrive; if it can't, the reset says enough.
             let _ = self.send_pending();
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            let kind = match error {
+                rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => REFUSED,
+                _ => io::ErrorKind::InvalidData,
+            };
+            return Err(io::Error::new(kind, error));
         }
         if self.session.is_handshaking() {
             self.send_pending()?;
@@ -337,7 +343,18 @@ impl Tls {
 
     /// The certificate that the client showed, verified, in DER.
     pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
-        self.session.peer_certificates().and_then(<[_]>::first).map(|cert| cert.as_ref())
+        let (cert, between) = self.session.peer_certificates()?.split_first()?;
+        let loaded = self.context.loaded.borrow();
+        let is_right = |verifier: &clients::Verifier| {
+            let verified = verifier.verify_client_cert(cert, between, UnixTime::now());
+            if let (Err(error), Ok(peer)) = (&verified, self.stream.peer_addr()) {
+                log::info!("{peer}: its certificate does not count: {error}");
+            }
+            verified.is_ok()
+        };
+        let verified = self.verified.get().unwrap_or_else(|| loaded.verifier.as_ref().is_none_or(is_right));
+        self.verified.set(Some(verified));
+        verified.then_some(cert.as_ref())
     }
 }
 
@@ -371,206 +388,4 @@ impl Sink for Tls {
     fn flush(&mut self) -> io::Result<bool> {
         self.send_pending()
     }
-}
-
-/// Makes a configuration of the files.
-fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
-    let mut provider = provider();
-    restrict(&mut provider, &files.ciphers)?;
-    let provider = Arc::new(provider);
-    let resolver = Arc::new(Certificates::load(&files.pairs, &provider)?);
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?;
-    let builder = match &files.ca {
-        None => builder.with_no_client_auth(),
-        Some(ca) => {
-            let mut roots = RootCertStore::empty();
-            for cert in certificates(ca)? {
-                roots.add(cert).map_err(|error| wrong(ca, error))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            let verifier = if files.insecure { verifier.allow_unauthenticated() } else { verifier };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| wrong(ca, error))?)
-        }
-    };
-    let mut config = builder.with_cert_resolver(resolver);
-    // The suites' order is ours, not the client's: it is this machine that has little to spare.
-    config.ignore_client_order = true;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Stateless resumption: tickets under keys that rotate. One is enough, as a browser resumes each only once anyway
-    // and gets the next with it; the memory of sessions would be the clients' to fill.
-    config.ticketer = ring::Ticketer::new().map_err(io::Error::other)?;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
-}
-
-/// ring, with the suites first that cost this machine least: those of AES-128 where the processor has instructions for
-/// AES, else those of ChaCha20. AES-256, whose SHA-384 makes handshakes dearer, is for clients that insist.
-fn provider() -> CryptoProvider {
-    let mut provider = ring::default_provider();
-    let aes = has_aes();
-    provider.cipher_suites.sort_by_key(|suite| match suite.suite() {
-        CipherSuite::TLS13_AES_128_GCM_SHA256
-        | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => u8::from(!aes),
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
-        | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-        | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => u8::from(aes),
-        _ => 2,
-    });
-    provider
-}
-
-/// OpenSSL's names of the TLS 1.2 suites that there are.
-const TLS12_NAMES: &[(&str, CipherSuite)] = &[
-    ("ECDHE-ECDSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
-    ("ECDHE-ECDSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
-    ("ECDHE-ECDSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
-    ("ECDHE-RSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
-    ("ECDHE-RSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
-    ("ECDHE-RSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
-];
-
-/// Leaves of the TLS 1.2 suites those that are named, if any are.
-fn restrict(provider: &mut CryptoProvider, names: &[String]) -> io::Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let named = |suite| TLS12_NAMES.iter().any(|(name, known)| *known == suite && names.iter().any(|n| n == name));
-    if !TLS12_NAMES.iter().any(|(_, suite)| named(*suite)) {
-        let known: Vec<&str> = TLS12_NAMES.iter().map(|(name, _)| *name).collect();
-        let text = format!("ciphers: {:?} names none of {}", names.join(":"), known.join(" "));
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    provider.cipher_suites.retain(|suite| suite.tls13().is_some() || named(suite.suite()));
-    Ok(())
-}
-
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-fn has_aes() -> bool {
-    std::arch::is_x86_feature_detected!("aes")
-}
-
-#[cfg(target_arch = "aarch64")]
-fn has_aes() -> bool {
-    std::arch::is_aarch64_feature_detected!("aes")
-}
-
-/// MIPS and 32-bit ARM have none.
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-fn has_aes() -> bool {
-    false
-}
-
-/// The certificates to choose from by the name that the client asks for.
-#[derive(Debug)]
-struct Certificates {
-    /// Never empty.
-    all: Vec<Certificate>,
-}
-
-#[derive(Debug)]
-struct Certificate {
-    cert: CertificateDer<'static>,
-    key: Arc<CertifiedKey>,
-}
-
-impl Certificates {
-    fn load(pairs: &[(PathBuf, PathBuf)], provider: &CryptoProvider) -> io::Result<Certificates> {
-        if pairs.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS needs a certificate and a key"));
-        }
-        let load = |(cert, key): &(PathBuf, PathBuf)| certificate(cert, key, provider);
-        Ok(Certificates { all: pairs.iter().map(load).collect::<io::Result<_>>()? })
-    }
-}
-
-impl Certificates {
-    /// The certificate that names the host, else the one that has a wildcard for it.
-    fn find(&self, host: &str) -> Option<&Certificate> {
-        // One that is for any sibling too is for this one by a wildcard.
-        let sibling = host.split_once('.').map(|(_, domain)| format!("any-other-name.{domain}"));
-        let exact = |found: &&&Certificate| !sibling.as_deref().is_some_and(|sibling| found.is_for(sibling));
-        let fitting = || self.all.iter().filter(|certificate| certificate.is_for(host));
-        fitting().find(|found| exact(&found)).or_else(|| fitting().next())
-    }
-}
-
-impl Certificate {
-    fn is_for(&self, host: &str) -> bool {
-        let (Ok(cert), Ok(host)) = (ParsedCertificate::try_from(&self.cert), ServerName::try_from(host)) else {
-            return false;
-        };
-        verify_server_name(&cert, &host).is_ok()
-    }
-}
-
-impl ResolvesServerCert for Certificates {
-    /// By the names in the certificates themselves, wildcards included (RFC 6125 §6.4.3); the first for all others.
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let chosen = match hello.server_name() {
-            Some(name) if self.all.len() > 1 => self.find(name),
-            _ => None,
-        };
-        chosen.or(self.all.first()).map(|certificate| Arc::clone(&certificate.key))
-    }
-}
-
-/// Loads one chain and its key, and sees that they fit.
-fn certificate(cert_path: &Path, key_path: &Path, provider: &CryptoProvider) -> io::Result<Certificate> {
-    let chain = certificates(cert_path)?;
-    let Some(cert) = chain.first().cloned() else {
-        return Err(wrong(cert_path, "no certificate in it"));
-    };
-    let der = read(key_path)?;
-    let key = if is_pem(&der) {
-        PrivateKeyDer::from_pem_slice(&der)
-            .map_err(|_| wrong(key_path, "no private key in it that is not encrypted"))?
-    } else {
-        PrivateKeyDer::try_from(der).map_err(|_| wrong(key_path, "neither PEM nor a DER key (PKCS#8, PKCS#1, SEC1)"))?
-    };
-    let signing = provider
-        .key_provider
-        .load_private_key(key)
-        .map_err(|_| wrong(key_path, "expected ECDSA P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits"))?;
-    let key = CertifiedKey::new(chain, signing);
-    match key.keys_match() {
-        Ok(()) => Ok(Certificate { cert, key: Arc::new(key) }),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(wrong(key_path, format_args!("not the key of {}", cert_path.display())))
-        }
-        Err(error) => Err(wrong(cert_path, error)),
-    }
-}
-
-/// The certificates in a file: a PEM chain, or one in DER.
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let bytes = read(path)?;
-    if !is_pem(&bytes) {
-        return Ok(vec![CertificateDer::from(bytes)]);
-    }
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let chain = chain.map_err(|_| wrong(path, "malformed PEM"))?;
-    if chain.is_empty() { Err(wrong(path, "no certificate in it")) } else { Ok(chain) }
-}
-
-fn is_pem(bytes: &[u8]) -> bool {
-    bytes.windows(10).any(|window| window == b"-----BEGIN")
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(named)?;
-    if bytes.len() as u64 > MAX_FILE {
-        Err(wrong(path, format_args!("larger than {MAX_FILE} bytes")))
-    } else {
-        Ok(bytes)
-    }
-}
-
-fn wrong(path: &Path, what: impl fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
 }

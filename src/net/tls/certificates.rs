@@ -1,0 +1,140 @@
+//! Certificates and keys: their files, and which of them a client gets.
+
+use crate::net::x509;
+use rustls::client::verify_server_name;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes of a certificate, key or CA file; a CA bundle of a whole system has some 200 KiB.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The certificates to choose from by the name that the client asks for.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    /// Never empty.
+    all: Vec<Certificate>,
+}
+
+#[derive(Debug)]
+struct Certificate {
+    cert: CertificateDer<'static>,
+    key: Arc<CertifiedKey>,
+}
+
+impl Certificates {
+    pub(super) fn load(pairs: &[(PathBuf, PathBuf)], provider: &CryptoProvider) -> io::Result<Certificates> {
+        if pairs.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS needs a certificate and a key"));
+        }
+        let load = |(cert, key): &(PathBuf, PathBuf)| certificate(cert, key, provider);
+        Ok(Certificates { all: pairs.iter().map(load).collect::<io::Result<_>>()? })
+    }
+}
+
+impl Certificates {
+    /// The certificate that names the host, else the one that has a wildcard for it.
+    fn find(&self, host: &str) -> Option<&Certificate> {
+        // One that is for any sibling too is for this one by a wildcard.
+        let sibling = host.split_once('.').map(|(_, domain)| format!("any-other-name.{domain}"));
+        let exact = |found: &&&Certificate| !sibling.as_deref().is_some_and(|sibling| found.is_for(sibling));
+        let fitting = || self.all.iter().filter(|certificate| certificate.is_for(host));
+        fitting().find(|found| exact(&found)).or_else(|| fitting().next())
+    }
+}
+
+impl Certificate {
+    fn is_for(&self, host: &str) -> bool {
+        let (Ok(cert), Ok(host)) = (ParsedCertificate::try_from(&self.cert), ServerName::try_from(host)) else {
+            return false;
+        };
+        verify_server_name(&cert, &host).is_ok()
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    /// By the names in the certificates themselves, wildcards included (RFC 6125 §6.4.3); the first for all others.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let chosen = match hello.server_name() {
+            Some(name) if self.all.len() > 1 => self.find(name),
+            _ => None,
+        };
+        chosen.or(self.all.first()).map(|certificate| Arc::clone(&certificate.key))
+    }
+}
+
+/// Loads one chain and its key, and sees that they fit.
+fn certificate(cert_path: &Path, key_path: &Path, provider: &CryptoProvider) -> io::Result<Certificate> {
+    let chain = certificates(cert_path)?;
+    let Some(cert) = chain.first().cloned() else {
+        return Err(wrong(cert_path, "no certificate in it"));
+    };
+    let signing = provider
+        .key_provider
+        .load_private_key(private_key(key_path)?)
+        .map_err(|_| wrong(key_path, "expected ECDSA P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits"))?;
+    // What rustls would compare for us it reads as a client that verifies it does, and refuses X.509 v1 and the like: whether
+    // a client takes it is for that to say.
+    let public = x509::public_key(&cert).ok_or_else(|| wrong(cert_path, "malformed certificate"))?;
+    if signing.public_key().is_none_or(|key| key.as_ref() != public) {
+        return Err(wrong(key_path, format_args!("not the key of {}", cert_path.display())));
+    }
+    Ok(Certificate { cert, key: Arc::new(CertifiedKey::new(chain, signing)) })
+}
+
+/// The key in a file: PEM or DER.
+fn private_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
+    let der = read(path)?;
+    if is_pem(&der) {
+        return PrivateKeyDer::from_pem_slice(&der)
+            .map_err(|_| wrong(path, "no private key in it that is not encrypted"));
+    }
+    PrivateKeyDer::try_from(der).map_err(|_| wrong(path, "neither PEM nor a DER key (PKCS#8, PKCS#1, SEC1)"))
+}
+
+/// The first certificate in a file.
+pub(in crate::net) fn read_cert(path: &Path) -> io::Result<Vec<u8>> {
+    Ok(certificates(path)?.swap_remove(0).to_vec())
+}
+
+/// The key in a file.
+pub(in crate::net) fn read_key(path: &Path) -> io::Result<Vec<u8>> {
+    Ok(private_key(path)?.secret_der().to_vec())
+}
+
+/// The certificates in a file: a PEM chain, or one in DER.
+pub(super) fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let bytes = read(path)?;
+    if !is_pem(&bytes) {
+        return Ok(vec![CertificateDer::from(bytes)]);
+    }
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let chain = chain.map_err(|_| wrong(path, "malformed PEM"))?;
+    if chain.is_empty() { Err(wrong(path, "no certificate in it")) } else { Ok(chain) }
+}
+
+fn is_pem(bytes: &[u8]) -> bool {
+    bytes.windows(10).any(|window| window == b"-----BEGIN")
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(named)?;
+    if bytes.len() as u64 > MAX_FILE {
+        Err(wrong(path, format_args!("larger than {MAX_FILE} bytes")))
+    } else {
+        Ok(bytes)
+    }
+}
+
+pub(super) fn wrong(path: &Path, what: impl fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+}
