@@ -286,6 +286,7 @@ fn what_uhttpd_takes_is_no_fault() {
     let rows = [
         ("option max_connections 0", ["max_connections", "\"0\"", "1 to"], "max_connections '1'"),
         ("option network_timeout -1", ["network_timeout", "\"-1\"", "1 to"], "network_timeout '1'"),
+        ("option send_timeout 0", ["send_timeout", "\"0\"", "1 to"], "send_timeout '1'"),
         ("option tcp_keepalive 99999", ["tcp_keepalive", "\"99999\"", "32767"], "tcp_keepalive '32767'"),
         ("option redirect_https maybe", ["redirect_https", "\"maybe\"", "0 or 1"], "redirect_https '0'"),
         ("option no_dirlists 2", ["no_dirlists", "\"2\"", "0 or 1"], "no_dirlists '1'"),

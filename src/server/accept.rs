@@ -104,7 +104,7 @@ impl Core {
     }
 
     /// Makes room for a client of this address, if need be at another's expense; false when it has to wait.
-    fn make_room(self: &Rc<Self>, newcomer: &PeerAddr) -> bool {
+    pub(super) fn make_room(self: &Rc<Self>, newcomer: &PeerAddr) -> bool {
         let max = self.max_connections.get();
         if self.slots.borrow().len() < max {
             return true;

@@ -18,7 +18,7 @@ use super::site::Place;
 use crate::buf::{Drained, Input, Output, Sink};
 use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner, TargetForm};
 use crate::net::{PeerAddr, Transport};
-use crate::rt::millis;
+use crate::rt::{deadline, millis};
 use log::Level;
 use std::fmt;
 use std::io;
@@ -202,8 +202,11 @@ pub(super) struct Work {
     pace: Pace,
     /// Bytes of output that were not body: heads.
     pub(super) head_bytes: u64,
-    /// Bytes that the kernel held for the client when it was last asked, since it last took any of us.
-    queued: Option<u32>,
+    /// The fewest bytes that the kernel was seen to hold for the client since it last took any of us; at first as many as
+    /// ever.
+    queued: u32,
+    /// Since when the client was not seen to take anything; meaningful while [`Timer::Write`] runs.
+    still_since: u64,
 }
 
 impl Work {
@@ -221,7 +224,6 @@ impl Work {
         self.output.clear();
         self.output.restart_count();
         self.head_bytes = 0;
-        self.queued = None;
     }
 }
 
@@ -256,7 +258,7 @@ impl Conn {
             idle_since: now,
             served: 0,
         };
-        conn.deadlines.set(Timer::Head, crate::rt::deadline(now, header_timeout));
+        conn.deadlines.set(Timer::Head, deadline(now, header_timeout));
         conn
     }
 
@@ -596,7 +598,8 @@ impl Conn {
             return Doing::Head { since: began(self.deadlines.get(Timer::Head), place.options.header_timeout) };
         }
         let still_since = if self.has_output() {
-            began(self.deadlines.get(Timer::Write), place.options.write_timeout / 2)
+            let waits = self.deadlines.get(Timer::Write) != NEVER;
+            self.work.as_ref().filter(|_| waits).map_or(now, |work| work.still_since)
         } else if self.wants.has(Want::Read) {
             began(self.deadlines.get(Timer::Body), place.options.body_timeout)
         } else {
@@ -727,7 +730,7 @@ impl Conn {
                     self.credit = 0;
                 }
                 if moved || self.deadlines.get(Timer::Write) == NEVER {
-                    self.wait_for_reader(core, None);
+                    self.wait_for_reader(core);
                 }
             }
         }
@@ -806,23 +809,33 @@ impl Conn {
 
     // --- deadlines --------------------------------------------------------------------------------
 
-    /// Has half of the write timeout begin; at its start the kernel held `queued` bytes that the client had not taken.
-    fn wait_for_reader(&mut self, core: &Core, queued: Option<u32>) {
-        if let Some(work) = &mut self.work {
-            work.queued = queued;
-        }
-        self.deadlines.set(Timer::Write, core.runtime.deadline(self.place.borrow().options.write_timeout / 2));
+    /// Has the write timeout begin.
+    fn wait_for_reader(&mut self, core: &Core) {
+        let timeout = self.place.borrow().options.write_timeout;
+        let first = match &mut self.work {
+            Some(work) => {
+                work.queued = u32::MAX;
+                work.still_since = core.runtime.now();
+                limits::READER_LOOK.min(timeout / 2)
+            }
+            None => timeout,
+        };
+        self.deadlines.set(Timer::Write, core.runtime.deadline(first));
     }
 
-    /// Whether the client takes what the kernel holds for it, though not enough yet for the kernel to take more of us.
-    fn is_being_read(&mut self, core: &Core) -> bool {
-        let now = self.transport.queued();
-        let before = self.work.as_ref().and_then(|work| work.queued);
-        let moves = before.is_none_or(|before| now < before);
-        if moves {
-            self.wait_for_reader(core, Some(now));
+    /// Whether there is time left for the client to take what waits; it begins again whenever the client has taken some of
+    /// what the kernel holds for it, though not enough for the kernel to take more of us.
+    fn may_stand_still(&mut self, core: &Core) -> bool {
+        let Some(work) = &mut self.work else { return false };
+        let (now, queued) = (core.runtime.now(), self.transport.queued());
+        if queued < work.queued {
+            work.queued = queued;
+            work.still_since = now;
         }
-        moves
+        let timeout = self.place.borrow().options.write_timeout;
+        let end = deadline(work.still_since, timeout);
+        self.deadlines.set(Timer::Write, end.min(deadline(now, limits::READER_LOOK.min(timeout / 2))));
+        now < end
     }
 
     /// Whether the deadline of a read has to wait until what came meanwhile was read.
@@ -852,7 +865,7 @@ impl Conn {
             return;
         }
         if due(Timer::Write, self) {
-            if self.is_being_read(core) {
+            if self.may_stand_still(core) {
                 return;
             }
             self.note(Level::Info, format_args!("does not take its answer"));

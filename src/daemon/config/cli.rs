@@ -157,6 +157,7 @@ mod tests {
         let site = site("");
         assert_eq!(site.listen, [Listen { ip: None, port: 8080 }]);
         assert_eq!((site.http_keepalive.as_secs(), site.network_timeout.as_secs()), (20, 30));
+        assert_eq!(site.send_timeout.as_secs(), 300);
         assert_eq!((site.max_connections, site.tcp_keepalive), (100, None));
         assert_eq!((site.max_requests, site.script_timeout.as_secs()), (3, 60));
         assert_eq!(site.index, ["index.html", "index.htm", "default.html", "default.htm"]);
@@ -202,6 +203,7 @@ mod tests {
         assert!(config("-f").service.foreground);
         assert_eq!(site("--access-log").access_log, Some(AccessTarget::Stdout));
         assert_eq!(site("--access-log=syslog").access_log, Some(AccessTarget::Syslog));
+        assert_eq!(site("--send-timeout 5").send_timeout, Duration::from_secs(5));
         assert!(site("--private-files --no-gzip --no-server-header").private_files);
     }
 

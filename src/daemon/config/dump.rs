@@ -124,6 +124,7 @@ impl Text {
         self.option("max_connections", &site.max_connections);
         self.option("http_keepalive", &site.http_keepalive.as_secs());
         self.option("network_timeout", &site.network_timeout.as_secs());
+        self.option("send_timeout", &site.send_timeout.as_secs());
         self.option("tcp_keepalive", &site.tcp_keepalive.map_or(0, |interval| interval.as_secs()));
         match &site.access_log {
             None => self.flag("access_log", false),

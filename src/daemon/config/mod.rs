@@ -96,6 +96,7 @@ pub struct Site {
     pub max_connections: usize,
     pub http_keepalive: Duration,
     pub network_timeout: Duration,
+    pub send_timeout: Duration,
     /// The interval of TCP keep-alive probes; `None` sends none.
     pub tcp_keepalive: Option<Duration>,
     pub access_log: Option<AccessTarget>,
@@ -136,6 +137,7 @@ impl Default for Site {
             max_connections: 100,
             http_keepalive: Duration::from_secs(20),
             network_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(300),
             tcp_keepalive: None,
             access_log: None,
             embedded: Vec::new(),
