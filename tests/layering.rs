@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// A word, and the files or folders of `src/` that alone may hold it.
 const WORDS: &[(&str, &[&str])] = &[
     ("mio", &["rt/", "net/"]),
-    ("rustls", &["net/tls.rs"]),
+    ("rustls", &["net/tls/"]),
     ("httparse", &["http/head.rs"]),
     ("unsafe", &["sys.rs", "daemon/sys/"]),
     ("unsafe_code", &["sys.rs", "daemon/sys/"]),

@@ -183,8 +183,6 @@ pub(super) struct Conn {
     pub(super) deadlines: Deadlines,
     pub(super) wants: Wants,
     pub(super) waiter: Option<Waker>,
-    /// Since when nothing is in flight; meaningful while idle.
-    pub(super) idle_since: u64,
     /// Requests read so far.
     pub(super) served: u32,
 }
@@ -255,7 +253,6 @@ impl Conn {
             deadlines: Deadlines::default(),
             wants: Wants::default(),
             waiter: None,
-            idle_since: now,
             served: 0,
         };
         conn.deadlines.set(Timer::Head, deadline(now, header_timeout));
@@ -403,7 +400,7 @@ impl Conn {
     fn head_has_begun(&mut self, core: &Core) {
         if self.deadlines.get(Timer::Head) == NEVER {
             self.deadlines.set(Timer::Head, core.runtime.deadline(self.place.borrow().options.header_timeout));
-            self.deadlines.set(Timer::KeepAlive, NEVER);
+            self.deadlines.set(Timer::End, NEVER);
         }
     }
 
@@ -514,9 +511,8 @@ impl Conn {
             self.link = Link::Dead;
             return Step::Close;
         }
-        if self.deadlines.get(Timer::Head) == NEVER && self.deadlines.get(Timer::KeepAlive) == NEVER {
-            self.idle_since = core.runtime.now();
-            self.deadlines.set(Timer::KeepAlive, core.runtime.deadline(self.place.borrow().options.keep_alive));
+        if self.deadlines.get(Timer::Head) == NEVER && self.deadlines.get(Timer::End) == NEVER {
+            self.deadlines.set(Timer::End, core.runtime.deadline(self.place.borrow().options.keep_alive));
         }
         Step::Park
     }
@@ -590,10 +586,10 @@ impl Conn {
             }
             Link::Open | Link::Closing { .. } | Link::Upgraded => {}
         }
-        if self.served > 0 && self.is_silent() {
-            return Doing::Idle { since: self.idle_since };
-        }
         let place = Rc::clone(&self.place.borrow());
+        if self.served > 0 && self.is_silent() {
+            return Doing::Idle { since: began(self.deadlines.get(Timer::End), place.options.keep_alive) };
+        }
         if self.transport.is_handshaking() || !busy && matches!(self.recv, Recv::Head) && !self.has_output() {
             return Doing::Head { since: began(self.deadlines.get(Timer::Head), place.options.header_timeout) };
         }
@@ -841,7 +837,7 @@ impl Conn {
     /// Whether the deadline of a read has to wait until what came meanwhile was read.
     ///
     /// It may have come in time: others can have held up the loop, and with many events at once the kernel tells of some
-    /// only in the next tick. `other`: a deadline of another kind is due, too.
+    /// only in the next tick. `other`: that of a write is due, too.
     fn takes_last_look(&mut self, other: bool) -> bool {
         let reads = matches!(self.link, Link::Open) && (matches!(self.recv, Recv::Head) || self.wants.has(Want::Read));
         if !reads || other {
@@ -861,7 +857,7 @@ impl Conn {
             return;
         }
         let due = |timer: Timer, conn: &Conn| conn.deadlines.get(timer) <= now;
-        if self.takes_last_look(due(Timer::Write, self) || due(Timer::End, self)) {
+        if self.takes_last_look(due(Timer::Write, self)) {
             return;
         }
         if due(Timer::Write, self) {
@@ -871,7 +867,7 @@ impl Conn {
             self.note(Level::Info, format_args!("does not take its answer"));
             self.transport.reset_on_close();
             self.link = Link::Dead;
-        } else if due(Timer::KeepAlive, self) || due(Timer::End, self) {
+        } else if due(Timer::End, self) {
             self.link = Link::Dead;
         } else if due(Timer::Head, self) {
             self.deadlines.set(Timer::Head, NEVER);

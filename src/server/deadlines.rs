@@ -5,19 +5,17 @@
 pub(super) enum Timer {
     /// A request's head.
     Head,
-    /// The time between requests.
-    KeepAlive,
     /// A body that stands still.
     Body,
     /// One call to read it.
     Call,
     /// Output that the client does not take.
     Write,
-    /// Draining or lingering.
+    /// What follows an exchange: the time until the next, or draining, or lingering.
     End,
 }
 
-const TIMERS: usize = 6;
+const TIMERS: usize = 5;
 
 /// No deadline.
 pub(super) const NEVER: u64 = u64::MAX;

@@ -1,7 +1,9 @@
-//! TLS: the one file that knows rustls.
+//! TLS: the one place that knows rustls.
 //!
 //! [`TlsContext`] is a listener's certificates and what its connections share; [`Tls`] is one connection. Its `read`
 //! and `write` drive the handshake as they go, so the server above sees a stream like any other.
+
+mod alerts;
 
 use crate::buf::Sink;
 use crate::http::date;
@@ -14,7 +16,7 @@ use rustls::server::{
     ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{CipherSuite, RootCertStore, ServerConfig, ServerConnection, SupportedCipherSuite};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::fs::File;
@@ -23,7 +25,7 @@ use std::net::Shutdown;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 /// Bytes that rustls may hold of what is to be sent: a record. More would only wait there instead of in our queue.
@@ -158,8 +160,10 @@ enum State {
     Ended,
     /// The peer speaks no TLS, and was told.
     Refused,
-    /// It failed, which the next read tells.
+    /// It ended without `close_notify`, which the next read tells.
     Broken,
+    /// One side has raised a fatal alert: nothing more is said (RFC 8446 §6.2).
+    Failed,
     /// We break the stream off.
     Cut,
 }
@@ -182,7 +186,7 @@ impl Tls {
         }
         match self.state {
             State::Refused => return self.discard(),
-            State::Broken => return Err(io::ErrorKind::ConnectionAborted.into()),
+            State::Broken | State::Failed => return Err(io::ErrorKind::ConnectionAborted.into()),
             State::Fresh | State::Running | State::Ended | State::Cut => {}
         }
         let mut filled = 0;
@@ -205,7 +209,7 @@ impl Tls {
                     Ok(()) => {}
                     Err(error) if filled == 0 => return Err(error),
                     Err(error) => {
-                        if error.kind() != io::ErrorKind::WouldBlock {
+                        if error.kind() != io::ErrorKind::WouldBlock && self.state != State::Failed {
                             self.state = State::Broken;
                         }
                         return Ok(filled);
@@ -232,7 +236,7 @@ impl Tls {
 
     /// Whether `read` has more to tell though no event announces it.
     pub(crate) fn has_more(&self) -> bool {
-        self.unasked || matches!(self.state, State::Ended | State::Broken)
+        self.unasked || matches!(self.state, State::Ended | State::Broken | State::Failed)
     }
 
     /// Takes ciphertext from the socket and decrypts it, or goes on with the handshake.
@@ -246,8 +250,7 @@ impl Tls {
         // A little at a time, as rustls wants it: what it decrypts is taken before more comes.
         let n = self.session.read_tls(&mut Noting { stream: &mut self.stream, drained: &mut self.drained })?;
         if let Err(error) = self.session.process_new_packets() {
-            // The alert that rustls made of it should arrive; if it can't, the reset says enough.
-            let _ = self.send_pending();
+            self.fail(&error);
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
         if self.session.is_handshaking() {
@@ -258,6 +261,15 @@ impl Tls {
         }
         // What a finished handshake leaves, a ticket, goes with the first answer.
         Ok(())
+    }
+
+    /// Tells the peer what it did wrong. If that can't arrive, the reset says enough.
+    fn fail(&mut self, error: &rustls::Error) {
+        self.state = State::Failed;
+        let plain = alerts::raise(&mut self.session, error);
+        if let (Ok(true), Some(alert)) = (self.send_pending(), plain) {
+            let _ = self.stream.write(&alert);
+        }
     }
 
     /// Looks at the first byte, and starts a handshake if it is this tick's turn for one more.
@@ -313,6 +325,11 @@ impl Tls {
         Ok(true)
     }
 
+    /// Refuses what would follow a fatal alert.
+    fn may_write(&self) -> io::Result<()> {
+        if self.state == State::Failed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
     pub(crate) fn is_handshaking(&self) -> bool {
         self.session.is_handshaking()
     }
@@ -323,7 +340,7 @@ impl Tls {
 
     /// Says that nothing follows: the peer can then tell the end from a cut.
     pub(crate) fn send_close_notify(&mut self) {
-        if !matches!(self.state, State::Cut | State::Refused) {
+        if !matches!(self.state, State::Cut | State::Refused | State::Failed) {
             self.session.send_close_notify();
             // Without room in the socket the peer is not told: it does not read.
             let _ = self.send_pending();
@@ -343,6 +360,7 @@ impl Tls {
 
 impl Sink for Tls {
     fn write(&mut self, slices: &[IoSlice<'_>], _more: bool) -> io::Result<usize> {
+        self.may_write()?;
         let mut n = self.session.writer().write_vectored(slices)?;
         if n == 0 {
             // The buffer is full of what was taken before.
@@ -356,6 +374,7 @@ impl Sink for Tls {
     }
 
     fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<u64> {
+        self.may_write()?;
         if !self.send_pending()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -398,18 +417,21 @@ fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
     // The suites' order is ours, not the client's: it is this machine that has little to spare.
     config.ignore_client_order = true;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Stateless resumption: tickets under keys that rotate. One is enough, as a browser resumes each only once anyway
-    // and gets the next with it; the memory of sessions would be the clients' to fill.
+    // Stateless resumption: tickets under keys that rotate; the memory of sessions would be the clients' to fill. Two,
+    // as OpenSSL sends: a browser resumes each only once, and opens a second connection beside the first.
     config.ticketer = ring::Ticketer::new().map_err(io::Error::other)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 1;
+    config.send_tls13_tickets = 2;
     Ok(Arc::new(config))
 }
 
 /// ring, with the suites first that cost this machine least: those of AES-128 where the processor has instructions for
 /// AES, else those of ChaCha20. AES-256, whose SHA-384 makes handshakes dearer, is for clients that insist.
 fn provider() -> CryptoProvider {
+    static SUITES: OnceLock<Vec<SupportedCipherSuite>> = OnceLock::new();
     let mut provider = ring::default_provider();
+    let suites = SUITES.get_or_init(|| provider.cipher_suites.iter().map(|suite| alerts::wrap(*suite)).collect());
+    provider.cipher_suites.clone_from(suites);
     let aes = has_aes();
     provider.cipher_suites.sort_by_key(|suite| match suite.suite() {
         CipherSuite::TLS13_AES_128_GCM_SHA256
