@@ -202,7 +202,9 @@ impl Site {
         };
         let left = redirected.map_or(LOCAL_REDIRECTS, |redirected| redirected.left);
         let Some(left) = left.checked_sub(1) else {
-            log::error!("{}: scripts redirect in a circle", req.target());
+            if con.takes_log_line() {
+                log::error!("{}: scripts redirect in a circle", req.target());
+            }
             return Ok(Some(500));
         };
         let (path, query) = place.split_once('?').unwrap_or((&place, ""));

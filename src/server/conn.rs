@@ -389,7 +389,7 @@ impl Conn {
             Scanned::Refused { reject, .. } => self.reject(core, reject),
             Scanned::Tls => {
                 // Whoever speaks TLS could not read an answer.
-                self.note(Level::Info, format_args!("a TLS handshake on a plain connection"));
+                self.note(core, Level::Info, format_args!("a TLS handshake on a plain connection"));
                 self.link = Link::Closing { discard: limits::LINGER_MAX };
                 Step::Again
             }
@@ -456,7 +456,7 @@ impl Conn {
 
     /// Answers a request that no handler sees.
     fn reject(&mut self, core: &Core, reject: Reject) -> Step {
-        self.note(Level::Info, format_args!("{} {}", reject.status, reject.reason));
+        self.note(core, Level::Info, format_args!("{} {}", reject.status, reject.reason));
         self.deadlines.set(Timer::Head, NEVER);
         if reject.close {
             self.asked.keep_alive = false;
@@ -466,7 +466,7 @@ impl Conn {
         let work = self.work.get_or_insert_with(|| core.take_work());
         work.begin(core.runtime.now());
         if let Err(error) = self.answer_text(core, reject.status, &text) {
-            self.note(Level::Debug, format_args!("cannot answer: {error}"));
+            self.debug(format_args!("cannot answer: {error}"));
             self.link = Link::Dead;
             return Step::Close;
         }
@@ -639,17 +639,26 @@ impl Conn {
             user_agent: known.and_then(|head| head.header("user-agent")),
         };
         // Where panics unwind, the log's ends neither this connection nor the others.
-        if catch_unwind(AssertUnwindSafe(|| log(&access))).is_err() {
-            log::error!("the access log panicked");
-        }
+        let panicked = catch_unwind(AssertUnwindSafe(|| log(&access))).is_err();
         work.output.restart_count();
         work.head_bytes = 0;
+        if panicked {
+            self.note(core, Level::Error, format_args!("the access log panicked"));
+        }
     }
 
-    /// A line of the log about this connection; one place, as each costs its bytes.
+    /// A line of the log about this connection, unless there are too many; one place, as each costs its bytes.
     #[cold]
-    pub(super) fn note(&self, level: Level, what: fmt::Arguments<'_>) {
-        log::log!(level, "{}: {what}", self.peer);
+    pub(super) fn note(&self, core: &Core, level: Level, what: fmt::Arguments<'_>) {
+        if level <= log::max_level() && core.takes_log_line(&self.peer) {
+            log::log!(level, "{}: {what}", self.peer);
+        }
+    }
+
+    /// A line for those who look for a fault in this server.
+    #[cold]
+    pub(super) fn debug(&self, what: fmt::Arguments<'_>) {
+        log::debug!("{}: {what}", self.peer);
     }
 
     // --- bytes ------------------------------------------------------------------------------------
@@ -676,7 +685,7 @@ impl Conn {
                 Err(Step::Park)
             }
             Err(error) => {
-                self.note(Level::Debug, format_args!("{error}"));
+                self.debug(format_args!("{error}"));
                 self.link = Link::Dead;
                 Err(Step::Close)
             }
@@ -710,9 +719,9 @@ impl Conn {
             Ok(drained) => drained,
             Err(error) => {
                 if error.kind() == io::ErrorKind::UnexpectedEof {
-                    self.cut("a file shrank while it was being sent");
+                    self.cut(core, "a file shrank while it was being sent");
                 } else {
-                    self.note(Level::Debug, format_args!("{error}"));
+                    self.debug(format_args!("{error}"));
                     self.link = Link::Dead;
                 }
                 return Err(Step::Close);
@@ -864,7 +873,7 @@ impl Conn {
             if self.may_stand_still(core) {
                 return;
             }
-            self.note(Level::Info, format_args!("does not take its answer"));
+            self.note(core, Level::Info, format_args!("does not take its answer"));
             self.transport.reset_on_close();
             self.link = Link::Dead;
         } else if due(Timer::End, self) {

@@ -84,6 +84,15 @@ pub(crate) const WAITING: usize = 128;
 /// Between two lines of the log about connections that were closed for want of room.
 pub(crate) const ROOM_LOG: Duration = Duration::from_secs(10);
 
+/// Over how long the lines of the log about a client are counted.
+pub(crate) const LOG_WINDOW: Duration = Duration::from_secs(60);
+
+/// Lines about one client that are written in that time: enough to tell what it does.
+pub(crate) const LOGGED_LINES: u32 = 10;
+
+/// Clients that are told apart in that time: their addresses take 2 KiB at most.
+pub(crate) const LOGGED_CLIENTS: usize = 64;
+
 /// Descriptors kept for files and for the process itself when connections are counted against the limit.
 pub(crate) const RESERVED_DESCRIPTORS: u64 = 64;
 

@@ -415,6 +415,19 @@ fn at_the_limit_the_one_that_stood_longest_makes_room() {
     assert!(world.now > 30_000, "each may stand for half a minute");
 }
 
+/// After a flood, its lines are told of though silence follows.
+#[test]
+fn lines_that_were_not_logged_are_told_of_in_time() {
+    let mut world = World::new(Options::new(), handler);
+    let lines = (0..1000).filter(|_| world.core.takes_log_line(&PeerAddr::Unix)).count();
+    assert_eq!(lines, limits::LOGGED_LINES as usize);
+    world.pass(limits::LOG_WINDOW - Duration::from_millis(1));
+    assert!(!world.core.takes_log_line(&PeerAddr::Unix));
+    assert!(world.core.floods.borrow().has_unwritten());
+    world.pass(Duration::from_millis(1));
+    assert!(!world.core.floods.borrow().has_unwritten());
+}
+
 #[test]
 fn waiting_output_is_bounded_by_the_high_water_mark() {
     let world = World::new(Options::new().high_water(4096), handler);
