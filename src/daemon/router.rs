@@ -153,6 +153,8 @@ impl Site {
             return ubus.serve(con, req, &rest).await.map(|()| None);
         }
         match found {
+            // Where no script is, nobody else has an answer to this.
+            Found::Refused(404) if req.method() == "OPTIONS" => self.files.try_serve(con, req, path).await,
             Found::Refused(status) => Ok(Some(status)),
             Found::Script(located) => self.run(con, req, &located, login.as_ref(), redirected).await,
             Found::Index(index) => self.send(con, req, &index, redirected.is_some()).await,
@@ -296,7 +298,7 @@ impl Site {
             404 => error(con, 404, &format!("The requested URL {path} was not found on this server.")).await,
             403 => error(con, 403, &format!("You don't have permission to access {path} on this server.")).await,
             405 => {
-                con.add_header("allow", "GET, HEAD")?;
+                con.add_header("allow", "GET, HEAD, OPTIONS")?;
                 error(con, 405, "").await
             }
             408 => {
