@@ -42,6 +42,8 @@ pub struct Site {
     #[cfg(feature = "ubus")]
     ubus: Option<(Prefix, Ubus)>,
     error_page: Option<CleanPath>,
+    /// The page of an application that makes paths of its own.
+    fallback: Option<CleanPath>,
 }
 
 /// What a script that redirected within the site has made of a request.
@@ -67,6 +69,7 @@ impl Site {
         let alias = |alias: &config::Alias| {
             (Prefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone()))
         };
+        let page = |path: &Option<String>| path.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok());
         let limits = Limits { max_requests: site.max_requests, timeout: site.script_timeout, ..Limits::default() };
         Site {
             names: site.server_names.clone(),
@@ -82,7 +85,8 @@ impl Site {
             cgi: Cgi::new(limits),
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| (Prefix::new(prefix), ubus(site))),
-            error_page: site.error_page.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok()),
+            error_page: page(&site.error_page),
+            fallback: page(&site.fallback),
         }
     }
 
@@ -100,9 +104,13 @@ impl Site {
             return Box::pin(self.files.serve(con, req)).await;
         }
         let status = match CleanPath::new(req.path_bytes()) {
+            Ok(path) if self.answers_preflight(con, req, &path)? => None,
             Ok(path) if self.is_plain(con, &path) => {
                 self.add_headers(con, &path)?;
-                self.files.try_serve(con, req, &path).await?
+                match self.files.try_serve(con, req, &path).await? {
+                    Some(404) => Box::pin(self.fall_back(con, req)).await?,
+                    status => status,
+                }
             }
             Ok(path) => Box::pin(self.route(con, req, path, None)).await?,
             Err(status) => Some(status),
@@ -113,10 +121,37 @@ impl Site {
         }
     }
 
+    /// Answers a browser that asks whether a page of another origin may make a request (a CORS preflight of the Fetch
+    /// standard), if `header` lines let pages of other origins in there. It asks without a login, whatever the request will
+    /// have.
+    fn answers_preflight(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<bool> {
+        let fits = || self.headers.iter().filter(|(prefix, _)| prefix.holds(path.relative())).map(|(_, header)| header);
+        let asks = ["origin", "access-control-request-method"].iter().all(|field| req.header_bytes(field).is_some());
+        let lets_in = |header: &Header| header.name.eq_ignore_ascii_case("access-control-allow-origin");
+        if req.method() != "OPTIONS" || !asks || self.is_ubus(path) || !fits().any(lets_in) {
+            return Ok(false);
+        }
+        con.set_status(204)?;
+        // The others may be for those alone who have a login.
+        for header in fits().filter(|header| is_of_cors(&header.name)) {
+            con.add_header(&header.name, &header.value)?;
+        }
+        Ok(true)
+    }
+
+    #[cfg(feature = "ubus")]
+    fn is_ubus(&self, path: &CleanPath) -> bool {
+        self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative()))
+    }
+
+    #[cfg(not(feature = "ubus"))]
+    fn is_ubus(&self, _: &CleanPath) -> bool {
+        false
+    }
+
     /// Whether nothing but a file or folder can be at a path, free for all: the short way of most requests.
     fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
-        #[cfg(feature = "ubus")]
-        if self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative())) {
+        if self.is_ubus(path) {
             return false;
         }
         let open = self.auth.is_none() && self.aliases.is_empty();
@@ -158,8 +193,25 @@ impl Site {
             Found::Refused(status) => Ok(Some(status)),
             Found::Script(located) => self.run(con, req, &located, login.as_ref(), redirected).await,
             Found::Index(index) => self.send(con, req, &index, redirected.is_some()).await,
-            Found::File => self.send(con, req, path, redirected.is_some()).await,
+            Found::File => match self.send(con, req, path, redirected.is_some()).await? {
+                Some(404) if redirected.is_none() => self.fall_back(con, req).await,
+                status => Ok(status),
+            },
         }
+    }
+
+    /// Answers with an application's page in the place of a file that is missing, to a client that looks for a page.
+    async fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<u16>> {
+        let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(Some(404)) };
+        let is_file = matches!(self.scripts.find(con, &self.files, page), Found::File);
+        if !is_file || self.admit(con, req, page, page).await.is_err() {
+            return Ok(Some(404));
+        }
+        // What holds for long where the missing file would be need not hold for the page.
+        self.clear(con)?;
+        self.add_headers(con, page)?;
+        con.add_header("vary", "Accept")?;
+        self.send(con, req, page, false).await
     }
 
     /// What is at a path; where its own name matters, a folder's index by that.
@@ -343,6 +395,24 @@ impl Site {
     fn clear(&self, con: &mut Connection) -> Result<()> {
         self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
     }
+}
+
+/// Whether a client names HTML among what it takes, as browsers do for pages alone: images, scripts and programs get an
+/// error.
+fn asks_for_page(req: &Request) -> bool {
+    let lines = req.headers().filter(|(name, _)| *name == "accept");
+    lines.flat_map(|(_, value)| value.split(',')).any(|member| {
+        let (range, weight) = member.split_once(';').unwrap_or((member, ""));
+        // RFC 9110 §12.4.2: with a weight of zero it is what is not taken.
+        let refused = weight.trim_matches([' ', '\t', '0', '.']).eq_ignore_ascii_case("q=");
+        range.trim().eq_ignore_ascii_case("text/html") && !refused
+    })
+}
+
+/// Whether a field tells browsers what pages of other origins may do, or on what that depends.
+fn is_of_cors(name: &str) -> bool {
+    const CORS: &str = "access-control-";
+    name.get(..CORS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CORS)) || name.eq_ignore_ascii_case("vary")
 }
 
 #[cfg(feature = "ubus")]

@@ -178,6 +178,7 @@ mod tests {
         same("-p 1.2.3.4:80", "--listen 1.2.3.4:80", |s| s.listen[0].to_string() == "1.2.3.4:80");
         same("-I a -I b", "--index a --index=b", |s| s.index[..3] == ["a", "b", "index.html"]);
         same("-E /e.html", "--error-page /e.html", |s| s.error_page.as_deref() == Some("/e.html"));
+        assert_eq!(site("--fallback /app.html").fallback.as_deref(), Some("/app.html"));
         same("-y /a=/b", "--alias /a=/b", |s| s.aliases[0].to.as_deref() == Some("/b"));
         same("-S", "--no-symlinks", |s| s.no_symlinks);
         same("-D", "--no-dirlists", |s| s.no_dirlists);

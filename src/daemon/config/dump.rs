@@ -83,6 +83,9 @@ impl Text {
         if let Some(page) = &site.error_page {
             self.option("error_page", &rooted(page));
         }
+        if let Some(page) = &site.fallback {
+            self.option("fallback", &rooted(page));
+        }
         for alias in &site.aliases {
             match &alias.to {
                 Some(to) => self.line("list", "alias", &format_args!("{}={}", rooted(&alias.from), rooted(to))),
