@@ -41,13 +41,16 @@ fn an_application_makes_its_paths_itself() {
         ("GET", "/inbox/7?x=y", &[BROWSER], 200, "application"),
         ("GET", "/inbox/", &[BROWSER], 200, "application"),
         ("GET", "/inbox", &["Accept: TEXT/HTML ; charset=x"], 200, "application"),
-        ("GET", "/inbox", &["Accept: image/png", "Accept: text/html;q=0.1"], 200, "application"),
+        ("GET", "/inbox", &["Accept: image/png, text/html;q=0.1"], 200, "application"),
+        ("GET", "/inbox", &["Accept: text/html; q=1.000"], 200, "application"),
         ("HEAD", "/inbox", &[BROWSER], 200, ""),
         ("GET", "/assets/old.html", &[BROWSER], 200, "application"),
         ("GET", "/file.txt/more", &[BROWSER], 200, "application"),
         ("GET", "/inbox", &["Accept: */*"], 404, "Not Found"),
         ("GET", "/inbox", &["Accept: text/*, image/png"], 404, "Not Found"),
         ("GET", "/inbox", &["Accept: text/html;q=0, */*"], 404, "Not Found"),
+        ("GET", "/inbox", &["Accept: text/html ; Q=0.00"], 404, "Not Found"),
+        ("GET", "/inbox", &["Accept: text/htm"], 404, "Not Found"),
         ("GET", "/inbox", &["Accept: text/html-sandboxed"], 404, "Not Found"),
         ("GET", "/inbox", &[], 404, "Not Found"),
         ("POST", "/inbox", &[BROWSER], 405, "Not Allowed"),
@@ -77,14 +80,23 @@ fn an_application_makes_its_paths_itself() {
 
 #[test]
 fn an_application_that_is_none_leaves_the_404() {
-    for page in ["/none.html", "/cgi-bin/script", "/hidden/x", "/secret/file.txt"] {
-        let logins =
-            "list httpauth l\nconfig httpauth l\n option prefix /secret\n option username u\n option password p";
-        let (_router, daemon) = site(&format!("option fallback '{page}'\n {logins}"));
+    for page in ["/none.html", "/cgi-bin/none", "/hidden/x", "/assets/none/"] {
+        let (_router, daemon) = site(&format!("option fallback '{page}'"));
         let reply = ask(daemon.addr, "GET", "/inbox", &[BROWSER]);
         assert_eq!(reply.status, 404, "{page}: {reply:?}");
         assert!(reply.text().contains("/inbox was not found"), "{page}: {reply:?}");
     }
+}
+
+/// A front controller.
+#[test]
+fn an_application_may_be_a_script() {
+    let (router, daemon) = site("option fallback '/cgi-bin/app'");
+    let script = "#!/bin/sh\nprintf '\\n%s' \"$REQUEST_URI $QUERY_STRING $REDIRECT_STATUS\"\n";
+    install(Path::new(&router.path("root/cgi-bin/app")), script);
+    let reply = ask(daemon.addr, "GET", "/inbox?x=y", &[BROWSER]);
+    assert_eq!((reply.status, reply.text()), (200, "/inbox?x=y x=y 200"));
+    assert_eq!(ask(daemon.addr, "GET", "/inbox?x=y", &["Accept: */*"]).status, 404);
 }
 
 #[test]
@@ -103,6 +115,11 @@ fn the_application_is_behind_its_login() {
     assert_eq!(ask(daemon.addr, "GET", "/inbox", &[BROWSER]).status, 401);
     let reply = ask(daemon.addr, "GET", "/inbox", &[BROWSER, "Authorization: Basic dTpw"]);
     assert_eq!((reply.status, reply.text()), (200, "application"));
+    // Though what is missing is open to all.
+    let logins = logins.replace("prefix /", "prefix /secret");
+    let (_router, daemon) = site(&format!("option fallback '/secret/file.txt'\n {logins}"));
+    let reply = ask(daemon.addr, "GET", "/inbox", &[BROWSER]);
+    assert!(reply.status == 401 && !reply.text().contains("HIDDEN"), "{reply:?}");
 }
 
 const PREFLIGHT: [&str; 2] = ["Origin: http://app.lan", "Access-Control-Request-Method: PUT"];

@@ -53,6 +53,9 @@ struct Redirected {
     left: u32,
 }
 
+/// A path that is to be answered with, and by what redirection.
+type Way = (CleanPath, Option<Redirected>);
+
 /// Why a client may not have what is at a path.
 enum Refusal {
     /// It is to show a login.
@@ -103,17 +106,21 @@ impl Site {
             // Of the server as a whole: OPTIONS *.
             return Box::pin(self.files.serve(con, req)).await;
         }
-        let status = match CleanPath::new(req.path_bytes()) {
-            Ok(path) if self.answers_preflight(con, req, &path)? => None,
+        let way = match CleanPath::new(req.path_bytes()) {
+            Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
             Ok(path) if self.is_plain(con, &path) => {
                 self.add_headers(con, &path)?;
                 match self.files.try_serve(con, req, &path).await? {
-                    Some(404) => Box::pin(self.fall_back(con, req)).await?,
-                    status => status,
+                    Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
+                    status => Err(status),
                 }
             }
-            Ok(path) => Box::pin(self.route(con, req, path, None)).await?,
-            Err(status) => Some(status),
+            Ok(path) => Ok((path, None)),
+            Err(status) => Err(Some(status)),
+        };
+        let status = match way {
+            Ok((path, redirected)) => Box::pin(self.route(con, req, path, redirected)).await?,
+            Err(status) => status,
         };
         match status {
             None => Ok(()),
@@ -125,18 +132,25 @@ impl Site {
     /// standard), if `header` lines let pages of other origins in there. It asks without a login, whatever the request will
     /// have.
     fn answers_preflight(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<bool> {
-        let fits = || self.headers.iter().filter(|(prefix, _)| prefix.holds(path.relative())).map(|(_, header)| header);
-        let asks = ["origin", "access-control-request-method"].iter().all(|field| req.header_bytes(field).is_some());
-        let lets_in = |header: &Header| header.name.eq_ignore_ascii_case("access-control-allow-origin");
-        if req.method() != "OPTIONS" || !asks || self.is_ubus(path) || !fits().any(lets_in) {
+        let asks = |field| req.header_bytes(field).is_some();
+        if req.method() != "OPTIONS" || !asks("origin") || !asks("access-control-request-method") || self.is_ubus(path)
+        {
             return Ok(false);
         }
-        con.set_status(204)?;
-        // The others may be for those alone who have a login.
-        for header in fits().filter(|header| is_of_cors(&header.name)) {
-            con.add_header(&header.name, &header.value)?;
+        let mut lets_in = false;
+        for (prefix, Header { name, value, .. }) in &self.headers {
+            // The others may be for those alone who have a login.
+            if is_of_cors(name) && prefix.holds(path.relative()) {
+                lets_in |= name.eq_ignore_ascii_case("access-control-allow-origin");
+                con.add_header(name, value)?;
+            }
         }
-        Ok(true)
+        if lets_in {
+            con.set_status(204)?
+        } else {
+            self.clear(con)?
+        }
+        Ok(lets_in)
     }
 
     #[cfg(feature = "ubus")]
@@ -194,24 +208,23 @@ impl Site {
             Found::Script(located) => self.run(con, req, &located, login.as_ref(), redirected).await,
             Found::Index(index) => self.send(con, req, &index, redirected.is_some()).await,
             Found::File => match self.send(con, req, path, redirected.is_some()).await? {
-                Some(404) if redirected.is_none() => self.fall_back(con, req).await,
+                Some(404) if redirected.is_none() => match self.fall_back(con, req)? {
+                    Some((page, redirected)) => Box::pin(self.route(con, req, page, redirected)).await,
+                    None => Ok(Some(404)),
+                },
                 status => Ok(status),
             },
         }
     }
 
-    /// Answers with an application's page in the place of a file that is missing, to a client that looks for a page.
-    async fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<u16>> {
-        let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(Some(404)) };
-        let is_file = matches!(self.scripts.find(con, &self.files, page), Found::File);
-        if !is_file || self.admit(con, req, page, page).await.is_err() {
-            return Ok(Some(404));
-        }
+    /// The page of an application that answers in the place of a file that is missing, if the client looks for a page: as
+    /// if a script had redirected to it.
+    fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<Way>> {
+        let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(None) };
         // What holds for long where the missing file would be need not hold for the page.
         self.clear(con)?;
-        self.add_headers(con, page)?;
         con.add_header("vary", "Accept")?;
-        self.send(con, req, page, false).await
+        Ok(Some((page.clone(), Some(Redirected { query: req.query_string().to_owned(), left: 0 }))))
     }
 
     /// What is at a path; where its own name matters, a folder's index by that.
@@ -400,12 +413,12 @@ impl Site {
 /// Whether a client names HTML among what it takes, as browsers do for pages alone: images, scripts and programs get an
 /// error.
 fn asks_for_page(req: &Request) -> bool {
-    let lines = req.headers().filter(|(name, _)| *name == "accept");
-    lines.flat_map(|(_, value)| value.split(',')).any(|member| {
-        let (range, weight) = member.split_once(';').unwrap_or((member, ""));
-        // RFC 9110 §12.4.2: with a weight of zero it is what is not taken.
-        let refused = weight.trim_matches([' ', '\t', '0', '.']).eq_ignore_ascii_case("q=");
-        range.trim().eq_ignore_ascii_case("text/html") && !refused
+    req.header_bytes("accept").unwrap_or_default().split(|&byte| byte == b',').any(|member| {
+        const HTML: &[u8] = b"text/html";
+        let (range, rest) = member.trim_ascii().split_at_checked(HTML.len()).unwrap_or_default();
+        // RFC 9110 §12.4.2: what has a weight of zero is not taken.
+        let refused = || !rest.iter().any(|byte| matches!(byte, b'1'..=b'9')) && rest.ends_with(b"0");
+        range.eq_ignore_ascii_case(HTML) && matches!(rest.first(), None | Some(b';' | b' ')) && !refused()
     })
 }
 

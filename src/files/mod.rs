@@ -108,7 +108,7 @@ const WORLD_READS: u16 = 0o004;
 const WORLD_ENTERS: u16 = 0o001;
 
 /// What may be done with files and folders, and whatever is none.
-const ALLOW: &str = "GET, HEAD, OPTIONS";
+const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
 
 /// What a path beneath the document root turned out to be.
 enum Found {
@@ -237,9 +237,8 @@ impl Connection {
     fn serve_at_once(&mut self, req: &Request, files: &Rc<Store>, path: &CleanPath) -> Result<Rest> {
         if req.method() == "OPTIONS" {
             self.set_status(204)?;
-            self.add_header("allow", ALLOW)?;
-            self.answer("")?;
-            return Ok(Rest::Nothing);
+            self.response()?.push_raw(ALLOW);
+            return self.answer("").map(|()| Rest::Nothing);
         }
         if !req.head.is_get() && !req.head.is_head() {
             return Ok(Rest::Error(req.method_error()));
@@ -434,7 +433,7 @@ impl Connection {
         self.set_status(status)?;
         match status {
             412 | 416 => return self.answer(""),
-            405 => self.add_header("allow", ALLOW)?,
+            405 => self.response()?.push_raw(ALLOW),
             503 => self.add_header("retry-after", 1)?,
             _ => {}
         }

@@ -419,13 +419,15 @@ fn at_the_limit_the_one_that_stood_longest_makes_room() {
 #[test]
 fn lines_that_were_not_logged_are_told_of_in_time() {
     let mut world = World::new(Options::new(), handler);
-    let lines = (0..1000).filter(|_| world.core.takes_log_line(&PeerAddr::Unix)).count();
-    assert_eq!(lines, limits::LOGGED_LINES as usize);
-    world.pass(limits::LOG_WINDOW - Duration::from_millis(1));
-    assert!(!world.core.takes_log_line(&PeerAddr::Unix));
-    assert!(world.core.floods.borrow().has_unwritten());
-    world.pass(Duration::from_millis(1));
-    assert!(!world.core.floods.borrow().has_unwritten());
+    for _ in 0..3 {
+        let lines = (0..1000).filter(|_| world.core.takes_log_line(&PeerAddr::Unix)).count();
+        assert_eq!(lines, limits::LOGGED_LINES as usize);
+        world.pass(limits::LOG_WINDOW - Duration::from_millis(1));
+        assert!(!world.core.takes_log_line(&PeerAddr::Unix));
+        assert_eq!(world.core.floods.borrow().unwritten().count(), 1);
+        world.pass(Duration::from_millis(1));
+        assert_eq!(world.core.floods.borrow().unwritten().count(), 0);
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub const ROWS: &[Row] = &[
     row(NONE, "server-name", "server_name", List, "NAME", "the host that this is for; *.NAME for all below it", |s, v| { for name in v.split_whitespace() { s.server_names.push(values::server_name(name)?); } Ok(()) }),
     row('I', "index", "index_page", List, "NAME", "an index file, tried before index.html and the like", |s, v| push(&mut s.index, values::index(v))),
     row('E', "error-page", "error_page", Value, "/URL", "what answers 403 and 404: a file or a script", |s, v| put(&mut s.error_page, values::error_page(v).map(Some))),
-    row(NONE, "fallback", "fallback", Value, "/URL", "the file for pages that are missing, with 200: an application's", |s, v| put(&mut s.fallback, values::error_page(v).map(Some))),
+    row(NONE, "fallback", "fallback", Value, "/URL", "what answers, with 200, for pages that are missing", |s, v| put(&mut s.fallback, values::error_page(v).map(Some))),
     row('y', "alias", "alias", List, "/PATH[=/OTHER]", "serve /PATH from /OTHER/PATH, or below the CGI prefix", |s, v| push(&mut s.aliases, values::alias(v))),
     row('S', "no-symlinks", "no_symlinks", Flag, "", "refuse links that lead out of the folder", |s, v| put(&mut s.no_symlinks, values::flag(v))),
     row('D', "no-dirlists", "no_dirlists", Flag, "", "answer 403 for a folder without an index", |s, v| put(&mut s.no_dirlists, values::flag(v))),
