@@ -163,7 +163,7 @@ fn openssl_s_client() {
     let options = id.options();
     let server = serve_tls(move || options().cert_key(cert, key), hi);
     let ask = |args: &str| s_client(id.temp.path(), server.addr, args);
-    for (version, name, tickets) in [("-tls1_2", "TLSv1.2", 0), ("-tls1_3", "TLSv1.3", 1)] {
+    for (version, name, tickets) in [("-tls1_2", "TLSv1.2", 0), ("-tls1_3", "TLSv1.3", 2)] {
         let verify = "-CAfile ca.crt -verify_return_error -verify_hostname localhost -servername localhost";
         let (first, ok) = ask(&format!("{version} {verify} -alpn h2,http/1.1 -sess_out session"));
         assert!(ok && first.contains("HTTP/1.1 200 OK") && first.contains("\r\n\r\nhi"), "{first}");

@@ -163,6 +163,7 @@ fn the_other_paths() {
     assert_eq!(site.ask(request("OPTIONS", "/ubus", &[], false)).status, 200);
     let put = site.ask(request("PUT", "/ubus", &[], false));
     assert_eq!((put.status, put.header("allow")), (405, Some("GET, POST, OPTIONS")));
+    assert_eq!(site.ask(request("BREW", "/ubus", &[], false)).status, 501);
 }
 
 #[test]

@@ -45,6 +45,7 @@ type Golden =
 
 const DATE: &str = "If-Modified-Since: Sun, 09 Sep 2001 01:46:40 GMT";
 const LATER: &str = "If-Unmodified-Since: Sun, 09 Sep 2001 01:46:39 GMT";
+const ALLOW: (&str, &str) = ("allow", "GET, HEAD, OPTIONS");
 const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
 
 #[rustfmt::skip]
@@ -73,10 +74,14 @@ const GOLDEN: &[Golden] = &[
     // uhttpd: cut at the NUL.
     ("GET", "/index.html%00x", &[], 400, &[], "400 Bad Request: NUL in the path\n"),
     // uhttpd: the file.
-    ("POST", "/index.html", &[], 405, &[("allow", "GET, HEAD")], "<h1>Method Not Allowed</h1>"),
-    ("OPTIONS", "/index.html", &[], 405, &[("allow", "GET, HEAD")], "<h1>Method Not Allowed</h1>"),
-    ("PUT", "/index.html", &[], 405, &[("allow", "GET, HEAD")], "<h1>Method Not Allowed</h1>"),
-    ("DELETE", "/missing", &[], 405, &[("allow", "GET, HEAD")], "<h1>Method Not Allowed</h1>"),
+    ("POST", "/index.html", &[], 405, &[ALLOW], "<h1>Method Not Allowed</h1>"),
+    ("OPTIONS", "/index.html", &[], 204, &[ALLOW], ""),
+    ("OPTIONS", "/dir/", &[], 204, &[ALLOW], ""),
+    ("OPTIONS", "/missing", &[], 204, &[ALLOW], ""),
+    ("OPTIONS", "/cgi-bin/missing", &[], 204, &[ALLOW], ""),
+    ("PUT", "/index.html", &[], 405, &[ALLOW], "<h1>Method Not Allowed</h1>"),
+    ("DELETE", "/missing", &[], 405, &[ALLOW], "<h1>Method Not Allowed</h1>"),
+    ("PROPFIND", "/", &[], 501, &[("allow", "-")], "<h1>Not Implemented</h1>"),
     ("GET", "/", &[DATE], 304, &[("content-length", "-")], ""),
     ("GET", "/", &[DATE, "If-None-Match: \"x\""], 200, &[], "home"),
     ("GET", "/", &["If-None-Match: *"], 304, &[], ""),

@@ -51,6 +51,8 @@ pub struct Site {
     #[cfg(feature = "ubus")]
     ubus: Option<(Prefix, Ubus)>,
     error_page: Option<CleanPath>,
+    /// The page of an application that makes paths of its own.
+    fallback: Option<CleanPath>,
 }
 
 /// What a script that redirected within the site has made of a request.
@@ -59,6 +61,9 @@ struct Redirected {
     /// How many more there may be.
     left: u32,
 }
+
+/// A path that is to be answered with, and by what redirection.
+type Way = (CleanPath, Option<Redirected>);
 
 /// Why a client may not have what is at a path.
 enum Refusal {
@@ -78,6 +83,7 @@ impl Site {
         let alias = |alias: &config::Alias| {
             (Prefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone()))
         };
+        let page = |path: &Option<String>| path.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok());
         let limits = Limits {
             max_requests: site.max_requests,
             timeout: site.script_timeout,
@@ -104,7 +110,8 @@ impl Site {
             cgi: Cgi::new(limits),
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| (Prefix::new(prefix), ubus(site))),
-            error_page: site.error_page.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok()),
+            error_page: page(&site.error_page),
+            fallback: page(&site.fallback),
         }
     }
 
@@ -134,13 +141,21 @@ impl Site {
             }
             return Box::pin(self.files.serve(con, req)).await;
         }
-        let status = match CleanPath::new(req.path_bytes()) {
+        let way = match CleanPath::new(req.path_bytes()) {
+            Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
             Ok(path) if self.is_plain(con, &path) => {
                 self.add_headers(con, &path)?;
-                self.files.try_serve(con, req, &path).await?
+                match self.files.try_serve(con, req, &path).await? {
+                    Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
+                    status => Err(status),
+                }
             }
-            Ok(path) => Box::pin(self.route(con, req, path, None)).await?,
-            Err(status) => Some(status),
+            Ok(path) => Ok((path, None)),
+            Err(status) => Err(Some(status)),
+        };
+        let status = match way {
+            Ok((path, redirected)) => Box::pin(self.route(con, req, path, redirected)).await?,
+            Err(status) => status,
         };
         match status {
             None => Ok(()),
@@ -148,10 +163,47 @@ impl Site {
         }
     }
 
+    /// Answers a browser that asks whether a page of another origin may make a request (a CORS preflight of the Fetch
+    /// standard), if `header` lines let pages of other origins in there. It asks without a login, whatever the request will
+    /// have.
+    fn answers_preflight(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<bool> {
+        let asks = |field| req.header_bytes(field).is_some();
+        if req.method() != "OPTIONS" || !asks("origin") || !asks("access-control-request-method") || self.is_ubus(path)
+        {
+            return Ok(false);
+        }
+        if self.access.as_ref().is_some_and(|access| access.judge(con, req, path.relative()).is_err()) {
+            return Ok(false);
+        }
+        let mut lets_in = false;
+        for (prefix, Header { name, value, .. }) in &self.headers {
+            // The others may be for those alone who have a login.
+            if is_of_cors(name) && prefix.holds(path.relative()) {
+                lets_in |= name.eq_ignore_ascii_case("access-control-allow-origin");
+                con.add_header(name, value)?;
+            }
+        }
+        if lets_in {
+            con.set_status(204)?
+        } else {
+            self.clear(con)?
+        }
+        Ok(lets_in)
+    }
+
+    #[cfg(feature = "ubus")]
+    fn is_ubus(&self, path: &CleanPath) -> bool {
+        self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative()))
+    }
+
+    #[cfg(not(feature = "ubus"))]
+    fn is_ubus(&self, _: &CleanPath) -> bool {
+        false
+    }
+
     /// Whether nothing but a file or folder can be at a path, free for all: the short way of most requests.
     fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
-        #[cfg(feature = "ubus")]
-        if self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative())) {
+        if self.is_ubus(path) {
             return false;
         }
         let open = !self.is_guarded() && self.aliases.is_empty();
@@ -193,11 +245,29 @@ impl Site {
             return ubus.serve(con, req, &rest).await.map(|()| None);
         }
         match found {
+            // Where no script is, nobody else has an answer to this.
+            Found::Refused(404) if req.method() == "OPTIONS" => self.files.try_serve(con, req, path).await,
             Found::Refused(status) => Ok(Some(status)),
             Found::Script(located) => self.run(con, req, &located, login.as_ref(), redirected).await,
             Found::Index(index) => self.send(con, req, &index, redirected.is_some()).await,
-            Found::File => self.send(con, req, path, redirected.is_some()).await,
+            Found::File => match self.send(con, req, path, redirected.is_some()).await? {
+                Some(404) if redirected.is_none() => match self.fall_back(con, req)? {
+                    Some((page, redirected)) => Box::pin(self.route(con, req, page, redirected)).await,
+                    None => Ok(Some(404)),
+                },
+                status => Ok(status),
+            },
         }
+    }
+
+    /// The page of an application that answers in the place of a file that is missing, if the client looks for a page: as
+    /// if a script had redirected to it.
+    fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<Way>> {
+        let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(None) };
+        // What holds for long where the missing file would be need not hold for the page.
+        self.clear(con)?;
+        con.add_header("vary", "Accept")?;
+        Ok(Some((page.clone(), Some(Redirected { query: req.query_string().to_owned(), left: 0 }))))
     }
 
     /// What is at a path; where its own name matters, a folder's index by that.
@@ -245,7 +315,9 @@ impl Site {
         };
         let left = redirected.map_or(LOCAL_REDIRECTS, |redirected| redirected.left);
         let Some(left) = left.checked_sub(1) else {
-            log::error!("{}: scripts redirect in a circle", req.target());
+            if con.takes_log_line() {
+                log::error!("{}: scripts redirect in a circle", req.target());
+            }
             return Ok(Some(500));
         };
         let (path, query) = place.split_once('?').unwrap_or((&place, ""));
@@ -354,7 +426,7 @@ impl Site {
             404 => error(con, 404, &format!("The requested URL {path} was not found on this server.")).await,
             403 => error(con, 403, &format!("You don't have permission to access {path} on this server.")).await,
             405 => {
-                con.add_header("allow", "GET, HEAD")?;
+                con.add_header("allow", "GET, HEAD, OPTIONS")?;
                 error(con, 405, "").await
             }
             408 | 413 | 507 => {
@@ -399,6 +471,24 @@ impl Site {
     fn clear(&self, con: &mut Connection) -> Result<()> {
         self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
     }
+}
+
+/// Whether a client names HTML among what it takes, as browsers do for pages alone: images, scripts and programs get an
+/// error.
+fn asks_for_page(req: &Request) -> bool {
+    req.header_bytes("accept").unwrap_or_default().split(|&byte| byte == b',').any(|member| {
+        const HTML: &[u8] = b"text/html";
+        let (range, rest) = member.trim_ascii().split_at_checked(HTML.len()).unwrap_or_default();
+        // RFC 9110 §12.4.2: what has a weight of zero is not taken.
+        let refused = || !rest.iter().any(|byte| matches!(byte, b'1'..=b'9')) && rest.ends_with(b"0");
+        range.eq_ignore_ascii_case(HTML) && matches!(rest.first(), None | Some(b';' | b' ')) && !refused()
+    })
+}
+
+/// Whether a field tells browsers what pages of other origins may do, or on what that depends.
+fn is_of_cors(name: &str) -> bool {
+    const CORS: &str = "access-control-";
+    name.get(..CORS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CORS)) || name.eq_ignore_ascii_case("vary")
 }
 
 #[cfg(feature = "ubus")]

@@ -530,7 +530,7 @@ fn connections(site: &config::Site, options: Options) -> Options {
         .http_keepalive(site.http_keepalive)
         .header_timeout(site.network_timeout)
         .body_timeout(site.network_timeout)
-        .write_timeout(site.network_timeout)
+        .write_timeout(site.send_timeout)
         .freebind(true)
         // As in uhttpd: `0.0.0.0:80` and `[::]:80` are two listeners.
         .ipv6_v6only(true);

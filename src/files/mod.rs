@@ -22,7 +22,7 @@ mod plan;
 mod root;
 mod ways;
 
-use crate::http::{Coding, TargetForm, acceptable, status_reason};
+use crate::http::{Coding, acceptable, status_reason};
 use crate::server::{Connection, Error, Options, Request, Result};
 use crate::sys;
 use cache::{Cache, Content, Hot};
@@ -130,6 +130,9 @@ const WORLD_READS: u16 = 0o004;
 /// `S_IXOTH`.
 const WORLD_ENTERS: u16 = 0o001;
 
+/// What may be done with files and folders, and whatever is none.
+const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
+
 /// What a path beneath the document root turned out to be.
 enum Found {
     File(Rc<Hot>),
@@ -197,11 +200,6 @@ impl Files {
     /// # Errors
     /// Those of [`Connection::serve_file`].
     pub async fn serve(&self, con: &mut Connection, req: &Request) -> Result<()> {
-        if req.method() == "OPTIONS" && req.head.form() == TargetForm::Asterisk {
-            con.set_status(204)?;
-            con.add_header("allow", "GET, HEAD, OPTIONS")?;
-            return con.answer("");
-        }
         let status = match CleanPath::new(req.path_bytes()) {
             Ok(path) => self.try_serve(con, req, &path).await?,
             Err(status) => Some(status),
@@ -209,7 +207,7 @@ impl Files {
         status.map_or(Ok(()), |status| con.serve_error(status))
     }
 
-    /// Answers with what `path` names, or returns the status of an error (400, 403, 404, 405, 412, 416, 500, 503) for the
+    /// Answers with what `path` names, or returns the status of an error (400, 403, 404, 405, 412, 416, 500, 501, 503) for the
     /// caller to answer: nothing was sent then. For 416 `Content-Range` is set (RFC 9110 §15.5.17).
     ///
     /// # Errors
@@ -263,7 +261,7 @@ impl Files {
 impl Connection {
     /// Answers a request with a file beneath `docroot`: the reference's `serve_file`.
     ///
-    /// GET and HEAD (405 else); the query is ignored, the path decoded once and its dot segments resolved; what would leave
+    /// GET and HEAD (OPTIONS tells so, others are 405 or 501); the query is ignored, the path decoded once and its dot segments resolved; what would leave
     /// the document root, by `..` or by a link, is 403. A folder serves its index, after a redirect to its slash form.
     /// Preconditions by RFC 9110 §13.2.2, ranges by §14 (several make `multipart/byteranges`), precompressed siblings
     /// with `gzip(true)`. Missing files are 404, unreadable ones 403, and 503 says that the system has no descriptor left.
@@ -276,8 +274,13 @@ impl Connection {
 
     /// Answers as far as nothing has to be waited for, which is nearly always to the end.
     fn serve_at_once(&mut self, req: &Request, files: &Rc<Store>, path: &CleanPath) -> Result<Rest> {
+        if req.method() == "OPTIONS" {
+            self.set_status(204)?;
+            self.response()?.push_raw(ALLOW);
+            return self.answer("").map(|()| Rest::Nothing);
+        }
         if !req.head.is_get() && !req.head.is_head() {
-            return Ok(Rest::Error(405));
+            return Ok(Rest::Error(req.method_error()));
         }
         let relative = path.relative();
         let found = if path.folder {
@@ -488,7 +491,7 @@ impl Connection {
         self.set_status(status)?;
         match status {
             412 | 416 => return self.answer(""),
-            405 => self.add_header("allow", "GET, HEAD")?,
+            405 => self.response()?.push_raw(ALLOW),
             503 => self.add_header("retry-after", 1)?,
             _ => {}
         }

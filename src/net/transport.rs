@@ -160,7 +160,7 @@ impl Transport {
     pub(crate) fn queued(&self) -> u32 {
         match self {
             #[cfg(test)]
-            Transport::Simulated(_) => u32::MAX,
+            Transport::Simulated(wire) => wire.borrow().queued.unwrap_or(u32::MAX),
             _ => sys::queued_bytes(self.socket().as_fd()).unwrap_or(u32::MAX),
         }
     }
@@ -236,6 +236,8 @@ pub(crate) struct Wire {
     /// Nothing can be written.
     pub(crate) stuck: bool,
     pub(crate) outgoing: Vec<u8>,
+    /// Bytes that the kernel holds; `None`: it can't tell.
+    pub(crate) queued: Option<u32>,
     /// The server has shut its direction.
     pub(crate) ended: bool,
 }

@@ -66,9 +66,12 @@ impl WakeQueue {
 
 /// The waker of a slot's tenant. The next tenant has it too, unless a clone of it is left somewhere.
 pub(crate) struct SlotWaker {
-    target: Woken,
-    /// The tenant's generation, in the place of the one in `target`.
+    /// The slot. A [`Woken`] would take eight bytes more, which every connection would have.
+    key: Key,
+    /// The tenant's generation, in the place of the one in `key`.
     generation: AtomicU32,
+    /// It is a task, else a connection.
+    is_task: bool,
     /// The future is to be polled.
     woken: AtomicBool,
     /// The key is in the queue: once is enough, however often the future is woken.
@@ -80,8 +83,9 @@ impl SlotWaker {
     pub(crate) fn new(target: Woken, queue: &Arc<WakeQueue>) -> Arc<SlotWaker> {
         let (Woken::Conn(key) | Woken::Task(key)) = target;
         Arc::new(SlotWaker {
-            target,
+            key,
             generation: AtomicU32::new(key.generation()),
+            is_task: matches!(target, Woken::Task(_)),
             woken: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             queue: Arc::clone(queue),
@@ -96,11 +100,8 @@ impl SlotWaker {
     }
 
     fn target(&self) -> Woken {
-        let generation = self.generation.load(Ordering::Relaxed);
-        match self.target {
-            Woken::Conn(key) => Woken::Conn(key.with_generation(generation)),
-            Woken::Task(key) => Woken::Task(key.with_generation(generation)),
-        }
+        let key = self.key.with_generation(self.generation.load(Ordering::Relaxed));
+        if self.is_task { Woken::Task(key) } else { Woken::Conn(key) }
     }
 
     /// The key was taken from the queue.

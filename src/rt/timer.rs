@@ -75,6 +75,8 @@ pub(crate) enum Due {
     Conn(Key),
     /// Try to accept again on every listener.
     Accept,
+    /// Tell how many lines were not logged.
+    Log,
     /// Wake a future.
     Wake(Waker),
 }
@@ -160,7 +162,7 @@ mod tests {
         while let Some(due) = timers.pop(now) {
             match due {
                 Due::Conn(key) => keys.push(key.index()),
-                Due::Accept | Due::Wake(_) => unreachable!("none was inserted"),
+                Due::Accept | Due::Log | Due::Wake(_) => unreachable!("none was inserted"),
             }
         }
         keys

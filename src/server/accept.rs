@@ -99,12 +99,13 @@ impl Core {
         });
         match admitted {
             Ok(key) => self.arm_at(key, next),
-            Err(error) => log::warn!("{peer}: cannot watch the connection: {error}"),
+            Err(error) if self.takes_log_line(&peer) => log::warn!("{peer}: cannot watch the connection: {error}"),
+            Err(_) => {}
         }
     }
 
     /// Makes room for a client of this address, if need be at another's expense; false when it has to wait.
-    fn make_room(self: &Rc<Self>, newcomer: &PeerAddr) -> bool {
+    pub(super) fn make_room(self: &Rc<Self>, newcomer: &PeerAddr) -> bool {
         let max = self.max_connections.get();
         if self.slots.borrow().len() < max {
             return true;
@@ -217,7 +218,10 @@ impl Core {
                 | sys::ENONET,
             ) => log::debug!("a connection was gone before it was accepted: {error}"),
             Some(_) => {
-                log::warn!("cannot accept connections: {error}");
+                // Nobody's in particular.
+                if self.takes_log_line(&PeerAddr::Unix) {
+                    log::warn!("cannot accept connections: {error}");
+                }
                 self.accepting.set(false);
                 let when = self.runtime.deadline(limits::ACCEPT_PAUSE);
                 self.runtime.timers.borrow_mut().insert(when, Due::Accept);

@@ -21,7 +21,7 @@ use super::site::Place;
 use crate::buf::{Drained, Input, Output, Sink};
 use crate::http::{self, Asked, Decoder, Encoder, Framing, Head, Reject, ResponseHead, Scanner, TargetForm};
 use crate::net::{PeerAddr, Transport};
-use crate::rt::millis;
+use crate::rt::{deadline, millis};
 use log::Level;
 use std::fmt;
 use std::io;
@@ -190,8 +190,6 @@ pub(super) struct Conn {
     pub(super) deadlines: Deadlines,
     pub(super) wants: Wants,
     pub(super) waiter: Option<Waker>,
-    /// Since when nothing is in flight; meaningful while idle.
-    pub(super) idle_since: u64,
     /// Requests read so far.
     pub(super) served: u32,
 }
@@ -213,8 +211,11 @@ pub(super) struct Work {
     pub(super) until_close: bool,
     /// Bytes of output that were not body: heads.
     pub(super) head_bytes: u64,
-    /// Bytes that the kernel held for the client when it was last asked, since it last took any of us.
-    queued: Option<u32>,
+    /// The fewest bytes that the kernel was seen to hold for the client since it last took any of us; at first as many as
+    /// ever.
+    queued: u32,
+    /// Since when the client was not seen to take anything; meaningful while [`Timer::Write`] runs.
+    still_since: u64,
 }
 
 impl Work {
@@ -234,7 +235,6 @@ impl Work {
         self.output.clear();
         self.output.restart_count();
         self.head_bytes = 0;
-        self.queued = None;
     }
 }
 
@@ -266,10 +266,9 @@ impl Conn {
             deadlines: Deadlines::default(),
             wants: Wants::default(),
             waiter: None,
-            idle_since: now,
             served: 0,
         };
-        conn.deadlines.set(Timer::Head, crate::rt::deadline(now, header_timeout));
+        conn.deadlines.set(Timer::Head, deadline(now, header_timeout));
         conn
     }
 
@@ -375,7 +374,7 @@ impl Conn {
 
     fn read_head(&mut self, core: &Core) -> Step {
         let mut scratch = core.scratch();
-        let n = match self.read(&mut scratch) {
+        let n = match self.read(core, &mut scratch) {
             Ok(0) => return self.at_end_of_input(),
             Ok(n) => n,
             Err(step) => return step,
@@ -411,7 +410,7 @@ impl Conn {
             Scanned::Refused { reject, .. } => self.reject(core, reject),
             Scanned::Tls => {
                 // Whoever speaks TLS could not read an answer.
-                self.note(Level::Info, format_args!("a TLS handshake on a plain connection"));
+                self.note(core, Level::Info, format_args!("a TLS handshake on a plain connection"));
                 self.link = Link::Closing { discard: limits::LINGER_MAX };
                 Step::Again
             }
@@ -422,7 +421,7 @@ impl Conn {
     fn head_has_begun(&mut self, core: &Core) {
         if self.deadlines.get(Timer::Head) == NEVER {
             self.deadlines.set(Timer::Head, core.runtime.deadline(self.place.borrow().options.header_timeout));
-            self.deadlines.set(Timer::KeepAlive, NEVER);
+            self.deadlines.set(Timer::End, NEVER);
         }
     }
 
@@ -478,7 +477,7 @@ impl Conn {
 
     /// Answers a request that no handler sees.
     fn reject(&mut self, core: &Core, reject: Reject) -> Step {
-        self.note(Level::Info, format_args!("{} {}", reject.status, reject.reason));
+        self.note(core, Level::Info, format_args!("{} {}", reject.status, reject.reason));
         self.deadlines.set(Timer::Head, NEVER);
         if reject.close {
             self.asked.keep_alive = false;
@@ -488,7 +487,7 @@ impl Conn {
         let work = self.work.get_or_insert_with(|| core.take_work());
         work.begin(core.runtime.now());
         if let Err(error) = self.answer_text(core, reject.status, &text) {
-            self.note(Level::Debug, format_args!("cannot answer: {error}"));
+            self.debug(format_args!("cannot answer: {error}"));
             self.link = Link::Dead;
             return Step::Close;
         }
@@ -533,9 +532,8 @@ impl Conn {
             self.link = Link::Dead;
             return Step::Close;
         }
-        if self.deadlines.get(Timer::Head) == NEVER && self.deadlines.get(Timer::KeepAlive) == NEVER {
-            self.idle_since = core.runtime.now();
-            self.deadlines.set(Timer::KeepAlive, core.runtime.deadline(self.place.borrow().options.keep_alive));
+        if self.deadlines.get(Timer::Head) == NEVER && self.deadlines.get(Timer::End) == NEVER {
+            self.deadlines.set(Timer::End, core.runtime.deadline(self.place.borrow().options.keep_alive));
         }
         Step::Park
     }
@@ -547,7 +545,7 @@ impl Conn {
         };
         if self.input.is_empty() {
             let mut scratch = core.scratch();
-            match self.read(&mut scratch) {
+            match self.read(core, &mut scratch) {
                 Ok(0) => self.link = Link::Closing { discard: 0 },
                 Ok(n) => self.input.push(&scratch[..n]),
                 Err(step) => return step,
@@ -609,15 +607,16 @@ impl Conn {
             }
             Link::Open | Link::Closing { .. } | Link::Upgraded => {}
         }
-        if self.served > 0 && self.is_silent() {
-            return Doing::Idle { since: self.idle_since };
-        }
         let place = Rc::clone(&self.place.borrow());
+        if self.served > 0 && self.is_silent() {
+            return Doing::Idle { since: began(self.deadlines.get(Timer::End), place.options.keep_alive) };
+        }
         if self.transport.is_handshaking() || !busy && matches!(self.recv, Recv::Head) && !self.has_output() {
             return Doing::Head { since: began(self.deadlines.get(Timer::Head), place.options.header_timeout) };
         }
         let still_since = if self.has_output() {
-            began(self.deadlines.get(Timer::Write), place.options.write_timeout / 2)
+            let waits = self.deadlines.get(Timer::Write) != NEVER;
+            self.work.as_ref().filter(|_| waits).map_or(now, |work| work.still_since)
         } else if self.wants.has(Want::Read) {
             began(self.deadlines.get(Timer::Body), place.options.body_timeout)
         } else {
@@ -661,23 +660,32 @@ impl Conn {
             user_agent: known.and_then(|head| head.header("user-agent")),
         };
         // Where panics unwind, the log's ends neither this connection nor the others.
-        if catch_unwind(AssertUnwindSafe(|| log(&access))).is_err() {
-            log::error!("the access log panicked");
-        }
+        let panicked = catch_unwind(AssertUnwindSafe(|| log(&access))).is_err();
         work.output.restart_count();
         work.head_bytes = 0;
+        if panicked {
+            self.note(core, Level::Error, format_args!("the access log panicked"));
+        }
     }
 
-    /// A line of the log about this connection; one place, as each costs its bytes.
+    /// A line of the log about this connection, unless there are too many; one place, as each costs its bytes.
     #[cold]
-    pub(super) fn note(&self, level: Level, what: fmt::Arguments<'_>) {
-        log::log!(level, "{}: {what}", self.peer);
+    pub(super) fn note(&self, core: &Core, level: Level, what: fmt::Arguments<'_>) {
+        if level <= log::max_level() && core.takes_log_line(&self.peer) {
+            log::log!(level, "{}: {what}", self.peer);
+        }
+    }
+
+    /// A line for those who look for a fault in this server.
+    #[cold]
+    pub(super) fn debug(&self, what: fmt::Arguments<'_>) {
+        log::debug!("{}: {what}", self.peer);
     }
 
     // --- bytes ------------------------------------------------------------------------------------
 
     /// Reads what there is; a short read means that there was no more.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Step> {
+    pub(super) fn read(&mut self, core: &Core, buffer: &mut [u8]) -> std::result::Result<usize, Step> {
         match self.transport.read(buffer) {
             Ok(n) => {
                 // epoll(7): with edge triggering a short read tells as much as EAGAIN. But not of a peer's end.
@@ -698,9 +706,12 @@ impl Conn {
                 Err(Step::Park)
             }
             Err(error) => {
-                // Of a client whose certificate is no good; the system has no such error for a socket.
-                let refused = error.kind() == io::ErrorKind::PermissionDenied;
-                self.note(if refused { Level::Info } else { Level::Debug }, format_args!("{error}"));
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    // Of a client whose certificate is no good; the system has no such error for a socket.
+                    self.note(core, Level::Info, format_args!("{error}"));
+                } else {
+                    self.debug(format_args!("{error}"));
+                }
                 self.link = Link::Dead;
                 Err(Step::Close)
             }
@@ -734,14 +745,14 @@ impl Conn {
             Ok(drained) => drained,
             Err(error) => {
                 if error.kind() != io::ErrorKind::UnexpectedEof {
-                    self.note(Level::Debug, format_args!("{error}"));
+                    self.debug(format_args!("{error}"));
                     self.link = Link::Dead;
                     return Err(Step::Close);
                 }
                 if let Some(work) = &mut self.work {
                     work.output.clear();
                 }
-                self.cut("a file shrank while it was being sent");
+                self.cut(core, "a file shrank while it was being sent");
                 return Err(Step::Again);
             }
         };
@@ -753,7 +764,7 @@ impl Conn {
                     self.credit = 0;
                 }
                 if moved || self.deadlines.get(Timer::Write) == NEVER {
-                    self.wait_for_reader(core, None);
+                    self.wait_for_reader(core);
                 }
             }
         }
@@ -831,34 +842,44 @@ impl Conn {
     /// Reads and forgets; 0 at the end.
     fn discard(&mut self, core: &Core) -> std::result::Result<u64, Step> {
         let mut scratch = core.scratch();
-        self.read(&mut scratch).map(|n| n as u64)
+        self.read(core, &mut scratch).map(|n| n as u64)
     }
 
     // --- deadlines --------------------------------------------------------------------------------
 
-    /// Has half of the write timeout begin; at its start the kernel held `queued` bytes that the client had not taken.
-    pub(super) fn wait_for_reader(&mut self, core: &Core, queued: Option<u32>) {
-        if let Some(work) = &mut self.work {
-            work.queued = queued;
-        }
-        self.deadlines.set(Timer::Write, core.runtime.deadline(self.place.borrow().options.write_timeout / 2));
+    /// Has the write timeout begin.
+    pub(super) fn wait_for_reader(&mut self, core: &Core) {
+        let timeout = self.place.borrow().options.write_timeout;
+        let first = match &mut self.work {
+            Some(work) => {
+                work.queued = u32::MAX;
+                work.still_since = core.runtime.now();
+                limits::READER_LOOK.min(timeout / 2)
+            }
+            None => timeout,
+        };
+        self.deadlines.set(Timer::Write, core.runtime.deadline(first));
     }
 
-    /// Whether the client takes what the kernel holds for it, though not enough yet for the kernel to take more of us.
-    fn is_being_read(&mut self, core: &Core) -> bool {
-        let now = self.transport.queued();
-        let before = self.work.as_ref().and_then(|work| work.queued);
-        let moves = before.is_none_or(|before| now < before);
-        if moves {
-            self.wait_for_reader(core, Some(now));
+    /// Whether there is time left for the client to take what waits; it begins again whenever the client has taken some of
+    /// what the kernel holds for it, though not enough for the kernel to take more of us.
+    fn may_stand_still(&mut self, core: &Core) -> bool {
+        let Some(work) = &mut self.work else { return false };
+        let (now, queued) = (core.runtime.now(), self.transport.queued());
+        if queued < work.queued {
+            work.queued = queued;
+            work.still_since = now;
         }
-        moves
+        let timeout = self.place.borrow().options.write_timeout;
+        let end = deadline(work.still_since, timeout);
+        self.deadlines.set(Timer::Write, end.min(deadline(now, limits::READER_LOOK.min(timeout / 2))));
+        now < end
     }
 
     /// Whether the deadline of a read has to wait until what came meanwhile was read.
     ///
     /// It may have come in time: others can have held up the loop, and with many events at once the kernel tells of some
-    /// only in the next tick. `other`: a deadline of another kind is due, too.
+    /// only in the next tick. `other`: that of a write is due, too.
     fn takes_last_look(&mut self, other: bool) -> bool {
         let reads = matches!(self.link, Link::Open) && (matches!(self.recv, Recv::Head) || self.wants.has(Want::Read));
         if !reads || other {
@@ -878,20 +899,20 @@ impl Conn {
             return;
         }
         let due = |timer: Timer, conn: &Conn| conn.deadlines.get(timer) <= now;
-        if self.takes_last_look(due(Timer::Write, self) || due(Timer::End, self)) {
+        if self.takes_last_look(due(Timer::Write, self)) {
             return;
         }
         if due(Timer::Write, self) {
-            if self.is_being_read(core) {
+            if self.may_stand_still(core) {
                 return;
             }
-            self.note(Level::Info, format_args!("does not take its answer"));
+            self.note(core, Level::Info, format_args!("does not take its answer"));
             self.drop_client();
         } else if matches!(self.link, Link::Delivering) {
             self.deadlines.set(Timer::End, NEVER);
         } else if self.probe && due(Timer::End, self) {
             self.ask_peer();
-        } else if due(Timer::KeepAlive, self) || due(Timer::End, self) {
+        } else if due(Timer::End, self) {
             self.link = Link::Dead;
         } else if due(Timer::Head, self) {
             self.deadlines.set(Timer::Head, NEVER);

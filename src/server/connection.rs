@@ -185,7 +185,7 @@ impl Connection {
             self.room().await?;
             let mut conn = self.conn.borrow_mut();
             let (piece, rest) = data.split_at(data.len().min(conn.room()));
-            conn.push_body(piece)?;
+            conn.push_body(&self.core, piece)?;
             data = rest;
         }
         Ok(())
@@ -206,7 +206,7 @@ impl Connection {
         }
         std::task::ready!(conn.poll_room(cx))?;
         let piece = data.get(..conn.room()).unwrap_or(data);
-        Poll::Ready(conn.push_body(piece).map(|()| piece.len()))
+        Poll::Ready(conn.push_body(&self.core, piece).map(|()| piece.len()))
     }
 
     /// Sends `count` bytes (default: all) of a file from `offset` (default 0) as a piece of the body.
@@ -227,7 +227,7 @@ impl Connection {
         let count = count.into().unwrap_or(u64::MAX).min(size - offset);
         self.conn.borrow_mut().commit(&self.core, None)?;
         self.room().await?;
-        self.conn.borrow_mut().push_file(Rc::new(file), offset, count)
+        self.conn.borrow_mut().push_file(&self.core, Rc::new(file), offset, count)
     }
 
     /// Waits until all that was queued is in the kernel's hands.
@@ -253,6 +253,15 @@ impl Connection {
     /// client that has left altogether resets the connection at the first bytes it is sent, and the handler is dropped.
     pub async fn closed(&self) {
         poll_fn(|cx| self.conn.borrow_mut().poll_closed(cx)).await;
+    }
+
+    /// Whether a line of the log about this client is to be written, or was counted only: for lines that clients can cause
+    /// as they like.
+    ///
+    /// The server's own lines count, too: ten a minute are written for each client ([`PeerAddr::network`]), and then one
+    /// that tells how many were not.
+    pub fn takes_log_line(&self) -> bool {
+        self.core.takes_log_line(&self.peer)
     }
 
     /// Has the client asked, a second after it ended its own direction and if no head was sent by then, whether it is there.
@@ -396,17 +405,17 @@ impl Connection {
 
     /// Queues a piece of body, whatever waits already: for small ones.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.conn.borrow_mut().push_body(bytes)
+        self.conn.borrow_mut().push_body(&self.core, bytes)
     }
 
     /// Queues bytes that others share, without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
-        self.conn.borrow_mut().push_shared(bytes)
+        self.conn.borrow_mut().push_shared(&self.core, bytes)
     }
 
     /// Queues a piece of a file; it costs no memory.
     pub(crate) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
-        self.conn.borrow_mut().push_file(file, offset, count)
+        self.conn.borrow_mut().push_file(&self.core, file, offset, count)
     }
 
     /// Waits until less than the high-water mark waits, and a file more may.

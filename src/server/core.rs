@@ -2,6 +2,7 @@
 
 use super::accept::Newcomer;
 use super::conn::Work;
+use super::floods::Floods;
 use super::limits;
 use super::site::Place;
 use super::slot::Slot;
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     pub(super) waiting: RefCell<Vec<Newcomer>>,
     /// When the log may next speak of want of room, and how often it did not.
     pub(super) room_log: Cell<(u64, u32)>,
+    /// The lines of the log that clients have caused.
+    pub(super) floods: RefCell<Floods>,
     /// The listener that was accepted from last.
     pub(super) last_listener: Cell<Option<Key>>,
     /// A timer will try to accept again.
@@ -88,6 +91,7 @@ impl Core {
             accepting: Cell::new(true),
             waiting: RefCell::default(),
             room_log: Cell::default(),
+            floods: RefCell::default(),
             last_listener: Cell::new(None),
             retrying: Cell::new(false),
         }

@@ -14,8 +14,8 @@ use log::Level;
 
 impl Conn {
     /// Cuts the reply for a reason that the log is told.
-    pub(super) fn cut(&mut self, why: &str) {
-        self.note(Level::Warn, format_args!("reply cut: {why}"));
+    pub(super) fn cut(&mut self, core: &Core, why: &str) {
+        self.note(core, Level::Warn, format_args!("reply cut: {why}"));
         self.break_off();
     }
 
@@ -43,8 +43,7 @@ impl Conn {
     pub(super) fn deliver(&mut self, core: &Core) -> Step {
         self.link = Link::Delivering;
         self.deadlines = Deadlines::default();
-        let queued = self.transport.queued();
-        self.wait_for_reader(core, Some(queued));
+        self.wait_for_reader(core);
         Step::Again
     }
 

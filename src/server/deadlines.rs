@@ -5,19 +5,18 @@
 pub(super) enum Timer {
     /// A request's head.
     Head,
-    /// The time between requests.
-    KeepAlive,
     /// A body that stands still.
     Body,
     /// One call to read it.
     Call,
     /// Output that the client does not take.
     Write,
-    /// Draining or lingering; while a handler runs, the time until a peer that ended its direction is asked whether it is there.
+    /// What follows an exchange: the time until the next, or draining, or lingering; while a handler runs, the time until a
+    /// peer that ended its direction is asked whether it is there.
     End,
 }
 
-const TIMERS: usize = 6;
+const TIMERS: usize = 5;
 
 /// No deadline.
 pub(super) const NEVER: u64 = u64::MAX;

@@ -60,8 +60,8 @@ impl Conn {
     }
 
     /// Queues a piece of body in the response's framing.
-    pub(super) fn push_body(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.account(bytes.len() as u64)? {
+    pub(super) fn push_body(&mut self, core: &Core, bytes: &[u8]) -> Result<()> {
+        if self.account(core, bytes.len() as u64)? {
             let chunked = matches!(self.send, Send::Body(Encoder::Chunked));
             self.work()?.output.push_with(|out| {
                 if chunked {
@@ -77,8 +77,8 @@ impl Conn {
     }
 
     /// Queues a piece of a file in the response's framing.
-    pub(super) fn push_file(&mut self, file: Rc<std::fs::File>, offset: u64, count: u64) -> Result<()> {
-        if self.account(count)? {
+    pub(super) fn push_file(&mut self, core: &Core, file: Rc<std::fs::File>, offset: u64, count: u64) -> Result<()> {
+        if self.account(core, count)? {
             let chunked = matches!(self.send, Send::Body(Encoder::Chunked));
             let output = &mut self.work()?.output;
             if chunked {
@@ -93,18 +93,18 @@ impl Conn {
     }
 
     /// Queues shared bytes in the response's framing.
-    pub(super) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
+    pub(super) fn push_shared(&mut self, core: &Core, bytes: Rc<[u8]>) -> Result<()> {
         if matches!(self.send, Send::Body(Encoder::Chunked)) {
-            return self.push_body(&bytes);
+            return self.push_body(core, &bytes);
         }
-        if self.account(bytes.len() as u64)? {
+        if self.account(core, bytes.len() as u64)? {
             self.work()?.output.push_shared(bytes);
         }
         Ok(())
     }
 
     /// Counts `n` bytes against what was promised; false when they are not to be sent at all.
-    fn account(&mut self, n: u64) -> Result<bool> {
+    fn account(&mut self, core: &Core, n: u64) -> Result<bool> {
         match &mut self.send {
             _ if n == 0 => Ok(false),
             Send::Body(Encoder::Length { left }) if n <= *left => {
@@ -117,7 +117,7 @@ impl Conn {
                 Ok(false)
             }
             Send::Body(Encoder::Length { .. }) => {
-                self.cut("more body than its content-length");
+                self.cut(core, "more body than its content-length");
                 Err(Error::LengthMismatch)
             }
             Send::Idle | Send::Done => Err(Error::HeadSent),
@@ -138,17 +138,20 @@ impl Conn {
             (Ok(Outcome::KeepAlive), _) => self.end_response(core),
             (Err(error), Send::Idle) => {
                 let status = error.status();
-                self.note(error_level(status), format_args!("{status} {error}"));
+                // What is wrong with a body's framing was said when it was found.
+                if !matches!((&error, &self.recv), (Error::BadBody(_), Recv::Closed)) {
+                    self.note(core, error_level(status), format_args!("{status} {error}"));
+                }
                 self.asked.keep_alive = false;
                 self.fail(core, status)
             }
             (Err(error), Send::Done) => {
-                self.note(Level::Debug, format_args!("after the answer: {error}"));
+                self.debug(format_args!("after the answer: {error}"));
                 self.asked.keep_alive = false;
                 Ok(())
             }
             (Err(error), Send::Body(_) | Send::Cut) => {
-                self.note(Level::Info, format_args!("reply cut: {error}"));
+                self.note(core, Level::Info, format_args!("reply cut: {error}"));
                 match error {
                     Error::Timeout | Error::Closed => self.drop_client(),
                     _ => self.break_off(),
@@ -157,7 +160,7 @@ impl Conn {
             }
         };
         if let Err(error) = done {
-            self.note(Level::Debug, format_args!("cannot finish the response: {error}"));
+            self.debug(format_args!("cannot finish the response: {error}"));
             self.link = Link::Dead;
         }
     }
@@ -166,9 +169,9 @@ impl Conn {
     pub(super) fn finish_panicked(&mut self, core: &Core) {
         self.asked.keep_alive = false;
         if !matches!(self.send, Send::Idle) {
-            self.cut("its handler panicked");
+            self.cut(core, "its handler panicked");
         } else if let Err(error) = self.fail(core, 500) {
-            self.note(Level::Debug, format_args!("cannot answer: {error}"));
+            self.debug(format_args!("cannot answer: {error}"));
             self.link = Link::Dead;
         }
     }
@@ -187,7 +190,7 @@ impl Conn {
         work.response.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");
         self.send = Send::Idle;
         self.commit(core, Some(text.len() as u64))?;
-        self.push_body(text.as_bytes())?;
+        self.push_body(core, text.as_bytes())?;
         self.send = Send::Done;
         Ok(())
     }
@@ -198,7 +201,7 @@ impl Conn {
         match &self.send {
             Send::Body(Encoder::Chunked) => self.work()?.output.push(http::LAST_CHUNK),
             Send::Body(Encoder::Length { left }) if *left > 0 => {
-                self.cut("less body than its content-length");
+                self.cut(core, "less body than its content-length");
                 return Ok(());
             }
             Send::Body(Encoder::UntilClose) => self.asked.keep_alive = false,
@@ -242,7 +245,7 @@ impl Conn {
                         self.unscanned = !self.input.is_empty();
                     }
                     Err(reject) => {
-                        self.note(Level::Info, format_args!("{} {}", reject.status, reject.reason));
+                        self.note(core, Level::Info, format_args!("{} {}", reject.status, reject.reason));
                         self.recv = Recv::Closed;
                         self.asked.keep_alive = false;
                         return Poll::Ready(Err(reject.into()));
@@ -265,7 +268,7 @@ impl Conn {
                 return self.wait_for_body(core, cx);
             }
             let mut scratch = core.scratch();
-            match self.read(&mut scratch) {
+            match self.read(core, &mut scratch) {
                 Ok(0) => {
                     self.recv = Recv::Closed;
                     self.asked.keep_alive = false;

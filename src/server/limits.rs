@@ -8,8 +8,11 @@ pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request body may stand still.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a client may refuse to take what waits for it.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may refuse to take what waits for it: a player that is paused stands still for minutes.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How often it is looked whether a client takes what the kernel holds for it, when that takes no more of us.
+pub(crate) const READER_LOOK: Duration = Duration::from_secs(10);
 
 /// How long a connection may idle between requests: the reference's default.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -80,13 +83,22 @@ pub(crate) const PACE_WINDOW: Duration = Duration::from_secs(5);
 
 /// How long a client must have stood still before its place is given to another, within its share though it is. Of one
 /// that reads slowly out of a large receive buffer TCP tells only now and then.
-pub(crate) const STILL: Duration = Duration::from_secs(60);
+pub(crate) const STILL: Duration = Duration::from_secs(30);
 
 /// Accepted connections that wait for a place, at the most: as many as a kernel's queue usually holds. More are closed.
 pub(crate) const WAITING: usize = 128;
 
 /// Between two lines of the log about connections that were closed for want of room.
 pub(crate) const ROOM_LOG: Duration = Duration::from_secs(10);
+
+/// Over how long the lines of the log about a client are counted.
+pub(crate) const LOG_WINDOW: Duration = Duration::from_secs(60);
+
+/// Lines about one client that are written in that time: enough to tell what it does.
+pub(crate) const LOGGED_LINES: u32 = 10;
+
+/// Clients that are told apart in that time: their addresses take 2 KiB at most.
+pub(crate) const LOGGED_CLIENTS: usize = 64;
 
 /// Descriptors kept for files and for the process itself when connections are counted against the limit.
 pub(crate) const RESERVED_DESCRIPTORS: u64 = 64;

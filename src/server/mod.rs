@@ -10,6 +10,7 @@
 //! | `room` | who makes room for a new connection at the limit, as a rule |
 //! | `slot` | one connection and its handler; `drive`, the one door |
 //! | `conn` | the connection's state machine |
+//! | `floods` | how many lines of the log a client may cause |
 //! | `deadlines` | when it must be looked at though nothing happens |
 //! | `exchange` | one request and its response: framing, length, body, end |
 //! | `cut` | responses that can't be completed |
@@ -25,6 +26,7 @@ mod cut;
 mod deadlines;
 mod error;
 mod exchange;
+mod floods;
 mod form;
 mod limits;
 mod listeners;

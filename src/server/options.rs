@@ -182,7 +182,9 @@ impl Options {
         self
     }
 
-    /// How long a client may refuse to take what waits for it; default 60 s. Then the connection is reset.
+    /// How long a client may refuse to take what waits for it; default 5 minutes. Then the connection is reset.
+    ///
+    /// At [`max_connections`](Options::max_connections) it is closed earlier, if a new connection needs its place.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
@@ -190,7 +192,9 @@ impl Options {
 
     /// Connections at once, at least 1; default 1024, less where the system allows fewer descriptors.
     ///
-    /// At the limit the connection that idles longest is closed for a new one; with none idle, new ones wait.
+    /// At the limit the connection that idles longest is closed for a new one. With none idle one goes whose client keeps
+    /// the others waiting: with an unfinished head, with more than its share, or that has stood still for 30 s. Else new
+    /// ones wait.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = count.max(1);
         self

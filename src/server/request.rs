@@ -23,6 +23,13 @@ impl Request {
         self.head.method()
     }
 
+    /// The status that answers a method which what is asked for does not take: 405, or 501 for one that is neither of
+    /// RFC 9110 §9.3 nor PATCH.
+    pub fn method_error(&self) -> u16 {
+        const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+        if KNOWN.contains(&self.method()) { 405 } else { 501 }
+    }
+
     /// The request's target as it was sent (RFC 9112 §3.2); bytes that are not UTF-8 appear as U+FFFD.
     pub fn target(&self) -> &str {
         self.head.target()

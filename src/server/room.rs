@@ -98,8 +98,10 @@ impl Crowd {
             Doing::Head { since } if may_go_young || may_go && self.is_past(since, limits::FRESH) => {
                 Some((Reason::UnfinishedHead, within, since))
             }
-            Doing::Moving { pace, .. } if self.is_greedy(standing, pace < limits::LIVELY) => {
-                Some((Reason::LeastOfGreedy, false, pace.into()))
+            Doing::Moving { pace, still_since } if self.is_greedy(standing, pace < limits::LIVELY) => {
+                // Of those that move nothing the one that has stood longest, before all that move.
+                let least = if pace == 0 { still_since } else { 1 << 63 | u64::from(pace) };
+                Some((Reason::LeastOfGreedy, false, least))
             }
             Doing::Served if self.is_greedy(standing, false) => Some((Reason::LeastOfGreedy, true, 0)),
             Doing::Moving { pace: 0, still_since } if newcomer_within && self.is_past(still_since, limits::STILL) => {
@@ -164,6 +166,12 @@ mod tests {
         (&[(A, NEW), (B, HUMAN), (C, HUMAN)], 4, None, "nobody: all within their share, and young or lively"),
         (&[(A, OLD), (B, HUMAN), (C, HUMAN)], 4, Some(0), "an old head, though within its share"),
         (&[(A, SLOWER), (B, SLOW), (B, HUMAN)], C, Some(1), "the least of the greediest, not the least of all"),
+        (
+            &[(A, SLOW), (A, STUCK), (A, LONGER_STUCK)],
+            B,
+            Some(2),
+            "of several that stand still the one that stood longest",
+        ),
         (&[(A, SLOW), (B, HUMAN), (B, HUMAN), (B, HUMAN)], A, Some(1), "a lively one of an address that has more"),
         (&[(A, Served), (A, HUMAN), (A, Served)], B, Some(1), "the client's slowness before the handler's"),
         (&[(A, Served), (A, Served), (A, Served)], B, Some(0), "a handler that keeps others out"),

@@ -2,7 +2,7 @@
 
 use super::conn::Conn;
 use super::core::Core;
-use super::site::Profile;
+use super::site::{Place, Profile};
 use super::slot::Slot;
 use super::{Connection, IntoOutcome, Options, Request, limits};
 use crate::net::{PeerAddr, Transport, Wire};
@@ -31,10 +31,7 @@ impl World {
         let core = Rc::new(Core::new(Runtime::new().unwrap()));
         let place = Rc::new(RefCell::new(Rc::new(Profile::new(options, handler))));
         let wire = Rc::new(RefCell::new(Wire::default()));
-        let conn = Conn::new(Transport::Simulated(Rc::clone(&wire)), PeerAddr::Unix, 0, place);
-        let next = conn.deadlines.next();
-        let key = core.slots.borrow_mut().insert_with(|key| Ok(Slot::new(conn, core.wakers(key)))).unwrap();
-        core.arm_at(key, next);
+        let key = connect(&core, &wire, PeerAddr::Unix, place);
         World { core, wire, key, now: 0, announced: true }
     }
 
@@ -97,12 +94,26 @@ impl World {
         self.settle();
     }
 
+    /// As `pass`, with the clock looked at each second.
+    fn pass_seconds(&mut self, seconds: u64) {
+        (0..seconds).for_each(|_| self.pass(Duration::from_secs(1)));
+    }
+
     /// What was answered, with every `Date` line taken out.
     fn answers(&self) -> String {
         let wire = self.wire.borrow();
         let text = String::from_utf8_lossy(&wire.outgoing);
         text.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
     }
+}
+
+/// A connection more.
+fn connect(core: &Core, wire: &Rc<RefCell<Wire>>, peer: PeerAddr, place: Place) -> Key {
+    let conn = Conn::new(Transport::Simulated(Rc::clone(wire)), peer, core.runtime.now(), place);
+    let next = conn.deadlines.next();
+    let key = core.slots.borrow_mut().insert_with(|key| Ok(Slot::new(conn, core.wakers(key)))).unwrap();
+    core.arm_at(key, next);
+    key
 }
 
 /// Reads the body in small pieces, or not at all, and answers with what it got.
@@ -332,6 +343,91 @@ fn a_reader_that_moves_is_waited_for_and_one_that_stands_is_not() {
     world.pass(Duration::from_secs(10));
     assert!(!world.is_open());
     assert!(!world.answers().contains("\r\n0\r\n"), "it must not look whole");
+}
+
+/// A player that is paused for minutes, and then plays on.
+#[test]
+fn a_reader_may_stand_still_for_five_minutes() {
+    for returns in [true, false] {
+        let mut world = World::new(Options::new().high_water(4096), handler);
+        world.send(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+        world.wire.borrow_mut().write_cuts = vec![100, 0].into();
+        world.wire.borrow_mut().queued = Some(100);
+        world.tick();
+        world.wire.borrow_mut().stuck = true;
+        world.pass_seconds(299);
+        assert!(world.is_open());
+        world.wire.borrow_mut().stuck = !returns;
+        // When exactly it began to stand, only the first look at what the kernel holds tells.
+        world.pass_seconds(1 + limits::READER_LOOK.as_secs());
+        assert_eq!(world.is_open(), returns);
+        assert_eq!(world.answers().ends_with("\r\n0\r\n\r\n"), returns, "it must look whole only if it is");
+    }
+}
+
+/// The kernel may hold megabytes, and takes no more of us long before they are read.
+#[test]
+fn a_reader_of_what_the_kernel_holds_does_not_stand_still() {
+    let mut world = World::new(Options::new().high_water(4096), handler);
+    world.send(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    world.wire.borrow_mut().stuck = true;
+    for left in (0..20).rev() {
+        world.wire.borrow_mut().queued = Some(left);
+        world.pass_seconds(299);
+        assert!(world.is_open(), "{left} bytes are left");
+    }
+    world.pass_seconds(1 + limits::READER_LOOK.as_secs());
+    assert!(!world.is_open());
+}
+
+/// Whose place a new client takes, of three that stand still, each within its share: that of the one who did so first.
+#[test]
+fn at_the_limit_the_one_that_stood_longest_makes_room() {
+    let peer = |last: u8| PeerAddr::from(std::net::SocketAddr::from(([192, 0, 2, last], 80)));
+    let mut world = World::new(Options::new().high_water(4096), handler);
+    world.core.max_connections.set(3);
+    let place = Rc::clone(&world.core.slots.borrow().get(world.key).unwrap().conn.borrow().place);
+    let others = [1, 2].map(|last| (Rc::new(RefCell::new(Wire::default())), last));
+    let keys = others.each_ref().map(|(wire, last)| connect(&world.core, wire, peer(*last), Rc::clone(&place)));
+    let mut readers = vec![(Rc::clone(&world.wire), world.key)];
+    readers.extend(others.into_iter().map(|(wire, _)| wire).zip(keys));
+    let by_age = [1, 2, 0];
+    for reader in by_age {
+        (world.wire, world.key) = readers[reader].clone();
+        world.wire.borrow_mut().queued = Some(1000);
+        world.wire.borrow_mut().stuck = true;
+        world.send(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+        world.pass(Duration::from_secs(10));
+    }
+    let mut gone = Vec::new();
+    // How fast they are is first measured when room is needed.
+    assert!(!world.core.make_room(&peer(9)), "nobody has stood for half a minute");
+    while gone.len() < by_age.len() {
+        world.pass(limits::FRESH);
+        world.core.max_connections.set(readers.len() - gone.len());
+        if world.core.make_room(&peer(9)) {
+            let open = |at: &usize| world.core.slots.borrow().get(readers[*at].1).is_some();
+            gone.extend(by_age.iter().filter(|at| !open(at) && !gone.contains(at)).collect::<Vec<_>>());
+        }
+        assert!(world.now < 300_000, "{gone:?}");
+    }
+    assert_eq!(gone, by_age.each_ref());
+    assert!(world.now > 30_000, "each may stand for half a minute");
+}
+
+/// After a flood, its lines are told of though silence follows.
+#[test]
+fn lines_that_were_not_logged_are_told_of_in_time() {
+    let mut world = World::new(Options::new(), handler);
+    for _ in 0..3 {
+        let lines = (0..1000).filter(|_| world.core.takes_log_line(&PeerAddr::Unix)).count();
+        assert_eq!(lines, limits::LOGGED_LINES as usize);
+        world.pass(limits::LOG_WINDOW - Duration::from_millis(1));
+        assert!(!world.core.takes_log_line(&PeerAddr::Unix));
+        assert_eq!(world.core.floods.borrow().unwritten().count(), 1);
+        world.pass(Duration::from_millis(1));
+        assert_eq!(world.core.floods.borrow().unwritten().count(), 0);
+    }
 }
 
 #[test]

@@ -6,7 +6,6 @@ use super::core::{Core, SlotWakers};
 use super::limits;
 use super::request::Request;
 use crate::rt::{Due, Key, TimerId, drop_contained};
-use log::Level;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -163,6 +162,7 @@ impl Core {
                     self.make_ready(key);
                 }
                 Some(Due::Accept) => self.resume_accepting(),
+                Some(Due::Log) => self.tell_floods(),
                 Some(Due::Wake(waker)) => waker.wake(),
                 None => return,
             }
@@ -179,7 +179,7 @@ impl Core {
     /// Ends a stream that somebody still owns.
     fn let_go(&self, conn: &mut Conn) {
         if let Err(error) = self.runtime.reactor.deregister(conn.transport.source()) {
-            conn.note(Level::Debug, format_args!("cannot take it off the loop: {error}"));
+            conn.debug(format_args!("cannot take it off the loop: {error}"));
         }
         conn.transport.shut();
     }

@@ -28,7 +28,7 @@ impl Upgraded {
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         poll_fn(|cx| {
             self.renew_credit();
-            self.conn.borrow_mut().poll_read_raw(cx, buffer)
+            self.conn.borrow_mut().poll_read_raw(&self.core, cx, buffer)
         })
         .await
     }
@@ -89,7 +89,7 @@ impl Conn {
         self.send = Send::Done;
     }
 
-    fn poll_read_raw(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+    fn poll_read_raw(&mut self, core: &Core, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
         if !self.input.is_empty() {
             let bytes = self.input.bytes();
             let n = bytes.len().min(buffer.len());
@@ -101,7 +101,7 @@ impl Conn {
             return self.let_others(cx);
         }
         while self.readable && !matches!(self.link, Link::Dead) {
-            match self.read(buffer) {
+            match self.read(core, buffer) {
                 Ok(n) => {
                     self.spend(n);
                     // The end stays the end, however often it is asked for.

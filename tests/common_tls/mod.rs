@@ -189,7 +189,12 @@ pub fn config(ca: &Ca, versions: &[&'static SupportedProtocolVersion], auth: Opt
 
 /// A client's configuration that takes any certificate whose key signs the handshake; see `leaf`.
 pub fn trusting(versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+    trusting_by(ring::default_provider(), versions)
+}
+
+/// As `trusting`, with another provider's cipher suites.
+pub fn trusting_by(provider: CryptoProvider, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    let provider = Arc::new(provider);
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .unwrap()

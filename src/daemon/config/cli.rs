@@ -157,6 +157,7 @@ mod tests {
         let site = site("");
         assert_eq!(site.listen, [Listen { ip: None, port: 8080 }]);
         assert_eq!((site.http_keepalive.as_secs(), site.network_timeout.as_secs()), (20, 30));
+        assert_eq!(site.send_timeout.as_secs(), 300);
         assert_eq!((site.max_connections, site.tcp_keepalive), (100, None));
         assert_eq!((site.max_requests, site.script_timeout.as_secs()), (3, 60));
         assert_eq!((site.chunked_body_limit, site.body_temp_path), (4096, "/tmp".into()));
@@ -178,6 +179,7 @@ mod tests {
         same("-p 1.2.3.4:80", "--listen 1.2.3.4:80", |s| s.listen[0].to_string() == "1.2.3.4:80");
         same("-I a -I b", "--index a --index=b", |s| s.index[..3] == ["a", "b", "index.html"]);
         same("-E /e.html", "--error-page /e.html", |s| s.error_page.as_deref() == Some("/e.html"));
+        assert_eq!(site("--fallback /app.html").fallback.as_deref(), Some("/app.html"));
         same("-y /a=/b", "--alias /a=/b", |s| s.aliases[0].to.as_deref() == Some("/b"));
         same("-S", "--no-symlinks", |s| s.no_symlinks);
         same("-D", "--no-dirlists", |s| s.no_dirlists);
@@ -205,6 +207,7 @@ mod tests {
         assert!(config("-f").service.foreground);
         assert_eq!(site("--access-log").access_log, Some(AccessTarget::Stdout));
         assert_eq!(site("--access-log=syslog").access_log, Some(AccessTarget::Syslog));
+        assert_eq!(site("--send-timeout 5").send_timeout, Duration::from_secs(5));
         assert!(site("--private-files --no-gzip --no-server-header").private_files);
     }
 

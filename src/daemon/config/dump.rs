@@ -85,6 +85,9 @@ impl Text {
         if let Some(page) = &site.error_page {
             self.option("error_page", &rooted(page));
         }
+        if let Some(page) = &site.fallback {
+            self.option("fallback", &rooted(page));
+        }
         for alias in &site.aliases {
             match &alias.to {
                 Some(to) => self.line("list", "alias", &format_args!("{}={}", rooted(&alias.from), rooted(to))),
@@ -135,6 +138,7 @@ impl Text {
         self.option("max_connections", &site.max_connections);
         self.option("http_keepalive", &site.http_keepalive.as_secs());
         self.option("network_timeout", &site.network_timeout.as_secs());
+        self.option("send_timeout", &site.send_timeout.as_secs());
         self.option("tcp_keepalive", &site.tcp_keepalive.map_or(0, |interval| interval.as_secs()));
         match &site.access_log {
             None => self.flag("access_log", false),

@@ -79,7 +79,7 @@ pub fn prefix(text: &str) -> Result<String, Expected> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// The path of what answers errors; its query is the request's.
+/// The path of what answers in the place of something else; its query is the request's.
 pub fn error_page(text: &str) -> Result<String, Expected> {
     prefix(text).map_err(|expected| match text.split_once('?') {
         Some((path, _)) => Expected { right: "a path without a query".into(), nearest: Some(path.to_owned()) },

@@ -84,7 +84,7 @@ impl Ubus {
                     None => Ok(()),
                 }
             }
-            (method, _) => empty(con, method),
+            _ => empty(con, req),
         }
     }
 
@@ -221,11 +221,11 @@ fn allow_origin(con: &mut Connection, req: &Request) -> Result<()> {
 }
 
 /// Answers what has no answer.
-fn empty(con: &mut Connection, method: &str) -> Result<()> {
-    con.set_status(match method {
+fn empty(con: &mut Connection, req: &Request) -> Result<()> {
+    con.set_status(match req.method() {
         "OPTIONS" => 200,
         "GET" | "HEAD" => 404,
-        _ => 405,
+        _ => req.method_error(),
     })?;
     con.add_header("allow", METHODS)
 }

@@ -1,13 +1,14 @@
 //! What a listener's connections share: suites, certificates, who must show one.
 
 use super::TlsFiles;
+use super::alerts;
 use super::certificates::Certificates;
 use super::clients::{Lenient, Verifier, verifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::NoServerSessionStorage;
-use rustls::{CipherSuite, ServerConfig};
+use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What the files make.
 pub(super) struct Loaded {
@@ -35,18 +36,21 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
     // The suites' order is ours, not the client's: it is this machine that has little to spare.
     config.ignore_client_order = true;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Stateless resumption: tickets under keys that rotate. One is enough, as a browser resumes each only once anyway
-    // and gets the next with it; the memory of sessions would be the clients' to fill.
+    // Stateless resumption: tickets under keys that rotate; the memory of sessions would be the clients' to fill. Two,
+    // as OpenSSL sends: a browser resumes each only once, and opens a second connection beside the first.
     config.ticketer = ring::Ticketer::new().map_err(io::Error::other)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 1;
+    config.send_tls13_tickets = 2;
     Ok(Loaded { server: Arc::new(config), verifier: verifier.filter(|_| files.insecure) })
 }
 
 /// ring, with the suites first that cost this machine least: those of AES-128 where the processor has instructions for
 /// AES, else those of ChaCha20. AES-256, whose SHA-384 makes handshakes dearer, is for clients that insist.
 fn provider() -> CryptoProvider {
+    static SUITES: OnceLock<Vec<SupportedCipherSuite>> = OnceLock::new();
     let mut provider = ring::default_provider();
+    let suites = SUITES.get_or_init(|| provider.cipher_suites.iter().map(|suite| alerts::wrap(*suite)).collect());
+    provider.cipher_suites.clone_from(suites);
     let aes = has_aes();
     provider.cipher_suites.sort_by_key(|suite| match suite.suite() {
         CipherSuite::TLS13_AES_128_GCM_SHA256

@@ -3,6 +3,7 @@
 //! [`TlsContext`] is a listener's certificates and what its connections share; [`Tls`] is one connection. Its `read`
 //! and `write` drive the handshake as they go, so the server above sees a stream like any other.
 
+mod alerts;
 mod certificates;
 mod clients;
 mod config;
@@ -160,8 +161,10 @@ enum State {
     Ended,
     /// The peer speaks no TLS, and was told.
     Refused,
-    /// It failed, which the next read tells.
+    /// It ended without `close_notify`, which the next read tells.
     Broken,
+    /// One side has raised a fatal alert: nothing more is said (RFC 8446 §6.2).
+    Failed,
     /// We break the stream off.
     Cut,
 }
@@ -184,7 +187,7 @@ impl Tls {
         }
         match self.state {
             State::Refused => return self.discard(),
-            State::Broken => return Err(io::ErrorKind::ConnectionAborted.into()),
+            State::Broken | State::Failed => return Err(io::ErrorKind::ConnectionAborted.into()),
             State::Fresh | State::Running | State::Ended | State::Cut => {}
         }
         let mut filled = 0;
@@ -207,7 +210,7 @@ impl Tls {
                     Ok(()) => {}
                     Err(error) if filled == 0 => return Err(error),
                     Err(error) => {
-                        if error.kind() != io::ErrorKind::WouldBlock {
+                        if error.kind() != io::ErrorKind::WouldBlock && self.state != State::Failed {
                             self.state = State::Broken;
                         }
                         return Ok(filled);
@@ -234,7 +237,7 @@ impl Tls {
 
     /// Whether `read` has more to tell though no event announces it.
     pub(crate) fn has_more(&self) -> bool {
-        self.unasked || matches!(self.state, State::Ended | State::Broken)
+        self.unasked || matches!(self.state, State::Ended | State::Broken | State::Failed)
     }
 
     /// Takes ciphertext from the socket and decrypts it, or goes on with the handshake.
@@ -248,8 +251,7 @@ impl Tls {
         // A little at a time, as rustls wants it: what it decrypts is taken before more comes.
         let n = self.session.read_tls(&mut Noting { stream: &mut self.stream, drained: &mut self.drained })?;
         if let Err(error) = self.session.process_new_packets() {
-            // The alert that rustls made of it should arrive; if it can't, the reset says enough.
-            let _ = self.send_pending();
+            self.fail(&error);
             let kind = match error {
                 rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => REFUSED,
                 _ => io::ErrorKind::InvalidData,
@@ -264,6 +266,15 @@ impl Tls {
         }
         // What a finished handshake leaves, a ticket, goes with the first answer.
         Ok(())
+    }
+
+    /// Tells the peer what it did wrong. If that can't arrive, the reset says enough.
+    fn fail(&mut self, error: &rustls::Error) {
+        self.state = State::Failed;
+        let plain = alerts::raise(&mut self.session, error);
+        if let (Ok(true), Some(alert)) = (self.send_pending(), plain) {
+            let _ = self.stream.write(&alert);
+        }
     }
 
     /// Looks at the first byte, and starts a handshake if it is this tick's turn for one more.
@@ -319,6 +330,11 @@ impl Tls {
         Ok(true)
     }
 
+    /// Refuses what would follow a fatal alert.
+    fn may_write(&self) -> io::Result<()> {
+        if self.state == State::Failed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
     pub(crate) fn is_handshaking(&self) -> bool {
         self.session.is_handshaking()
     }
@@ -329,7 +345,7 @@ impl Tls {
 
     /// Says that nothing follows: the peer can then tell the end from a cut.
     pub(crate) fn send_close_notify(&mut self) {
-        if !matches!(self.state, State::Cut | State::Refused) {
+        if !matches!(self.state, State::Cut | State::Refused | State::Failed) {
             self.session.send_close_notify();
             // Without room in the socket the peer is not told: it does not read.
             let _ = self.send_pending();
@@ -360,6 +376,7 @@ impl Tls {
 
 impl Sink for Tls {
     fn write(&mut self, slices: &[IoSlice<'_>], _more: bool) -> io::Result<usize> {
+        self.may_write()?;
         let mut n = self.session.writer().write_vectored(slices)?;
         if n == 0 {
             // The buffer is full of what was taken before.
@@ -373,6 +390,7 @@ impl Sink for Tls {
     }
 
     fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<u64> {
+        self.may_write()?;
         if !self.send_pending()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }

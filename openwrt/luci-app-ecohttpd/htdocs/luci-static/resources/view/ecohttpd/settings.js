@@ -111,6 +111,13 @@ function validHeader(sectionId, text) {
 	return _('Expected: NAME: VALUE, or /PREFIX NAME: VALUE');
 }
 
+function validPath(sectionId, text) {
+	if (text == '' || /^\/[^?#]*$/.test(text))
+		return true;
+
+	return _('Expected: a path that starts with a slash, without a query');
+}
+
 function validServerName(sectionId, text) {
 	if (text == '' || /^(\*\.)?[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*$/.test(text))
 		return true;
@@ -163,6 +170,11 @@ function addServers(map) {
 	log.value('', _('off'));
 	log.value('syslog', _('system log'));
 	log.value('/tmp/ecohttpd.log');
+
+	const fallback = section.taboption('answers', form.Value, 'fallback', _('Page of an application'),
+		_('Sent to browsers that ask for a page that is missing.'));
+	fallback.placeholder = '/index.html';
+	fallback.validate = validPath;
 
 	section.taboption('answers', form.Flag, 'no_server_header', _('Do not tell the server\'s name'));
 	section.taboption('answers', form.Flag, 'no_gzip', _('Do not send FILE.gz in place of FILE'));
