@@ -4,6 +4,7 @@ use super::conn::{Conn, Recv, Send};
 use super::core::Core;
 use super::error::{Error, Outcome, Result};
 use super::form::{self, FormEvent};
+use super::options::Options;
 use super::request::Request;
 use super::site::Profile;
 use super::upgrade::Upgraded;
@@ -14,10 +15,11 @@ use crate::sys;
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt::Display;
 use std::fs::File;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -361,6 +363,21 @@ impl Connection {
     }
 
     // --- for the layers above ---------------------------------------------------------------------
+
+    /// The loop's clock in milliseconds, read once a tick.
+    pub(crate) fn now(&self) -> u64 {
+        self.core.runtime.now()
+    }
+
+    /// Runs a task on the loop, beside the connections.
+    pub(crate) fn spawn(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+        self.core.runtime.spawn(task);
+    }
+
+    /// What the layer above keeps for all connections of this site; made from its options when it is first needed.
+    pub(crate) fn extension<T: 'static>(&self, make: impl FnOnce(&Options) -> T) -> Rc<T> {
+        self.site.extension(make)
+    }
 
     /// The response's head, as long as it can be changed.
     pub(crate) fn response(&mut self) -> Result<RefMut<'_, ResponseHead>> {

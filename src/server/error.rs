@@ -1,6 +1,6 @@
 //! What can go wrong in a handler, and what a handler can say.
 
-use crate::http::{BadForm, BadHead, Reject};
+use crate::http::{BadForm, BadHead, Reject, status_reason};
 use crate::sys;
 use std::fmt;
 use std::io;
@@ -35,13 +35,40 @@ pub enum Error {
     BadBody(&'static str),
     /// The system's: a file could not be opened or read.
     Io(io::Error),
+    /// The request's: there is nothing to answer it with. Nothing was sent, so a handler can still answer otherwise.
+    Refused(Refusal),
 }
+
+/// Why a request is not served: the status that answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    status: u16,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16) -> Refusal {
+        Refusal { status }
+    }
+
+    /// The status, 400 to 599.
+    pub fn status(self) -> u16 {
+        self.status
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(status_reason(self.status))
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 impl Error {
     /// The status that answers this error when a handler returns it before the head was sent.
     ///
-    /// 408, 413 and 400 for the client's errors, 404, 403 and 503 for files that are missing, forbidden or beyond
-    /// the limit of descriptors, 500 for everything else.
+    /// 408, 413 and 400 for the client's errors; that of a refusal; 404, 403 and 503 for files that are missing, forbidden
+    /// or beyond the limit of descriptors; 500 for everything else.
     pub fn status(&self) -> u16 {
         match self {
             Error::HeadSent | Error::BadHeader | Error::BadStatus | Error::LengthMismatch => 500,
@@ -49,6 +76,7 @@ impl Error {
             Error::Closed | Error::BadBody(_) => 400,
             Error::BodyTooLarge => 413,
             Error::Io(error) => Error::status_of_io(error),
+            Error::Refused(refusal) => refusal.status,
         }
     }
 
@@ -77,6 +105,7 @@ impl fmt::Display for Error {
             Error::BodyTooLarge => f.write_str("the request body is too large"),
             Error::BadBody(how) => write!(f, "malformed request body: {how}"),
             Error::Io(error) => error.fmt(f),
+            Error::Refused(refusal) => refusal.fmt(f),
         }
     }
 }
@@ -85,6 +114,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io(error) => Some(error),
+            Error::Refused(refusal) => Some(refusal),
             _ => None,
         }
     }
@@ -93,6 +123,12 @@ impl std::error::Error for Error {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Error::Io(error)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Refused(refusal)
     }
 }
 

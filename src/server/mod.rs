@@ -42,7 +42,7 @@ mod upgrade;
 
 pub use access::Access;
 pub use connection::Connection;
-pub use error::{Error, IntoOutcome, Outcome, Result, timeout};
+pub use error::{Error, IntoOutcome, Outcome, Refusal, Result, timeout};
 pub use form::FormEvent;
 pub use listeners::{Listeners, Listening};
 pub use options::Options;
