@@ -17,7 +17,7 @@ pub mod http;
 pub mod httpd_conf;
 #[path = "../src/daemon/ubus/json.rs"]
 pub mod json;
-#[path = "../src/files/path.rs"]
+#[path = "../src/files/dot_segments.rs"]
 pub mod path;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;

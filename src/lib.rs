@@ -37,6 +37,7 @@
 //! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
 //! | `server` | all of them tied together: the tick, connections, handlers | all above |
 //! | `files` | static files | all above |
+//! | `serve_file` | the method of a connection that is at home in `files` | `files`, `server` |
 //!
 //! A request costs a read, what its handler does, and a write; a connection that idles costs its slot of the slab and
 //! an entry in the table of deadlines, and no buffer. What a client may cost is bounded by [`Options`].
@@ -48,6 +49,7 @@ mod files;
 mod http;
 mod net;
 mod rt;
+mod serve_file;
 mod server;
 mod sys;
 
@@ -59,6 +61,6 @@ pub use net::PeerAddr;
 pub use net::x509;
 pub use rt::{AsyncFd, sleep, spawn};
 pub use server::{
-    Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Request, Result,
-    Server, Site, Upgraded, listen, timeout,
+    Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
+    Request, Result, Server, Site, Upgraded, listen, timeout,
 };

@@ -30,8 +30,8 @@ use std::time::Duration;
 /// breaks, the handler is dropped where it waits. A client that merely ends its own direction may still want its answer;
 /// that it is gone altogether shows with the first bytes sent to it.
 pub struct Connection {
-    pub(crate) core: Rc<Core>,
-    pub(crate) site: Rc<Profile>,
+    core: Rc<Core>,
+    site: Rc<Profile>,
     conn: Rc<RefCell<Conn>>,
     key: Key,
     peer: PeerAddr,
