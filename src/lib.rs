@@ -41,8 +41,17 @@
 //!
 //! A request costs a read, what its handler does, and a write; a connection that idles costs its slot of the slab and
 //! an entry in the table of deadlines, and no buffer. What a client may cost is bounded by [`Options`].
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
+//! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
+//! | `daemon`, `ubus` | the program `ecohttpd`, and its `/ubus`; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod buf;
 mod files;
@@ -55,12 +64,12 @@ mod sys;
 
 // The public interface is:
 pub use files::{CleanPath, Files, Inspected};
-pub use http::{Chunked, Disposition, status_reason};
+pub use http::{BadChunk, Chunked, Disposition, status_reason};
 pub use net::PeerAddr;
 #[cfg(feature = "tls")]
 pub use net::x509;
-pub use rt::{AsyncFd, sleep, spawn};
+pub use rt::{AsyncFd, Task, sleep, spawn};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
-    Request, Result, Server, Site, Upgraded, listen, timeout,
+    Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };

@@ -34,7 +34,7 @@ pub mod scan;
 pub mod status;
 pub mod target;
 
-pub use chunked::Chunked;
+pub use chunked::{BadChunk, Chunked};
 pub use coding::{Coding, acceptable};
 pub use framing::{Decoder, Framing};
 pub use head::Head;

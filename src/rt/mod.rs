@@ -21,7 +21,7 @@ pub use reactor::AsyncFd;
 pub(crate) use reactor::{Edges, Reactor, Source};
 pub(crate) use ready::{SlotWaker, WakeQueue, Woken};
 pub(crate) use slots::{Key, MAX_SLOTS, Slots};
-pub use task::spawn;
+pub use task::{Task, spawn};
 pub(crate) use task::{Tasks, drop_contained};
 pub use timer::sleep;
 pub(crate) use timer::{Due, TimerId, Timers, within};
@@ -101,16 +101,23 @@ impl Runtime {
         deadline(millis(now).saturating_add(1), after)
     }
 
-    /// Waits for events until the next timer is due; at once when something is ready already.
-    pub(crate) fn wait(&self, ready: bool) -> io::Result<()> {
-        let wait = if ready || self.wakes.about_to_sleep() {
-            Some(Duration::ZERO)
-        } else {
-            // Since the tick began, its handlers have worked.
-            self.read_clock();
-            let next = self.timers.borrow().next();
-            next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
-        };
+    /// How long the loop may sleep unless an event comes; `None` is for ever. From now on a wake is such an event.
+    pub(crate) fn idle_time(&self, ready: bool) -> Option<Duration> {
+        if ready || self.wakes.about_to_sleep() {
+            return Some(Duration::ZERO);
+        }
+        // Since the tick began, its handlers have worked.
+        self.read_clock();
+        let next = self.timers.borrow().next();
+        next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
+    }
+
+    /// Waits for events until the next timer is due, and no longer than `at_most`; not at all when something is ready.
+    pub(crate) fn wait(&self, ready: bool, at_most: Option<Duration>) -> io::Result<()> {
+        let mut wait = self.idle_time(ready);
+        if let Some(at_most) = at_most {
+            wait = Some(wait.map_or(at_most, |wait| wait.min(at_most)));
+        }
         let polled = self.reactor.poll(wait);
         self.wakes.awake();
         self.read_clock();

@@ -4,10 +4,11 @@ use super::{Key, Runtime, Slots};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{self, Context};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(crate) struct Reactor {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
     fds: RefCell<Slots<Rc<Readiness>>>,
+    /// A duplicate of the poll's descriptor, once somebody asked for it.
+    descriptor: OnceCell<OwnedFd>,
 }
 
 impl Reactor {
@@ -61,7 +64,17 @@ impl Reactor {
             poll: RefCell::new(Poll::new()?),
             events: RefCell::new(Events::with_capacity(EVENTS)),
             fds: RefCell::default(),
+            descriptor: OnceCell::new(),
         })
+    }
+
+    /// A descriptor that is readable when there are events.
+    pub(crate) fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+        if let Some(descriptor) = self.descriptor.get() {
+            return Ok(descriptor.as_fd());
+        }
+        let duplicate = self.poll.borrow().registry().as_fd().try_clone_to_owned()?;
+        Ok(self.descriptor.get_or_init(|| duplicate).as_fd())
     }
 
     pub(crate) fn waker(&self) -> io::Result<Waker> {
@@ -245,6 +258,12 @@ impl<T: AsFd> AsyncFd<T> {
                 result => return result,
             }
         }
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncFd").field(&self.io).finish()
     }
 }
 

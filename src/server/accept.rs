@@ -327,7 +327,7 @@ mod tests {
             let start = std::time::Instant::now();
             while !is_so(self) {
                 assert!(start.elapsed() < PATIENCE);
-                self.server.tick(&mut Vec::new()).unwrap();
+                self.server.tick(&mut Vec::new(), None).unwrap();
             }
         }
 

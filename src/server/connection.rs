@@ -13,7 +13,7 @@ use crate::net::PeerAddr;
 use crate::rt::Key;
 use crate::sys;
 use std::cell::{Ref, RefCell, RefMut};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -37,6 +37,12 @@ pub struct Connection {
     peer: PeerAddr,
     /// Whether the client's own connection is encrypted, if it is another one.
     encrypted: Option<bool>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 impl Connection {

@@ -155,6 +155,7 @@ impl From<BadHead> for Error {
 
 /// What becomes of the connection after a handler's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It stays open for the next request, if the client and the protocol allow it.
     KeepAlive,
@@ -162,8 +163,10 @@ pub enum Outcome {
     Close,
 }
 
-/// What a handler may return.
-pub trait IntoOutcome {
+/// What a handler may return: `()`, `bool`, an [`Outcome`], or a [`Result`] of one of these.
+///
+/// No other type can implement it.
+pub trait IntoOutcome: sealed::Sealed {
     /// Turns the handler's value into the connection's fate, or the error that answers the request.
     ///
     /// # Errors
@@ -194,6 +197,14 @@ impl<T: IntoOutcome> IntoOutcome for Result<T> {
     fn into_outcome(self) -> Result<Outcome> {
         self?.into_outcome()
     }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl Sealed for bool {}
+    impl Sealed for super::Outcome {}
+    impl<T: super::IntoOutcome> Sealed for super::Result<T> {}
 }
 
 /// Runs `future` for at most `duration`; when the time is up first, it is dropped.

@@ -5,6 +5,7 @@ use super::site::{Place, Profile, Site};
 use crate::net::{Listener, parse_ip};
 use crate::rt::{Key, Source};
 use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,6 +20,12 @@ pub struct Listeners(pub(super) Weak<Core>);
 pub struct Listening {
     key: Key,
     addr: SocketAddr,
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners").finish_non_exhaustive()
+    }
 }
 
 impl Listening {

@@ -15,6 +15,7 @@
 //! | `exchange` | one request and its response: framing, length, body, end |
 //! | `cut` | responses that can't be completed |
 //! | `connection`, `request`, `form`, `upgrade` | the handler's side |
+//! | `http_crate` | conversions from and to the types of the crate `http` |
 //! | `options`, `limits`, `error`, `access` | what can be set, is bounded, goes wrong, is logged |
 
 mod accept;
@@ -28,6 +29,8 @@ mod error;
 mod exchange;
 mod floods;
 mod form;
+#[cfg(feature = "http")]
+mod http_crate;
 mod limits;
 mod listeners;
 mod options;
@@ -48,16 +51,19 @@ pub use listeners::{Listeners, Listening};
 pub use options::Options;
 pub use request::Request;
 pub use site::Site;
-pub use upgrade::Upgraded;
+pub use upgrade::{Upgraded, UpgradedReader, UpgradedWriter};
 
 use self::core::{Core, Stopping};
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
 use crate::rt::{Due, Runtime, Source, WakeQueue, Woken};
 use site::Profile;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
 #[cfg(feature = "tls")]
@@ -90,11 +96,34 @@ where
 }
 
 /// A server: listeners, connections, and the loop that drives them on the thread that calls [`run`](Server::run).
+///
+/// A program with a loop of its own, of poll(2) or another kind, calls [`turn`](Server::turn) instead:
+///
+/// ```no_run
+/// use std::os::fd::{AsRawFd, BorrowedFd};
+/// use std::time::Duration;
+///
+/// # fn wait(_: BorrowedFd<'_>, _: Option<Duration>) {}
+/// # fn main() -> std::io::Result<()> {
+/// let handler = async |con: &mut ecohttpd::Connection, _: &mut ecohttpd::Request| con.send("hello").await;
+/// let mut server = ecohttpd::Server::new(ecohttpd::Options::new(), handler)?;
+/// server.bind("127.0.0.1", 8080)?;
+/// loop {
+///     // Until the descriptor is readable, or for so long; of course it may wait for other things, too.
+///     wait(server.as_fd()?, server.next_turn());
+///     if server.turn(Duration::ZERO)?.is_break() {
+///         return Ok(());
+///     }
+/// }
+/// # }
+/// ```
 pub struct Server {
     core: Rc<Core>,
     /// What the listeners serve that are bound without a site of their own.
     site: Rc<Profile>,
     control: Arc<Control>,
+    /// Empty between turns.
+    woken: Vec<Woken>,
 }
 
 impl Server {
@@ -118,7 +147,7 @@ impl Server {
         });
         let core = Rc::new(Core::new(runtime));
         core.fit_to_descriptors(options.max_connections);
-        Ok(Server { core, site: Rc::new(Profile::new(options, handler)), control })
+        Ok(Server { core, site: Rc::new(Profile::new(options, handler)), control, woken: Vec::new() })
     }
 
     /// Listens on a TCP address, `None` for every one; port 0 picks a free port. Returns the address. May be called again.
@@ -156,37 +185,63 @@ impl Server {
         Handle(Arc::clone(&self.control))
     }
 
-    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called.
-    pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
-        self.core.runtime.spawn(Box::pin(future));
+    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called: see [`spawn`](crate::spawn).
+    pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> crate::rt::Task<T> {
+        crate::rt::Task::start(&self.core.runtime, future)
     }
 
     /// Serves until a [`Handle`] stops it.
     ///
     /// # Errors
     /// When the system refuses to wait for events, which no running system does.
-    pub fn run(self) -> io::Result<()> {
+    pub fn run(mut self) -> io::Result<()> {
         let _entered = self.core.runtime.enter();
         self.core.runtime.read_clock();
-        let mut woken = Vec::new();
-        let served = loop {
-            if let Err(error) = self.tick(&mut woken) {
-                break Err(error);
-            }
-            if self.stopped() {
-                break Ok(());
-            }
-        };
-        self.core.drop_all();
-        served
+        let mut woken = std::mem::take(&mut self.woken);
+        while !self.stopped() {
+            self.tick(&mut woken, None)?;
+        }
+        Ok(())
+    }
+
+    /// Does one turn of the loop, for a program that has a loop of its own: waits for events for no longer than `timeout`,
+    /// then serves what is ready. `Break`: a [`Handle`] has stopped the server, which may be dropped now.
+    ///
+    /// Handlers and tasks only run in here.
+    ///
+    /// # Errors
+    /// Those of [`run`](Server::run).
+    pub fn turn(&mut self, timeout: Duration) -> io::Result<ControlFlow<()>> {
+        let _entered = self.core.runtime.enter();
+        let mut woken = std::mem::take(&mut self.woken);
+        let turned = self.tick(&mut woken, Some(timeout));
+        self.woken = woken;
+        turned?;
+        Ok(if self.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// How long another loop may wait before it calls [`turn`](Server::turn), unless [`as_fd`](Server::as_fd) becomes
+    /// readable before; `None`: for ever. To be asked for each time, as the last thing before waiting.
+    pub fn next_turn(&self) -> Option<Duration> {
+        self.core.runtime.idle_time(!self.core.ready.borrow().is_empty())
+    }
+
+    /// A descriptor for another loop to wait for: it becomes readable when there is something to do.
+    ///
+    /// It is that of an epoll(7) instance, made at the first call and the same at the others.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn as_fd(&self) -> io::Result<BorrowedFd<'_>> {
+        self.core.runtime.reactor.descriptor()
     }
 
     /// One turn of the loop: wait, notice, drive what is ready, then accept.
-    fn tick(&self, woken: &mut Vec<Woken>) -> io::Result<()> {
+    fn tick(&self, woken: &mut Vec<Woken>, at_most: Option<Duration>) -> io::Result<()> {
         let core = &self.core;
         #[cfg(feature = "tls")]
         TlsContext::new_tick();
-        core.runtime.wait(!core.ready.borrow().is_empty())?;
+        core.runtime.wait(!core.ready.borrow().is_empty(), at_most)?;
         core.runtime.reactor.dispatch(|source, event| match source {
             Source::Conn(key) => core.notice(key, event),
             Source::Listener(key) => core.notice_listener(key),
@@ -239,6 +294,20 @@ impl Server {
     }
 }
 
+/// Whatever is in flight ends with the server: handlers and tasks are dropped where they wait.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _entered = self.core.runtime.enter();
+        self.core.drop_all();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("site", &self.site.options).finish_non_exhaustive()
+    }
+}
+
 /// Controls a [`Server`] from another thread, a signal's watcher, or a handler.
 #[derive(Clone)]
 pub struct Handle(Arc<Control>);
@@ -250,6 +319,12 @@ struct Control {
     #[cfg(feature = "tls")]
     reload: AtomicBool,
     wakes: Arc<WakeQueue>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
 }
 
 impl Handle {

@@ -6,6 +6,7 @@ use crate::http::HeadLimits;
 use crate::net::Bind;
 #[cfg(feature = "tls")]
 use crate::net::TlsFiles;
+use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ type AccessLog = Rc<dyn Fn(&Access<'_>)>;
 /// # let _ = options;
 /// ```
 #[derive(Clone)]
+#[must_use = "each setter returns the options"]
 pub struct Options {
     pub(crate) docroot: PathBuf,
     pub(crate) index: Vec<String>,
@@ -95,6 +97,19 @@ impl Default for Options {
             server_header: true,
             access_log: None,
         }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("docroot", &self.docroot)
+            .field("http_keepalive", &self.keep_alive)
+            .field("header_timeout", &self.header_timeout)
+            .field("body_timeout", &self.body_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
     }
 }
 

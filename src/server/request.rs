@@ -2,6 +2,7 @@
 
 use crate::http::{Head, Multipart, query};
 use std::borrow::Cow;
+use std::fmt;
 use std::rc::Rc;
 
 /// The head of a request: method, target and header fields (RFC 9112 §3, §5).
@@ -11,6 +12,16 @@ pub struct Request {
     pub(crate) head: Rc<Head>,
     /// The parser of the body, once `read_formdata` was called.
     pub(crate) form: Option<Box<Multipart>>,
+}
+
+/// Shows the request line alone: header fields may hold passwords.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &self.target())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Request {

@@ -9,6 +9,7 @@ use super::slot::{Service, Task};
 use crate::net::TlsContext;
 use std::any::Any;
 use std::cell::{OnceCell, RefCell};
+use std::fmt;
 use std::future::Future;
 #[cfg(feature = "tls")]
 use std::io;
@@ -20,6 +21,7 @@ use std::rc::Rc;
 /// runs: see [`Listeners`](crate::Listeners). Of the options, [`max_connections`](Options::max_connections) alone is the
 /// server's.
 #[derive(Clone)]
+#[must_use = "a site is served once a listener has it"]
 pub struct Site(pub(super) Rc<Profile>);
 
 /// The site that a listener and its connections have at present: theirs to look at, the listener's owner's to change.
@@ -34,6 +36,12 @@ pub(crate) struct Profile {
     tls: OnceCell<Rc<TlsContext>>,
     /// State of the layer above: the files that it keeps at hand.
     extension: OnceCell<Rc<dyn Any>>,
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("options", &self.0.options).finish_non_exhaustive()
+    }
 }
 
 impl Site {

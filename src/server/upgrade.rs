@@ -5,32 +5,27 @@ use super::core::Core;
 use super::error::{Error, Result};
 use crate::rt::Key;
 use std::cell::RefCell;
+use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
-/// A connection that speaks another protocol now; dropped, it is closed once what waits was sent.
-pub struct Upgraded {
-    core: Rc<Core>,
-    conn: Rc<RefCell<Conn>>,
-    key: Key,
-}
+/// A connection that speaks another protocol now. When it is dropped, what was written is sent, then it closes.
+#[derive(Debug)]
+pub struct Upgraded(Stream);
 
 impl Upgraded {
     pub(super) fn new(core: Rc<Core>, conn: Rc<RefCell<Conn>>, key: Key) -> Upgraded {
-        Upgraded { core, conn, key }
+        Upgraded(Stream { core, conn, key })
     }
 
-    /// Reads what has come, at most `buffer.len()` bytes, and waits for the first of them; 0 at the stream's end.
+    /// Reads at most `buffer.len()` bytes, waiting for the first of them; 0 at the stream's end.
     ///
     /// # Errors
     /// [`Error::Closed`] when the connection broke.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        poll_fn(|cx| {
-            self.renew_credit();
-            self.conn.borrow_mut().poll_read_raw(&self.core, cx, buffer)
-        })
-        .await
+        poll_fn(|cx| self.0.poll_read(cx, buffer)).await
     }
 
     /// Queues all of `data`; waits only while more than the high-water mark waits already.
@@ -38,21 +33,156 @@ impl Upgraded {
     /// # Errors
     /// [`Error::Closed`] when the connection broke.
     pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
+        poll_fn(|cx| self.0.poll_write_all(cx, &mut data)).await
+    }
+
+    /// Waits until all that was written is in the kernel's hands, then closes.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection broke before.
+    pub async fn close(self) -> Result<()> {
+        poll_fn(|cx| self.0.poll_flushed(cx)).await
+    }
+
+    /// Parts the stream in two, to read and to write at once: in one task, or each in a task of its own.
+    ///
+    /// The connection closes when both halves are dropped.
+    ///
+    /// ```no_run
+    /// # async fn demo(con: &mut ecohttpd::Connection) -> ecohttpd::Result<()> {
+    /// let (mut reader, mut writer) = con.upgrade().await?.split();
+    /// let ticker = ecohttpd::spawn(async move {
+    ///     while writer.write_all(b"tick\n").await.is_ok() {
+    ///         ecohttpd::sleep(std::time::Duration::from_secs(1)).await;
+    ///     }
+    /// });
+    /// let mut buffer = [0; 512];
+    /// while reader.read(&mut buffer).await? > 0 {}
+    /// drop(ticker);
+    /// # Ok(()) }
+    /// ```
+    pub fn split(self) -> (UpgradedReader, UpgradedWriter) {
+        let stream = Rc::new(self.0);
+        let waiting = Arc::new(Waiting::default());
+        let half = |side| Half { stream: Rc::clone(&stream), waiting: Arc::clone(&waiting), side };
+        (UpgradedReader(half(Side::Reader)), UpgradedWriter(half(Side::Writer)))
+    }
+}
+
+/// The half of an [`Upgraded`] that reads.
+#[derive(Debug)]
+pub struct UpgradedReader(Half);
+
+impl UpgradedReader {
+    /// Reads as [`Upgraded::read`] does.
+    ///
+    /// # Errors
+    /// Those of [`Upgraded::read`].
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        poll_fn(|cx| self.0.poll(cx, |stream, cx| stream.poll_read(cx, buffer))).await
+    }
+}
+
+/// The half of an [`Upgraded`] that writes.
+#[derive(Debug)]
+pub struct UpgradedWriter(Half);
+
+impl UpgradedWriter {
+    /// Writes as [`Upgraded::write_all`] does.
+    ///
+    /// # Errors
+    /// Those of [`Upgraded::write_all`].
+    pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
+        poll_fn(|cx| self.0.poll(cx, |stream, cx| stream.poll_write_all(cx, &mut data))).await
+    }
+
+    /// Waits until all that was written is in the kernel's hands.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection broke before.
+    pub async fn flush(&mut self) -> Result<()> {
+        poll_fn(|cx| self.0.poll(cx, |stream, cx| stream.poll_flushed(cx))).await
+    }
+}
+
+#[derive(Debug)]
+struct Half {
+    stream: Rc<Stream>,
+    waiting: Arc<Waiting>,
+    side: Side,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Reader,
+    Writer,
+}
+
+impl Half {
+    /// Polls the stream, which knows one waker, with one that wakes both halves.
+    fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&Stream, &mut Context<'_>) -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        self.waiting.set(self.side, Some(cx.waker().clone()));
+        let polled = poll(&self.stream, &mut Context::from_waker(&Waker::from(Arc::clone(&self.waiting))));
+        if polled.is_ready() {
+            self.waiting.set(self.side, None);
+        }
+        polled
+    }
+}
+
+/// The wakers of the halves that wait.
+#[derive(Debug, Default)]
+struct Waiting(Mutex<[Option<Waker>; 2]>);
+
+impl Waiting {
+    fn set(&self, side: Side, waker: Option<Waker>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[side as usize] = waker;
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        // Not locked as they are called.
+        let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// What halves share.
+struct Stream {
+    core: Rc<Core>,
+    conn: Rc<RefCell<Conn>>,
+    key: Key,
+}
+
+impl Stream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        self.renew_credit();
+        self.conn.borrow_mut().poll_read_raw(&self.core, cx, buffer)
+    }
+
+    /// Queues `data` piece by piece, which leaves what is still to be queued.
+    fn poll_write_all(&self, cx: &mut Context<'_>, data: &mut &[u8]) -> Poll<Result<()>> {
         while !data.is_empty() {
-            poll_fn(|cx| {
-                self.renew_credit();
-                self.conn.borrow_mut().poll_room(cx)
-            })
-            .await?;
+            self.renew_credit();
             let mut conn = self.conn.borrow_mut();
+            std::task::ready!(conn.poll_room(cx))?;
             let (piece, rest) = data.split_at(data.len().min(conn.room()));
             conn.work()?.output.push(piece);
-            data = rest;
+            *data = rest;
             drop(conn);
             // Written from a task of its own, nobody else would look at the connection.
             self.core.make_ready(self.key);
         }
-        Ok(())
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.conn.borrow_mut().poll_flushed(cx)
     }
 
     /// Asks for the connection's next turn when this one is spent: in a task of its own, nobody else does.
@@ -61,17 +191,15 @@ impl Upgraded {
             self.core.make_ready(self.key);
         }
     }
+}
 
-    /// Waits until all that was written is in the kernel's hands, then closes.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] when the connection broke before.
-    pub async fn close(self) -> Result<()> {
-        poll_fn(|cx| self.conn.borrow_mut().poll_flushed(cx)).await
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
-impl Drop for Upgraded {
+impl Drop for Stream {
     fn drop(&mut self) {
         let mut conn = self.conn.borrow_mut();
         if matches!(conn.link, Link::Upgraded) {

@@ -7,7 +7,7 @@ mod der;
 mod facts;
 mod subject;
 
-pub use create::{SelfSigned, is_dns_name, self_signed, self_signed_by};
+pub use create::{CannotSign, SelfSigned, is_dns_name, self_signed, self_signed_by};
 pub(crate) use facts::public_key;
 pub use facts::{Facts, facts};
 pub use subject::subject;
@@ -19,6 +19,7 @@ use std::path::Path;
 
 /// A name that a certificate speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SanName {
     /// A host name: letters, digits, `-` and `_` in labels.
     Dns(String),
