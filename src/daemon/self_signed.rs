@@ -71,8 +71,8 @@ fn is_due(facts: &Facts, names: &[&SanName], now: SystemTime) -> bool {
 /// have to be told anew to take it.
 fn lasts(name: &SanName, listen: &[Listen]) -> bool {
     match name {
-        SanName::Dns(_) => true,
         SanName::Ip(ip) => is_private(*ip) || listen.iter().any(|listen| listen.addr() == Some(*ip)),
+        _ => true,
     }
 }
 
