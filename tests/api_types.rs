@@ -56,6 +56,18 @@ fn refusals_are_errors() {
     assert_eq!((bad.reason(), bad.to_string()), ("chunk without a size", bad.reason().to_owned()));
 }
 
+#[test]
+fn methods_are_refused_by_whether_they_are_known() {
+    let (server, seen) = telling(Options::new, async |_: &mut Connection, req: &mut Request, tell| {
+        tell.send(req.refuse_method().status()).unwrap();
+        Ok(())
+    });
+    for (method, status) in [("PUT", 405), ("PATCH", 405), ("put", 501), ("BREW", 501)] {
+        server.ask(format!("{method} / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        assert_eq!(next(&seen), status, "{method}");
+    }
+}
+
 /// A handler that passes on what it was told is answered with its status.
 #[test]
 fn a_refusal_that_a_handler_returns_is_its_answer() {

@@ -48,7 +48,7 @@ fn begin(con: &mut Connection, req: &Request, store: &Rc<Store>, path: &CleanPat
         return con.answer("").map(|()| Rest::Nothing);
     }
     if !req.head.is_get() && !req.head.is_head() {
-        return Err(Refusal::new(req.method_error()).into());
+        return Err(req.refuse_method().into());
     }
     match lookup::find(con, store, req, path) {
         Ok(Found::File(hot)) => serve_file(con, req, store, &hot),
