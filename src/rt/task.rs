@@ -12,54 +12,45 @@ use std::task::{Context, Poll, Waker};
 
 type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Runs `future` on the loop, beside the connections. The server's end drops it.
+/// Runs `future` on the loop, beside the connections. It is dropped when the server ends.
 ///
 /// ```no_run
 /// # async fn demo() {
 /// let answer = ecohttpd::spawn(async { 42 });
-/// // Runs while we do something else; dropped instead, it would be cancelled.
+/// // It runs while this does something else.
 /// assert_eq!(answer.await, 42);
 /// ecohttpd::spawn(async { log::info!("runs for itself") }).detach();
 /// # }
 /// ```
 ///
 /// # Panics
-/// When called outside of a handler or task of a running server ([`Server::spawn`](crate::Server::spawn) works before that).
+/// Outside of a handler or task of a running server. [`Server::spawn`](crate::Server::spawn) works before it runs.
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
-    Task::start(&Runtime::current(), future)
+    Task::start(&Runtime::current(), Box::pin(future))
 }
 
 /// A future that the loop runs, started by [`spawn`]. Awaiting it returns the future's output.
 ///
-/// Dropping it cancels the future: that is dropped where it waits. [`detach`](Task::detach) lets it run on.
+/// Dropping the task cancels the future, which is dropped where it waits. [`detach`](Task::detach) lets it run on.
 ///
 /// # Panics
-/// When awaited after the future has panicked.
+/// If the future panicked, so does awaiting it.
 #[must_use = "dropping a task cancels it; `detach` lets it run on"]
 pub struct Task<T> {
     runtime: Rc<Runtime>,
-    /// `None`: nothing is to be cancelled when this is dropped.
+    /// `None` once it is detached.
     key: Option<Key>,
-    ending: Rc<Ending<T>>,
-}
-
-/// What becomes of a future, shared by the one who runs it and the one who awaits it.
-struct Ending<T> {
-    output: Cell<Option<T>>,
-    ended: Cell<bool>,
-    waiter: Cell<Option<Waker>>,
+    /// Shared with the future as long as that exists: alone, it is the last sign of it.
+    output: Rc<Cell<Option<T>>>,
 }
 
 impl<T: 'static> Task<T> {
-    pub(crate) fn start(runtime: &Rc<Runtime>, future: impl Future<Output = T> + 'static) -> Task<T> {
-        let ending = Rc::new(Ending { output: Cell::new(None), ended: Cell::new(false), waiter: Cell::new(None) });
-        let end = EndOnDrop(Rc::clone(&ending));
-        let key = runtime.spawn(Box::pin(async move {
-            let output = future.await;
-            end.0.output.set(Some(output));
-            drop(end);
-        }));
-        Task { runtime: Rc::clone(runtime), key, ending }
+    /// Boxed before it comes here: what follows is compiled for each output, not for each future.
+    pub(crate) fn start(runtime: &Rc<Runtime>, future: Pin<Box<dyn Future<Output = T>>>) -> Task<T> {
+        let output = Rc::new(Cell::new(None));
+        let place = Rc::clone(&output);
+        let key = runtime.spawn(Box::pin(async move { place.set(Some(future.await)) }));
+        Task { runtime: Rc::clone(runtime), key, output }
     }
 }
 
@@ -68,17 +59,22 @@ impl<T> Task<T> {
     pub fn detach(mut self) {
         self.key = None;
     }
+
+    /// The key of the future; `None` if it is gone, for then the key may be that of another.
+    fn running(&self) -> Option<Key> {
+        self.key.filter(|_| Rc::strong_count(&self.output) > 1)
+    }
 }
 
 impl<T> Future for Task<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        if !self.ending.ended.get() {
-            self.ending.waiter.set(Some(cx.waker().clone()));
+        if let Some(key) = self.running() {
+            self.runtime.wake_after(key, cx.waker());
             return Poll::Pending;
         }
-        match self.ending.output.take() {
+        match self.output.take() {
             Some(output) => Poll::Ready(output),
             None => panic!("ecohttpd: the awaited task panicked, or was awaited before"),
         }
@@ -87,7 +83,7 @@ impl<T> Future for Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
+        if let Some(key) = self.running() {
             self.runtime.cancel(key);
         }
     }
@@ -95,19 +91,7 @@ impl<T> Drop for Task<T> {
 
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("ended", &self.ending.ended.get()).finish_non_exhaustive()
-    }
-}
-
-/// Owned by the future that runs: however that ends, whoever awaits it is woken.
-struct EndOnDrop<T>(Rc<Ending<T>>);
-
-impl<T> Drop for EndOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.ended.set(true);
-        if let Some(waiter) = self.0.waiter.take() {
-            waiter.wake();
-        }
+        f.debug_struct("Task").field("running", &self.running().is_some()).finish_non_exhaustive()
     }
 }
 
@@ -127,6 +111,8 @@ struct Running {
     future: Option<Boxed>,
     woken: Arc<SlotWaker>,
     waker: Waker,
+    /// Who awaits its end.
+    awaiting: Option<Waker>,
 }
 
 impl Runtime {
@@ -136,15 +122,21 @@ impl Runtime {
             let woken = SlotWaker::new(Woken::Task(key), &self.wakes);
             let waker = Waker::from(Arc::clone(&woken));
             waker.wake_by_ref();
-            Ok(Running { future: Some(future), woken, waker })
+            Ok(Running { future: Some(future), woken, waker, awaiting: None })
         });
         spawned.inspect_err(|error| log::error!("cannot spawn a task: {error}")).ok()
     }
 
-    /// Drops a task. One that is being polled is dropped when its poll returns.
+    fn wake_after(&self, key: Key, waker: &Waker) {
+        if let Some(task) = self.tasks.0.borrow_mut().get_mut(key) {
+            task.awaiting = Some(waker.clone());
+        }
+    }
+
+    /// Drops a task. If it is being polled, it is dropped after that.
     fn cancel(&self, key: Key) {
         let task = self.tasks.0.borrow_mut().remove(key);
-        // Not borrowed here: what the future owns may spawn or cancel another.
+        // Not borrowed here: dropping the future may spawn or cancel another.
         drop_contained(task);
     }
 
@@ -174,7 +166,9 @@ impl Runtime {
         }
         drop_contained(future);
         let task = self.tasks.0.borrow_mut().remove(key);
-        drop(task);
+        if let Some(waker) = task.and_then(|task| task.awaiting) {
+            waker.wake();
+        }
     }
 
     /// Drops every task: called when the loop ends.

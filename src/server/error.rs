@@ -11,17 +11,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a method of [`Connection`](crate::Connection) failed; each knows the [status](Error::status) that answers it.
 ///
-/// One that a handler returns after the response's head cuts the reply: what was sent before it arrives, then the
-/// connection ends in a way that the client can't take for the reply's end. After [`Timeout`](Error::Timeout) and
-/// [`Closed`](Error::Closed), which are the client's, it is reset at once.
+/// If a handler returns one after the response's head was sent, the reply is cut: what was sent before arrives, and then the
+/// connection ends in a way that the client can't mistake for the reply's end. After [`Timeout`](Error::Timeout) and
+/// [`Closed`](Error::Closed), the connection is reset at once.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The handler's: the response head is out, so it can't be changed any more.
     HeadSent,
-    /// The handler's: CR, LF, NUL or another control in a header, a name that is no token, or a framing field that is not the handler's to set.
+    /// The handler's: a control character in a header field, a name that is not a token, or a field that only the library
+    /// sets.
     BadHeader,
-    /// The handler's: a status outside 100..=999, or one that the method does not take.
+    /// The handler's: a status outside 100..=999, or one that the method does not allow.
     BadStatus,
     /// The handler's: more or fewer bytes sent than its `content-length` promised; the connection is cut.
     LengthMismatch,
@@ -35,12 +36,14 @@ pub enum Error {
     BadBody(&'static str),
     /// The system's: a file could not be opened or read.
     Io(io::Error),
-    /// The request's: there is nothing to answer it with. Nothing was sent, so a handler can still answer otherwise.
+    /// The request's: it can't be served. Nothing was sent yet, so the handler can still answer.
     Refused(Refusal),
 }
 
 /// Why a request is not served: the status that answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// As wide as the other fields of `Error`: a narrow one would make each move of a `Result` one of several pieces.
+#[repr(align(4))]
 pub struct Refusal {
     status: u16,
 }

@@ -109,7 +109,7 @@ impl Connection {
     }
 }
 
-/// The crate's types take nearly all that a request may hold; where they don't, the client gets the blame.
+/// The crate's types hold nearly everything that a request may hold. What they can't hold is refused.
 fn refuse<E>(_: E) -> Refusal {
     Refusal::new(400)
 }

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::{Rc, Weak};
 
-/// The listeners of a [`Server`](crate::Server), for its tasks and handlers to change while it runs.
+/// The listeners of a [`Server`](crate::Server), with which tasks and handlers change them while it runs.
 #[derive(Clone)]
 pub struct Listeners(pub(super) Weak<Core>);
 
@@ -29,7 +29,7 @@ impl fmt::Debug for Listeners {
 }
 
 impl Listening {
-    /// The address that is listened on, with the port that was picked where none was asked for.
+    /// The address that is listened on, with the port that the system picked if it was 0.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -39,7 +39,7 @@ impl Listeners {
     /// Listens on a TCP address for `site`, with its options: see [`Server::bind`](crate::Server::bind).
     ///
     /// # Errors
-    /// Those of [`Server::bind`](crate::Server::bind); `NotConnected` when the server stops or is gone.
+    /// Those of [`Server::bind`](crate::Server::bind); `NotConnected` if the server is stopping or gone.
     pub fn bind<'a>(&self, site: &Site, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<Listening> {
         self.core()?.bind(&site.0, ipaddr.into(), port)
     }
@@ -53,17 +53,17 @@ impl Listeners {
         self.core()?.bind_tls(&site.0, ipaddr.into(), port)
     }
 
-    /// Has a listener, and the connections that it accepted, served by another site from their next request on.
+    /// Gives another site to a listener and to the connections it has accepted, from their next request on.
     ///
-    /// How the listener's socket was made stays as it is: backlog, keep-alive probes and the like.
+    /// The options of the socket stay: backlog, keep-alive probes and the like.
     ///
     /// # Errors
-    /// For a TLS listener, those of the certificates; then nothing has changed. `NotConnected` when the server is gone.
+    /// For a TLS listener, if the certificates can't be loaded; nothing changes then. `NotConnected` if the server is gone.
     pub fn serve(&self, listening: &Listening, site: &Site) -> io::Result<()> {
         self.core()?.serve(listening.key, &site.0)
     }
 
-    /// Listens there no more; connections that were accepted go on.
+    /// Stops listening there. Connections that were accepted go on.
     pub fn close(&self, listening: Listening) {
         if let Ok(core) = self.core() {
             let closed = core.listeners.borrow_mut().remove(listening.key);
@@ -72,7 +72,7 @@ impl Listeners {
         }
     }
 
-    /// Sets how many connections the server has at once: see [`Options::max_connections`](crate::Options::max_connections).
+    /// Sets how many connections the server may have at once: see [`Options::max_connections`](crate::Options::max_connections).
     pub fn max_connections(&self, count: usize) {
         if let Ok(core) = self.core() {
             core.fit_to_descriptors(count.max(1));

@@ -73,11 +73,10 @@ use std::time::Duration;
 
 /// Listens on `ipaddr` and `port` and serves each request with `handler` until the process ends.
 ///
-/// `None` is every address, IPv6 and IPv4 where the kernel allows both; else an IPv4 or IPv6 literal, a scoped one
-/// (`fe80::1%br-lan`) too. For several listeners, a port picked by the system, or a way to stop, see [`Server`].
+/// `None` is every address, IPv6 and IPv4 where the kernel allows both. An address may be scoped: `fe80::1%br-lan`. For several listeners, a port picked by the system, or a way to stop, see [`Server`].
 ///
 /// # Errors
-/// `InvalidInput` for an address that is none; what bind(2) and listen(2) answer.
+/// `InvalidInput` for what is not an IP address; what bind(2) and listen(2) answer.
 pub fn listen<'a, H, R>(ipaddr: impl Into<Option<&'a str>>, port: u16, options: Options, handler: H) -> io::Result<()>
 where
     H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
@@ -109,7 +108,7 @@ where
 /// let mut server = ecohttpd::Server::new(ecohttpd::Options::new(), handler)?;
 /// server.bind("127.0.0.1", 8080)?;
 /// loop {
-///     // Until the descriptor is readable, or for so long; of course it may wait for other things, too.
+///     // Waits until the descriptor is readable or the time is up. It may wait for other things, too.
 ///     wait(server.as_fd()?, server.next_turn());
 ///     if server.turn(Duration::ZERO)?.is_break() {
 ///         return Ok(());
@@ -129,10 +128,10 @@ pub struct Server {
 impl Server {
     /// Makes a server without listeners.
     ///
-    /// `handler` is an async closure or function; it runs on the loop's thread and needs to be neither `Send` nor `Sync`.
+    /// `handler` is an async closure or function. It runs on the loop's thread, so it need not be `Send` or `Sync`.
     ///
     /// # Errors
-    /// When the system has no descriptor left for the loop.
+    /// If the system has no descriptor left.
     pub fn new<H, R>(options: Options, handler: H) -> io::Result<Server>
     where
         H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
@@ -153,7 +152,7 @@ impl Server {
     /// Listens on a TCP address, `None` for every one; port 0 picks a free port. Returns the address. May be called again.
     ///
     /// # Errors
-    /// `InvalidInput` for an address that is none; what bind(2) and listen(2) answer.
+    /// `InvalidInput` for what is not an IP address; what bind(2) and listen(2) answer.
     pub fn bind<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
         self.core.bind(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
@@ -167,7 +166,7 @@ impl Server {
         self.core.bind_tls(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
-    /// Listens on a Unix socket, replacing one whose server is gone; the file is removed when the server ends.
+    /// Listens on a Unix socket. Replaces the socket of a server that is gone, and removes its own when the server ends.
     ///
     /// # Errors
     /// What bind(2) answers: `AddrInUse` when a server listens there, or another file has the name.
@@ -175,25 +174,25 @@ impl Server {
         self.core.bind_unix(&self.site, path.as_ref())
     }
 
-    /// The server's listeners, to be changed while it runs.
+    /// The server's listeners, to change them while it runs.
     pub fn listeners(&self) -> Listeners {
         Listeners(Rc::downgrade(&self.core))
     }
 
-    /// A handle by which other threads, and handlers, control this server.
+    /// A handle with which handlers and other threads control this server.
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.control))
     }
 
     /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called: see [`spawn`](crate::spawn).
     pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> crate::rt::Task<T> {
-        crate::rt::Task::start(&self.core.runtime, future)
+        crate::rt::Task::start(&self.core.runtime, Box::pin(future))
     }
 
     /// Serves until a [`Handle`] stops it.
     ///
     /// # Errors
-    /// When the system refuses to wait for events, which no running system does.
+    /// If the system cannot wait for events, which no running system refuses.
     pub fn run(mut self) -> io::Result<()> {
         let _entered = self.core.runtime.enter();
         self.core.runtime.read_clock();
@@ -204,10 +203,10 @@ impl Server {
         Ok(())
     }
 
-    /// Does one turn of the loop, for a program that has a loop of its own: waits for events for no longer than `timeout`,
-    /// then serves what is ready. `Break`: a [`Handle`] has stopped the server, which may be dropped now.
+    /// Runs one turn of the loop, for a program that has a loop of its own.
     ///
-    /// Handlers and tasks only run in here.
+    /// Waits for events, at most for `timeout`, and serves what is ready. Handlers and tasks only run during a turn. Returns
+    /// `Break` once a [`Handle`] has stopped the server: it can be dropped then.
     ///
     /// # Errors
     /// Those of [`run`](Server::run).
@@ -220,18 +219,19 @@ impl Server {
         Ok(if self.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// How long another loop may wait before it calls [`turn`](Server::turn), unless [`as_fd`](Server::as_fd) becomes
-    /// readable before; `None`: for ever. To be asked for each time, as the last thing before waiting.
+    /// How long another loop may wait before it calls [`turn`](Server::turn); `None` if for ever.
+    ///
+    /// It must call sooner if [`as_fd`](Server::as_fd) becomes readable. Ask for this each time, right before waiting.
     pub fn next_turn(&self) -> Option<Duration> {
         self.core.runtime.idle_time(!self.core.ready.borrow().is_empty())
     }
 
-    /// A descriptor for another loop to wait for: it becomes readable when there is something to do.
+    /// A descriptor that becomes readable when there is something to do, for another loop to wait for.
     ///
-    /// It is that of an epoll(7) instance, made at the first call and the same at the others.
+    /// It belongs to an epoll(7) instance. The first call makes it, and all others return the same.
     ///
     /// # Errors
-    /// When the system has no descriptor left.
+    /// If the system has no descriptor left.
     pub fn as_fd(&self) -> io::Result<BorrowedFd<'_>> {
         self.core.runtime.reactor.descriptor()
     }
@@ -294,7 +294,7 @@ impl Server {
     }
 }
 
-/// Whatever is in flight ends with the server: handlers and tasks are dropped where they wait.
+/// Ends what is in flight: handlers and tasks are dropped where they wait.
 impl Drop for Server {
     fn drop(&mut self) {
         let _entered = self.core.runtime.enter();
@@ -315,7 +315,7 @@ pub struct Handle(Arc<Control>);
 struct Control {
     /// The grace of a stop that the loop has not yet seen.
     stop: Mutex<Option<Duration>>,
-    /// The certificates are to be loaded anew.
+    /// The certificates must be reloaded.
     #[cfg(feature = "tls")]
     reload: AtomicBool,
     wakes: Arc<WakeQueue>,
@@ -328,8 +328,8 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// Stops the server: it accepts no more, closes idle connections, and lets those with a request in flight finish it
-    /// within `grace`. A second call may shorten the grace. [`Server::run`] then returns `Ok`.
+    /// Stops the server: it accepts no more connections, closes idle ones, and gives requests in flight `grace` to finish.
+    /// [`Server::run`] then returns `Ok`. A second call may shorten the grace.
     pub fn stop(&self, grace: Duration) {
         let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
         *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
@@ -337,9 +337,9 @@ impl Handle {
         self.0.wakes.rouse();
     }
 
-    /// Loads the certificates of TLS listeners anew, for the connections to come; those that there are go on as they are.
+    /// Reloads the certificates of TLS listeners. Only new connections use them.
     ///
-    /// When that fails, a line of the log says which file is wrong, and the old certificates stay.
+    /// If that fails, the old certificates stay, and a line of the log says which file is wrong.
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self) {
         self.0.reload.store(true, Ordering::SeqCst);

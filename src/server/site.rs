@@ -17,9 +17,8 @@ use std::rc::Rc;
 
 /// What a listener serves: options and a handler.
 ///
-/// A server may have several, each with listeners of its own, and another may take a listener over while the server
-/// runs: see [`Listeners`](crate::Listeners). Of the options, [`max_connections`](Options::max_connections) alone is the
-/// server's.
+/// A server may have several sites, each with its own listeners. A listener can be given another site while the server runs:
+/// see [`Listeners`](crate::Listeners). Only [`max_connections`](Options::max_connections) counts for the whole server.
 #[derive(Clone)]
 #[must_use = "a site is served once a listener has it"]
 pub struct Site(pub(super) Rc<Profile>);
@@ -54,7 +53,7 @@ impl Site {
         Site(Rc::new(Profile::new(options, handler)))
     }
 
-    /// Loads the certificates of the options, unless they are loaded: what binding a TLS listener would do.
+    /// Loads the certificates of the options if they are not loaded yet. Binding a TLS listener does so, too.
     ///
     /// # Errors
     /// One line naming the file that is missing or wrong, and why.

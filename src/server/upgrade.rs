@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// A connection that speaks another protocol now. When it is dropped, what was written is sent, then it closes.
+/// A connection that speaks another protocol now. Dropping it sends what was written, and then closes it.
 #[derive(Debug)]
 pub struct Upgraded(Stream);
 
@@ -28,7 +28,7 @@ impl Upgraded {
         poll_fn(|cx| self.0.poll_read(cx, buffer)).await
     }
 
-    /// Queues all of `data`; waits only while more than the high-water mark waits already.
+    /// Queues all of `data`. Waits only while more than the high-water mark is queued already.
     ///
     /// # Errors
     /// [`Error::Closed`] when the connection broke.
@@ -36,7 +36,7 @@ impl Upgraded {
         poll_fn(|cx| self.0.poll_write_all(cx, &mut data)).await
     }
 
-    /// Waits until all that was written is in the kernel's hands, then closes.
+    /// Waits until everything written has been passed to the kernel, and closes.
     ///
     /// # Errors
     /// [`Error::Closed`] when the connection broke before.
@@ -44,7 +44,7 @@ impl Upgraded {
         poll_fn(|cx| self.0.poll_flushed(cx)).await
     }
 
-    /// Parts the stream in two, to read and to write at once: in one task, or each in a task of its own.
+    /// Splits the stream into two halves, to read and write at once. They may be used in one task or in two.
     ///
     /// The connection closes when both halves are dropped.
     ///
@@ -96,7 +96,7 @@ impl UpgradedWriter {
         poll_fn(|cx| self.0.poll(cx, |stream, cx| stream.poll_write_all(cx, &mut data))).await
     }
 
-    /// Waits until all that was written is in the kernel's hands.
+    /// Waits until everything written has been passed to the kernel.
     ///
     /// # Errors
     /// [`Error::Closed`] when the connection broke before.
@@ -146,13 +146,13 @@ impl Waiting {
 
 impl Wake for Waiting {
     fn wake(self: Arc<Self>) {
-        // Not locked as they are called.
+        // The lock is free again when they are called.
         let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
-/// What halves share.
+/// What both halves share.
 struct Stream {
     core: Rc<Core>,
     conn: Rc<RefCell<Conn>>,
@@ -165,7 +165,7 @@ impl Stream {
         self.conn.borrow_mut().poll_read_raw(&self.core, cx, buffer)
     }
 
-    /// Queues `data` piece by piece, which leaves what is still to be queued.
+    /// Queues `data` piece by piece, and shortens it to what is left.
     fn poll_write_all(&self, cx: &mut Context<'_>, data: &mut &[u8]) -> Poll<Result<()>> {
         while !data.is_empty() {
             self.renew_credit();
@@ -175,7 +175,7 @@ impl Stream {
             conn.work()?.output.push(piece);
             *data = rest;
             drop(conn);
-            // Written from a task of its own, nobody else would look at the connection.
+            // If a task of its own writes, nobody else would drive the connection.
             self.core.make_ready(self.key);
         }
         Poll::Ready(Ok(()))
@@ -185,7 +185,7 @@ impl Stream {
         self.conn.borrow_mut().poll_flushed(cx)
     }
 
-    /// Asks for the connection's next turn when this one is spent: in a task of its own, nobody else does.
+    /// Asks for the connection's next turn if this one is used up. If a task of its own has the stream, nobody else does.
     fn renew_credit(&self) {
         if self.conn.borrow().credit == 0 {
             self.core.make_ready(self.key);

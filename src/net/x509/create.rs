@@ -59,7 +59,7 @@ impl fmt::Debug for SelfSigned {
 
 /// Makes a key (ECDSA P-256) and a server's certificate for it, valid between two times in Unix seconds.
 ///
-/// The common name is the first host name that fits, or `OpenWrt`; without names that is what the certificate names.
+/// The common name is the first host name that fits, else `OpenWrt`. If `names` is empty, that is the only name.
 ///
 /// # Errors
 /// For a host name that [`is_dns_name`] refuses, times out of order or after the year 9999, and if the system gives no
