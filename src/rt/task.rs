@@ -154,12 +154,12 @@ impl Runtime {
         };
         // Not borrowed here: a task may spawn another. Where panics unwind, a task's ends no other.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-        if let Ok(Poll::Pending) = polled {
-            if let Some(task) = self.tasks.0.borrow_mut().get_mut(key) {
-                task.future = Some(future);
-                return;
-            }
-            // Cancelled while it was polled.
+        // Gone from the table: it was cancelled while it was polled.
+        if let Ok(Poll::Pending) = polled
+            && let Some(task) = self.tasks.0.borrow_mut().get_mut(key)
+        {
+            task.future = Some(future);
+            return;
         }
         if polled.is_err() {
             log::error!("a task panicked");
