@@ -355,7 +355,10 @@ fn hostile_files_are_answered() {
         one_line(&stderr, &["uhttpd"]);
         assert!(stderr.len() < 500, "{}", stderr.len());
     }
-    router.write("uhttpd", b"config uhttpd\n list listen_http 127.0.0.1:0\n option home /\n option cgi_prefix /\xff\n");
+    router.write(
+        "uhttpd",
+        b"config uhttpd\n list listen_http 127.0.0.1:0\n option home /usr\n option cgi_prefix /\xff\n",
+    );
     one_line(router.check().1.lines().next().unwrap(), &["uhttpd:4:", "cgi_prefix", "UTF-8"]);
     let output = router.output(&["--config", "/dev/zero", "--test"]);
     assert!(output.status.code().is_some(), "{:?}", output.status.signal());

@@ -102,7 +102,9 @@ fn exposed_secrets(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     for site in &config.sites {
         let Ok(root) = site.docroot.canonicalize() else { continue };
-        let inside = config.secrets().filter(|file| file.canonicalize().is_ok_and(|file| file.starts_with(&root)));
+        let inside = config
+            .secrets()
+            .filter(|file| file.is_file() && file.canonicalize().is_ok_and(|file| file.starts_with(&root)));
         for file in inside {
             let text = format!("{} lies in the folder that is served; no client gets it: move it out", file.display());
             let line = wrong(site, "-h", "home", &text);
