@@ -56,7 +56,7 @@ pub use files::{CleanPath, Files, Inspected};
 pub use http::{Chunked, Disposition, status_reason};
 pub use net::PeerAddr;
 #[cfg(feature = "tls")]
-pub use net::x509;
+pub use net::{read_cert, read_key, x509};
 pub use rt::{AsyncFd, sleep, spawn};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Request, Result,

@@ -12,6 +12,8 @@ pub(crate) use listener::{Bind, Listener, parse_ip};
 pub use peer::PeerAddr;
 #[cfg(feature = "tls")]
 pub(crate) use tls::{TlsContext, TlsFiles};
+#[cfg(feature = "tls")]
+pub use tls::{read_cert, read_key};
 pub(crate) use transport::Transport;
 #[cfg(test)]
 pub(crate) use transport::Wire;

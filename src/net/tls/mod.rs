@@ -8,7 +8,7 @@ mod certificates;
 mod clients;
 mod config;
 
-pub(in crate::net) use certificates::{read_cert, read_key};
+pub use certificates::{read_cert, read_key};
 
 use crate::buf::Sink;
 use crate::http::date;

@@ -12,10 +12,7 @@ pub(crate) use facts::public_key;
 pub use facts::{Facts, facts};
 pub use subject::subject;
 
-use super::tls;
-use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 
 /// A name that a certificate speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,20 +21,4 @@ pub enum SanName {
     Dns(String),
     /// An address that clients type.
     Ip(IpAddr),
-}
-
-/// The certificate in a file, PEM or DER, in DER: of a chain the first, which is the server's.
-///
-/// # Errors
-/// One line: which file it is, and what is wrong with it.
-pub fn read_cert(path: &Path) -> io::Result<Vec<u8>> {
-    tls::read_cert(path)
-}
-
-/// The private key in a file, PEM or DER, in DER.
-///
-/// # Errors
-/// As [`read_cert`].
-pub fn read_key(path: &Path) -> io::Result<Vec<u8>> {
-    tls::read_key(path)
 }
