@@ -296,7 +296,7 @@ impl Connection {
             Ok(Found::Folder) => Ok(Rest::Error(403)),
             Err(error) => {
                 let status = status_of(&error);
-                if status >= 500 {
+                if status >= 500 && self.takes_log_line() {
                     log::error!("{}: {status} {}: {error}", self.remote_addr(), req.raw_path());
                 }
                 Ok(Rest::Error(status))
@@ -366,7 +366,6 @@ impl Connection {
         }
         let file = files.root.borrow().open(name)?;
         if files.withholds(&file) {
-            log::warn!("{}: the server's own file {} is served to nobody", self.remote_addr(), name.to_string_lossy());
             return refused();
         }
         if generated::is_generated(&file, &stat)? {

@@ -179,7 +179,9 @@ impl Cgi {
     pub async fn serve(&self, con: &mut Connection, req: &mut Request, script: &Script<'_>) -> Result<Served> {
         let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
         if let Some((status, reason)) = script.refusal() {
-            log::warn!("{name}: {status}: {reason}");
+            if con.takes_log_line() {
+                log::warn!("{name}: {status}: {reason}");
+            }
             return Ok(Served::Failed(status));
         }
         // Browsers leave in the way in which others end their sending. Those of HTTP/1.0 can't be asked whether they
@@ -188,14 +190,14 @@ impl Cgi {
         // On this machine are proxies, which speak for many.
         let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
         if self.queue.is_full(client) {
-            return Ok(turn_away(&name));
+            return Ok(turn_away(con, &name));
         }
         let beginning = match self.beginning(con, req, script, client, &name).await? {
             Ok(beginning) => beginning,
             Err(status) => return Ok(Served::Failed(status)),
         };
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
-        let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(&name)) };
+        let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(con, &name)) };
         let length = beginning.as_ref().and_then(Beginning::found_length);
         let environment = Environment::new(con, req, script, length);
         let body = beginning.map(Beginning::take);
@@ -203,11 +205,11 @@ impl Cgi {
         drop(environment);
         let mut relay = match started {
             Ok(relay) => relay,
-            Err(error) => return Ok(not_started(&name, &error)),
+            Err(error) => return Ok(not_started(con, &name, &error)),
         };
         relay.state.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
-        self.finish(relay, end, &name)
+        self.finish(con, relay, end, &name)
     }
 
     /// What of the request's body comes before its script, or the status of what is wrong with it, which the log was told.
@@ -300,8 +302,13 @@ impl Cgi {
         Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state })
     }
 
-    fn finish(&self, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
+    fn finish(&self, con: &Connection, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
         let seconds = self.limits.timeout.as_secs();
+        let say = |what: std::fmt::Arguments<'_>| {
+            if con.takes_log_line() {
+                log::error!("{name}: {what}");
+            }
+        };
         match end {
             End::Output => relay.leave(),
             End::Local(place) => {
@@ -310,22 +317,22 @@ impl Cgi {
             }
             End::Bad(bad) => {
                 relay.leave();
-                log::error!("{name}: 502: {}", bad.0);
+                say(format_args!("502: {}", bad.0));
                 return Ok(Served::Failed(502));
             }
             End::Short(what) => {
                 relay.leave();
-                log::error!("{name}: {what}: its reply is cut");
+                say(format_args!("{what}: its reply is cut"));
                 return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
             End::Killed { signal, begun } => {
                 relay.leave();
                 if begun {
-                    log::error!("{name}: ended by signal {signal} in the middle of its reply, which is cut");
+                    say(format_args!("ended by signal {signal} in the middle of its reply, which is cut"));
                     // Nothing but the connection's end can tell the client.
                     return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
                 }
-                log::error!("{name}: 502: it was ended by signal {signal} before its reply");
+                say(format_args!("502: it was ended by signal {signal} before its reply"));
                 return Ok(Served::Failed(502));
             }
             End::Overdue { begun, client } => {
@@ -335,10 +342,10 @@ impl Cgi {
                     (504, "it did nothing")
                 };
                 if begun {
-                    log::error!("{name}: {what} for {seconds} s in the middle of its reply");
+                    say(format_args!("{what} for {seconds} s in the middle of its reply"));
                     return Err(if client { Error::Timeout } else { io::Error::from(ErrorKind::TimedOut).into() });
                 }
-                log::error!("{name}: {status}: {what} for {seconds} s");
+                say(format_args!("{status}: {what} for {seconds} s"));
                 return Ok(Served::Failed(status));
             }
         }
@@ -346,13 +353,17 @@ impl Cgi {
     }
 }
 
-fn turn_away(name: &str) -> Served {
-    log::warn!("{name}: 503: too many wait to be run");
+fn turn_away(con: &Connection, name: &str) -> Served {
+    if con.takes_log_line() {
+        log::warn!("{name}: 503: too many wait to be run");
+    }
     Served::Failed(503)
 }
 
-fn not_started(name: &str, error: &io::Error) -> Served {
-    log::error!("{name}: cannot be run: {error}");
+fn not_started(con: &Connection, name: &str, error: &io::Error) -> Served {
+    if con.takes_log_line() {
+        log::error!("{name}: cannot be run: {error}");
+    }
     let full = matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM));
     Served::Failed(if full { 503 } else { 500 })
 }
