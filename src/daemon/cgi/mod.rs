@@ -234,7 +234,7 @@ impl Cgi {
             Err(Unread::Broken(error)) => Err(error),
             Err(Unread::NotHeld(why)) => {
                 let status = why.status();
-                log::error!("{name}: {status}: {}", why.reason(&self.hold));
+                log::error!("{name}: {status}: {why}");
                 Ok(Err(status))
             }
         }

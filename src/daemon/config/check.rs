@@ -250,7 +250,7 @@ pub fn absences(config: &Config) -> Vec<String> {
             say("-h", "home", &site.docroot, "a folder that exists");
         }
         // The default may be missing: few servers ever need it.
-        if site.body_temp_path != Path::new(BODY_TEMP_PATH) && !site.body_temp_path.is_dir() {
+        if site.body_temp_path.as_os_str() != BODY_TEMP_PATH && !site.body_temp_path.is_dir() {
             say("--body-temp-path", "body_temp_path", &site.body_temp_path, "a folder that exists");
         }
         for interpreter in site.interpreters.iter().filter(|interpreter| !interpreter.program.is_file()) {
