@@ -209,7 +209,7 @@ impl Cgi {
         };
         relay.state.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
-        self.finish(con, relay, end, &name)
+        self.finish(relay, end, &name)
     }
 
     /// What of the request's body comes before its script, or the status of what is wrong with it, which the log was told.
@@ -302,13 +302,8 @@ impl Cgi {
         Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state })
     }
 
-    fn finish(&self, con: &Connection, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
+    fn finish(&self, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
         let seconds = self.limits.timeout.as_secs();
-        let say = |what: std::fmt::Arguments<'_>| {
-            if con.takes_log_line() {
-                log::error!("{name}: {what}");
-            }
-        };
         match end {
             End::Output => relay.leave(),
             End::Local(place) => {
@@ -317,22 +312,22 @@ impl Cgi {
             }
             End::Bad(bad) => {
                 relay.leave();
-                say(format_args!("502: {}", bad.0));
+                log::error!("{name}: 502: {}", bad.0);
                 return Ok(Served::Failed(502));
             }
             End::Short(what) => {
                 relay.leave();
-                say(format_args!("{what}: its reply is cut"));
+                log::error!("{name}: {what}: its reply is cut");
                 return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
             End::Killed { signal, begun } => {
                 relay.leave();
                 if begun {
-                    say(format_args!("ended by signal {signal} in the middle of its reply, which is cut"));
+                    log::error!("{name}: ended by signal {signal} in the middle of its reply, which is cut");
                     // Nothing but the connection's end can tell the client.
                     return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
                 }
-                say(format_args!("502: it was ended by signal {signal} before its reply"));
+                log::error!("{name}: 502: it was ended by signal {signal} before its reply");
                 return Ok(Served::Failed(502));
             }
             End::Overdue { begun, client } => {
@@ -342,10 +337,10 @@ impl Cgi {
                     (504, "it did nothing")
                 };
                 if begun {
-                    say(format_args!("{what} for {seconds} s in the middle of its reply"));
+                    log::error!("{name}: {what} for {seconds} s in the middle of its reply");
                     return Err(if client { Error::Timeout } else { io::Error::from(ErrorKind::TimedOut).into() });
                 }
-                say(format_args!("{status}: {what} for {seconds} s"));
+                log::error!("{name}: {status}: {what} for {seconds} s");
                 return Ok(Served::Failed(status));
             }
         }
