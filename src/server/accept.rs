@@ -119,6 +119,11 @@ impl Core {
         true
     }
 
+    /// Whether half of the connections that there may be are in use: those that may be nobody's any more are asked then.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.slots.borrow().len() * 2 >= self.max_connections.get()
+    }
+
     fn standings(&self) -> Vec<Standing> {
         let now = self.runtime.now();
         let slots = self.slots.borrow();

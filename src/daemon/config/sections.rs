@@ -115,7 +115,9 @@ fn fill(site: &mut Site, section: &Section, all: &[Section], said: &mut Config) 
 fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
     let texts: Vec<&str> = match (&at.option.value, row.takes) {
         (Value::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
-            texts.iter().flat_map(|text| words(text)).collect()
+            let mut all = Vec::new();
+            texts.iter().for_each(|text| all.extend(words(text)));
+            all
         }
         (Value::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
         // An option in a list's place is one that the shell would split, but for what holds spaces itself.
