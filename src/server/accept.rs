@@ -119,9 +119,9 @@ impl Core {
         true
     }
 
-    /// Whether half of the connections that there may be are in use: those that may be nobody's any more are asked then.
-    pub(super) fn is_half_full(&self) -> bool {
-        self.slots.borrow().len() * 2 >= self.max_connections.get()
+    /// Whether a quarter of the connections that there may be are in use: clients that may have left are asked then.
+    pub(super) fn is_filling_up(&self) -> bool {
+        self.slots.borrow().len() * 4 >= self.max_connections.get()
     }
 
     fn standings(&self) -> Vec<Standing> {

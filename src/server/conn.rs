@@ -307,7 +307,7 @@ impl Conn {
             return self.scan(core);
         }
         if self.probe && self.peer_closed && self.deadlines.get(Timer::End) == NEVER {
-            let after = if core.is_half_full() { Duration::ZERO } else { limits::PROBE_AFTER };
+            let after = if core.is_filling_up() { Duration::ZERO } else { limits::PROBE_AFTER };
             self.deadlines.set(Timer::End, core.runtime.deadline(after));
         }
         let flushed = match self.flush(core) {

@@ -61,7 +61,7 @@ pub(crate) const LINGER_MAX: u64 = 16 << 20;
 
 /// How long after its peer's end of sending a handler is waited for before the peer is asked whether it is there: the
 /// question is an interim response, which simple clients take for the answer, and most answers come sooner. At once where
-/// half of the connections are in use: many clients that left would take the place of those to come.
+/// a quarter of the connections are in use: many clients that left would take the place of those to come.
 pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(1);
 
 /// How often the kernel is asked whether a client has all that there is of a reply that ends with a reset: no event tells.
