@@ -1,8 +1,8 @@
 //! How long a request's body is, and taking it out of the stream.
 
-use super::Reject;
-use super::chunked::Chunked;
+use super::chunked::{Chunked, Piece};
 use super::headers::{decimal, list};
+use super::reject::Reject;
 
 /// How a request's body is delimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,17 +121,6 @@ impl Decoder {
             State::Chunked(chunked) => chunked.decode(input),
         }
     }
-}
-
-/// What [`Decoder::decode`] made of its input: the payload is `input[start..end]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Piece {
-    /// Where the payload starts.
-    pub start: usize,
-    /// Where the payload ends; `start` if there is none.
-    pub end: usize,
-    /// How many bytes of the input are dealt with.
-    pub used: usize,
 }
 
 /// What `Transfer-Encoding` says, all its lines together.

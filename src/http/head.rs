@@ -3,11 +3,11 @@
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
-use super::Reject;
 use super::fields::Fields;
 use super::framing::{BodyFields, Framing};
 use super::headers::list;
 use super::limits::{FIELDS_MAX, HEAD_MAX, HeadLimits};
+use super::reject::Reject;
 use super::target::{Target, TargetForm, decode, is_authority};
 
 /// A parsed request head; `parse` refills it and allocates nothing once it has grown.
