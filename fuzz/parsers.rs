@@ -21,7 +21,7 @@ pub mod json;
 pub mod path;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
-#[path = "../src/net/x509.rs"]
+#[path = "../src/net/x509/mod.rs"]
 pub mod x509;
 
 /// Where those files look for what they use.

@@ -157,7 +157,7 @@ fn is_upgrade(option: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keep_alive::{Facts, Next, Unread, next};
+    use super::super::keep_alive::{Next, Situation, Unread, next};
     use super::*;
 
     /// A request, and whether both sides want to go on.
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn keeps(response: &ResponseHead, asked: Asked, frame: &Frame) -> bool {
-        let facts = Facts {
+        let situation = Situation {
             event: None,
             stopping: false,
             client_keeps: asked.keep_alive,
@@ -196,7 +196,7 @@ mod tests {
             until_close: frame.encoder == Encoder::UntilClose,
             unread: Unread::Nothing,
         };
-        next(&facts) == Next::Reuse
+        next(&situation) == Next::Reuse
     }
 
     fn whole(response: &ResponseHead, asked: Asked, known: Option<u64>) -> String {

@@ -14,7 +14,7 @@
 use super::encoder::{Encoder, Frame, Persistence, ReplyTo, frame};
 use super::framing::{Decoder, Framing};
 use super::head::Head;
-use super::keep_alive::{CloseReason, Facts, Next, Unread, next};
+use super::keep_alive::{CloseReason, Next, Situation, Unread, next};
 use super::limits::{DRAIN_MAX, HeadLimits};
 use super::reject::Reject;
 use super::response::ResponseHead;
@@ -346,7 +346,7 @@ impl Exchange {
 
     /// Decides what follows this exchange, as far as it is known by now.
     pub fn next(&self, stopping: bool) -> Next {
-        next(&Facts {
+        next(&Situation {
             event: self.event,
             stopping,
             client_keeps: self.client_keeps,
@@ -486,8 +486,8 @@ mod tests {
 
     #[test]
     fn what_ends_the_connection_is_told_by_the_first_reason() {
-        type Event = fn(&mut Exchange);
-        let events: [(Event, CloseReason); 5] = [
+        type Happening = fn(&mut Exchange);
+        let events: [(Happening, CloseReason); 5] = [
             (|exchange| exchange.must_close(CloseReason::Handler), CloseReason::Handler),
             (|exchange| exchange.cut(), CloseReason::Cut),
             (|exchange| exchange.client_left(), CloseReason::ClientLeft),

@@ -89,7 +89,7 @@ pub enum Unread {
 
 /// Everything that bears on the decision.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct Situation {
     /// What happened during the exchange that ends the connection: the first such event.
     pub event: Option<CloseReason>,
     /// Whether the server stops.
@@ -109,26 +109,26 @@ pub struct Facts {
 /// Decides what follows an exchange that ends like this.
 ///
 /// Also asked when the response's head is written, which has to say `Connection: close` if nothing may follow.
-pub fn next(facts: &Facts) -> Next {
-    if let Some(reason) = facts.event {
+pub fn next(situation: &Situation) -> Next {
+    if let Some(reason) = situation.event {
         return Next::Close(reason);
     }
-    if facts.stopping {
+    if situation.stopping {
         return Next::Close(CloseReason::Stopping);
     }
-    if !facts.client_keeps {
+    if !situation.client_keeps {
         return Next::Close(CloseReason::Client);
     }
-    if !facts.server_keeps {
+    if !situation.server_keeps {
         return Next::Close(CloseReason::Disabled);
     }
-    if facts.response_closes {
+    if situation.response_closes {
         return Next::Close(CloseReason::Handler);
     }
-    if facts.until_close {
+    if situation.until_close {
         return Next::Close(CloseReason::NoLength);
     }
-    match facts.unread {
+    match situation.unread {
         Unread::Nothing => Next::Reuse,
         Unread::Bytes(left) if left > DRAIN_MAX => Next::Close(CloseReason::BodyUnread),
         Unread::Bytes(_) | Unread::Unknown => Next::Drain,
@@ -142,7 +142,7 @@ pub fn next(facts: &Facts) -> Next {
 mod tests {
     use super::*;
 
-    const KEEPS: Facts = Facts {
+    const KEEPS: Situation = Situation {
         event: None,
         stopping: false,
         client_keeps: true,
@@ -158,22 +158,22 @@ mod tests {
         #[rustfmt::skip]
         let rows = [
             (KEEPS, Next::Reuse, "nothing against it"),
-            (Facts { client_keeps: false, ..KEEPS }, Next::Close(Client), "the client closes"),
-            (Facts { server_keeps: false, ..KEEPS }, Next::Close(Disabled), "keep-alive is off"),
-            (Facts { stopping: true, ..KEEPS }, Next::Close(Stopping), "the server stops"),
-            (Facts { response_closes: true, ..KEEPS }, Next::Close(Handler), "`Connection: close` in the response"),
-            (Facts { until_close: true, ..KEEPS }, Next::Close(NoLength), "no length for HTTP/1.0"),
-            (Facts { unread: Unread::Bytes(1), ..KEEPS }, Next::Drain, "a byte is unread"),
-            (Facts { unread: Unread::Bytes(DRAIN_MAX), ..KEEPS }, Next::Drain, "just as much as may be unread"),
-            (Facts { unread: Unread::Bytes(DRAIN_MAX + 1), ..KEEPS }, Next::Close(BodyUnread), "a byte too many"),
-            (Facts { unread: Unread::Unknown, ..KEEPS }, Next::Drain, "chunks are unread"),
-            (Facts { unread: Unread::NotInvited, ..KEEPS }, Next::Close(BodyNotInvited), "100 Continue was not sent"),
-            (Facts { unread: Unread::Lost, ..KEEPS }, Next::Close(ClientLeft), "half a body"),
-            (Facts { event: Some(Cut), stopping: true, client_keeps: false, ..KEEPS }, Next::Close(Cut), "an event is told before all else"),
-            (Facts { event: Some(BodyTimeout), unread: Unread::Bytes(1), ..KEEPS }, Next::Close(BodyTimeout), "an event forbids draining"),
+            (Situation { client_keeps: false, ..KEEPS }, Next::Close(Client), "the client closes"),
+            (Situation { server_keeps: false, ..KEEPS }, Next::Close(Disabled), "keep-alive is off"),
+            (Situation { stopping: true, ..KEEPS }, Next::Close(Stopping), "the server stops"),
+            (Situation { response_closes: true, ..KEEPS }, Next::Close(Handler), "`Connection: close` in the response"),
+            (Situation { until_close: true, ..KEEPS }, Next::Close(NoLength), "no length for HTTP/1.0"),
+            (Situation { unread: Unread::Bytes(1), ..KEEPS }, Next::Drain, "a byte is unread"),
+            (Situation { unread: Unread::Bytes(DRAIN_MAX), ..KEEPS }, Next::Drain, "just as much as may be unread"),
+            (Situation { unread: Unread::Bytes(DRAIN_MAX + 1), ..KEEPS }, Next::Close(BodyUnread), "a byte too many"),
+            (Situation { unread: Unread::Unknown, ..KEEPS }, Next::Drain, "chunks are unread"),
+            (Situation { unread: Unread::NotInvited, ..KEEPS }, Next::Close(BodyNotInvited), "100 Continue was not sent"),
+            (Situation { unread: Unread::Lost, ..KEEPS }, Next::Close(ClientLeft), "half a body"),
+            (Situation { event: Some(Cut), stopping: true, client_keeps: false, ..KEEPS }, Next::Close(Cut), "an event is told before all else"),
+            (Situation { event: Some(BodyTimeout), unread: Unread::Bytes(1), ..KEEPS }, Next::Close(BodyTimeout), "an event forbids draining"),
         ];
-        for (facts, verdict, name) in rows {
-            assert_eq!(next(&facts), verdict, "{name}");
+        for (situation, verdict, name) in rows {
+            assert_eq!(next(&situation), verdict, "{name}");
         }
     }
 }

@@ -6,12 +6,9 @@
 //! theirs go first, and a client of such an address takes no place from those within theirs.
 
 use super::limits;
+use crate::net::Network;
 use crate::rt::{Key, deadline};
-use std::net::IpAddr;
 use std::time::Duration;
-
-/// What is counted together; `None` is all clients of Unix sockets.
-pub(super) type Network = Option<IpAddr>;
 
 /// A connection, as far as it matters for who has to go.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +125,7 @@ impl Crowd {
 mod tests {
     use super::*;
     use Doing::*;
+    use std::net::IpAddr;
 
     const A: u8 = 1;
     const B: u8 = 2;

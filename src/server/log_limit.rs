@@ -3,10 +3,7 @@
 //! A client that fills the log hides what else is in it, and wears out the flash that it may lie on.
 
 use super::limits::{LOG_WINDOW, LOGGED_CLIENTS, LOGGED_LINES};
-use std::net::IpAddr;
-
-/// A client as it is counted here: [`PeerAddr::network`](crate::PeerAddr::network).
-type Network = Option<IpAddr>;
+use crate::net::Network;
 
 /// How many lines each client has caused in the present window, which the first line began.
 #[derive(Default)]
