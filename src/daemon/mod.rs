@@ -292,9 +292,9 @@ mod tests {
         let mut serving = Serving::new(server.listeners());
         serving.apply(&config, Care::Strict).map_err(|failure| failure.text().to_owned()).unwrap();
 
-        let not_after = || ecohttpd::x509::facts(&ecohttpd::read_cert(&cert).unwrap()).unwrap().not_after;
+        let not_after = || ecohttpd::x509::facts(&ecohttpd::x509::read_cert(&cert).unwrap()).unwrap().not_after;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        let key = ecohttpd::read_key(&key).unwrap();
+        let key = ecohttpd::x509::read_key(&key).unwrap();
         let old = ecohttpd::x509::self_signed_by(&key, &[], now - 390 * DAY, now + 7 * DAY).unwrap();
         fs::write(&cert, old).unwrap();
         let (serving, handle) = (Rc::new(RefCell::new(serving)), server.handle());
@@ -302,7 +302,7 @@ mod tests {
         let watched = cert.clone();
         server.spawn(async move {
             for _ in 0..2000 {
-                let read = ecohttpd::read_cert(&watched).ok().and_then(|cert| ecohttpd::x509::facts(&cert));
+                let read = ecohttpd::x509::read_cert(&watched).ok().and_then(|cert| ecohttpd::x509::facts(&cert));
                 if read.is_some_and(|facts| facts.not_after > now + 300 * DAY) {
                     break;
                 }

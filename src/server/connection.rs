@@ -1,17 +1,20 @@
 //! The connection as its handler sees it: the methods of the reference's class of that name.
 
-use super::conn::{Conn, Recv, Send};
-use super::core::Core;
+use super::deadlines::Timer;
 use super::error::{Error, Outcome, Result};
-use super::form::{self, FormEvent};
+use super::form::FormEvent;
+use super::http1::Http1;
+use super::limits;
 use super::request::Request;
-use super::site::Profile;
-use super::upgrade::Upgraded;
-use crate::http::{Encoder, ResponseHead};
+use super::shared::Shared;
+use super::site_options::SiteOptions;
+use super::upgrade::{self, Upgraded};
+use super::{request_body, respond};
+use crate::http::{Encoder, Multipart, Receiving, ResponseHead, Sending};
 use crate::net::PeerAddr;
 use crate::rt::Key;
 use crate::sys;
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{RefCell, RefMut};
 use std::fmt::Display;
 use std::fs::File;
 use std::future::poll_fn;
@@ -28,9 +31,9 @@ use std::time::Duration;
 /// breaks, the handler is dropped where it waits. A client that merely ends its own direction may still want its answer;
 /// that it is gone altogether shows with the first bytes sent to it.
 pub struct Connection {
-    pub(crate) core: Rc<Core>,
-    pub(crate) site: Rc<Profile>,
-    conn: Rc<RefCell<Conn>>,
+    pub(crate) core: Rc<Shared>,
+    pub(crate) site: Rc<SiteOptions>,
+    http1: Rc<RefCell<Http1>>,
     key: Key,
     peer: PeerAddr,
     /// Whether the client's own connection is encrypted, if it is another one.
@@ -38,9 +41,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(core: Rc<Core>, site: Rc<Profile>, conn: Rc<RefCell<Conn>>, key: Key) -> Connection {
-        let peer = conn.borrow().peer;
-        Connection { core, site, conn, key, peer, encrypted: None }
+    pub(super) fn new(core: Rc<Shared>, site: Rc<SiteOptions>, http1: Rc<RefCell<Http1>>, key: Key) -> Connection {
+        let peer = http1.borrow().link.peer;
+        Connection { core, site, http1, key, peer, encrypted: None }
     }
 
     /// The client's address; for a request that [is another's](Connection::set_client), that one's.
@@ -56,8 +59,8 @@ impl Connection {
     pub fn set_client(&mut self, addr: PeerAddr, encrypted: Option<bool>) {
         self.peer = addr;
         self.encrypted = encrypted;
-        if let Some(work) = &mut self.conn.borrow_mut().work {
-            work.client = Some(addr);
+        if let Some(in_flight) = &mut self.http1.borrow_mut().in_flight {
+            in_flight.client = Some(addr);
         }
     }
 
@@ -66,19 +69,19 @@ impl Connection {
     /// # Errors
     /// [`Error::Io`] when the system can't tell.
     pub fn local_addr(&self) -> Result<PeerAddr> {
-        Ok(self.conn.borrow_mut().local_addr()?)
+        Ok(self.http1.borrow_mut().link.local_addr()?)
     }
 
     /// Whether the connection is encrypted; for a request that [is another's](Connection::set_client), that one's.
     pub fn is_tls(&self) -> bool {
-        self.encrypted.unwrap_or_else(|| self.conn.borrow().transport.is_tls())
+        self.encrypted.unwrap_or_else(|| self.http1.borrow().link.transport.is_tls())
     }
 
     /// The subject of the certificate that the client showed and [`Options::ca`](crate::Options::ca) verified, as text
     /// (RFC 4514: `CN=router,O=home`); `None` without one.
     #[cfg(feature = "tls")]
     pub fn peer_subject(&self) -> Option<String> {
-        crate::net::x509::subject(self.conn.borrow().transport.peer_certificate()?)
+        crate::net::x509::subject(self.http1.borrow().link.transport.peer_certificate()?)
     }
 
     /// Sets a header field of the response, in the place of those of the same name in any case.
@@ -153,7 +156,7 @@ impl Connection {
         let content = content.into();
         {
             let mut response = self.response()?;
-            response.set("connection", "close")?;
+            response.set("Connection", "close")?;
             response.remove("content-length");
             if content.is_some() && response.get("content-type").is_none() {
                 response.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");
@@ -180,12 +183,12 @@ impl Connection {
     /// [`Error::LengthMismatch`] for more than `content-length` promised, and the connection is cut.
     pub async fn send(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let mut data = data.as_ref();
-        self.conn.borrow_mut().commit(&self.core, None)?;
+        respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
         while !data.is_empty() {
             self.room().await?;
-            let mut conn = self.conn.borrow_mut();
-            let (piece, rest) = data.split_at(data.len().min(conn.room()));
-            conn.push_body(&self.core, piece)?;
+            let mut http1 = self.http1.borrow_mut();
+            let (piece, rest) = data.split_at(data.len().min(respond::room(&http1)));
+            respond::push_body(&mut http1, &self.core, piece)?;
             data = rest;
         }
         Ok(())
@@ -199,14 +202,14 @@ impl Connection {
     /// # Errors
     /// As [`send`](Connection::send); [`Error::Closed`] when the connection is over.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
-        let mut conn = self.conn.borrow_mut();
-        conn.commit(&self.core, None)?;
+        let mut http1 = self.http1.borrow_mut();
+        respond::commit(&mut http1, &self.core, None)?;
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        std::task::ready!(conn.poll_room(cx))?;
-        let piece = data.get(..conn.room()).unwrap_or(data);
-        Poll::Ready(conn.push_body(&self.core, piece).map(|()| piece.len()))
+        std::task::ready!(respond::poll_room(&mut http1, cx))?;
+        let piece = data.get(..respond::room(&http1)).unwrap_or(data);
+        Poll::Ready(respond::push_body(&mut http1, &self.core, piece).map(|()| piece.len()))
     }
 
     /// Sends `count` bytes (default: all) of a file from `offset` (default 0) as a piece of the body.
@@ -225,9 +228,9 @@ impl Connection {
         let (file, size) = open_regular(path.as_ref())?;
         let offset = offset.into().unwrap_or(0).min(size);
         let count = count.into().unwrap_or(u64::MAX).min(size - offset);
-        self.conn.borrow_mut().commit(&self.core, None)?;
+        respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
         self.room().await?;
-        self.conn.borrow_mut().push_file(&self.core, Rc::new(file), offset, count)
+        respond::push_file(&mut self.http1.borrow_mut(), &self.core, Rc::new(file), offset, count)
     }
 
     /// Waits until all that was queued is in the kernel's hands.
@@ -235,16 +238,16 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`] when the connection is over.
     pub async fn flush(&mut self) -> Result<()> {
-        poll_fn(|cx| self.conn.borrow_mut().poll_flushed(cx)).await
+        poll_fn(|cx| respond::poll_flushed(&mut self.http1.borrow_mut(), cx)).await
     }
 
     /// Bytes of answers that the client has not taken: those that wait here, and those that the kernel holds for it.
     ///
     /// For a handler that wants to know whether a slow client takes anything at all.
     pub fn undelivered(&self) -> u64 {
-        let conn = self.conn.borrow();
-        let waiting = conn.work.as_ref().map_or(0, |work| work.output.mem());
-        u64::from(conn.transport.queued()).saturating_add(waiting as u64)
+        let http1 = self.http1.borrow();
+        let waiting = http1.in_flight.as_ref().map_or(0, |in_flight| in_flight.output.mem());
+        u64::from(http1.link.transport.queued()).saturating_add(waiting as u64)
     }
 
     /// Waits until the client has ended its direction: mostly it has left, though it may still read what it is sent.
@@ -252,7 +255,7 @@ impl Connection {
     /// For answers that wait long for their next piece. It may be awaited beside the other methods, in the same task. A
     /// client that has left altogether resets the connection at the first bytes it is sent, and the handler is dropped.
     pub async fn closed(&self) {
-        poll_fn(|cx| self.conn.borrow_mut().poll_closed(cx)).await;
+        poll_fn(|cx| respond::poll_closed(&mut self.http1.borrow_mut(), cx)).await;
     }
 
     /// Whether a line of the log about this client is to be written, or was counted only: for lines that clients can cause
@@ -270,7 +273,7 @@ impl Connection {
     /// client of HTTP/1.1 discards (RFC 9110 §15.2.1); from one that has left comes a reset, and the handler is dropped.
     /// It holds for this one request.
     pub fn notice_departure(&mut self) {
-        self.conn.borrow_mut().probe = true;
+        self.http1.borrow_mut().probe = true;
     }
 
     /// Reads exactly `count` bytes of the request body, or what is left of it if that is less; all of it when `None`.
@@ -311,7 +314,7 @@ impl Connection {
     /// Those of [`read_body`](Connection::read_body).
     pub fn poll_read_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, upto: usize) -> Poll<Result<()>> {
         let least = into.len().saturating_add(1);
-        self.conn.borrow_mut().poll_body(&self.core, cx, into, least, upto.max(least))
+        request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, into, least, upto.max(least))
     }
 
     /// Reads the next event of a `multipart/form-data` body (RFC 7578), in bounded memory whatever a part's size.
@@ -326,7 +329,23 @@ impl Connection {
         req: &mut Request,
         timeout: impl Into<Option<Duration>>,
     ) -> Result<FormEvent> {
-        form::next(self, req, timeout.into()).await
+        let timeout = timeout.into();
+        if req.form.is_none() {
+            let content_type = req.head.header_bytes("content-type").ok_or(Error::BadBody("no content-type"))?;
+            req.form = Some(Box::new(Multipart::new(content_type)?));
+        }
+        let Some(form) = &mut req.form else { return Err(Error::Closed) };
+        loop {
+            if let Some(event) = form.next()? {
+                return Ok(event.into());
+            }
+            let bytes = self.read_upto(1, limits::SCRATCH, timeout).await?;
+            if bytes.is_empty() {
+                form.finish();
+            } else {
+                form.feed(&bytes);
+            }
+        }
     }
 
     /// Reads the rest of the request body and forgets it.
@@ -334,7 +353,7 @@ impl Connection {
     /// # Errors
     /// Those of [`read_body`](Connection::read_body).
     pub async fn discard_body(&mut self) -> Result<()> {
-        while !self.read_upto(1, super::limits::SCRATCH, None).await?.is_empty() {}
+        while !self.read_upto(1, limits::SCRATCH, None).await?.is_empty() {}
         Ok(())
     }
 
@@ -348,25 +367,26 @@ impl Connection {
     /// request's body is unread.
     pub async fn upgrade(&mut self) -> Result<Upgraded> {
         {
-            let mut conn = self.conn.borrow_mut();
-            if conn.asked.http10 || !matches!(conn.recv, Recv::Done) {
+            let mut http1 = self.http1.borrow_mut();
+            let exchange = &http1.in_flight()?.exchange;
+            if exchange.is_http10() || !matches!(exchange.receiving(), Receiving::Done) {
                 return Err(Error::BadStatus);
             }
-            conn.response()?.set_status(101, None)?;
-            conn.commit(&self.core, None)?;
-            conn.become_upgraded();
+            respond::head(&mut http1)?.set_status(101, None)?;
+            respond::commit(&mut http1, &self.core, None)?;
+            upgrade::begin(&mut http1)?;
         }
         self.flush().await?;
-        Ok(Upgraded::new(Rc::clone(&self.core), Rc::clone(&self.conn), self.key))
+        Ok(Upgraded::new(Rc::clone(&self.core), Rc::clone(&self.http1), self.key))
     }
 
     // --- for the layers above ---------------------------------------------------------------------
 
     /// The response's head, as long as it can be changed.
     pub(crate) fn response(&mut self) -> Result<RefMut<'_, ResponseHead>> {
-        let mut conn = self.conn.borrow_mut();
-        conn.response()?;
-        let filtered = RefMut::filter_map(conn, |conn| conn.response().ok());
+        let mut http1 = self.http1.borrow_mut();
+        respond::head(&mut http1)?;
+        let filtered = RefMut::filter_map(http1, |http1| respond::head(http1).ok());
         filtered.map_err(|_| Error::HeadSent)
     }
 
@@ -388,7 +408,7 @@ impl Connection {
             return Err(Error::BadStatus);
         }
         let mut response = self.response()?;
-        response.set("location", location)?;
+        response.set("Location", location)?;
         response.set_status(code, None)?;
         response.remove("content-length");
         drop(response);
@@ -397,56 +417,55 @@ impl Connection {
 
     /// Sends the head of a response whose body is `length` bytes long; tells whether a body is to follow.
     pub(crate) fn start(&mut self, length: u64) -> Result<bool> {
-        let mut conn = self.conn.borrow_mut();
-        conn.response()?;
-        conn.commit(&self.core, Some(length))?;
-        Ok(!matches!(conn.send, Send::Body(Encoder::Nothing)))
+        let mut http1 = self.http1.borrow_mut();
+        respond::head(&mut http1)?;
+        respond::commit(&mut http1, &self.core, Some(length))?;
+        Ok(http1.sending() != Sending::Body(Encoder::Nothing))
     }
 
     /// Queues a piece of body, whatever waits already: for small ones.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.conn.borrow_mut().push_body(&self.core, bytes)
+        respond::push_body(&mut self.http1.borrow_mut(), &self.core, bytes)
     }
 
     /// Queues bytes that others share, without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
-        self.conn.borrow_mut().push_shared(&self.core, bytes)
+        respond::push_shared(&mut self.http1.borrow_mut(), &self.core, bytes)
     }
 
     /// Queues a piece of a file; it costs no memory.
     pub(crate) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
-        self.conn.borrow_mut().push_file(&self.core, file, offset, count)
+        respond::push_file(&mut self.http1.borrow_mut(), &self.core, file, offset, count)
     }
 
     /// Waits until less than the high-water mark waits, and a file more may.
     pub(crate) async fn room(&self) -> Result<()> {
-        poll_fn(|cx| self.conn.borrow_mut().poll_room(cx)).await
+        poll_fn(|cx| respond::poll_room(&mut self.http1.borrow_mut(), cx)).await
     }
 
     /// What is known to be left of the body.
     fn body_left(&self) -> Option<u64> {
-        match &Ref::map(self.conn.borrow(), |conn| &conn.recv) as &Recv {
-            Recv::Body(decoder) => decoder.left(),
-            _ => Some(0),
-        }
+        self.http1.borrow().in_flight.as_ref().map_or(Some(0), |in_flight| in_flight.exchange.body_left())
     }
 
     /// Reads `upto` bytes, fewer at the body's end, or `least` when there are no more at hand.
     pub(super) async fn read_upto(&mut self, least: usize, upto: usize, timeout: Option<Duration>) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         // A call that was given up may have left its deadlines.
-        self.conn.borrow_mut().unbound_read();
+        self.http1.borrow_mut().end_read();
         if let Some(timeout) = timeout {
-            self.conn.borrow_mut().bound_read(&self.core, timeout);
+            self.http1.borrow_mut().deadlines.set(Timer::Call, self.core.deadline(timeout));
         }
-        let read = poll_fn(|cx| self.conn.borrow_mut().poll_body(&self.core, cx, &mut body, least, upto)).await;
-        self.conn.borrow_mut().unbound_read();
+        let read =
+            poll_fn(|cx| request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, &mut body, least, upto))
+                .await;
+        self.http1.borrow_mut().end_read();
         read.map(|()| body)
     }
 
     /// Ends the response with what the handler returned.
     pub(super) fn finish(self, outcome: Result<Outcome>) {
-        self.conn.borrow_mut().finish(&self.core, outcome);
+        respond::finish(&mut self.http1.borrow_mut(), &self.core, outcome);
     }
 }
 

@@ -1,69 +1,83 @@
-//! HTTP and bytes tied together: the server, its tick, and what handlers see.
+//! HTTP and bytes tied together: the server, its loop, and what handlers see.
+//!
+//! Each file uses only files above it in this table.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `core` | what all connections share |
-//! | `site` | what listeners serve: options and a handler |
-//! | `listeners` | listeners while the server runs |
-//! | `accept` | new connections |
-//! | `pace` | how fast a client moves |
-//! | `room` | who makes room for a new connection at the limit, as a rule |
-//! | `slot` | one connection and its handler; `drive`, the one door |
-//! | `conn` | the connection's state machine |
-//! | `floods` | how many lines of the log a client may cause |
-//! | `deadlines` | when it must be looked at though nothing happens |
-//! | `exchange` | one request and its response: framing, length, body, end |
-//! | `cut` | responses that can't be completed |
-//! | `connection`, `request`, `form`, `upgrade` | the handler's side |
 //! | `options`, `limits`, `error`, `access` | what can be set, is bounded, goes wrong, is logged |
+//! | `log_limit` | how many log lines a client may cause |
+//! | `pace`, `eviction` | how fast a client moves; who makes room for a new connection at the limit |
+//! | `deadlines` | when a connection must be looked at though nothing happens |
+//! | `waiter` | what a handler waits for |
+//! | `in_flight` | the memory of a request in flight |
+//! | `shared` | what all connections share |
+//! | `link` | the byte stream: transport, readiness, flush |
+//! | `site_options` | how a site is served |
+//! | `http1` | the state of one HTTP/1 connection |
+//! | `respond`, `request_body` | what a handler does to its response, and to its request's body |
+//! | `requests`, `ending` | requests one after another; how a connection ends |
+//! | `timeouts` | timeouts, and what they do |
+//! | `connection`, `request`, `form`, `upgrade` | what handlers see |
+//! | `site` | a site: options and a handler |
+//! | `session` | a connection and the handler that runs for it |
+//! | `endpoints`, `accept` | listeners; new connections |
+//! | `control`, `event_loop` | commands of other threads; the loop |
+//! | `listeners` | listeners while the server runs |
 
 mod accept;
 mod access;
-mod conn;
 mod connection;
-mod core;
-mod cut;
+mod control;
 mod deadlines;
+mod ending;
+mod endpoints;
 mod error;
-mod exchange;
-mod floods;
+mod event_loop;
+mod eviction;
 mod form;
+mod http1;
+mod in_flight;
 mod limits;
+mod link;
 mod listeners;
+mod log_limit;
 mod options;
 mod pace;
 mod request;
-mod room;
+mod request_body;
+mod requests;
+mod respond;
+mod session;
+mod shared;
 #[cfg(test)]
 mod simulation;
 mod site;
-mod slot;
+mod site_options;
+mod timeouts;
 mod upgrade;
+mod waiter;
 
 pub use access::Access;
 pub use connection::Connection;
+pub use control::Handle;
+pub use endpoints::Listening;
 pub use error::{Error, IntoOutcome, Outcome, Result, timeout};
 pub use form::FormEvent;
-pub use listeners::{Listeners, Listening};
+pub use listeners::Listeners;
 pub use options::Options;
 pub use request::Request;
 pub use site::Site;
 pub use upgrade::Upgraded;
 
-use self::core::{Core, Stopping};
-#[cfg(feature = "tls")]
-use crate::net::TlsContext;
-use crate::rt::{Due, Runtime, Source, WakeQueue, Woken};
-use site::Profile;
+use self::control::Control;
+use self::event_loop::EventLoop;
+use crate::rt::Runtime;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
-#[cfg(feature = "tls")]
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 /// Listens on `ipaddr` and `port` and serves each request with `handler` until the process ends.
 ///
@@ -71,7 +85,7 @@ use std::time::Duration;
 /// (`fe80::1%br-lan`) too. For several listeners, a port picked by the system, or a way to stop, see [`Server`].
 ///
 /// # Errors
-/// `InvalidInput` for an address that is none; what bind(2) and listen(2) answer.
+/// `InvalidInput` if `ipaddr` is not an IP address; errors of bind(2) and listen(2).
 pub fn listen<'a, H, R>(ipaddr: impl Into<Option<&'a str>>, port: u16, options: Options, handler: H) -> io::Result<()>
 where
     H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
@@ -91,9 +105,9 @@ where
 
 /// A server: listeners, connections, and the loop that drives them on the thread that calls [`run`](Server::run).
 pub struct Server {
-    core: Rc<Core>,
+    event_loop: Rc<EventLoop>,
     /// What the listeners serve that are bound without a site of their own.
-    site: Rc<Profile>,
+    site: Site,
     control: Arc<Control>,
 }
 
@@ -110,23 +124,18 @@ impl Server {
         R: IntoOutcome,
     {
         let runtime = Runtime::new()?;
-        let control = Arc::new(Control {
-            stop: Mutex::default(),
-            #[cfg(feature = "tls")]
-            reload: AtomicBool::new(false),
-            wakes: Arc::clone(&runtime.wakes),
-        });
-        let core = Rc::new(Core::new(runtime));
-        core.fit_to_descriptors(options.max_connections);
-        Ok(Server { core, site: Rc::new(Profile::new(options, handler)), control })
+        let control = Arc::new(Control::new(Arc::clone(&runtime.wakes)));
+        let event_loop = Rc::new(EventLoop::new(runtime));
+        event_loop.acceptor.fit_to_descriptors(options.max_connections);
+        Ok(Server { event_loop, site: Site::new(options, handler), control })
     }
 
     /// Listens on a TCP address, `None` for every one; port 0 picks a free port. Returns the address. May be called again.
     ///
     /// # Errors
-    /// `InvalidInput` for an address that is none; what bind(2) and listen(2) answer.
+    /// `InvalidInput` if `ipaddr` is not an IP address; errors of bind(2) and listen(2).
     pub fn bind<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
-        self.core.bind(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
+        self.event_loop.endpoints().bind(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
     /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `http/1.1`).
@@ -135,20 +144,20 @@ impl Server {
     /// Those of [`bind`](Server::bind); one line naming the file that is missing or wrong, and why.
     #[cfg(feature = "tls")]
     pub fn bind_tls<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
-        self.core.bind_tls(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
+        self.event_loop.endpoints().bind_tls(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
     /// Listens on a Unix socket, replacing one whose server is gone; the file is removed when the server ends.
     ///
     /// # Errors
-    /// What bind(2) answers: `AddrInUse` when a server listens there, or another file has the name.
+    /// Errors of bind(2): `AddrInUse` when a server listens there, or another file has the name.
     pub fn bind_unix(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.core.bind_unix(&self.site, path.as_ref())
+        self.event_loop.endpoints().bind_unix(&self.site, path.as_ref())
     }
 
     /// The server's listeners, to be changed while it runs.
     pub fn listeners(&self) -> Listeners {
-        Listeners(Rc::downgrade(&self.core))
+        Listeners(Rc::downgrade(&self.event_loop))
     }
 
     /// A handle by which other threads, and handlers, control this server.
@@ -158,7 +167,7 @@ impl Server {
 
     /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called.
     pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
-        self.core.runtime.spawn(Box::pin(future));
+        self.event_loop.shared.runtime.spawn(Box::pin(future));
     }
 
     /// Serves until a [`Handle`] stops it.
@@ -166,108 +175,6 @@ impl Server {
     /// # Errors
     /// When the system refuses to wait for events, which no running system does.
     pub fn run(self) -> io::Result<()> {
-        let _entered = self.core.runtime.enter();
-        self.core.runtime.read_clock();
-        let mut woken = Vec::new();
-        let served = loop {
-            if let Err(error) = self.tick(&mut woken) {
-                break Err(error);
-            }
-            if self.stopped() {
-                break Ok(());
-            }
-        };
-        self.core.drop_all();
-        served
-    }
-
-    /// One turn of the loop: wait, notice, drive what is ready, then accept.
-    fn tick(&self, woken: &mut Vec<Woken>) -> io::Result<()> {
-        let core = &self.core;
-        #[cfg(feature = "tls")]
-        TlsContext::new_tick();
-        core.runtime.wait(!core.ready.borrow().is_empty())?;
-        core.runtime.reactor.dispatch(|source, event| match source {
-            Source::Conn(key) => core.notice(key, event),
-            Source::Listener(key) => core.notice_listener(key),
-            Source::Fd(_) => {}
-        });
-        if core.runtime.wakes.take(woken) {
-            self.obey();
-            for key in woken.drain(..) {
-                match key {
-                    Woken::Conn(key) => core.woken(key),
-                    Woken::Task(key) => core.runtime.run_task(key),
-                }
-            }
-        }
-        core.pop_timers();
-        // Those that become ready meanwhile wait for the next tick, so that events are never starved.
-        let ready = core.ready.borrow().len();
-        for _ in 0..ready {
-            let next = core.ready.borrow_mut().pop_front();
-            if let Some(key) = next {
-                core.drive(key);
-            }
-        }
-        core.accept();
-        Ok(())
-    }
-
-    /// Takes over what a handle asked for.
-    fn obey(&self) {
-        #[cfg(feature = "tls")]
-        if self.control.reload.swap(false, Ordering::SeqCst) {
-            self.core.reload_tls();
-        }
-        let asked = self.control.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(grace) = asked else { return };
-        let deadline = self.core.runtime.deadline(grace);
-        let before = self.core.stopping.get();
-        let deadline = before.map_or(deadline, |stopping| stopping.deadline.min(deadline));
-        self.core.stopping.set(Some(Stopping { deadline }));
-        if before.is_none() {
-            self.core.stop_listening();
-        }
-        // Only so that the loop wakes then.
-        self.core.runtime.timers.borrow_mut().insert(deadline, Due::Accept);
-    }
-
-    fn stopped(&self) -> bool {
-        let Some(stopping) = self.core.stopping.get() else { return false };
-        self.core.slots.borrow().is_empty() || self.core.runtime.now() >= stopping.deadline
-    }
-}
-
-/// Controls a [`Server`] from another thread, a signal's watcher, or a handler.
-#[derive(Clone)]
-pub struct Handle(Arc<Control>);
-
-struct Control {
-    /// The grace of a stop that the loop has not yet seen.
-    stop: Mutex<Option<Duration>>,
-    /// The certificates are to be loaded anew.
-    #[cfg(feature = "tls")]
-    reload: AtomicBool,
-    wakes: Arc<WakeQueue>,
-}
-
-impl Handle {
-    /// Stops the server: it accepts no more, closes idle connections, and lets those with a request in flight finish it
-    /// within `grace`. A second call may shorten the grace. [`Server::run`] then returns `Ok`.
-    pub fn stop(&self, grace: Duration) {
-        let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
-        drop(stop);
-        self.0.wakes.rouse();
-    }
-
-    /// Loads the certificates of TLS listeners anew, for the connections to come; those that there are go on as they are.
-    ///
-    /// When that fails, a line of the log says which file is wrong, and the old certificates stay.
-    #[cfg(feature = "tls")]
-    pub fn reload_tls(&self) {
-        self.0.reload.store(true, Ordering::SeqCst);
-        self.0.wakes.rouse();
+        self.event_loop.run(&self.control)
     }
 }

@@ -5,20 +5,11 @@
 mod create;
 mod der;
 mod facts;
+mod names;
 mod subject;
 
 pub use create::{SelfSigned, is_dns_name, self_signed, self_signed_by};
 pub(crate) use facts::public_key;
 pub use facts::{Facts, facts};
+pub use names::SanName;
 pub use subject::subject;
-
-use std::net::IpAddr;
-
-/// A name that a certificate speaks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SanName {
-    /// A host name: letters, digits, `-` and `_` in labels.
-    Dns(String),
-    /// An address that clients type.
-    Ip(IpAddr),
-}

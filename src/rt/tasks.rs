@@ -1,6 +1,7 @@
 //! Tasks: futures that the loop runs beside the connections.
 
-use super::{Key, Runtime, SlotWaker, Slots, Woken};
+use super::slots::{Key, Slots};
+use super::wake::{SlotWaker, WakeQueue, Woken};
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,15 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-type Boxed = Pin<Box<dyn Future<Output = ()>>>;
-
-/// Runs `future` on the loop, beside the connections; it lives until it ends or the server does.
-///
-/// # Panics
-/// When called outside of a handler or task of a running server ([`Server::spawn`](crate::Server::spawn) works before that).
-pub fn spawn(future: impl Future<Output = ()> + 'static) {
-    Runtime::current().spawn(Box::pin(future));
-}
+pub(super) type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Drops what belongs to one connection or task alone. Where panics unwind, one in the drop ends nothing else.
 pub(crate) fn drop_contained<T>(value: T) {
@@ -36,10 +29,10 @@ struct Task {
     waker: Waker,
 }
 
-impl Runtime {
-    pub(crate) fn spawn(&self, future: Boxed) {
-        let spawned = self.tasks.0.borrow_mut().insert_with(|key| {
-            let woken = SlotWaker::new(Woken::Task(key), &self.wakes);
+impl Tasks {
+    pub(crate) fn spawn(&self, future: Boxed, wakes: &Arc<WakeQueue>) {
+        let spawned = self.0.borrow_mut().insert_with(|key| {
+            let woken = SlotWaker::new(Woken::Task(key), wakes);
             let waker = Waker::from(Arc::clone(&woken));
             waker.wake_by_ref();
             Ok(Task { future: Some(future), woken, waker })
@@ -50,9 +43,9 @@ impl Runtime {
     }
 
     /// Polls one task if it was woken.
-    pub(crate) fn run_task(&self, key: Key) {
+    pub(crate) fn run(&self, key: Key) {
         let (mut future, waker) = {
-            let mut tasks = self.tasks.0.borrow_mut();
+            let mut tasks = self.0.borrow_mut();
             let Some(task) = tasks.get_mut(key) else { return };
             task.woken.taken();
             if !task.woken.take_woken() {
@@ -64,7 +57,7 @@ impl Runtime {
         // Not borrowed here: a task may spawn another. Where panics unwind, a task's ends no other.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         if let Ok(Poll::Pending) = polled {
-            if let Some(task) = self.tasks.0.borrow_mut().get_mut(key) {
+            if let Some(task) = self.0.borrow_mut().get_mut(key) {
                 task.future = Some(future);
             }
             return;
@@ -73,13 +66,13 @@ impl Runtime {
             log::error!("a task panicked");
         }
         drop_contained(future);
-        let task = self.tasks.0.borrow_mut().remove(key);
+        let task = self.0.borrow_mut().remove(key);
         drop(task);
     }
 
     /// Drops every task: called when the loop ends.
-    pub(crate) fn drop_tasks(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.0.borrow_mut());
+    pub(crate) fn drop_all(&self) {
+        let tasks = std::mem::take(&mut *self.0.borrow_mut());
         tasks.into_values().for_each(drop_contained);
     }
 }

@@ -1,0 +1,131 @@
+//! Everything of the loop that futures need, and how they find it.
+
+use super::reactor::Reactor;
+use super::slots::Key;
+use super::tasks::{Boxed, Tasks};
+use super::timers::{Timers, deadline, millis};
+use super::wake::WakeQueue;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
+}
+
+/// Everything of the loop that futures need, whatever they belong to.
+pub(crate) struct Runtime {
+    pub(crate) reactor: Reactor,
+    pub(crate) timers: RefCell<Timers>,
+    tasks: Tasks,
+    pub(crate) wakes: Arc<WakeQueue>,
+    start: Instant,
+    now: Cell<u64>,
+}
+
+impl Runtime {
+    pub(crate) fn new() -> io::Result<Rc<Runtime>> {
+        let reactor = Reactor::new()?;
+        let wakes = Arc::new(WakeQueue::new(reactor.waker()?));
+        Ok(Rc::new(Runtime {
+            reactor,
+            timers: RefCell::default(),
+            tasks: Tasks::default(),
+            wakes,
+            start: Instant::now(),
+            now: Cell::new(0),
+        }))
+    }
+
+    /// The runtime whose loop runs on this thread.
+    ///
+    /// # Panics
+    /// Outside of a handler or task: there is no loop that could resume the caller.
+    pub(crate) fn current() -> Rc<Runtime> {
+        CURRENT.with_borrow(|current| match current {
+            Some(runtime) => Rc::clone(runtime),
+            None => panic!("ecohttpd: called outside of a running server's handler or task"),
+        })
+    }
+
+    /// Makes this the thread's runtime until the guard is dropped.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        Entered(CURRENT.replace(Some(Rc::clone(self))))
+    }
+
+    /// Runs `future` beside the connections.
+    pub(crate) fn spawn(&self, future: Boxed) {
+        self.tasks.spawn(future, &self.wakes);
+    }
+
+    /// Polls one task if it was woken.
+    pub(crate) fn run_task(&self, key: Key) {
+        self.tasks.run(key);
+    }
+
+    /// Drops every task: called when the loop ends.
+    pub(crate) fn drop_tasks(&self) {
+        self.tasks.drop_all();
+    }
+
+    /// The time of this tick in milliseconds since the loop was made; read once a tick.
+    pub(crate) fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    pub(crate) fn read_clock(&self) {
+        self.now.set(millis(self.start.elapsed()));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_clock(&self, now: u64) {
+        self.now.set(now);
+    }
+
+    /// The tick's time plus `after`, rounded up so that nothing is due early.
+    pub(crate) fn deadline(&self, after: Duration) -> u64 {
+        deadline(self.now.get(), after)
+    }
+
+    /// The time as it is plus `after`, rounded up: the tick may be older than a handler's work.
+    pub(crate) fn deadline_from_now(&self, after: Duration) -> u64 {
+        let now = self.start.elapsed();
+        deadline(millis(now).saturating_add(1), after)
+    }
+
+    /// Waits for events until the next timer is due; at once when something is ready already.
+    pub(crate) fn wait(&self, ready: bool) -> io::Result<()> {
+        let wait = if ready || self.wakes.about_to_sleep() {
+            Some(Duration::ZERO)
+        } else {
+            // Since the tick began, its handlers have worked.
+            self.read_clock();
+            let next = self.timers.borrow().next();
+            next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
+        };
+        let polled = self.reactor.poll(wait);
+        self.wakes.awake();
+        self.read_clock();
+        polled
+    }
+}
+
+/// Restores the thread's previous runtime when dropped.
+pub(crate) struct Entered(Option<Rc<Runtime>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
+}
+
+/// Runs `future` on the loop, beside the connections; it lives until it ends or the server does.
+///
+/// # Panics
+/// When called outside of a handler or task of a running server ([`Server::spawn`](crate::Server::spawn) works before that).
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    Runtime::current().spawn(Box::pin(future));
+}
