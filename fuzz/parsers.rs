@@ -3,7 +3,7 @@
 //! They are private in ecohttpd; taken as files they need no back door there.
 
 // What is not fuzzed of these files is used by nobody here.
-#![allow(dead_code, rustdoc::all, missing_docs)]
+#![allow(dead_code, unused_imports, rustdoc::all, missing_docs)]
 
 #[path = "../src/daemon/ubus/blob.rs"]
 pub mod blob;
@@ -17,15 +17,28 @@ pub mod http;
 pub mod httpd_conf;
 #[path = "../src/daemon/ubus/json.rs"]
 pub mod json;
+#[path = "../src/daemon/access/network.rs"]
+pub mod network;
 #[path = "../src/files/dot_segments.rs"]
 pub mod path;
+#[path = "../src/daemon/prefix.rs"]
+pub mod prefix;
+#[path = "../src/daemon/access/rules.rs"]
+pub mod rules;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
-#[path = "../src/net/x509.rs"]
+#[path = "../src/net/x509/mod.rs"]
 pub mod x509;
 
 /// Where those files look for what they use.
 pub mod daemon {
+    pub use crate::prefix;
+
+    pub mod access {
+        pub use crate::network::Network;
+        pub use crate::rules::{Kind, Line};
+    }
+
     pub mod sys {
         pub use crate::float;
     }

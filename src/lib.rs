@@ -66,10 +66,17 @@ mod sys;
 pub use files::{CleanPath, Files, Inspected};
 pub use http::{BadChunk, Chunked, Disposition, status_reason};
 pub use net::PeerAddr;
-#[cfg(feature = "tls")]
-pub use net::x509;
 pub use rt::{AsyncFd, Task, sleep, spawn};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
     Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };
+
+/// X.509 as far as a server needs it: makes a self-signed certificate, reads its own, and the subject of a client's.
+#[cfg(feature = "tls")]
+pub mod x509 {
+    pub use crate::net::tls::{read_cert, read_key};
+    pub use crate::net::x509::{
+        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, self_signed, self_signed_by, subject,
+    };
+}

@@ -253,9 +253,8 @@ fn a_guesser_waits_and_nobody_is_kept_out() {
     let (sender, answers) = std::sync::mpsc::channel();
     let slowed = std::thread::scope(|scope| {
         for n in 3..23 {
-            let sender = sender.clone();
+            let (sender, mut client) = (sender.clone(), Client::connect(addr));
             scope.spawn(move || {
-                let mut client = Client::connect(addr);
                 client.send(request("GET", "/secret/file.txt", &[&guess(n)], true));
                 // Those that still wait at the end are cut.
                 client.try_response(false).map(|reply| sender.send(reply))

@@ -249,12 +249,12 @@ const WRONG: &[(&str, &[&str])] = &[
     ("list ubus_socket /a\n list ubus_socket /b", &["uhttpd:6:", "ubus_socket", "one value"]),
     ("list httpauth a\nconfig httpauth a\n option prefix /x", &["uhttpd:6: uhttpd.a", "username", "password", "/x is closed to all"]),
     ("list listen_http 127.0.0.9:81\n list listen_https 127.0.0.9:81", &["127.0.0.9:81", "already"]),
-    ("list listen_http 127.0.0.9:81\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /", &["uhttpd.b.listen_http", "127.0.0.9:81", "uhttpd.main", "server_name"]),
-    ("list listen_http 127.0.0.9:81\n list server_name A.lan\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /\n list server_name a.lan.", &["127.0.0.9:81", "server_name"]),
+    ("list listen_http 127.0.0.9:81\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /usr", &["uhttpd.b.listen_http", "127.0.0.9:81", "uhttpd.main", "server_name"]),
+    ("list listen_http 127.0.0.9:81\n list server_name A.lan\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /usr\n list server_name a.lan.", &["127.0.0.9:81", "server_name"]),
     ("list listen_http 0.0.0.0:8099\n list listen_http 127.0.0.9:8099", &["127.0.0.9:8099", "already", "0.0.0.0:8099"]),
     ("list listen_http [::1]:8099\n list listen_https [::]:8099", &["listen_https: [::]:8099", "already", "[::1]:8099"]),
-    ("list listen_http 8099\nconfig uhttpd b\n list listen_http 0.0.0.0:8099\n list listen_http 82\n option home /\n list server_name x", &["uhttpd.b.listen_http: 0.0.0.0:8099", "uhttpd.main", "8099"]),
-    ("config uhttpd b\n option home /", &["uhttpd.b.listen_http", "missing"]),
+    ("list listen_http 8099\nconfig uhttpd b\n list listen_http 0.0.0.0:8099\n list listen_http 82\n option home /usr\n list server_name x", &["uhttpd.b.listen_http: 0.0.0.0:8099", "uhttpd.main", "8099"]),
+    ("config uhttpd b\n option home /usr", &["uhttpd.b.listen_http", "missing"]),
     ("config cert c\n option days soon", &["uhttpd.c.days", "\"soon\"", "1 to"]),
 ];
 
@@ -321,7 +321,7 @@ fn what_cannot_be_served_at_all_is_one_line() {
         ("config uhttpd main\n option realm 'open", &["uhttpd:2:"]), ("config uhttpd\n option", &["uhttpd:2:", "name"]),
         ("config uhttpd\n optoin a b", &["uhttpd:2:", "\"optoin\""]), ("config uhttpd\n option realm a b", &["uhttpd:2:", "quotes"]),
         ("config other x\n", &["config uhttpd"]), ("config uhttpd\n option enabled 0\n", &["config uhttpd", "enabled"]),
-        ("config uhttpd main\n option home /\n", &["config uhttpd", "uhttpd.main.listen_http", "missing"]),
+        ("config uhttpd main\n option home /usr\n", &["config uhttpd", "uhttpd.main.listen_http", "missing"]),
         ("config uhttpd main\n list listen_http router.lan:80\n", &["config uhttpd", "\"router.lan:80\""]),
     ];
     for (text, named) in rows {
@@ -355,7 +355,10 @@ fn hostile_files_are_answered() {
         one_line(&stderr, &["uhttpd"]);
         assert!(stderr.len() < 500, "{}", stderr.len());
     }
-    router.write("uhttpd", b"config uhttpd\n list listen_http 127.0.0.1:0\n option home /\n option cgi_prefix /\xff\n");
+    router.write(
+        "uhttpd",
+        b"config uhttpd\n list listen_http 127.0.0.1:0\n option home /usr\n option cgi_prefix /\xff\n",
+    );
     one_line(router.check().1.lines().next().unwrap(), &["uhttpd:4:", "cgi_prefix", "UTF-8"]);
     let output = router.output(&["--config", "/dev/zero", "--test"]);
     assert!(output.status.code().is_some(), "{:?}", output.status.signal());

@@ -1,6 +1,6 @@
-//! The layers of `src/`: who may use whom, and which file alone may name which crate.
+//! The layers of `src/`: who may use whom, which file alone may name which crate, and no circles between files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A layer, and the layers that it may name besides itself. The order is that of the data's way.
@@ -26,6 +26,18 @@ const WORDS: &[(&str, &[&str])] = &[
     ("httparse", &["http/head.rs"]),
     ("unsafe", &["sys.rs", "daemon/sys/"]),
     ("unsafe_code", &["sys.rs", "daemon/sys/"]),
+];
+
+/// Folders of `src/` and the files in them that still use each other in a circle. Each entry is a debt: none is added.
+#[rustfmt::skip]
+const CIRCLES: &[(&str, &[&str])] = &[
+    ("daemon", &["access", "auth", "config", "self_signed"]),
+    ("daemon", &["hosts", "mod", "router", "secure", "service", "serving"]),
+    ("daemon/auth", &["cache", "mod", "realms", "verify"]),
+    ("daemon/cgi", &["environment", "mod"]),
+    ("daemon/cgi", &["relay", "upload"]),
+    ("daemon/config", &["check", "cli", "dump", "mod", "options", "sections", "values"]),
+    ("daemon/ubus", &["account", "blob", "calls", "client", "feed", "json", "message", "mod", "outbox", "rpc"]),
 ];
 
 #[test]
@@ -108,6 +120,226 @@ fn libc_is_called_in_one_place() {
         );
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Of the files and folders in one folder none uses, by whatever way, one that uses it.
+///
+/// What a `mod.rs` re-exports counts as the file that it comes from, and a use of what `mod.rs` itself defines as one of
+/// `mod.rs`. Tests may use what they like.
+#[test]
+fn files_use_each_other_in_no_circle() {
+    let tree = Tree::new(sources());
+    assert!(tree.uses.len() > 300, "only {} uses found: the search is broken", tree.uses.len());
+    let known: BTreeSet<String> = CIRCLES.iter().map(|(folder, files)| circle(folder, files)).collect();
+    let found: BTreeSet<String> = tree.circles().into_iter().collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    assert!(new.is_empty(), "files that use each other in a circle: {new:#?}");
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "no circles any more, to be removed from CIRCLES: {gone:#?}");
+}
+
+fn circle(folder: &str, files: &[impl AsRef<str>]) -> String {
+    let files: Vec<&str> = files.iter().map(AsRef::as_ref).collect();
+    format!("{folder}: {}", files.join(", "))
+}
+
+/// A module's path: `http/head.rs` is `["http", "head"]`, and `http/mod.rs` is `["http"]`.
+type Module = Vec<String>;
+
+/// Which module uses which.
+struct Tree {
+    modules: BTreeSet<Module>,
+    uses: BTreeSet<(Module, Module)>,
+}
+
+impl Tree {
+    fn new(sources: Vec<(String, String)>) -> Tree {
+        let tests: BTreeSet<Module> = sources.iter().flat_map(|(name, code)| test_modules(name, code)).collect();
+        let files: BTreeMap<Module, String> = sources
+            .into_iter()
+            .filter(|(name, _)| name != "main.rs")
+            .map(|(name, code)| (module_of(&name), without_tests(&code).to_owned()))
+            .filter(|(module, _)| !tests.contains(module))
+            .collect();
+        let modules = files.keys().cloned().collect();
+        let names: BTreeMap<&Module, BTreeMap<String, Vec<String>>> =
+            files.iter().map(|(module, code)| (module, imports(module, code, &modules))).collect();
+        let mut uses = BTreeSet::new();
+        for (module, code) in &files {
+            for path in paths(code) {
+                if let Some(used) = resolve(module, &path, &modules, &names)
+                    && used != *module
+                {
+                    uses.insert((module.clone(), used));
+                }
+            }
+        }
+        Tree { modules, uses }
+    }
+
+    /// Each as the folder and the files in it.
+    fn circles(&self) -> Vec<String> {
+        let folders: BTreeSet<&[String]> =
+            self.modules.iter().filter_map(|module| Some(module.split_last()?.1)).collect();
+        folders.into_iter().flat_map(|folder| self.circles_in(folder)).collect()
+    }
+
+    fn circles_in(&self, folder: &[String]) -> Vec<String> {
+        let file = |module: &Module| {
+            let rest = module.strip_prefix(folder)?;
+            Some(rest.first().map_or("mod", String::as_str).to_owned())
+        };
+        let mut reach: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (user, used) in &self.uses {
+            if let (Some(user), Some(used)) = (file(user), file(used))
+                && user != used
+            {
+                reach.entry(user).or_default().insert(used);
+            }
+        }
+        // Whom each reaches through others, until nothing is added.
+        let files: Vec<String> = reach.keys().cloned().collect();
+        for through in &files {
+            for from in &files {
+                if reach[from].contains(through) {
+                    let more = reach[through].clone();
+                    reach.entry(from.clone()).or_default().extend(more);
+                }
+            }
+        }
+        let both = |a: &String, b: &String| reach[a].contains(b) && reach.get(b).is_some_and(|more| more.contains(a));
+        let circles: BTreeSet<Vec<&String>> = files
+            .iter()
+            .filter(|file| both(file, file))
+            .map(|file| files.iter().filter(|other| both(file, other)).collect())
+            .collect();
+        circles.iter().map(|files| circle(&folder.join("/"), files)).collect()
+    }
+}
+
+fn module_of(name: &str) -> Module {
+    let path = name.strip_suffix(".rs").unwrap();
+    path.split('/').filter(|part| !matches!(*part, "mod" | "lib")).map(str::to_owned).collect()
+}
+
+/// The modules that a file declares for tests only.
+fn test_modules(name: &str, code: &str) -> Vec<Module> {
+    let declared = code.split("#[cfg(test)]\nmod ").skip(1).filter_map(|rest| {
+        let name = first_name(rest);
+        rest[name.len()..].starts_with(';').then_some(name)
+    });
+    declared.map(|child| [module_of(name), vec![child]].concat()).collect()
+}
+
+fn without_tests(code: &str) -> &str {
+    code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+}
+
+/// Every path in the code with at least two parts, groups in braces taken apart.
+fn paths(code: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = code[at..].find(is_name).map(|offset| at + offset) {
+        let name = first_name(&code[start..]);
+        let end = start + name.len();
+        at = end;
+        let continues = code[..start].ends_with("::") || code[..start].ends_with('.');
+        if !continues && code[end..].starts_with("::") {
+            at = tree(&code[end + 2..], vec![name], &mut found).map_or(end, |rest| code.len() - rest.len());
+        }
+    }
+    found
+}
+
+/// Reads what follows `prefix::`, and returns what is behind it.
+fn tree<'a>(code: &'a str, mut prefix: Vec<String>, found: &mut Vec<Vec<String>>) -> Option<&'a str> {
+    let mut code = code;
+    loop {
+        if let Some(group) = code.strip_prefix('{') {
+            let mut rest = group.trim_start();
+            while !rest.starts_with('}') {
+                rest = tree(rest, prefix.clone(), found)?.trim_start();
+                rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+            }
+            return rest.strip_prefix('}');
+        }
+        let name = first_name(code);
+        if name.is_empty() {
+            // A turbofish, or code that is no path.
+            found.push(prefix);
+            return None;
+        }
+        code = &code[name.len()..];
+        prefix.push(name);
+        match code.strip_prefix("::") {
+            Some(rest) => code = rest,
+            None => break,
+        }
+    }
+    found.push(prefix);
+    Some(code)
+}
+
+/// The names that a module's `use` statements bring from other modules of the tree, with their paths.
+fn imports(module: &Module, code: &str, modules: &BTreeSet<Module>) -> BTreeMap<String, Vec<String>> {
+    let statements = code.split(';').filter_map(|statement| {
+        let (before, path) = statement.rsplit_once("use ")?;
+        (!before.ends_with(is_name)).then_some(path.trim())
+    });
+    let found = statements.flat_map(paths).filter(|path| {
+        let first = path[0].as_str();
+        matches!(first, "crate" | "super" | "self")
+            || modules.contains(&[module.clone(), vec![path[0].clone()]].concat())
+    });
+    found.map(|path| (path.last().unwrap().clone(), path)).collect()
+}
+
+/// The module that defines what the path names; `None` for what is no part of the tree.
+fn resolve(
+    module: &Module,
+    path: &[String],
+    modules: &BTreeSet<Module>,
+    names: &BTreeMap<&Module, BTreeMap<String, Vec<String>>>,
+) -> Option<Module> {
+    let mut at = module.clone();
+    for (position, name) in path.iter().enumerate() {
+        match name.as_str() {
+            "crate" => at.clear(),
+            "self" => {}
+            "super" => drop(at.pop()?),
+            name => {
+                let child = [at.clone(), vec![name.to_owned()]].concat();
+                if modules.contains(&child) {
+                    at = child;
+                } else if position == 0 {
+                    return None;
+                } else {
+                    let import = names.get(&at).and_then(|names| names.get(name)).filter(|import| **import != path);
+                    return import.map_or(Some(at.clone()), |import| resolve(&at, import, modules, names));
+                }
+            }
+        }
+    }
+    Some(at)
+}
+
+#[test]
+fn circles_are_found() {
+    let tree = |files: &[(&str, &str)]| {
+        Tree::new(files.iter().map(|(name, code)| ((*name).to_owned(), (*code).to_owned())).collect()).circles()
+    };
+    let face = ("a/mod.rs", "mod b; mod c; pub use b::B; pub(crate) use c::{C, d::D};");
+    let none: Vec<String> = Vec::new();
+    assert_eq!(tree(&[face, ("a/b.rs", "use super::c::C;"), ("a/c.rs", "use std::a::b::B;")]), none);
+    assert_eq!(tree(&[face, ("a/b.rs", "use super::c::C;"), ("a/c.rs", "fn f(b: super::b::B) {}")]), ["a: b, c"]);
+    assert_eq!(tree(&[face, ("a/b.rs", "use crate::a::C;"), ("a/c.rs", "use super::{B, c::C};")]), ["a: b, c"]);
+    assert_eq!(tree(&[face, ("a/b.rs", "use super::X;"), ("a/c.rs", "")]), ["a: b, mod"], "of mod.rs itself");
+    let tests = "#[cfg(test)]\nmod tests { use super::super::b::B; }";
+    assert_eq!(tree(&[face, ("a/b.rs", "use super::c::C;"), ("a/c.rs", tests)]), none, "tests may");
+    let deep = ("a/c/mod.rs", "mod d; pub use d::D;");
+    assert_eq!(tree(&[face, ("a/b.rs", "use super::c::D;"), deep, ("a/c/d.rs", "use crate::a::b::B;")]), ["a: b, c"]);
+    let three = [face, ("a/b.rs", "use super::c::C;"), ("a/c.rs", "use super::e;"), ("a/e.rs", "use super::{b};")];
+    assert_eq!(tree(&three), ["a: b, c, e"]);
 }
 
 /// The files of `src/`, by their path in it, without comments and strings.

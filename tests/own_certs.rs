@@ -83,7 +83,7 @@ fn malformed_certificates_are_named() {
 /// Writes a certificate of ours that is valid so many days from now to so many.
 fn write_own(router: &Router, names: &[SanName], from: i64, to: i64) -> Vec<u8> {
     let at = |days: i64| now().checked_add_signed(days * DAY.cast_signed()).unwrap();
-    let key = x509::read_key(router.path("server.key").as_ref()).unwrap();
+    let key = ecohttpd::x509::read_key(router.path("server.key").as_ref()).unwrap();
     let cert = x509::self_signed_by(&key, names, at(from), at(to)).unwrap();
     router.write("server.crt", &cert);
     cert

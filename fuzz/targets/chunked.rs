@@ -1,7 +1,8 @@
 //! A chunked body: the same however it is cut, as the RFC's grammar has it, and what it holds survives being coded again.
 #![no_main]
 
-use ecohttpd_fuzz::http::{CHUNK_END, Decoder, Framing, LAST_CHUNK, chunk_head};
+use ecohttpd_fuzz::http::framing::{Decoder, Framing};
+use ecohttpd_fuzz::http::{CHUNK_END, LAST_CHUNK, chunk_head};
 
 /// The payload, how many bytes of the input were the body, and whether it was whole; or why it is refused.
 type Verdict = Result<(Vec<u8>, usize, bool), &'static str>;

@@ -1,7 +1,8 @@
 //! A request's head: its end is found wherever it is cut, and printed again it means the same.
 #![no_main]
 
-use ecohttpd_fuzz::http::{Framing, Head, HeadLimits, Reject, Scanner};
+use ecohttpd_fuzz::http::framing::Framing;
+use ecohttpd_fuzz::http::{Head, HeadLimits, Reject, Scanner};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let limits = HeadLimits { head: 2048, target: 512, fields: 20 };

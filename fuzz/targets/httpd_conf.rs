@@ -1,4 +1,4 @@
-//! The file of `-c`: no line that names a path opens it in silence.
+//! The file of `-c`: no line that names a path or an address opens anything in silence.
 #![no_main]
 
 use ecohttpd_fuzz::httpd_conf::parse;
@@ -8,6 +8,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let lines: Vec<_> = data.split(|&byte| byte == b'\n').collect();
     let paths = lines.iter().filter(|line| line.starts_with(b"/")).count();
     assert!(conf.realms.len() >= paths, "{} realms of {paths} lines", conf.realms.len());
+    let rules = lines.iter().filter(|line| line.starts_with(b"A:") || line.starts_with(b"D:")).count();
+    assert!(conf.access.len() >= rules, "{} rules of {rules} lines", conf.access.len());
     assert!(conf.warnings.iter().all(|warning| !warning.contains('\n')));
     for realm in &conf.realms {
         assert!(!realm.path.contains(['\n', ':']), "{realm:?}");

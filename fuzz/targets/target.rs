@@ -1,8 +1,7 @@
 //! A request's target: its parts are the whole, and its path decodes to what encodes to it.
 #![no_main]
 
-use ecohttpd_fuzz::http::TargetForm;
-use ecohttpd_fuzz::http::target::{Target, decode, is_authority};
+use ecohttpd_fuzz::http::target::{Target, TargetForm, decode, is_authority};
 use ecohttpd_fuzz::parameter;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

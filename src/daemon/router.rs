@@ -117,31 +117,28 @@ impl Site {
 
     /// Answers a request. All that files seldom need is boxed: each request carries the rest from its first byte on.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
-        let proxied = match self.proxies.as_ref().map_or(Ok(false), |proxies| proxies.apply(con, req)) {
-            Ok(proxied) => proxied,
-            Err(Contradiction) => {
-                log::info!(
-                    "{}: 400: its fields about whom it was forwarded for contradict each other",
-                    con.remote_addr()
-                );
-                return Box::pin(error(con, 400, "X-Forwarded-For and Forwarded contradict each other.")).await;
-            }
-        };
+        let proxied = self.proxies.as_ref().map_or(Ok(false), |proxies| proxies.apply(con, req));
         if self.rfc1918_filter && is_rebound(con) {
             let text = "Rejected request from RFC1918 IP to public server address";
             return Box::pin(error(con, 403, text)).await;
         }
-        if self.secure.concerns(con) && Box::pin(self.secure.redirects(con, req, proxied)).await? {
+        if self.secure.concerns(con) && Box::pin(self.secure.redirects(con, req, proxied == Ok(true))).await? {
             return Ok(());
         }
-        if !req.path_bytes().starts_with(b"/") {
-            // Of the server as a whole: OPTIONS *.
-            if self.access.as_ref().is_some_and(|access| access.judge(con, req, b"").is_err()) {
-                return Box::pin(self.fail(con, req, 403)).await;
-            }
-            return Box::pin(self.files.serve(con, req)).await;
-        }
+        // Else of the server as a whole: OPTIONS *.
+        let is_path = req.path_bytes().starts_with(b"/");
         let way = match CleanPath::new(req.path_bytes()) {
+            _ if proxied == Err(Contradiction) => {
+                if con.takes_log_line() {
+                    let peer = con.remote_addr();
+                    log::info!("{peer}: 400: its fields about whom it was forwarded for contradict each other");
+                }
+                Err(Some(400))
+            }
+            _ if !is_path && self.access.as_ref().is_some_and(|access| access.judge(con, req, b"").is_err()) => {
+                Err(Some(403))
+            }
+            _ if !is_path => return Box::pin(self.files.serve(con, req)).await,
             Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
             Ok(path) if self.is_plain(con, &path) => {
                 self.add_headers(con, &path)?;

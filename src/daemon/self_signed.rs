@@ -42,14 +42,16 @@ pub fn renew(tls: &Tls, now: SystemTime) -> io::Result<bool> {
     let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
         return Ok(false);
     };
-    let Some(facts) = x509::facts(&x509::read_cert(cert)?).filter(|facts| facts.is_own) else { return Ok(false) };
+    let Some(facts) = x509::facts(&ecohttpd::x509::read_cert(cert)?).filter(|facts| facts.is_own) else {
+        return Ok(false);
+    };
     let names = wanted(tls);
     let lasting: Vec<&SanName> = names.iter().filter(|name| lasts(name, &tls.listen)).collect();
     if !is_due(&facts, &lasting, now) {
         return Ok(false);
     }
     let (not_before, not_after) = validity(now, tls.identity.days.into());
-    let made = x509::self_signed_by(&x509::read_key(key)?, &names, not_before, not_after)
+    let made = x509::self_signed_by(&ecohttpd::x509::read_key(key)?, &names, not_before, not_after)
         .map_err(|what| about(key, io::Error::other(what)))?;
     // Where a link leads, for the link must stay.
     let path = cert.canonicalize().map_err(|error| about(cert, error))?;
@@ -501,9 +503,9 @@ mod tests {
         assert!(!renew(&Tls { self_signed: false, ..tls.clone() }, at(now)).unwrap(), "not wanted");
         assert!(!renew(&tls, at(60)).unwrap(), "no clock");
         assert!(renew(&tls, at(now)).unwrap());
-        let facts = x509::facts(&x509::read_cert(&file).unwrap()).unwrap();
+        let facts = x509::facts(&ecohttpd::x509::read_cert(&file).unwrap()).unwrap();
         assert_eq!((facts.not_before, facts.not_after), validity(at(now), 397));
-        assert_eq!(x509::read_key(&key).unwrap(), made.key);
+        assert_eq!(ecohttpd::x509::read_key(&key).unwrap(), made.key);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(entries(folder.path()), ["a.crt", "a.key", "link"]);
         assert!(!renew(&tls, at(now)).unwrap(), "once");

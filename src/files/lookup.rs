@@ -101,8 +101,6 @@ fn load(con: &Connection, store: &Rc<Store>, name: &CStr, coding: Coding) -> io:
     }
     let file = store.root(con).open(name)?;
     if store.withholds(&file) {
-        let name = name.to_string_lossy();
-        log::warn!("{}: refused {name}: the server's own files are never served", con.remote_addr());
         return refused();
     }
     if is_generated(&file, &stat)? {

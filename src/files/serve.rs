@@ -58,7 +58,7 @@ fn begin(con: &mut Connection, req: &Request, store: &Rc<Store>, path: &CleanPat
         Ok(Found::Folder) => Err(Refusal::new(403).into()),
         Err(error) => {
             let status = status_of(&error);
-            if status >= 500 {
+            if status >= 500 && con.takes_log_line() {
                 log::error!("{}: {status} {}: {error}", con.remote_addr(), req.raw_path());
             }
             Err(Refusal::new(status).into())

@@ -1,9 +1,8 @@
 //! The chunked coding (RFC 9112 §7.1), taken apart byte by byte: strict and bounded.
 
-use super::Reject;
-use super::framing::Piece;
 use super::headers::{is_tchar, is_value_byte};
 use super::limits::{CHUNK_EXTENSION, CHUNK_FREE, CHUNK_OVERHEAD, CHUNK_SIZE_DIGITS, TRAILER, TRAILER_FIELDS};
+use super::reject::Reject;
 use std::error::Error;
 use std::fmt;
 
@@ -30,6 +29,17 @@ pub struct Chunked {
     /// Digits of this chunk's size, or fields among the trailers.
     count: u8,
     at: At,
+}
+
+/// What [`Decoder::decode`](super::framing::Decoder::decode) made of its input: the payload is `input[start..end]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// Where the payload starts.
+    pub start: usize,
+    /// Where the payload ends; `start` if there is none.
+    pub end: usize,
+    /// How many bytes of the input are dealt with.
+    pub used: usize,
 }
 
 /// What is wrong with a chunked body.
@@ -70,7 +80,7 @@ impl Chunked {
         Ok(payload)
     }
 
-    /// See [`Decoder::decode`](super::Decoder::decode).
+    /// See [`Decoder::decode`](super::framing::Decoder::decode).
     pub(crate) fn decode(&mut self, input: &[u8]) -> Result<Piece, Reject> {
         let mut used = 0;
         for &byte in input {
@@ -369,11 +379,11 @@ mod tests {
         ) {
             let mut wire = Vec::new();
             for chunk in &chunks {
-                super::super::response::chunk_head(&mut wire, chunk.len() as u64);
+                super::super::encoder::chunk_head(&mut wire, chunk.len() as u64);
                 wire.extend_from_slice(chunk);
-                wire.extend_from_slice(super::super::response::CHUNK_END);
+                wire.extend_from_slice(super::super::encoder::CHUNK_END);
             }
-            wire.extend_from_slice(super::super::response::LAST_CHUNK);
+            wire.extend_from_slice(super::super::encoder::LAST_CHUNK);
             prop_assert_eq!(feed(wire.chunks(step)), Ok((chunks.concat(), wire.len(), true)));
         }
 

@@ -1,8 +1,8 @@
 //! How long a request's body is, and taking it out of the stream.
 
-use super::Reject;
-use super::chunked::Chunked;
+use super::chunked::{Chunked, Piece};
 use super::headers::{decimal, list};
+use super::reject::Reject;
 
 /// How a request's body is delimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Framing {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BodyFields {
     length: Option<u64>,
-    coding: Coding,
+    coding: TransferCoding,
 }
 
 impl BodyFields {
@@ -43,15 +43,15 @@ impl BodyFields {
         let alone = value.eq_ignore_ascii_case(b"chunked");
         for coding in list(value) {
             self.coding = match (self.coding, coding.eq_ignore_ascii_case(b"chunked")) {
-                (Coding::None, true) if alone => Coding::Chunked,
-                (Coding::None | Coding::Other, false) => Coding::Other,
-                (Coding::Other, true) => Coding::OtherChunked,
+                (TransferCoding::None, true) if alone => TransferCoding::Chunked,
+                (TransferCoding::None | TransferCoding::Other, false) => TransferCoding::Other,
+                (TransferCoding::Other, true) => TransferCoding::OtherChunked,
                 // RFC 9112 §6.1: chunked is the last, and once. Between commas others need not read it as we would.
-                _ => Coding::Faulty,
+                _ => TransferCoding::Faulty,
             };
         }
         if list(value).next().is_none() {
-            self.coding = Coding::Faulty;
+            self.coding = TransferCoding::Faulty;
         }
     }
 
@@ -61,49 +61,51 @@ impl BodyFields {
             // 1., 2. are about responses.
             // 5. was refused in `content_length`.
             // 6. a valid Content-Length.
-            (Coding::None, Some(length)) => Ok(Framing::Length(length)),
+            (TransferCoding::None, Some(length)) => Ok(Framing::Length(length)),
             // 7. a request without either has no body; 8. is about responses.
-            (Coding::None, None) => Ok(Framing::None),
+            (TransferCoding::None, None) => Ok(Framing::None),
             // 3. Both: an attempt at smuggling, or a broken sender.
             (_, Some(_)) => Err(Reject::bad("Transfer-Encoding beside Content-Length")),
             // RFC 9112 §6.1: from HTTP/1.0 the framing is faulty.
             (_, None) if minor_version == 0 => Err(Reject::bad("Transfer-Encoding in HTTP/1.0")),
             // 4. chunked, and alone; nobody can tell where a body ends whose last coding is another.
-            (Coding::Chunked, None) => Ok(Framing::Chunked),
-            (Coding::Other | Coding::Faulty, None) => Err(Reject::bad("chunked is not the last transfer coding")),
+            (TransferCoding::Chunked, None) => Ok(Framing::Chunked),
+            (TransferCoding::Other | TransferCoding::Faulty, None) => {
+                Err(Reject::bad("chunked is not the last transfer coding"))
+            }
             // RFC 9112 §6.1: what is not implemented.
-            (Coding::OtherChunked, None) => Err(Reject::close(501, "unknown transfer coding")),
+            (TransferCoding::OtherChunked, None) => Err(Reject::close(501, "unknown transfer coding")),
         }
     }
 }
 
 /// Takes one body out of the stream, whatever way its bytes are cut.
 #[derive(Clone, Copy, Debug)]
-pub struct Decoder(State);
+pub struct Decoder(Progress);
 
 impl Decoder {
     /// A decoder for a body that starts with the next byte.
     pub fn new(framing: Framing) -> Self {
         Self(match framing {
-            Framing::None => State::Length(0),
-            Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked(Chunked::default()),
+            Framing::None => Progress::Length(0),
+            Framing::Length(length) => Progress::Length(length),
+            Framing::Chunked => Progress::Chunked(Chunked::default()),
         })
     }
 
     /// Whether the whole body was taken.
     pub fn is_done(&self) -> bool {
         match &self.0 {
-            State::Length(left) => *left == 0,
-            State::Chunked(chunked) => chunked.is_done(),
+            Progress::Length(left) => *left == 0,
+            Progress::Chunked(chunked) => chunked.is_done(),
         }
     }
 
     /// How many bytes are to come, if that is known before they do.
     pub fn left(&self) -> Option<u64> {
         match &self.0 {
-            State::Length(left) => Some(*left),
-            State::Chunked(chunked) => chunked.is_done().then_some(0),
+            Progress::Length(left) => Some(*left),
+            Progress::Chunked(chunked) => chunked.is_done().then_some(0),
         }
     }
 
@@ -113,30 +115,19 @@ impl Decoder {
     /// [`is_done`](Self::is_done). After an error the decoder is of no more use.
     pub fn decode(&mut self, input: &[u8]) -> Result<Piece, Reject> {
         match &mut self.0 {
-            State::Length(left) => {
+            Progress::Length(left) => {
                 let end = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 *left -= end as u64;
                 Ok(Piece { start: 0, end, used: end })
             }
-            State::Chunked(chunked) => chunked.decode(input),
+            Progress::Chunked(chunked) => chunked.decode(input),
         }
     }
 }
 
-/// What [`Decoder::decode`] made of its input: the payload is `input[start..end]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Piece {
-    /// Where the payload starts.
-    pub start: usize,
-    /// Where the payload ends; `start` if there is none.
-    pub end: usize,
-    /// How many bytes of the input are dealt with.
-    pub used: usize,
-}
-
 /// What `Transfer-Encoding` says, all its lines together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Coding {
+enum TransferCoding {
     #[default]
     None,
     /// Chunked alone.
@@ -150,7 +141,7 @@ enum Coding {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum Progress {
     /// So many bytes are to come.
     Length(u64),
     Chunked(Chunked),

@@ -3,11 +3,11 @@
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
-use super::Reject;
 use super::fields::Fields;
 use super::framing::{BodyFields, Framing};
 use super::headers::list;
 use super::limits::{FIELDS_MAX, HEAD_MAX, HeadLimits};
+use super::reject::Reject;
 use super::target::{Target, TargetForm, decode, is_authority};
 
 /// A parsed request head; `parse` refills it and allocates nothing once it has grown.
@@ -22,7 +22,7 @@ pub struct Head {
     lossy: String,
     /// The same of the target, whose query may hold any bytes.
     lossy_target: String,
-    facts: Facts,
+    facts: HeadFacts,
 }
 
 impl Head {
@@ -202,7 +202,7 @@ impl Head {
         self.decoded.clear();
         self.lossy.clear();
         self.lossy_target.clear();
-        self.facts = Facts::default();
+        self.facts = HeadFacts::default();
     }
 
     fn read_target(&mut self, target: Target<'_>, bytes: &[u8]) {
@@ -321,7 +321,7 @@ impl Fields for Head {
 
 /// What the head says, beside its fields.
 #[derive(Clone, Copy, Debug, Default)]
-struct Facts {
+struct HeadFacts {
     method: Span,
     target: Span,
     path: Span,

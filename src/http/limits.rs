@@ -48,6 +48,9 @@ pub const TRAILER: u16 = 4096;
 /// Fields of a chunked body's trailer section.
 pub const TRAILER_FIELDS: u8 = 32;
 
+/// Bytes of an unread body that are discarded to keep the connection; more, and closing is cheaper.
+pub const DRAIN_MAX: u64 = 64 << 10;
+
 /// Most range specs that one `Range` field may hold; with more, the whole file is sent.
 ///
 /// Media players and PDF viewers ask for a handful. Each part costs a head of some hundred bytes and a seek.

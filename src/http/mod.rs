@@ -9,7 +9,10 @@
 //! | [`head`] | the parsed head, and every fact that its fields state |
 //! | [`target`] | request targets, authorities, percent-encoding |
 //! | [`framing`], [`chunked`] | how long a request's body is, and taking it apart |
-//! | [`response`], [`status`] | the reply's head and how its body is delimited |
+//! | [`response`], [`status`] | the response's head |
+//! | [`encoder`] | how a response's body is delimited, and its head as bytes |
+//! | [`keep_alive`] | what follows an exchange: the one place where keep-alive is decided |
+//! | [`exchange`] | one request and its response, as a value |
 //! | [`conditional`], [`range`], [`coding`] | what a request wants of a representation; they read it as [`fields`] |
 //! | [`multipart`], [`parameters`], [`query`] | forms, in bodies and in targets |
 //! | [`date`] | dates as HTTP writes them |
@@ -20,15 +23,19 @@ pub mod chunked;
 pub mod coding;
 pub mod conditional;
 pub mod date;
+pub mod encoder;
+pub mod exchange;
 pub mod fields;
 pub mod framing;
 pub mod head;
 pub mod headers;
+pub mod keep_alive;
 pub mod limits;
 pub mod multipart;
 pub mod parameters;
 pub mod query;
 pub mod range;
+pub mod reject;
 pub mod response;
 pub mod scan;
 pub mod status;
@@ -36,37 +43,14 @@ pub mod target;
 
 pub use chunked::{BadChunk, Chunked};
 pub use coding::{Coding, acceptable};
-pub use framing::{Decoder, Framing};
+pub use encoder::{CHUNK_END, CONTINUE, Encoder, Frame, LAST_CHUNK, Persistence, chunk_head, write_head};
+pub use exchange::{BodyState, Carry, Exchange, Receiving, SendError, Sending};
 pub use head::Head;
+pub use keep_alive::{CloseReason, Next};
 pub use limits::HeadLimits;
 pub use multipart::{BadForm, Multipart};
 pub use parameters::Disposition;
-pub use response::{
-    Asked, BadHead, CHUNK_END, CONTINUE, Encoder, LAST_CHUNK, ResponseHead, chunk_head, frame, write_head,
-};
+pub use reject::Reject;
+pub use response::{BadHead, ResponseHead};
 pub use scan::Scanner;
 pub use status::reason as status_reason;
-pub use target::TargetForm;
-
-/// Why a request is refused: the error type of the request path is a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reject {
-    /// The status code to answer with.
-    pub status: u16,
-    /// What was wrong, for the log and the text of the answer.
-    pub reason: &'static str,
-    /// Whether the connection cannot be used after the reply.
-    pub close: bool,
-}
-
-impl Reject {
-    /// A refusal after which the position in the stream is unknown or not trusted.
-    pub const fn close(status: u16, reason: &'static str) -> Self {
-        Self { status, reason, close: true }
-    }
-
-    /// `400 Bad Request`, and the connection closes.
-    pub const fn bad(reason: &'static str) -> Self {
-        Self::close(400, reason)
-    }
-}

@@ -1,37 +1,28 @@
-//! The head of a response, and how its body is delimited.
+//! The head of a response while a handler puts it together.
 
 use std::fmt::{self, Display, Write};
 
-use super::headers::{decimal, find_lf, is_token, is_value_byte, list, push_decimal, push_hex};
+use super::headers::{decimal, find_lf, is_token, is_value_byte, list, push_decimal};
 use super::status;
-
-/// The end of a chunk's payload.
-pub const CHUNK_END: &[u8] = b"\r\n";
-
-/// The chunk that ends a body, without trailers.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-
-/// The interim response that a client waits for before it sends a body (RFC 9110 §15.2.1).
-pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Status and fields of a response while a handler puts them together.
 ///
 /// The fields are kept as complete lines, so that sending them is one copy. Those
 /// that delimit the message are not among them: `Content-Length` and `Connection`
-/// are wishes which [`frame`] and [`write_head`] heed, `Transfer-Encoding` is refused.
+/// are wishes which [`frame`](super::encoder::frame) and [`write_head`](super::encoder::write_head) heed, `Transfer-Encoding` is refused.
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
-    status: u16,
+    pub(super) status: u16,
     /// A reason phrase that is not the registered one.
     reason: Option<String>,
     /// Lines `Name: value\r\n`; no value holds an LF.
     lines: Vec<u8>,
-    declared: Option<u64>,
+    pub(super) declared: Option<u64>,
     close: bool,
     /// Connection options besides `close` and `keep-alive`, as a list.
-    options: Vec<u8>,
-    has_date: bool,
-    has_server: bool,
+    pub(super) options: Vec<u8>,
+    pub(super) has_date: bool,
+    pub(super) has_server: bool,
 }
 
 impl ResponseHead {
@@ -50,6 +41,11 @@ impl ResponseHead {
     /// The status code.
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Whether `Connection: close` was set.
+    pub fn closes(&self) -> bool {
+        self.close
     }
 
     /// Sets the status code, 100 to 999, and a reason phrase if not the registered one.
@@ -127,7 +123,7 @@ impl ResponseHead {
     }
 
     /// Writes the head with `extra` putting about `room` bytes between status line and fields.
-    fn write_around(&self, out: &mut Vec<u8>, room: usize, extra: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn write_around(&self, out: &mut Vec<u8>, room: usize, extra: impl FnOnce(&mut Vec<u8>)) {
         const STATUS_LINE: usize = 64; // the longest registered phrase has 31 bytes
         out.reserve(STATUS_LINE + room + self.lines.len());
         if self.status == 200 && self.reason.is_none() {
@@ -239,143 +235,6 @@ pub enum BadHead {
     Field,
 }
 
-/// What the request and the server want of a response.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked {
-    /// Whether the method was HEAD.
-    pub head: bool,
-    /// Whether the request was HTTP/1.0.
-    pub http10: bool,
-    /// Whether both want to go on with the connection.
-    pub keep_alive: bool,
-}
-
-/// How the payload that follows the head goes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoder {
-    /// As it is; so many bytes are still to come.
-    Length {
-        /// Bytes that the head promised and the handler has not given yet.
-        left: u64,
-    },
-    /// In chunks, then [`LAST_CHUNK`].
-    Chunked,
-    /// As it is, and the connection's end is its end.
-    UntilClose,
-    /// Not at all: whatever payload there is, is dropped.
-    Nothing,
-}
-
-/// How a response is delimited, and whether the connection survives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// What becomes of the payload.
-    pub encoder: Encoder,
-    /// Whether another request may follow.
-    pub keep_alive: bool,
-    /// What `Content-Length` says, if it is sent.
-    pub content_length: Option<u64>,
-    /// Whether `Transfer-Encoding: chunked` is sent.
-    pub chunked: bool,
-}
-
-/// Decides how the body is delimited; `known` is its length when it is all there already.
-///
-/// RFC 9112 §6.3 seen from the sender, with RFC 9110 §8.6 on `Content-Length`.
-pub fn frame(response: &ResponseHead, asked: Asked, known: Option<u64>) -> Frame {
-    let declared = response.declared;
-    let (encoder, content_length) = match response.status {
-        // 1. 1xx and 204 have no body and no length.
-        100..=199 | 204 => (Encoder::Nothing, None),
-        // 2. 304 has no body. A length would be that of the 200, which only the
-        //    handler can know: what it sent along here is nothing.
-        304 => (Encoder::Nothing, declared),
-        // 3. HEAD: no body. A handler that saw to that itself has sent nothing, and
-        //    that nothing is not the length of what GET would get.
-        _ if asked.head => {
-            let known = known.filter(|&length| length > 0);
-            (Encoder::Nothing, declared.or(known))
-        }
-        // 4. A length declared, else one known.
-        _ => match declared.or(known) {
-            Some(left) => (Encoder::Length { left }, Some(left)),
-            // 5. HTTP/1.0 knows no chunks: the end of the connection is the end.
-            None if asked.http10 => (Encoder::UntilClose, None),
-            // 6. Chunks.
-            None => (Encoder::Chunked, None),
-        },
-    };
-    Frame {
-        encoder,
-        keep_alive: asked.keep_alive && !response.close && encoder != Encoder::UntilClose,
-        content_length,
-        chunked: encoder == Encoder::Chunked,
-    }
-}
-
-/// Appends the whole head to `out`: status line, our fields, the handler's, empty line.
-///
-/// `date_server` holds our `Date` and `Server` as complete lines; one that the
-/// handler set itself is left out.
-pub fn write_head(out: &mut Vec<u8>, response: &ResponseHead, asked: Asked, frame: &Frame, date_server: &[u8]) {
-    const FRAMING: usize = 96; // Content-Length and Connection lines
-    let room = date_server.len() + FRAMING + response.options.len();
-    response.write_around(out, room, |out| {
-        if response.has_date || response.has_server {
-            for line in date_server.split_inclusive(|&byte| byte == b'\n') {
-                let overridden =
-                    response.has_date && is_named(line, "date") || response.has_server && is_named(line, "server");
-                if !overridden {
-                    out.extend_from_slice(line);
-                }
-            }
-        } else {
-            out.extend_from_slice(date_server);
-        }
-        if let Some(length) = frame.content_length {
-            out.extend_from_slice(b"Content-Length: ");
-            push_decimal(out, length);
-            out.extend_from_slice(b"\r\n");
-        } else if frame.chunked {
-            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-        }
-        write_connection(out, response, asked, frame);
-    });
-}
-
-/// Appends the size line of a chunk; of a `len` above zero, for zero would end the body.
-pub fn chunk_head(out: &mut Vec<u8>, len: u64) {
-    debug_assert!(len > 0, "an empty chunk ends the body");
-    push_hex(out, len);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// The `Connection` line, when the version's default does not say it all (RFC 9112 §9.3).
-fn write_connection(out: &mut Vec<u8>, response: &ResponseHead, asked: Asked, frame: &Frame) {
-    let ours: &[u8] = match (response.status, frame.keep_alive) {
-        // The connection goes over to another protocol: neither word fits.
-        (101, _) if list(&response.options).any(is_upgrade) => b"",
-        (101, _) => b"upgrade",
-        (_, false) => b"close",
-        (_, true) if asked.http10 => b"keep-alive",
-        (_, true) => b"",
-    };
-    if ours.is_empty() && response.options.is_empty() {
-        return;
-    }
-    out.extend_from_slice(b"Connection: ");
-    out.extend_from_slice(ours);
-    if !ours.is_empty() && !response.options.is_empty() {
-        out.extend_from_slice(b", ");
-    }
-    out.extend_from_slice(&response.options);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn is_upgrade(option: &[u8]) -> bool {
-    option.eq_ignore_ascii_case(b"upgrade")
-}
-
 fn push_option(options: &mut Vec<u8>, option: &[u8]) {
     if !options.is_empty() {
         options.extend_from_slice(b", ");
@@ -384,7 +243,7 @@ fn push_option(options: &mut Vec<u8>, option: &[u8]) {
 }
 
 /// Whether the line starts with this name and a colon.
-fn is_named(line: &[u8], name: &str) -> bool {
+pub(super) fn is_named(line: &[u8], name: &str) -> bool {
     line.get(name.len()) == Some(&b':')
         && line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
 }
@@ -429,11 +288,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ASKED: Asked = Asked { head: false, http10: false, keep_alive: true };
-
-    /// Status, fields, what was asked, the length known, and the head without its version.
-    type Row<'a> = (u16, &'a [(&'a str, &'a str)], Asked, Option<u64>, String);
-
     fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
         let mut response = ResponseHead::default();
         response.set_status(status, None).unwrap();
@@ -446,13 +300,6 @@ mod tests {
     fn text(response: &ResponseHead) -> String {
         let mut out = Vec::new();
         response.write_around(&mut out, 0, |_| {});
-        String::from_utf8(out).unwrap()
-    }
-
-    fn whole(response: &ResponseHead, asked: Asked, known: Option<u64>) -> String {
-        let mut out = Vec::new();
-        let frame = frame(response, asked, known);
-        write_head(&mut out, response, asked, &frame, b"Date: d\r\nServer: s\r\n");
         String::from_utf8(out).unwrap()
     }
 
@@ -544,65 +391,6 @@ mod tests {
     }
 
     #[test]
-    fn frames() {
-        let head = Asked { head: true, ..ASKED };
-        let http10 = Asked { http10: true, ..ASKED };
-        let length: &[(&str, &str)] = &[("content-length", "5")];
-        let closing = Asked { keep_alive: false, ..ASKED };
-        let nothing = Encoder::Nothing;
-        let five = Encoder::Length { left: 5 };
-        #[rustfmt::skip]
-        let rows = [
-            (200, length, ASKED, None, five, true, Some(5), "declared"),
-            (200, length, ASKED, Some(9), five, true, Some(5), "declared before known"),
-            (200, &[], ASKED, Some(5), five, true, Some(5), "known"),
-            (200, &[], ASKED, Some(0), Encoder::Length { left: 0 }, true, Some(0), "empty"),
-            (200, &[], ASKED, None, Encoder::Chunked, true, None, "neither"),
-            (200, &[], http10, None, Encoder::UntilClose, false, None, "neither, for 1.0"),
-            (200, length, http10, None, five, true, Some(5), "declared, for 1.0"),
-            (200, length, head, None, nothing, true, Some(5), "HEAD, declared"),
-            (200, &[], head, Some(5), nothing, true, Some(5), "HEAD, known"),
-            (200, &[], head, Some(0), nothing, true, None, "HEAD, handler sent nothing"),
-            (200, &[], head, None, nothing, true, None, "HEAD, neither"),
-            (204, length, ASKED, Some(5), nothing, true, None, "204"),
-            (101, length, ASKED, Some(5), nothing, true, None, "101"),
-            (304, &[], ASKED, Some(0), nothing, true, None, "304"),
-            (304, length, ASKED, Some(0), nothing, true, Some(5), "304, declared"),
-            (500, &[], closing, Some(5), five, false, Some(5), "close asked"),
-        ];
-        for (status, fields, asked, known, encoder, keep_alive, content_length, name) in rows {
-            let got = frame(&response(status, fields), asked, known);
-            let chunked = encoder == Encoder::Chunked;
-            let want = Frame { encoder, keep_alive, content_length, chunked };
-            assert_eq!(got, want, "{name}");
-        }
-        assert!(!frame(&response(200, &[("connection", "Close")]), ASKED, Some(5)).keep_alive);
-    }
-
-    #[test]
-    fn heads() {
-        let http10 = Asked { http10: true, ..ASKED };
-        let closing = Asked { keep_alive: false, ..ASKED };
-        let ds = "Date: d\r\nServer: s\r\n";
-        #[rustfmt::skip]
-        let rows: Vec<Row<'_>> = vec![
-            (200, &[("A", "b")], ASKED, Some(5), format!("200 OK\r\n{ds}Content-Length: 5\r\nA: b\r\n\r\n")),
-            (200, &[], ASKED, None, format!("200 OK\r\n{ds}Transfer-Encoding: chunked\r\n\r\n")),
-            (200, &[], http10, None, format!("200 OK\r\n{ds}Connection: close\r\n\r\n")),
-            (200, &[], http10, Some(0), format!("200 OK\r\n{ds}Content-Length: 0\r\nConnection: keep-alive\r\n\r\n")),
-            (400, &[("connection", "x, keep-alive"), ("Connection", "y")], closing, Some(0), format!("400 Bad Request\r\n{ds}Content-Length: 0\r\nConnection: close, x, y\r\n\r\n")),
-            (204, &[("date", "mine")], ASKED, Some(0), "204 No Content\r\nServer: s\r\ndate: mine\r\n\r\n".into()),
-            (204, &[("SERVER", "mine")], ASKED, None, "204 No Content\r\nDate: d\r\nSERVER: mine\r\n\r\n".into()),
-            (101, &[("Upgrade", "websocket")], closing, None, format!("101 Switching Protocols\r\n{ds}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n")),
-            (101, &[("Connection", "Upgrade"), ("Upgrade", "x")], ASKED, None, format!("101 Switching Protocols\r\n{ds}Connection: Upgrade\r\nUpgrade: x\r\n\r\n")),
-        ];
-        for (status, fields, asked, known, want) in rows {
-            let got = whole(&response(status, fields), asked, known);
-            assert_eq!(got, format!("HTTP/1.1 {want}"));
-        }
-    }
-
-    #[test]
     fn special_fields_can_be_taken_back() {
         let mut response = response(200, &[("Content-Length", "5"), ("Connection", "close, x"), ("Date", "d")]);
         assert!(response.close && response.has_date);
@@ -613,13 +401,6 @@ mod tests {
         }
         assert_eq!((response.declared, response.has_date), (None, false));
         assert_eq!(text(&response), "HTTP/1.1 200 OK\r\n\r\n");
-    }
-
-    #[test]
-    fn chunks() {
-        let mut out = Vec::new();
-        chunk_head(&mut out, 0xbeef);
-        assert_eq!(out, b"beef\r\n");
     }
 
     proptest! {

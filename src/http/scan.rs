@@ -3,9 +3,9 @@
 //! The parser starts over on every call, so it runs once, on a whole head. This
 //! looks at each byte once, however slowly the bytes arrive.
 
-use super::Reject;
 use super::headers::{is_tchar, line_feeds, lowest};
 use super::limits::{HeadLimits, REQUEST_LINE_ROOM};
+use super::reject::Reject;
 
 /// Searches for the end of one head; ready for the next when it was found.
 #[derive(Clone, Copy, Debug, Default)]

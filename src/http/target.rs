@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use super::Reject;
 use super::headers::{decimal, is_name_byte, is_target_byte};
+use super::reject::Reject;
 
 /// Which of the four forms of RFC 9112 §3.2 a request target has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

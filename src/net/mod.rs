@@ -3,12 +3,13 @@
 mod listener;
 mod peer;
 #[cfg(feature = "tls")]
-mod tls;
+pub mod tls;
 mod transport;
 #[cfg(feature = "tls")]
 pub mod x509;
 
 pub(crate) use listener::{Bind, Listener, parse_ip};
+pub(crate) use peer::Network;
 pub use peer::PeerAddr;
 #[cfg(feature = "tls")]
 pub(crate) use tls::{TlsContext, TlsFiles};

@@ -13,6 +13,9 @@ pub enum PeerAddr {
     Unix,
 }
 
+/// What one client is counted and limited by: see [`PeerAddr::network`].
+pub(crate) type Network = Option<IpAddr>;
+
 impl PeerAddr {
     /// The IP address; `None` for a Unix socket.
     pub fn ip(&self) -> Option<IpAddr> {

@@ -1,14 +1,12 @@
-//! Readiness: `mio::Poll`, and descriptors that a handler awaits itself.
+//! Readiness: `mio::Poll`, and the descriptors that futures await.
 
-use super::{Key, Runtime, Slots};
+use super::slots::{Key, Slots};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::fmt;
-use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{self, Context};
 use std::time::Duration;
@@ -89,6 +87,23 @@ impl Reactor {
         self.poll.borrow().registry().deregister(io)
     }
 
+    /// Watches a descriptor for a future until [`unwatch`](Reactor::unwatch).
+    pub(super) fn watch(&self, fd: RawFd) -> io::Result<(Key, Rc<Readiness>)> {
+        let readiness = Rc::new(Readiness::default());
+        let key = self.fds.borrow_mut().insert_with(|key| {
+            self.register(&mut SourceFd(&fd), Source::Fd(key))?;
+            Ok(Rc::clone(&readiness))
+        })?;
+        Ok((key, readiness))
+    }
+
+    pub(super) fn unwatch(&self, fd: RawFd, key: Key) {
+        if let Err(error) = self.deregister(&mut SourceFd(&fd)) {
+            log::debug!("cannot deregister descriptor {fd}: {error}");
+        }
+        self.fds.borrow_mut().remove(key);
+    }
+
     /// Waits for events, `None` for ever. A signal ends the wait early and is no error.
     pub(crate) fn poll(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
@@ -146,14 +161,15 @@ impl Edges {
 
 /// Sticky readiness of one descriptor, and who waits for it.
 #[derive(Default)]
-struct Readiness {
-    read: Direction,
-    write: Direction,
+pub(super) struct Readiness {
+    pub(super) read: Direction,
+    pub(super) write: Direction,
 }
 
+/// One direction of a descriptor.
 #[derive(Default)]
-struct Direction {
-    ready: Cell<bool>,
+pub(super) struct Direction {
+    pub(super) ready: Cell<bool>,
     waker: RefCell<Option<task::Waker>>,
 }
 
@@ -176,104 +192,12 @@ impl Direction {
         }
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
         if self.ready.get() {
             return task::Poll::Ready(());
         }
         self.waker.replace(Some(cx.waker().clone()));
         task::Poll::Pending
-    }
-}
-
-/// A descriptor whose readiness a handler or task can await: a pipe of a child process, a socket, a pidfd.
-///
-/// The descriptor must be non-blocking and of a kind that epoll(7) takes (not a regular file). One reader and
-/// one writer may wait at a time. It is taken off the loop when the value is dropped.
-///
-/// ```no_run
-/// use std::io::{Read, Write};
-/// use std::os::unix::net::UnixStream;
-/// # async fn demo() -> std::io::Result<()> {
-/// let stream = UnixStream::connect("/run/service.sock")?;
-/// stream.set_nonblocking(true)?;
-/// let stream = ecohttpd::AsyncFd::new(stream)?;
-/// let mut reply = [0; 512];
-/// stream.write_with(|mut s| s.write(b"hello\n")).await?;
-/// let n = stream.read_with(|mut s| s.read(&mut reply)).await?;
-/// # let _ = n; Ok(()) }
-/// ```
-pub struct AsyncFd<T: AsFd> {
-    io: T,
-    key: Key,
-    readiness: Rc<Readiness>,
-    runtime: Rc<Runtime>,
-}
-
-impl<T: AsFd> AsyncFd<T> {
-    /// Registers `io` with the loop of this thread.
-    ///
-    /// # Errors
-    /// What epoll_ctl(2) answers: `EPERM` for a regular file, `EEXIST` for a descriptor registered already.
-    ///
-    /// # Panics
-    /// When called outside of a handler or task of a running server.
-    pub fn new(io: T) -> io::Result<AsyncFd<T>> {
-        let runtime = Runtime::current();
-        let readiness = Rc::new(Readiness::default());
-        let fd = io.as_fd().as_raw_fd();
-        let key = runtime.reactor.fds.borrow_mut().insert_with(|key| {
-            runtime.reactor.register(&mut SourceFd(&fd), Source::Fd(key))?;
-            Ok(Rc::clone(&readiness))
-        })?;
-        Ok(AsyncFd { io, key, readiness, runtime })
-    }
-
-    /// The descriptor's owner.
-    pub fn get_ref(&self) -> &T {
-        &self.io
-    }
-
-    /// Calls `attempt` when the descriptor is readable, again after each `WouldBlock`, and returns its result.
-    ///
-    /// # Errors
-    /// Those of `attempt`.
-    pub async fn read_with<R>(&self, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        self.when(&self.readiness.read, attempt).await
-    }
-
-    /// Calls `attempt` when the descriptor is writable, again after each `WouldBlock`, and returns its result.
-    ///
-    /// # Errors
-    /// Those of `attempt`.
-    pub async fn write_with<R>(&self, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        self.when(&self.readiness.write, attempt).await
-    }
-
-    async fn when<R>(&self, direction: &Direction, mut attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        loop {
-            poll_fn(|cx| direction.poll(cx)).await;
-            match attempt(&self.io) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => direction.ready.set(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-}
-
-impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AsyncFd").field(&self.io).finish()
-    }
-}
-
-impl<T: AsFd> Drop for AsyncFd<T> {
-    fn drop(&mut self) {
-        let fd = self.io.as_fd().as_raw_fd();
-        if let Err(error) = self.runtime.reactor.deregister(&mut SourceFd(&fd)) {
-            log::debug!("cannot take descriptor {fd} off the loop: {error}");
-        }
-        self.runtime.reactor.fds.borrow_mut().remove(self.key);
     }
 }
 

@@ -27,4 +27,6 @@ pub struct Access<'a> {
     pub referer: Option<&'a str>,
     /// The request's `User-Agent`, if it is text.
     pub user_agent: Option<&'a str>,
+    /// Why the connection closes after this exchange; `None` if it goes on.
+    pub close: Option<&'a str>,
 }

@@ -1,18 +1,21 @@
 //! The connection as its handler sees it: the methods of the reference's class of that name.
 
-use super::conn::{Conn, Recv, Send};
-use super::core::Core;
+use super::deadlines::Timer;
 use super::error::{Error, Outcome, Result};
-use super::form::{self, FormEvent};
+use super::form::FormEvent;
+use super::http1::Http1;
+use super::limits;
 use super::options::Options;
 use super::request::Request;
-use super::site::Profile;
-use super::upgrade::Upgraded;
-use crate::http::{Encoder, ResponseHead};
+use super::shared::Shared;
+use super::site_options::SiteOptions;
+use super::upgrade::{self, Upgraded};
+use super::{request_body, respond};
+use crate::http::{Encoder, Multipart, Receiving, ResponseHead, Sending};
 use crate::net::PeerAddr;
 use crate::rt::Key;
 use crate::sys;
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{RefCell, RefMut};
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::future::{Future, poll_fn};
@@ -30,9 +33,9 @@ use std::time::Duration;
 /// dropped where it waits. A client that has half-closed the connection may still want its answer. If it is gone, the first
 /// bytes sent to it show that.
 pub struct Connection {
-    core: Rc<Core>,
-    site: Rc<Profile>,
-    conn: Rc<RefCell<Conn>>,
+    core: Rc<Shared>,
+    site: Rc<SiteOptions>,
+    http1: Rc<RefCell<Http1>>,
     key: Key,
     peer: PeerAddr,
     /// Whether the client's own connection is encrypted, if it is another one.
@@ -46,9 +49,9 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(core: Rc<Core>, site: Rc<Profile>, conn: Rc<RefCell<Conn>>, key: Key) -> Connection {
-        let peer = conn.borrow().peer;
-        Connection { core, site, conn, key, peer, encrypted: None }
+    pub(super) fn new(core: Rc<Shared>, site: Rc<SiteOptions>, http1: Rc<RefCell<Http1>>, key: Key) -> Connection {
+        let peer = http1.borrow().link.peer;
+        Connection { core, site, http1, key, peer, encrypted: None }
     }
 
     /// The client's address. Behind a proxy, [`set_client`](Connection::set_client) sets that of the proxy's client.
@@ -64,8 +67,8 @@ impl Connection {
     pub fn set_client(&mut self, addr: PeerAddr, encrypted: Option<bool>) {
         self.peer = addr;
         self.encrypted = encrypted;
-        if let Some(work) = &mut self.conn.borrow_mut().work {
-            work.client = Some(addr);
+        if let Some(in_flight) = &mut self.http1.borrow_mut().in_flight {
+            in_flight.client = Some(addr);
         }
     }
 
@@ -74,19 +77,19 @@ impl Connection {
     /// # Errors
     /// [`Error::Io`] if the system does not know it.
     pub fn local_addr(&self) -> Result<PeerAddr> {
-        Ok(self.conn.borrow_mut().local_addr()?)
+        Ok(self.http1.borrow_mut().link.local_addr()?)
     }
 
     /// Whether the client's connection is encrypted; behind a proxy, that of [`set_client`](Connection::set_client).
     pub fn is_tls(&self) -> bool {
-        self.encrypted.unwrap_or_else(|| self.conn.borrow().transport.is_tls())
+        self.encrypted.unwrap_or_else(|| self.http1.borrow().link.transport.is_tls())
     }
 
     /// The subject of the client's certificate, if [`Options::ca`](crate::Options::ca) verified one. It is text of RFC 4514:
     /// `CN=router,O=home`.
     #[cfg(feature = "tls")]
     pub fn peer_subject(&self) -> Option<String> {
-        crate::net::x509::subject(self.conn.borrow().transport.peer_certificate()?)
+        crate::net::x509::subject(self.http1.borrow().link.transport.peer_certificate()?)
     }
 
     /// Sets a header field of the response. It replaces fields of the same name, in any case.
@@ -161,7 +164,7 @@ impl Connection {
         let content = content.into();
         {
             let mut response = self.response()?;
-            response.set("connection", "close")?;
+            response.set("Connection", "close")?;
             response.remove("content-length");
             if content.is_some() && response.get("content-type").is_none() {
                 response.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");
@@ -188,12 +191,12 @@ impl Connection {
     /// [`Error::LengthMismatch`] for more than `content-length` promised, and the connection is cut.
     pub async fn send(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let mut data = data.as_ref();
-        self.conn.borrow_mut().commit(&self.core, None)?;
+        respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
         while !data.is_empty() {
             self.room().await?;
-            let mut conn = self.conn.borrow_mut();
-            let (piece, rest) = data.split_at(data.len().min(conn.room()));
-            conn.push_body(&self.core, piece)?;
+            let mut http1 = self.http1.borrow_mut();
+            let (piece, rest) = data.split_at(data.len().min(respond::room(&http1)));
+            respond::push_body(&mut http1, &self.core, piece)?;
             data = rest;
         }
         Ok(())
@@ -207,14 +210,14 @@ impl Connection {
     /// # Errors
     /// As [`send`](Connection::send); [`Error::Closed`] when the connection is over.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
-        let mut conn = self.conn.borrow_mut();
-        conn.commit(&self.core, None)?;
+        let mut http1 = self.http1.borrow_mut();
+        respond::commit(&mut http1, &self.core, None)?;
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        std::task::ready!(conn.poll_room(cx))?;
-        let piece = data.get(..conn.room()).unwrap_or(data);
-        Poll::Ready(conn.push_body(&self.core, piece).map(|()| piece.len()))
+        std::task::ready!(respond::poll_room(&mut http1, cx))?;
+        let piece = data.get(..respond::room(&http1)).unwrap_or(data);
+        Poll::Ready(respond::push_body(&mut http1, &self.core, piece).map(|()| piece.len()))
     }
 
     /// Sends `count` bytes (default: all) of a file from `offset` (default 0) as a piece of the body.
@@ -233,9 +236,9 @@ impl Connection {
         let (file, size) = open_regular(path.as_ref())?;
         let offset = offset.into().unwrap_or(0).min(size);
         let count = count.into().unwrap_or(u64::MAX).min(size - offset);
-        self.conn.borrow_mut().commit(&self.core, None)?;
+        respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
         self.room().await?;
-        self.conn.borrow_mut().push_file(&self.core, Rc::new(file), offset, count)
+        respond::push_file(&mut self.http1.borrow_mut(), &self.core, Rc::new(file), offset, count)
     }
 
     /// Waits until everything queued has been passed to the kernel.
@@ -243,16 +246,16 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`] when the connection is over.
     pub async fn flush(&mut self) -> Result<()> {
-        poll_fn(|cx| self.conn.borrow_mut().poll_flushed(cx)).await
+        poll_fn(|cx| respond::poll_flushed(&mut self.http1.borrow_mut(), cx)).await
     }
 
     /// Bytes of answers that the client has not received: those queued here and those that the kernel holds.
     ///
     /// A handler can see from it whether a slow client reads at all.
     pub fn undelivered(&self) -> u64 {
-        let conn = self.conn.borrow();
-        let waiting = conn.work.as_ref().map_or(0, |work| work.output.mem());
-        u64::from(conn.transport.queued()).saturating_add(waiting as u64)
+        let http1 = self.http1.borrow();
+        let waiting = http1.in_flight.as_ref().map_or(0, |in_flight| in_flight.output.mem());
+        u64::from(http1.link.transport.queued()).saturating_add(waiting as u64)
     }
 
     /// Waits until the client has half-closed the connection. Usually it has left then, but it may still read.
@@ -260,7 +263,7 @@ impl Connection {
     /// For answers that wait long for their next piece. It may be awaited together with the other methods, in the same task.
     /// A client that has left resets the connection when bytes are sent to it, and the handler is dropped.
     pub async fn closed(&self) {
-        poll_fn(|cx| self.conn.borrow_mut().poll_closed(cx)).await;
+        poll_fn(|cx| respond::poll_closed(&mut self.http1.borrow_mut(), cx)).await;
     }
 
     /// Whether a line about this client should go to the log: false if there were too many. For lines that a client can cause
@@ -277,7 +280,7 @@ impl Connection {
     /// A second after the client has half-closed the connection, it is sent an interim `100 Continue`, which a client of
     /// HTTP/1.1 discards (RFC 9110 §15.2.1). A client that has left answers with a reset. Holds for this request only.
     pub fn notice_departure(&mut self) {
-        self.conn.borrow_mut().probe = true;
+        self.http1.borrow_mut().probe = true;
     }
 
     /// Reads exactly `count` bytes of the request body, or what is left of it if that is less; all of it when `None`.
@@ -318,7 +321,7 @@ impl Connection {
     /// Those of [`read_body`](Connection::read_body).
     pub fn poll_read_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, upto: usize) -> Poll<Result<()>> {
         let least = into.len().saturating_add(1);
-        self.conn.borrow_mut().poll_body(&self.core, cx, into, least, upto.max(least))
+        request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, into, least, upto.max(least))
     }
 
     /// Reads the next event of a `multipart/form-data` body (RFC 7578), in bounded memory whatever a part's size.
@@ -333,7 +336,23 @@ impl Connection {
         req: &mut Request,
         timeout: impl Into<Option<Duration>>,
     ) -> Result<FormEvent> {
-        form::next(self, req, timeout.into()).await
+        let timeout = timeout.into();
+        if req.form.is_none() {
+            let content_type = req.head.header_bytes("content-type").ok_or(Error::BadBody("no content-type"))?;
+            req.form = Some(Box::new(Multipart::new(content_type)?));
+        }
+        let Some(form) = &mut req.form else { return Err(Error::Closed) };
+        loop {
+            if let Some(event) = form.next()? {
+                return Ok(event.into());
+            }
+            let bytes = self.read_upto(1, limits::SCRATCH, timeout).await?;
+            if bytes.is_empty() {
+                form.finish();
+            } else {
+                form.feed(&bytes);
+            }
+        }
     }
 
     /// Reads the rest of the request body and discards it.
@@ -341,7 +360,7 @@ impl Connection {
     /// # Errors
     /// Those of [`read_body`](Connection::read_body).
     pub async fn discard_body(&mut self) -> Result<()> {
-        while !self.read_upto(1, super::limits::SCRATCH, None).await?.is_empty() {}
+        while !self.read_upto(1, limits::SCRATCH, None).await?.is_empty() {}
         Ok(())
     }
 
@@ -355,16 +374,17 @@ impl Connection {
     /// request's body is unread.
     pub async fn upgrade(&mut self) -> Result<Upgraded> {
         {
-            let mut conn = self.conn.borrow_mut();
-            if conn.asked.http10 || !matches!(conn.recv, Recv::Done) {
+            let mut http1 = self.http1.borrow_mut();
+            let exchange = &http1.in_flight()?.exchange;
+            if exchange.is_http10() || !matches!(exchange.receiving(), Receiving::Done) {
                 return Err(Error::BadStatus);
             }
-            conn.response()?.set_status(101, None)?;
-            conn.commit(&self.core, None)?;
-            conn.become_upgraded();
+            respond::head(&mut http1)?.set_status(101, None)?;
+            respond::commit(&mut http1, &self.core, None)?;
+            upgrade::begin(&mut http1)?;
         }
         self.flush().await?;
-        Ok(Upgraded::new(Rc::clone(&self.core), Rc::clone(&self.conn), self.key))
+        Ok(Upgraded::new(Rc::clone(&self.core), Rc::clone(&self.http1), self.key))
     }
 
     // --- for the layers above ---------------------------------------------------------------------
@@ -386,9 +406,9 @@ impl Connection {
 
     /// The response's head, as long as it can be changed.
     pub(crate) fn response(&mut self) -> Result<RefMut<'_, ResponseHead>> {
-        let mut conn = self.conn.borrow_mut();
-        conn.response()?;
-        let filtered = RefMut::filter_map(conn, |conn| conn.response().ok());
+        let mut http1 = self.http1.borrow_mut();
+        respond::head(&mut http1)?;
+        let filtered = RefMut::filter_map(http1, |http1| respond::head(http1).ok());
         filtered.map_err(|_| Error::HeadSent)
     }
 
@@ -410,7 +430,7 @@ impl Connection {
             return Err(Error::BadStatus);
         }
         let mut response = self.response()?;
-        response.set("location", location)?;
+        response.set("Location", location)?;
         response.set_status(code, None)?;
         response.remove("content-length");
         drop(response);
@@ -419,56 +439,55 @@ impl Connection {
 
     /// Sends the head of a response whose body is `length` bytes long; tells whether a body is to follow.
     pub(crate) fn start(&mut self, length: u64) -> Result<bool> {
-        let mut conn = self.conn.borrow_mut();
-        conn.response()?;
-        conn.commit(&self.core, Some(length))?;
-        Ok(!matches!(conn.send, Send::Body(Encoder::Nothing)))
+        let mut http1 = self.http1.borrow_mut();
+        respond::head(&mut http1)?;
+        respond::commit(&mut http1, &self.core, Some(length))?;
+        Ok(http1.sending() != Sending::Body(Encoder::Nothing))
     }
 
     /// Queues a piece of body, whatever waits already: for small ones.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.conn.borrow_mut().push_body(&self.core, bytes)
+        respond::push_body(&mut self.http1.borrow_mut(), &self.core, bytes)
     }
 
     /// Queues bytes that others share, without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
-        self.conn.borrow_mut().push_shared(&self.core, bytes)
+        respond::push_shared(&mut self.http1.borrow_mut(), &self.core, bytes)
     }
 
     /// Queues a piece of a file; it costs no memory.
     pub(crate) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
-        self.conn.borrow_mut().push_file(&self.core, file, offset, count)
+        respond::push_file(&mut self.http1.borrow_mut(), &self.core, file, offset, count)
     }
 
     /// Waits until less than the high-water mark waits, and a file more may.
     pub(crate) async fn room(&self) -> Result<()> {
-        poll_fn(|cx| self.conn.borrow_mut().poll_room(cx)).await
+        poll_fn(|cx| respond::poll_room(&mut self.http1.borrow_mut(), cx)).await
     }
 
     /// What is known to be left of the body.
     fn body_left(&self) -> Option<u64> {
-        match &Ref::map(self.conn.borrow(), |conn| &conn.recv) as &Recv {
-            Recv::Body(decoder) => decoder.left(),
-            _ => Some(0),
-        }
+        self.http1.borrow().in_flight.as_ref().map_or(Some(0), |in_flight| in_flight.exchange.body_left())
     }
 
     /// Reads `upto` bytes, fewer at the body's end, or `least` when there are no more at hand.
     pub(super) async fn read_upto(&mut self, least: usize, upto: usize, timeout: Option<Duration>) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         // A call that was given up may have left its deadlines.
-        self.conn.borrow_mut().unbound_read();
+        self.http1.borrow_mut().end_read();
         if let Some(timeout) = timeout {
-            self.conn.borrow_mut().bound_read(&self.core, timeout);
+            self.http1.borrow_mut().deadlines.set(Timer::Call, self.core.deadline(timeout));
         }
-        let read = poll_fn(|cx| self.conn.borrow_mut().poll_body(&self.core, cx, &mut body, least, upto)).await;
-        self.conn.borrow_mut().unbound_read();
+        let read =
+            poll_fn(|cx| request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, &mut body, least, upto))
+                .await;
+        self.http1.borrow_mut().end_read();
         read.map(|()| body)
     }
 
     /// Ends the response with what the handler returned.
     pub(super) fn finish(self, outcome: Result<Outcome>) {
-        self.conn.borrow_mut().finish(&self.core, outcome);
+        respond::finish(&mut self.http1.borrow_mut(), &self.core, outcome);
     }
 }
 

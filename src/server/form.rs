@@ -1,11 +1,6 @@
-//! Form data as it arrives: the multipart parser fed from a connection's body.
+//! Form data as it arrives.
 
-use super::connection::Connection;
-use super::error::{Error, Result};
-use super::limits::SCRATCH;
-use super::request::Request;
-use crate::http::{Multipart, multipart};
-use std::time::Duration;
+use crate::http::multipart;
 
 /// One event of a `multipart/form-data` body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,26 +30,6 @@ impl From<multipart::Event> for FormEvent {
             multipart::Event::Header { name, value } => FormEvent::Header { name, value },
             multipart::Event::Body { data, done } => FormEvent::Body { data, done },
             multipart::Event::End => FormEvent::End,
-        }
-    }
-}
-
-/// The next event of the form in `req`'s body.
-pub(super) async fn next(con: &mut Connection, req: &mut Request, timeout: Option<Duration>) -> Result<FormEvent> {
-    if req.form.is_none() {
-        let content_type = req.head.header_bytes("content-type").ok_or(Error::BadBody("no content-type"))?;
-        req.form = Some(Box::new(Multipart::new(content_type)?));
-    }
-    let Some(form) = &mut req.form else { return Err(Error::Closed) };
-    loop {
-        if let Some(event) = form.next()? {
-            return Ok(event.into());
-        }
-        let bytes = con.read_upto(1, SCRATCH, timeout).await?;
-        if bytes.is_empty() {
-            form.finish();
-        } else {
-            form.feed(&bytes);
         }
     }
 }

@@ -47,9 +47,6 @@ pub(crate) const TURN: usize = 256 << 10;
 /// Steps (a head, a poll of the handler, a drained piece) of one connection before the others get their turn.
 pub(crate) const DRIVE_BUDGET: u32 = 32;
 
-/// Bytes of an unread body that are discarded to keep the connection; more, and closing is cheaper.
-pub(crate) const DRAIN_MAX: u64 = 64 << 10;
-
 /// How long the rest of an unread body may take.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -60,7 +57,8 @@ pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const LINGER_MAX: u64 = 16 << 20;
 
 /// How long after its peer's end of sending a handler is waited for before the peer is asked whether it is there: the
-/// question is an interim response, which simple clients take for the answer, and most answers come sooner.
+/// question is an interim response, which simple clients take for the answer, and most answers come sooner. At once where
+/// a quarter of the connections are in use: many clients that left would take the place of those to come.
 pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(1);
 
 /// How often the kernel is asked whether a client has all that there is of a reply that ends with a reset: no event tells.
@@ -89,7 +87,7 @@ pub(crate) const STILL: Duration = Duration::from_secs(30);
 pub(crate) const WAITING: usize = 128;
 
 /// Between two lines of the log about connections that were closed for want of room.
-pub(crate) const ROOM_LOG: Duration = Duration::from_secs(10);
+pub(crate) const EVICTION_LOG: Duration = Duration::from_secs(10);
 
 /// Over how long the lines of the log about a client are counted.
 pub(crate) const LOG_WINDOW: Duration = Duration::from_secs(60);
@@ -104,4 +102,4 @@ pub(crate) const LOGGED_CLIENTS: usize = 64;
 pub(crate) const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// Buffers for requests in flight that are kept for the next ones.
-pub(crate) const SPARE_WORK: usize = 16;
+pub(crate) const SPARE_IN_FLIGHT: usize = 16;

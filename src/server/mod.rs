@@ -1,63 +1,80 @@
-//! HTTP and bytes tied together: the server, its tick, and what handlers see.
+//! HTTP and bytes tied together: the server, its loop, and what handlers see.
+//!
+//! Each file uses only files above it in this table.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `core` | what all connections share |
-//! | `site` | what listeners serve: options and a handler |
-//! | `listeners` | listeners while the server runs |
-//! | `accept` | new connections |
-//! | `pace` | how fast a client moves |
-//! | `room` | who makes room for a new connection at the limit, as a rule |
-//! | `slot` | one connection and its handler; `drive`, the one door |
-//! | `conn` | the connection's state machine |
-//! | `floods` | how many lines of the log a client may cause |
-//! | `deadlines` | when it must be looked at though nothing happens |
-//! | `exchange` | one request and its response: framing, length, body, end |
-//! | `cut` | responses that can't be completed |
-//! | `connection`, `request`, `form`, `upgrade` | the handler's side |
-//! | `http_crate` | conversions from and to the types of the crate `http` |
 //! | `options`, `limits`, `error`, `access` | what can be set, is bounded, goes wrong, is logged |
+//! | `log_limit` | how many log lines a client may cause |
+//! | `pace`, `eviction` | how fast a client moves; who makes room for a new connection at the limit |
+//! | `deadlines` | when a connection must be looked at though nothing happens |
+//! | `waiter` | what a handler waits for |
+//! | `in_flight` | the memory of a request in flight |
+//! | `shared` | what all connections share |
+//! | `link` | the byte stream: transport, readiness, flush |
+//! | `site_options` | how a site is served |
+//! | `http1` | the state of one HTTP/1 connection |
+//! | `respond`, `request_body` | what a handler does to its response, and to its request's body |
+//! | `requests`, `ending` | requests one after another; how a connection ends |
+//! | `timeouts` | timeouts, and what they do |
+//! | `connection`, `request`, `form`, `upgrade` | what handlers see |
+//! | `http_crate` | conversions from and to the types of the crate `http` |
+//! | `site` | a site: options and a handler |
+//! | `session` | a connection and the handler that runs for it |
+//! | `endpoints`, `accept` | listeners; new connections |
+//! | `control`, `event_loop` | commands of other threads; the loop |
+//! | `listeners` | listeners while the server runs |
 
 mod accept;
 mod access;
-mod conn;
 mod connection;
-mod core;
-mod cut;
+mod control;
 mod deadlines;
+mod ending;
+mod endpoints;
 mod error;
-mod exchange;
-mod floods;
+mod event_loop;
+mod eviction;
 mod form;
+mod http1;
 #[cfg(feature = "http")]
 mod http_crate;
+mod in_flight;
 mod limits;
+mod link;
 mod listeners;
+mod log_limit;
 mod options;
 mod pace;
 mod request;
-mod room;
+mod request_body;
+mod requests;
+mod respond;
+mod session;
+mod shared;
 #[cfg(test)]
 mod simulation;
 mod site;
-mod slot;
+mod site_options;
+mod timeouts;
 mod upgrade;
+mod waiter;
 
 pub use access::Access;
 pub use connection::Connection;
+pub use control::Handle;
+pub use endpoints::Listening;
 pub use error::{Error, IntoOutcome, Outcome, Refusal, Result, timeout};
 pub use form::FormEvent;
-pub use listeners::{Listeners, Listening};
+pub use listeners::Listeners;
 pub use options::Options;
 pub use request::Request;
 pub use site::Site;
 pub use upgrade::{Upgraded, UpgradedReader, UpgradedWriter};
 
-use self::core::{Core, Stopping};
-#[cfg(feature = "tls")]
-use crate::net::TlsContext;
-use crate::rt::{Due, Runtime, Source, WakeQueue, Woken};
-use site::Profile;
+use self::control::Control;
+use self::event_loop::EventLoop;
+use crate::rt::{Runtime, Task, Woken};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -66,9 +83,7 @@ use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
-#[cfg(feature = "tls")]
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Listens on `ipaddr` and `port` and serves each request with `handler` until the process ends.
@@ -76,7 +91,7 @@ use std::time::Duration;
 /// `None` is every address, IPv6 and IPv4 where the kernel allows both. An address may be scoped: `fe80::1%br-lan`. For several listeners, a port picked by the system, or a way to stop, see [`Server`].
 ///
 /// # Errors
-/// `InvalidInput` for what is not an IP address; what bind(2) and listen(2) answer.
+/// `InvalidInput` if `ipaddr` is not an IP address; errors of bind(2) and listen(2).
 pub fn listen<'a, H, R>(ipaddr: impl Into<Option<&'a str>>, port: u16, options: Options, handler: H) -> io::Result<()>
 where
     H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
@@ -117,9 +132,9 @@ where
 /// # }
 /// ```
 pub struct Server {
-    core: Rc<Core>,
+    event_loop: Rc<EventLoop>,
     /// What the listeners serve that are bound without a site of their own.
-    site: Rc<Profile>,
+    site: Site,
     control: Arc<Control>,
     /// Empty between turns.
     woken: Vec<Woken>,
@@ -138,23 +153,18 @@ impl Server {
         R: IntoOutcome,
     {
         let runtime = Runtime::new()?;
-        let control = Arc::new(Control {
-            stop: Mutex::default(),
-            #[cfg(feature = "tls")]
-            reload: AtomicBool::new(false),
-            wakes: Arc::clone(&runtime.wakes),
-        });
-        let core = Rc::new(Core::new(runtime));
-        core.fit_to_descriptors(options.max_connections);
-        Ok(Server { core, site: Rc::new(Profile::new(options, handler)), control, woken: Vec::new() })
+        let control = Arc::new(Control::new(Arc::clone(&runtime.wakes)));
+        let event_loop = Rc::new(EventLoop::new(runtime));
+        event_loop.acceptor.fit_to_descriptors(options.max_connections);
+        Ok(Server { event_loop, site: Site::new(options, handler), control, woken: Vec::new() })
     }
 
     /// Listens on a TCP address, `None` for every one; port 0 picks a free port. Returns the address. May be called again.
     ///
     /// # Errors
-    /// `InvalidInput` for what is not an IP address; what bind(2) and listen(2) answer.
+    /// `InvalidInput` if `ipaddr` is not an IP address; errors of bind(2) and listen(2).
     pub fn bind<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
-        self.core.bind(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
+        self.event_loop.endpoints().bind(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
     /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `http/1.1`).
@@ -163,20 +173,20 @@ impl Server {
     /// Those of [`bind`](Server::bind); one line naming the file that is missing or wrong, and why.
     #[cfg(feature = "tls")]
     pub fn bind_tls<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
-        self.core.bind_tls(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
+        self.event_loop.endpoints().bind_tls(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
     /// Listens on a Unix socket. Replaces the socket of a server that is gone, and removes its own when the server ends.
     ///
     /// # Errors
-    /// What bind(2) answers: `AddrInUse` when a server listens there, or another file has the name.
+    /// Errors of bind(2): `AddrInUse` when a server listens there, or another file has the name.
     pub fn bind_unix(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.core.bind_unix(&self.site, path.as_ref())
+        self.event_loop.endpoints().bind_unix(&self.site, path.as_ref())
     }
 
     /// The server's listeners, to change them while it runs.
     pub fn listeners(&self) -> Listeners {
-        Listeners(Rc::downgrade(&self.core))
+        Listeners(Rc::downgrade(&self.event_loop))
     }
 
     /// A handle with which handlers and other threads control this server.
@@ -185,22 +195,16 @@ impl Server {
     }
 
     /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called: see [`spawn`](crate::spawn).
-    pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> crate::rt::Task<T> {
-        crate::rt::Task::start(&self.core.runtime, Box::pin(future))
+    pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> Task<T> {
+        Task::start(&self.event_loop.shared.runtime, Box::pin(future))
     }
 
     /// Serves until a [`Handle`] stops it.
     ///
     /// # Errors
     /// If the system cannot wait for events, which no running system refuses.
-    pub fn run(mut self) -> io::Result<()> {
-        let _entered = self.core.runtime.enter();
-        self.core.runtime.read_clock();
-        let mut woken = std::mem::take(&mut self.woken);
-        while !self.stopped() {
-            self.tick(&mut woken, None)?;
-        }
-        Ok(())
+    pub fn run(self) -> io::Result<()> {
+        self.event_loop.run(&self.control)
     }
 
     /// Runs one turn of the loop, for a program that has a loop of its own.
@@ -211,19 +215,14 @@ impl Server {
     /// # Errors
     /// Those of [`run`](Server::run).
     pub fn turn(&mut self, timeout: Duration) -> io::Result<ControlFlow<()>> {
-        let _entered = self.core.runtime.enter();
-        let mut woken = std::mem::take(&mut self.woken);
-        let turned = self.tick(&mut woken, Some(timeout));
-        self.woken = woken;
-        turned?;
-        Ok(if self.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        self.event_loop.turn(&mut self.woken, timeout, &self.control)
     }
 
     /// How long another loop may wait before it calls [`turn`](Server::turn); `None` if for ever.
     ///
     /// It must call sooner if [`as_fd`](Server::as_fd) becomes readable. Ask for this each time, right before waiting.
     pub fn next_turn(&self) -> Option<Duration> {
-        self.core.runtime.idle_time(!self.core.ready.borrow().is_empty())
+        self.event_loop.idle_time()
     }
 
     /// A descriptor that becomes readable when there is something to do, for another loop to wait for.
@@ -233,116 +232,19 @@ impl Server {
     /// # Errors
     /// If the system has no descriptor left.
     pub fn as_fd(&self) -> io::Result<BorrowedFd<'_>> {
-        self.core.runtime.reactor.descriptor()
-    }
-
-    /// One turn of the loop: wait, notice, drive what is ready, then accept.
-    fn tick(&self, woken: &mut Vec<Woken>, at_most: Option<Duration>) -> io::Result<()> {
-        let core = &self.core;
-        #[cfg(feature = "tls")]
-        TlsContext::new_tick();
-        core.runtime.wait(!core.ready.borrow().is_empty(), at_most)?;
-        core.runtime.reactor.dispatch(|source, event| match source {
-            Source::Conn(key) => core.notice(key, event),
-            Source::Listener(key) => core.notice_listener(key),
-            Source::Fd(_) => {}
-        });
-        if core.runtime.wakes.take(woken) {
-            self.obey();
-            for key in woken.drain(..) {
-                match key {
-                    Woken::Conn(key) => core.woken(key),
-                    Woken::Task(key) => core.runtime.run_task(key),
-                }
-            }
-        }
-        core.pop_timers();
-        // Those that become ready meanwhile wait for the next tick, so that events are never starved.
-        let ready = core.ready.borrow().len();
-        for _ in 0..ready {
-            let next = core.ready.borrow_mut().pop_front();
-            if let Some(key) = next {
-                core.drive(key);
-            }
-        }
-        core.accept();
-        Ok(())
-    }
-
-    /// Takes over what a handle asked for.
-    fn obey(&self) {
-        #[cfg(feature = "tls")]
-        if self.control.reload.swap(false, Ordering::SeqCst) {
-            self.core.reload_tls();
-        }
-        let asked = self.control.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(grace) = asked else { return };
-        let deadline = self.core.runtime.deadline(grace);
-        let before = self.core.stopping.get();
-        let deadline = before.map_or(deadline, |stopping| stopping.deadline.min(deadline));
-        self.core.stopping.set(Some(Stopping { deadline }));
-        if before.is_none() {
-            self.core.stop_listening();
-        }
-        // Only so that the loop wakes then.
-        self.core.runtime.timers.borrow_mut().insert(deadline, Due::Accept);
-    }
-
-    fn stopped(&self) -> bool {
-        let Some(stopping) = self.core.stopping.get() else { return false };
-        self.core.slots.borrow().is_empty() || self.core.runtime.now() >= stopping.deadline
+        self.event_loop.shared.runtime.reactor.descriptor()
     }
 }
 
 /// Ends what is in flight: handlers and tasks are dropped where they wait.
 impl Drop for Server {
     fn drop(&mut self) {
-        let _entered = self.core.runtime.enter();
-        self.core.drop_all();
+        self.event_loop.drop_all();
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("site", &self.site.options).finish_non_exhaustive()
-    }
-}
-
-/// Controls a [`Server`] from another thread, a signal's watcher, or a handler.
-#[derive(Clone)]
-pub struct Handle(Arc<Control>);
-
-struct Control {
-    /// The grace of a stop that the loop has not yet seen.
-    stop: Mutex<Option<Duration>>,
-    /// The certificates must be reloaded.
-    #[cfg(feature = "tls")]
-    reload: AtomicBool,
-    wakes: Arc<WakeQueue>,
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
-    }
-}
-
-impl Handle {
-    /// Stops the server: it accepts no more connections, closes idle ones, and gives requests in flight `grace` to finish.
-    /// [`Server::run`] then returns `Ok`. A second call may shorten the grace.
-    pub fn stop(&self, grace: Duration) {
-        let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
-        drop(stop);
-        self.0.wakes.rouse();
-    }
-
-    /// Reloads the certificates of TLS listeners. Only new connections use them.
-    ///
-    /// If that fails, the old certificates stay, and a line of the log says which file is wrong.
-    #[cfg(feature = "tls")]
-    pub fn reload_tls(&self) {
-        self.0.reload.store(true, Ordering::SeqCst);
-        self.0.wakes.rouse();
+        f.debug_struct("Server").field("site", &self.site).finish_non_exhaustive()
     }
 }

@@ -1,10 +1,9 @@
 //! The whole server on a simulated wire and clock: any cuts of the bytes, any deadline, without a socket or a second.
 
-use super::conn::Conn;
-use super::core::Core;
-use super::site::{Place, Profile};
-use super::slot::Slot;
-use super::{Connection, IntoOutcome, Options, Request, limits};
+use super::event_loop::EventLoop;
+use super::http1::Http1;
+use super::limits;
+use super::{Connection, IntoOutcome, Options, Request, Site};
 use crate::net::{PeerAddr, Transport, Wire};
 use crate::rt::{Key, Runtime, Woken};
 use proptest::prelude::*;
@@ -14,7 +13,8 @@ use std::time::Duration;
 
 /// A server with one connection.
 struct World {
-    core: Rc<Core>,
+    event_loop: EventLoop,
+    site: Site,
     wire: Rc<RefCell<Wire>>,
     key: Key,
     now: u64,
@@ -28,11 +28,11 @@ impl World {
         H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
         R: IntoOutcome,
     {
-        let core = Rc::new(Core::new(Runtime::new().unwrap()));
-        let place = Rc::new(RefCell::new(Rc::new(Profile::new(options, handler))));
+        let event_loop = EventLoop::new(Runtime::new().unwrap());
+        let site = Site::new(options, handler);
         let wire = Rc::new(RefCell::new(Wire::default()));
-        let key = connect(&core, &wire, PeerAddr::Unix, place);
-        World { core, wire, key, now: 0, announced: true }
+        let key = connect(&event_loop, &wire, PeerAddr::Unix, &site);
+        World { event_loop, site, wire, key, now: 0, announced: true }
     }
 
     fn send(&self, bytes: &[u8]) {
@@ -40,32 +40,31 @@ impl World {
     }
 
     fn is_open(&self) -> bool {
-        self.core.slots.borrow().get(self.key).is_some()
+        self.event_loop.sessions.table.borrow().get(self.key).is_some()
     }
 
     /// One tick: every edge that could come does, and the clock stands where it is.
     fn tick(&self) {
-        let _entered = self.core.runtime.enter();
-        if let Some(slot) = self.core.slots.borrow().get(self.key) {
-            let mut conn = slot.conn.borrow_mut();
+        let sessions = &self.event_loop.sessions;
+        let runtime = &self.event_loop.shared.runtime;
+        let _entered = runtime.enter();
+        if let Some(session) = sessions.table.borrow().get(self.key) {
+            let mut http1 = session.http1.borrow_mut();
             let wire = self.wire.borrow();
-            conn.readable |= self.announced && !wire.incoming.is_empty() || wire.eof;
-            conn.peer_closed |= wire.eof;
-            conn.writable = true;
+            http1.link.readable |= self.announced && !wire.incoming.is_empty() || wire.eof;
+            http1.link.peer_closed |= wire.eof;
+            http1.link.writable = true;
+            http1.make_ready(&self.event_loop.shared, self.key);
         }
-        self.core.make_ready(self.key);
         let mut woken = Vec::new();
-        self.core.runtime.wakes.take(&mut woken);
+        runtime.wakes.take(&mut woken);
         for key in woken {
             if let Woken::Conn(key) = key {
-                self.core.woken(key);
+                sessions.woken(key);
             }
         }
-        self.core.pop_timers();
-        let ready = std::mem::take(&mut *self.core.ready.borrow_mut());
-        for key in ready {
-            self.core.drive(key);
-        }
+        self.event_loop.pop_timers();
+        sessions.drive_ready();
     }
 
     /// Ticks until a tick moves nothing any more.
@@ -90,7 +89,7 @@ impl World {
 
     fn pass(&mut self, time: Duration) {
         self.now += u64::try_from(time.as_millis()).unwrap();
-        self.core.runtime.set_clock(self.now);
+        self.event_loop.shared.runtime.set_clock(self.now);
         self.settle();
     }
 
@@ -107,13 +106,13 @@ impl World {
     }
 }
 
-/// A connection more.
-fn connect(core: &Core, wire: &Rc<RefCell<Wire>>, peer: PeerAddr, place: Place) -> Key {
-    let conn = Conn::new(Transport::Simulated(Rc::clone(wire)), peer, core.runtime.now(), place);
-    let next = conn.deadlines.next();
-    let key = core.slots.borrow_mut().insert_with(|key| Ok(Slot::new(conn, core.wakers(key)))).unwrap();
-    core.arm_at(key, next);
-    key
+/// Opens one more connection.
+fn connect(event_loop: &EventLoop, wire: &Rc<RefCell<Wire>>, peer: PeerAddr, site: &Site) -> Key {
+    let transport = Transport::Simulated(Rc::clone(wire));
+    let options = Rc::new(RefCell::new(Rc::clone(&site.options)));
+    let handler = Rc::new(RefCell::new(Rc::clone(&site.handler)));
+    let now = event_loop.shared.now();
+    event_loop.sessions.open(handler, |_| Ok(Http1::new(transport, peer, now, options))).unwrap()
 }
 
 /// Reads the body in small pieces, or not at all, and answers with what it got.
@@ -385,10 +384,9 @@ fn a_reader_of_what_the_kernel_holds_does_not_stand_still() {
 fn at_the_limit_the_one_that_stood_longest_makes_room() {
     let peer = |last: u8| PeerAddr::from(std::net::SocketAddr::from(([192, 0, 2, last], 80)));
     let mut world = World::new(Options::new().high_water(4096), handler);
-    world.core.max_connections.set(3);
-    let place = Rc::clone(&world.core.slots.borrow().get(world.key).unwrap().conn.borrow().place);
+    world.event_loop.acceptor.max_connections.set(3);
     let others = [1, 2].map(|last| (Rc::new(RefCell::new(Wire::default())), last));
-    let keys = others.each_ref().map(|(wire, last)| connect(&world.core, wire, peer(*last), Rc::clone(&place)));
+    let keys = others.each_ref().map(|(wire, last)| connect(&world.event_loop, wire, peer(*last), &world.site));
     let mut readers = vec![(Rc::clone(&world.wire), world.key)];
     readers.extend(others.into_iter().map(|(wire, _)| wire).zip(keys));
     let by_age = [1, 2, 0];
@@ -401,12 +399,12 @@ fn at_the_limit_the_one_that_stood_longest_makes_room() {
     }
     let mut gone = Vec::new();
     // How fast they are is first measured when room is needed.
-    assert!(!world.core.make_room(&peer(9)), "nobody has stood for half a minute");
+    assert!(!world.event_loop.acceptor.make_room(&peer(9)), "nobody has stood for half a minute");
     while gone.len() < by_age.len() {
         world.pass(limits::FRESH);
-        world.core.max_connections.set(readers.len() - gone.len());
-        if world.core.make_room(&peer(9)) {
-            let open = |at: &usize| world.core.slots.borrow().get(readers[*at].1).is_some();
+        world.event_loop.acceptor.max_connections.set(readers.len() - gone.len());
+        if world.event_loop.acceptor.make_room(&peer(9)) {
+            let open = |at: &usize| world.event_loop.sessions.table.borrow().get(readers[*at].1).is_some();
             gone.extend(by_age.iter().filter(|at| !open(at) && !gone.contains(at)).collect::<Vec<_>>());
         }
         assert!(world.now < 300_000, "{gone:?}");
@@ -420,13 +418,13 @@ fn at_the_limit_the_one_that_stood_longest_makes_room() {
 fn lines_that_were_not_logged_are_told_of_in_time() {
     let mut world = World::new(Options::new(), handler);
     for _ in 0..3 {
-        let lines = (0..1000).filter(|_| world.core.takes_log_line(&PeerAddr::Unix)).count();
+        let lines = (0..1000).filter(|_| world.event_loop.shared.takes_log_line(&PeerAddr::Unix)).count();
         assert_eq!(lines, limits::LOGGED_LINES as usize);
         world.pass(limits::LOG_WINDOW - Duration::from_millis(1));
-        assert!(!world.core.takes_log_line(&PeerAddr::Unix));
-        assert_eq!(world.core.floods.borrow().unwritten().count(), 1);
+        assert!(!world.event_loop.shared.takes_log_line(&PeerAddr::Unix));
+        assert_eq!(world.event_loop.shared.log_lines.borrow().suppressed().count(), 1);
         world.pass(Duration::from_millis(1));
-        assert_eq!(world.core.floods.borrow().unwritten().count(), 0);
+        assert_eq!(world.event_loop.shared.log_lines.borrow().suppressed().count(), 0);
     }
 }
 
@@ -436,9 +434,9 @@ fn waiting_output_is_bounded_by_the_high_water_mark() {
     world.wire.borrow_mut().stuck = true;
     world.send(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
     world.settle();
-    let slots = world.core.slots.borrow();
-    let conn = slots.get(world.key).unwrap().conn.borrow();
-    let waits = conn.work.as_ref().map_or(0, |work| work.output.mem());
+    let table = world.event_loop.sessions.table.borrow();
+    let http1 = table.get(world.key).unwrap().http1.borrow();
+    let waits = http1.in_flight.as_ref().map_or(0, |in_flight| in_flight.output.mem());
     assert!((3000..4096 + 512).contains(&waits), "{waits} bytes wait");
 }
 
@@ -447,9 +445,9 @@ fn a_connection_that_is_done_owns_no_buffer() {
     let world = World::new(Options::new(), handler);
     world.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
     world.settle();
-    let slots = world.core.slots.borrow();
-    let conn = slots.get(world.key).unwrap().conn.borrow();
-    assert!(conn.work.is_none() && conn.input.is_empty() && conn.waits_for_request());
+    let table = world.event_loop.sessions.table.borrow();
+    let http1 = table.get(world.key).unwrap().http1.borrow();
+    assert!(http1.in_flight.is_none() && http1.input.is_empty() && http1.waits_for_request());
 }
 
 /// A peer that ended its direction is asked once whether it is there, a second later, and only before the head.
@@ -474,4 +472,11 @@ fn a_peer_is_asked_after_a_while() {
             assert_eq!(world.answers(), "HTTP/1.1 100 Continue\r\n\r\n".repeat(asked), "{version}");
         }
     }
+}
+
+/// What an idle connection costs, beside its socket: these two, and an entry in the table of deadlines.
+#[test]
+fn an_idle_connection_is_small() {
+    let (http1, session) = (size_of::<Http1>(), size_of::<super::session::Session>());
+    assert!(http1 <= 248 && session <= 56, "{http1} and {session} bytes");
 }

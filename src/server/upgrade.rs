@@ -1,8 +1,11 @@
 //! The raw stream after `101 Switching Protocols` (RFC 9110 §7.8).
 
-use super::conn::{Conn, Link, Recv, Send, Step, Want};
-use super::core::Core;
 use super::error::{Error, Result};
+use super::http1::{Http1, Phase, Step};
+use super::limits;
+use super::respond::{self, yield_now};
+use super::shared::Shared;
+use super::waiter::Want;
 use crate::rt::Key;
 use std::cell::RefCell;
 use std::fmt;
@@ -16,8 +19,8 @@ use std::task::{Context, Poll, Wake, Waker};
 pub struct Upgraded(Stream);
 
 impl Upgraded {
-    pub(super) fn new(core: Rc<Core>, conn: Rc<RefCell<Conn>>, key: Key) -> Upgraded {
-        Upgraded(Stream { core, conn, key })
+    pub(super) fn new(shared: Rc<Shared>, http1: Rc<RefCell<Http1>>, key: Key) -> Upgraded {
+        Upgraded(Stream { shared, http1, key })
     }
 
     /// Reads at most `buffer.len()` bytes, waiting for the first of them; 0 at the stream's end.
@@ -154,41 +157,41 @@ impl Wake for Waiting {
 
 /// What both halves share.
 struct Stream {
-    core: Rc<Core>,
-    conn: Rc<RefCell<Conn>>,
+    shared: Rc<Shared>,
+    http1: Rc<RefCell<Http1>>,
     key: Key,
 }
 
 impl Stream {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
         self.renew_credit();
-        self.conn.borrow_mut().poll_read_raw(&self.core, cx, buffer)
+        poll_read(&mut self.http1.borrow_mut(), &self.shared, cx, buffer)
     }
 
     /// Queues `data` piece by piece, and shortens it to what is left.
     fn poll_write_all(&self, cx: &mut Context<'_>, data: &mut &[u8]) -> Poll<Result<()>> {
         while !data.is_empty() {
             self.renew_credit();
-            let mut conn = self.conn.borrow_mut();
-            std::task::ready!(conn.poll_room(cx))?;
-            let (piece, rest) = data.split_at(data.len().min(conn.room()));
-            conn.work()?.output.push(piece);
+            let mut http1 = self.http1.borrow_mut();
+            std::task::ready!(respond::poll_room(&mut http1, cx))?;
+            let (piece, rest) = data.split_at(data.len().min(respond::room(&http1)));
+            http1.in_flight()?.output.push(piece);
             *data = rest;
-            drop(conn);
             // If a task of its own writes, nobody else would drive the connection.
-            self.core.make_ready(self.key);
+            http1.make_ready(&self.shared, self.key);
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.conn.borrow_mut().poll_flushed(cx)
+        respond::poll_flushed(&mut self.http1.borrow_mut(), cx)
     }
 
     /// Asks for the connection's next turn if this one is used up. If a task of its own has the stream, nobody else does.
     fn renew_credit(&self) {
-        if self.conn.borrow().credit == 0 {
-            self.core.make_ready(self.key);
+        let mut http1 = self.http1.borrow_mut();
+        if http1.link.credit == 0 {
+            http1.make_ready(&self.shared, self.key);
         }
     }
 }
@@ -201,50 +204,61 @@ impl fmt::Debug for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let mut conn = self.conn.borrow_mut();
-        if matches!(conn.link, Link::Upgraded) {
-            conn.link = Link::Closing { discard: super::limits::LINGER_MAX };
-            self.core.make_ready(self.key);
+        let mut http1 = self.http1.borrow_mut();
+        if http1.phase == Phase::Upgraded {
+            http1.phase = Phase::Closing { discard: limits::LINGER_MAX };
+            http1.make_ready(&self.shared, self.key);
         }
     }
 }
 
-impl Conn {
-    /// Leaves HTTP behind.
-    pub(super) fn become_upgraded(&mut self) {
-        self.link = Link::Upgraded;
-        self.recv = Recv::Closed;
-        self.send = Send::Done;
-    }
+/// Leaves HTTP behind.
+pub(super) fn begin(http1: &mut Http1) -> Result<()> {
+    http1.in_flight()?.exchange.hand_over();
+    http1.phase = Phase::Upgraded;
+    Ok(())
+}
 
-    fn poll_read_raw(&mut self, core: &Core, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
-        if !self.input.is_empty() {
-            let bytes = self.input.bytes();
-            let n = bytes.len().min(buffer.len());
-            buffer[..n].copy_from_slice(&bytes[..n]);
-            self.input.consume(n);
-            return Poll::Ready(Ok(n));
-        }
-        if self.readable && self.credit == 0 {
-            return self.let_others(cx);
-        }
-        while self.readable && !matches!(self.link, Link::Dead) {
-            match self.read(core, buffer) {
-                Ok(n) => {
-                    self.spend(n);
-                    // The end stays the end, however often it is asked for.
-                    self.readable |= n == 0;
-                    return Poll::Ready(Ok(n));
-                }
-                Err(Step::Close) => break,
-                Err(_) if self.credit == 0 => return self.let_others(cx),
-                Err(_) => {}
-            }
-        }
-        if matches!(self.link, Link::Dead) {
-            return Poll::Ready(Err(Error::Closed));
-        }
-        self.wait(Want::Read, cx);
-        Poll::Pending
+/// One step of a connection that speaks another protocol.
+pub(super) fn step(http1: &mut Http1, shared: &Shared) -> Step {
+    match http1.flush(shared) {
+        Ok(false) if http1.link.writable => return Step::Again,
+        Ok(_) => {}
+        Err(step) => return step,
     }
+    if http1.link.readable && http1.waiter.wants(Want::Read) {
+        http1.wake();
+    }
+    Step::Park
+}
+
+fn poll_read(http1: &mut Http1, shared: &Shared, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+    if !http1.input.is_empty() {
+        let bytes = http1.input.bytes();
+        let n = bytes.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&bytes[..n]);
+        http1.input.consume(n);
+        return Poll::Ready(Ok(n));
+    }
+    if http1.link.readable && http1.link.credit == 0 {
+        return yield_now(cx);
+    }
+    while http1.link.readable && http1.phase != Phase::Dead {
+        match http1.read(shared, buffer) {
+            Ok(n) => {
+                http1.link.spend(n);
+                // The end stays the end, however often it is asked for.
+                http1.link.readable |= n == 0;
+                return Poll::Ready(Ok(n));
+            }
+            Err(Step::Close) => break,
+            Err(_) if http1.link.credit == 0 => return yield_now(cx),
+            Err(_) => {}
+        }
+    }
+    if http1.phase == Phase::Dead {
+        return Poll::Ready(Err(Error::Closed));
+    }
+    http1.waiter.wait(Want::Read, cx);
+    Poll::Pending
 }

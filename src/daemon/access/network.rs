@@ -87,6 +87,7 @@ impl Prefix {
     }
 }
 
+#[inline(never)]
 fn mapped(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
@@ -94,6 +95,7 @@ fn mapped(ip: IpAddr) -> u128 {
     }
 }
 
+#[inline(never)]
 fn mask(length: u32) -> u128 {
     !u128::MAX.checked_shr(length).unwrap_or(0)
 }

@@ -67,7 +67,7 @@ impl Proxies {
     }
 
     fn origin(&self, fors: &[&[u8]], protos: &[&[u8]], forwarded: &[&[u8]]) -> Result<Origin, Contradiction> {
-        let plain: Vec<Hop> = items(fors).map(|item| Hop { ip: node(item), encrypted: None }).collect();
+        let plain: Vec<Hop> = items(fors).into_iter().map(|item| Hop { ip: node(item), encrypted: None }).collect();
         let mut standard = Vec::new();
         for line in forwarded {
             read_forwarded(line, &mut standard).ok_or(Contradiction)?;
@@ -79,7 +79,7 @@ impl Proxies {
         {
             return Err(Contradiction);
         }
-        let proto = items(protos).last().and_then(is_encrypted);
+        let proto = items(protos).last().and_then(|proto| is_encrypted(proto));
         let encrypted = match (proto, standard.and_then(|hop| hop.encrypted)) {
             (Some(one), Some(other)) => Some(one && other),
             (one, other) => one.or(other),
@@ -102,9 +102,12 @@ impl Proxies {
 }
 
 /// The items of a list (RFC 9110 §5.6.1), in however many fields; empty ones are none.
-fn items<'a>(lines: &'a [&[u8]]) -> impl Iterator<Item = &'a [u8]> {
-    let items = lines.iter().flat_map(|line| line.split(|&byte| byte == b','));
-    items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+fn items<'a>(lines: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let mut items = Vec::new();
+    for line in lines {
+        items.extend(line.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty()));
+    }
+    items
 }
 
 /// The address of a node, without its port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.

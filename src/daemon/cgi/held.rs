@@ -2,6 +2,7 @@
 
 use crate::daemon::sys::process::{EMFILE, ENFILE, ENOMEM};
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::net::IpAddr;
@@ -18,9 +19,6 @@ const PART: usize = 4;
 
 /// Bytes in all of them, in longest bodies: the folder may be in memory.
 const BODIES_MAX: u64 = 2;
-
-/// How often another name is tried for a file whose name is taken.
-const TRIES: u32 = 8;
 
 /// Where bodies are held, and how many bytes of each.
 #[derive(Clone)]
@@ -53,16 +51,15 @@ impl NotHeld {
             },
         }
     }
+}
 
-    /// What the log says of it.
-    pub fn reason(&self, hold: &Hold) -> String {
+impl fmt::Display for NotHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotHeld::TooLong => {
-                format!("its chunked body is longer than {} KiB (chunked_body_limit)", hold.limit >> 10)
-            }
-            NotHeld::Full => "other chunked bodies take all the room that there is (chunked_body_limit)".into(),
+            NotHeld::TooLong => f.write_str("its chunked body is too long (chunked_body_limit)"),
+            NotHeld::Full => f.write_str("other chunked bodies take all the room there is (chunked_body_limit)"),
             NotHeld::Io(error) => {
-                format!("its chunked body can't be kept in {} (body_temp_path): {error}", hold.folder.display())
+                write!(f, "its chunked body can't be kept in a file (body_temp_path, /tmp unless set): {error}")
             }
         }
     }
@@ -97,18 +94,20 @@ impl Taken {
 
     /// Counts bytes more, if there is room for them: for those of a client as much as for one body.
     fn grow(&self, bytes: u64, limit: u64) -> Result<(), NotHeld> {
-        let sum = |client: Option<&Option<IpAddr>>| {
-            SHARES.with_borrow(|shares| {
-                let counted = shares.iter().filter(|share| client.is_none_or(|client| share.client == *client));
-                counted.map(|share| share.bytes.get()).sum::<u64>().saturating_add(bytes)
-            })
-        };
         let length = self.0.bytes.get().saturating_add(bytes);
         if length > limit {
             return Err(NotHeld::TooLong);
         }
-        let client = &self.0.client;
-        if sum(None) > limit.saturating_mul(BODIES_MAX) || client.is_some() && sum(Some(client)) > limit {
+        let (mut all, mut own) = (bytes, bytes);
+        SHARES.with_borrow(|shares| {
+            for share in shares {
+                all = all.saturating_add(share.bytes.get());
+                if self.0.client.is_some() && share.client == self.0.client {
+                    own = own.saturating_add(share.bytes.get());
+                }
+            }
+        });
+        if own > limit || all > limit.saturating_mul(BODIES_MAX) {
             return Err(NotHeld::Full);
         }
         self.0.bytes.set(length);
@@ -155,20 +154,12 @@ impl Held {
 
 /// A new file that nobody else can open, and that is gone with its last descriptor.
 fn nameless(folder: &Path) -> io::Result<File> {
-    let mut tries = TRIES;
-    loop {
-        // Nobody can know the next name; should it be taken all the same, another is tried.
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let path = folder.join(format!("ecohttpd-{}-{}", std::process::id(), now.subsec_nanos()));
-        match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && tries > 0 => tries -= 1,
-            opened => {
-                let file = opened?;
-                fs::remove_file(path)?;
-                return Ok(file);
-            }
-        }
-    }
+    // Nobody can know the name before.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let path = folder.join(format!("ecohttpd-{}-{}", std::process::id(), now.subsec_nanos()));
+    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    fs::remove_file(path)?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -242,14 +233,12 @@ mod tests {
 
     #[test]
     fn what_fails_has_its_status() {
-        let hold = Hold { folder: "/no/such".into(), limit: 64 << 10 };
-        let error = Held::new(&hold.folder, None).err().unwrap();
+        let error = Held::new(Path::new("/no/such"), None).err().unwrap();
         assert_eq!(error.status(), 500);
-        assert!(error.reason(&hold).contains("/no/such (body_temp_path): No such file"));
+        assert!(error.to_string().contains("body_temp_path, /tmp unless set): No such file"), "{error}");
         assert!(SHARES.with_borrow(Vec::is_empty));
         for (number, status) in [(libc::ENOSPC, 507), (libc::EDQUOT, 507), (libc::EFBIG, 507), (libc::EMFILE, 503)] {
             assert_eq!(NotHeld::Io(io::Error::from_raw_os_error(number)).status(), status);
         }
-        assert!(NotHeld::TooLong.reason(&hold).contains("64 KiB"));
     }
 }

@@ -179,7 +179,9 @@ impl Cgi {
     pub async fn serve(&self, con: &mut Connection, req: &mut Request, script: &Script<'_>) -> Result<Served> {
         let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
         if let Some((status, reason)) = script.refusal() {
-            log::warn!("{name}: {status}: {reason}");
+            if con.takes_log_line() {
+                log::warn!("{name}: {status}: {reason}");
+            }
             return Ok(Served::Failed(status));
         }
         // Browsers leave in the way in which others end their sending. Those of HTTP/1.0 can't be asked whether they
@@ -188,14 +190,14 @@ impl Cgi {
         // On this machine are proxies, which speak for many.
         let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
         if self.queue.is_full(client) {
-            return Ok(turn_away(&name));
+            return Ok(turn_away(con, &name));
         }
         let beginning = match self.beginning(con, req, script, client, &name).await? {
             Ok(beginning) => beginning,
             Err(status) => return Ok(Served::Failed(status)),
         };
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
-        let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(&name)) };
+        let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(con, &name)) };
         let length = beginning.as_ref().and_then(Beginning::found_length);
         let environment = Environment::new(con, req, script, length);
         let body = beginning.map(Beginning::take);
@@ -203,7 +205,7 @@ impl Cgi {
         drop(environment);
         let mut relay = match started {
             Ok(relay) => relay,
-            Err(error) => return Ok(not_started(&name, &error)),
+            Err(error) => return Ok(not_started(con, &name, &error)),
         };
         relay.state.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
@@ -232,7 +234,7 @@ impl Cgi {
             Err(Unread::Broken(error)) => Err(error),
             Err(Unread::NotHeld(why)) => {
                 let status = why.status();
-                log::error!("{name}: {status}: {}", why.reason(&self.hold));
+                log::error!("{name}: {status}: {why}");
                 Ok(Err(status))
             }
         }
@@ -346,13 +348,17 @@ impl Cgi {
     }
 }
 
-fn turn_away(name: &str) -> Served {
-    log::warn!("{name}: 503: too many wait to be run");
+fn turn_away(con: &Connection, name: &str) -> Served {
+    if con.takes_log_line() {
+        log::warn!("{name}: 503: too many wait to be run");
+    }
     Served::Failed(503)
 }
 
-fn not_started(name: &str, error: &io::Error) -> Served {
-    log::error!("{name}: cannot be run: {error}");
+fn not_started(con: &Connection, name: &str, error: &io::Error) -> Served {
+    if con.takes_log_line() {
+        log::error!("{name}: cannot be run: {error}");
+    }
     let full = matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM));
     Served::Failed(if full { 503 } else { 500 })
 }

@@ -102,7 +102,9 @@ fn exposed_secrets(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     for site in &config.sites {
         let Ok(root) = site.docroot.canonicalize() else { continue };
-        let inside = config.secrets().filter(|file| file.canonicalize().is_ok_and(|file| file.starts_with(&root)));
+        let inside = config
+            .secrets()
+            .filter(|file| file.is_file() && file.canonicalize().is_ok_and(|file| file.starts_with(&root)));
         for file in inside {
             let text = format!("{} lies in the folder that is served; no client gets it: move it out", file.display());
             let line = wrong(site, "-h", "home", &text);
@@ -248,7 +250,7 @@ pub fn absences(config: &Config) -> Vec<String> {
             say("-h", "home", &site.docroot, "a folder that exists");
         }
         // The default may be missing: few servers ever need it.
-        if site.body_temp_path != Path::new(BODY_TEMP_PATH) && !site.body_temp_path.is_dir() {
+        if site.body_temp_path.as_os_str() != BODY_TEMP_PATH && !site.body_temp_path.is_dir() {
             say("--body-temp-path", "body_temp_path", &site.body_temp_path, "a folder that exists");
         }
         for interpreter in site.interpreters.iter().filter(|interpreter| !interpreter.program.is_file()) {

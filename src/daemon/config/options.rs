@@ -141,7 +141,7 @@ fn extend<T>(list: &mut Vec<T>, read: Result<Vec<T>, Expected>) -> Result<(), Ex
 fn access(site: &mut Site, kind: access::Kind, value: &str) -> Result<(), Expected> {
     let read = values::access(value, kind);
     if read.is_err() {
-        site.access.extend(values::protected(value).map(access::Line::closed));
+        site.access.extend(values::protected(value).into_iter().map(access::Line::closed));
     }
     push(&mut site.access, read)
 }

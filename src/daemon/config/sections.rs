@@ -115,11 +115,13 @@ fn fill(site: &mut Site, section: &Section, all: &[Section], said: &mut Config) 
 fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
     let texts: Vec<&str> = match (&at.option.value, row.takes) {
         (Value::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
-            texts.iter().flat_map(|text| words(site, row, text)).collect()
+            let mut all = Vec::new();
+            texts.iter().for_each(|text| all.extend(words(text)));
+            all
         }
         (Value::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
         // An option in a list's place is one that the shell would split, but for what holds spaces itself.
-        (Value::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(site, row, text),
+        (Value::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(text),
         (_, Takes::Flag) => vec![at.flag()],
         _ => match at.single() {
             Ok(text) => vec![text],
@@ -146,13 +148,15 @@ fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
     }
 }
 
-/// Splits a value as the shell does; but not one that is right as a whole, and of which some word alone is not.
-fn words<'a>(site: &Site, row: &Row, text: &'a str) -> Vec<&'a str> {
+/// Splits a value as the shell does; but not one that begins like a path or an extension and goes on like neither: a path
+/// may hold a blank.
+fn words(text: &str) -> Vec<&str> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let mut trial = site.clone();
-    let mut is_right = |text: &str| (row.set)(&mut trial, text).is_ok();
-    let is_one = words.len() > 1 && !words.iter().all(|word| is_right(word)) && is_right(text);
-    if is_one { vec![text] } else { words }
+    let begins = words.first().and_then(|word| word.chars().next()).filter(|first| matches!(first, '/' | '.'));
+    match begins {
+        Some(first) if !words.iter().all(|word| word.starts_with(first)) => vec![text],
+        _ => words,
+    }
 }
 
 /// Takes the logins of the sections `config httpauth` that a list names.

@@ -199,10 +199,14 @@ pub fn proxies(text: &str) -> Result<Vec<Network>, Expected> {
 }
 
 /// The paths that a wrong value may have been to protect: which of its blanks was to end the path can't be told.
-pub fn protected(text: &str) -> impl Iterator<Item = String> {
-    let ends = text.char_indices().filter(|(_, char)| char.is_whitespace()).map(|(end, _)| end);
-    let begins = ends.chain([text.len()]).filter_map(|end| text.get(..end)).filter(|path| !path.is_empty());
-    begins.map(|path| if path.starts_with('/') { enclosing(path) } else { "/".into() })
+pub fn protected(text: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut path = String::new();
+    for word in text.split_inclusive(char::is_whitespace) {
+        path.push_str(word);
+        paths.push(if text.starts_with('/') { enclosing(path.trim_end()) } else { "/".into() });
+    }
+    paths
 }
 
 /// The path that holds what a wrong path was to be.

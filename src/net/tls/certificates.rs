@@ -99,13 +99,19 @@ fn private_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::try_from(der).map_err(|_| wrong(path, "neither PEM nor a DER key (PKCS#8, PKCS#1, SEC1)"))
 }
 
-/// The first certificate in a file.
-pub(in crate::net) fn read_cert(path: &Path) -> io::Result<Vec<u8>> {
+/// The certificate in a file, PEM or DER, in DER: of a chain the first, which is the server's.
+///
+/// # Errors
+/// One line: which file it is, and what is wrong with it.
+pub fn read_cert(path: &Path) -> io::Result<Vec<u8>> {
     Ok(certificates(path)?.swap_remove(0).to_vec())
 }
 
-/// The key in a file.
-pub(in crate::net) fn read_key(path: &Path) -> io::Result<Vec<u8>> {
+/// The private key in a file, PEM or DER, in DER.
+///
+/// # Errors
+/// As [`read_cert`].
+pub fn read_key(path: &Path) -> io::Result<Vec<u8>> {
     Ok(private_key(path)?.secret_der().to_vec())
 }
 

@@ -1,7 +1,7 @@
 //! Certificates of clients: who signs them, and when that is looked at.
 
-use super::TlsFiles;
 use super::certificates::{certificates, wrong};
+use super::tls_files::TlsFiles;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};

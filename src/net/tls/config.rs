@@ -1,9 +1,9 @@
 //! What a listener's connections share: suites, certificates, who must show one.
 
-use super::TlsFiles;
 use super::alerts;
 use super::certificates::Certificates;
 use super::clients::{Lenient, Verifier, verifier};
+use super::tls_files::TlsFiles;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::NoServerSessionStorage;
 use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};

@@ -7,8 +7,10 @@ mod alerts;
 mod certificates;
 mod clients;
 mod config;
+mod tls_files;
 
-pub(in crate::net) use certificates::{read_cert, read_key};
+pub use certificates::{read_cert, read_key};
+pub(crate) use tls_files::TlsFiles;
 
 use crate::buf::Sink;
 use crate::http::date;
@@ -21,7 +23,6 @@ use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -41,42 +42,29 @@ const RECORDS_A_READ: u32 = 64;
 /// The kind of error of a handshake that a client's certificate ended, which an operator wants to know.
 const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
 
-/// Where certificates are and who must show one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TlsFiles {
-    /// Certificate chains and their keys; the first is for clients that name no host, or an unknown one.
-    pub(crate) pairs: Vec<(PathBuf, PathBuf)>,
-    /// The authorities that sign clients' certificates.
-    pub(crate) ca: Option<PathBuf>,
-    /// Clients may come without a certificate, or with one that none of them signed.
-    pub(crate) insecure: bool,
-    /// OpenSSL's names of the TLS 1.2 suites to offer; none: all.
-    pub(crate) ciphers: Vec<String>,
-}
-
 /// What the TLS connections of a server share.
 pub(crate) struct TlsContext {
     files: TlsFiles,
     loaded: RefCell<Loaded>,
-    shared: Rc<Shared>,
+    per_thread: Rc<PerThread>,
 }
 
 /// What all contexts of a thread share.
-struct Shared {
+struct PerThread {
     /// One buffer for all: a piece of a file on its way into a record.
     scratch: RefCell<Box<[u8]>>,
     handshakes_left: Cell<u32>,
 }
 
-impl Shared {
-    fn new() -> Rc<Shared> {
+impl PerThread {
+    fn new() -> Rc<PerThread> {
         let scratch = RefCell::new(vec![0; FILE_STEP].into_boxed_slice());
-        Rc::new(Shared { scratch, handshakes_left: Cell::new(HANDSHAKES_A_TICK) })
+        Rc::new(PerThread { scratch, handshakes_left: Cell::new(HANDSHAKES_A_TICK) })
     }
 }
 
 thread_local! {
-    static SHARED: OnceCell<Rc<Shared>> = const { OnceCell::new() };
+    static PER_THREAD: OnceCell<Rc<PerThread>> = const { OnceCell::new() };
 }
 
 impl TlsContext {
@@ -86,8 +74,8 @@ impl TlsContext {
     /// One line naming the file and what is wrong with it.
     pub(crate) fn new(files: TlsFiles) -> io::Result<TlsContext> {
         let loaded = RefCell::new(load(&files)?);
-        let shared = SHARED.with(|shared| Rc::clone(shared.get_or_init(Shared::new)));
-        Ok(TlsContext { files, loaded, shared })
+        let per_thread = PER_THREAD.with(|per_thread| Rc::clone(per_thread.get_or_init(PerThread::new)));
+        Ok(TlsContext { files, loaded, per_thread })
     }
 
     /// Loads the certificates anew for the connections to come; after an error the old ones stay.
@@ -101,7 +89,7 @@ impl TlsContext {
 
     /// The thread's loop turns once more.
     pub(crate) fn new_tick() {
-        SHARED.with(|shared| {
+        PER_THREAD.with(|shared| {
             if let Some(shared) = shared.get() {
                 shared.handshakes_left.set(HANDSHAKES_A_TICK);
             }
@@ -116,7 +104,7 @@ impl TlsContext {
             stream,
             session: Box::new(session),
             context: Rc::clone(self),
-            state: State::Fresh,
+            state: Stage::Fresh,
             drained: false,
             unasked: false,
             verified: Cell::new(None),
@@ -129,7 +117,7 @@ pub(crate) struct Tls {
     stream: TcpStream,
     session: Box<ServerConnection>,
     context: Rc<TlsContext>,
-    state: State,
+    state: Stage,
     /// The last read from the socket was short.
     drained: bool,
     /// The last read ended before the socket was empty.
@@ -153,7 +141,7 @@ impl Read for Noting<'_> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Stage {
     /// Nothing was received.
     Fresh,
     Running,
@@ -186,9 +174,9 @@ impl Tls {
             return Ok(0);
         }
         match self.state {
-            State::Refused => return self.discard(),
-            State::Broken | State::Failed => return Err(io::ErrorKind::ConnectionAborted.into()),
-            State::Fresh | State::Running | State::Ended | State::Cut => {}
+            Stage::Refused => return self.discard(),
+            Stage::Broken | Stage::Failed => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Stage::Fresh | Stage::Running | Stage::Ended | Stage::Cut => {}
         }
         let mut filled = 0;
         // What an earlier call noted is stale: an edge may have come since.
@@ -198,7 +186,7 @@ impl Tls {
             match self.session.reader().read(&mut buffer[filled..]) {
                 // The peer's close_notify.
                 Ok(0) => {
-                    self.state = State::Ended;
+                    self.state = Stage::Ended;
                     return Ok(filled);
                 }
                 Ok(n) => filled += n,
@@ -210,8 +198,8 @@ impl Tls {
                     Ok(()) => {}
                     Err(error) if filled == 0 => return Err(error),
                     Err(error) => {
-                        if error.kind() != io::ErrorKind::WouldBlock && self.state != State::Failed {
-                            self.state = State::Broken;
+                        if error.kind() != io::ErrorKind::WouldBlock && self.state != Stage::Failed {
+                            self.state = Stage::Broken;
                         }
                         return Ok(filled);
                     }
@@ -219,11 +207,11 @@ impl Tls {
                 // Ended without close_notify: what was got may not be all.
                 Err(error) if filled == 0 => return Err(error),
                 Err(_) => {
-                    self.state = State::Broken;
+                    self.state = Stage::Broken;
                     return Ok(filled);
                 }
             }
-            if self.state == State::Refused {
+            if self.state == Stage::Refused {
                 return self.discard();
             }
             if filled == buffer.len() {
@@ -237,14 +225,14 @@ impl Tls {
 
     /// Whether `read` has more to tell though no event announces it.
     pub(crate) fn has_more(&self) -> bool {
-        self.unasked || matches!(self.state, State::Ended | State::Broken | State::Failed)
+        self.unasked || matches!(self.state, Stage::Ended | Stage::Broken | Stage::Failed)
     }
 
     /// Takes ciphertext from the socket and decrypts it, or goes on with the handshake.
     fn receive(&mut self) -> io::Result<()> {
-        if self.state == State::Fresh {
+        if self.state == Stage::Fresh {
             self.begin()?;
-            if self.state == State::Refused {
+            if self.state == Stage::Refused {
                 return Ok(());
             }
         }
@@ -270,7 +258,7 @@ impl Tls {
 
     /// Tells the peer what it did wrong. If that can't arrive, the reset says enough.
     fn fail(&mut self, error: &rustls::Error) {
-        self.state = State::Failed;
+        self.state = Stage::Failed;
         let plain = alerts::raise(&mut self.session, error);
         if let (Ok(true), Some(alert)) = (self.send_pending(), plain) {
             let _ = self.stream.write(&alert);
@@ -279,7 +267,7 @@ impl Tls {
 
     /// Looks at the first byte, and starts a handshake if it is this tick's turn for one more.
     fn begin(&mut self) -> io::Result<()> {
-        let Some(left) = self.context.shared.handshakes_left.get().checked_sub(1) else {
+        let Some(left) = self.context.per_thread.handshakes_left.get().checked_sub(1) else {
             return Err(io::ErrorKind::ResourceBusy.into());
         };
         let mut first = [0];
@@ -287,8 +275,8 @@ impl Tls {
             self.refuse_plain();
             return Ok(());
         }
-        self.context.shared.handshakes_left.set(left);
-        self.state = State::Running;
+        self.context.per_thread.handshakes_left.set(left);
+        self.state = Stage::Running;
         Ok(())
     }
 
@@ -303,12 +291,12 @@ impl Tls {
         // The buffer of a fresh socket has room for this.
         let _ = self.stream.write(&reply);
         let _ = self.stream.shutdown(Shutdown::Write);
-        self.state = State::Refused;
+        self.state = Stage::Refused;
     }
 
     /// Throws away what a refused client still sends: to close instead would send a reset, which may overtake the reply.
     fn discard(&mut self) -> io::Result<usize> {
-        let mut scratch = self.context.shared.scratch.borrow_mut();
+        let mut scratch = self.context.per_thread.scratch.borrow_mut();
         for _ in 0..RECORDS_A_READ {
             if self.stream.read(&mut scratch)? == 0 {
                 return Ok(0);
@@ -332,7 +320,7 @@ impl Tls {
 
     /// Refuses what would follow a fatal alert.
     fn may_write(&self) -> io::Result<()> {
-        if self.state == State::Failed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        if self.state == Stage::Failed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -345,7 +333,7 @@ impl Tls {
 
     /// Says that nothing follows: the peer can then tell the end from a cut.
     pub(crate) fn send_close_notify(&mut self) {
-        if !matches!(self.state, State::Cut | State::Refused | State::Failed) {
+        if !matches!(self.state, Stage::Cut | Stage::Refused | Stage::Failed) {
             self.session.send_close_notify();
             // Without room in the socket the peer is not told: it does not read.
             let _ = self.send_pending();
@@ -354,7 +342,7 @@ impl Tls {
 
     /// What was sent is not all: the peer must not be told that it is.
     pub(crate) fn forget_close_notify(&mut self) {
-        self.state = State::Cut;
+        self.state = Stage::Cut;
     }
 
     /// The certificate that the client showed, verified, in DER.
@@ -395,7 +383,7 @@ impl Sink for Tls {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let count = usize::try_from(count).unwrap_or(FILE_STEP).min(FILE_STEP);
-        let mut scratch = self.context.shared.scratch.borrow_mut();
+        let mut scratch = self.context.per_thread.scratch.borrow_mut();
         let n = file.read_at(&mut scratch[..count], offset)?;
         let n = self.session.writer().write(&scratch[..n])?;
         drop(scratch);

@@ -1,10 +1,10 @@
 //! Makes a self-signed certificate.
 
-use super::SanName;
 use super::der::{
     BIT_STRING, DNS_NAME, EXTENSIONS, GENERALIZED_TIME, INTEGER, IP_ADDRESS, OCTET_STRING, SEQUENCE, SET, UTC_TIME,
     UTF8_STRING, VERSION, der,
 };
+use super::names::SanName;
 use crate::http::date::civil;
 use std::error::Error;
 use std::fmt;

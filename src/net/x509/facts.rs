@@ -1,10 +1,10 @@
 //! What a server's own certificate tells of itself.
 
-use super::SanName;
 use super::create::{ALT_NAME, FIXED_EXTENSIONS};
 use super::der::{
     DNS_NAME, EXTENSIONS, GENERALIZED_TIME, INTEGER, IP_ADDRESS, OCTET_STRING, Reader, SEQUENCE, UTC_TIME, VERSION,
 };
+use super::names::SanName;
 use crate::http::date;
 use std::net::IpAddr;
 

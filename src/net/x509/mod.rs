@@ -5,40 +5,11 @@
 mod create;
 mod der;
 mod facts;
+mod names;
 mod subject;
 
 pub use create::{CannotSign, SelfSigned, is_dns_name, self_signed, self_signed_by};
 pub(crate) use facts::public_key;
 pub use facts::{Facts, facts};
+pub use names::SanName;
 pub use subject::subject;
-
-use super::tls;
-use std::io;
-use std::net::IpAddr;
-use std::path::Path;
-
-/// A name that a certificate speaks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SanName {
-    /// A host name: letters, digits, `-` and `_` in labels.
-    Dns(String),
-    /// An address that clients type.
-    Ip(IpAddr),
-}
-
-/// The certificate in a file, PEM or DER, in DER: of a chain the first, which is the server's.
-///
-/// # Errors
-/// One line: which file it is, and what is wrong with it.
-pub fn read_cert(path: &Path) -> io::Result<Vec<u8>> {
-    tls::read_cert(path)
-}
-
-/// The private key in a file, PEM or DER, in DER.
-///
-/// # Errors
-/// As [`read_cert`].
-pub fn read_key(path: &Path) -> io::Result<Vec<u8>> {
-    tls::read_key(path)
-}

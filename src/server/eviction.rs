@@ -6,18 +6,15 @@
 //! theirs go first, and a client of such an address takes no place from those within theirs.
 
 use super::limits;
+use crate::net::Network;
 use crate::rt::{Key, deadline};
-use std::net::IpAddr;
 use std::time::Duration;
-
-/// What is counted together; `None` is all clients of Unix sockets.
-pub(super) type Group = Option<IpAddr>;
 
 /// A connection, as far as it matters for who has to go.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     pub(super) key: Key,
-    pub(super) group: Group,
+    pub(super) network: Network,
     pub(super) doing: Doing,
 }
 
@@ -46,8 +43,8 @@ enum Reason {
     StoodStill,
 }
 
-/// Who makes room for a new connection of the group `newcomer`; `None` when it has to wait.
-pub(super) fn choose(standings: &[Standing], max: usize, newcomer: Group, now: u64) -> Option<&Standing> {
+/// Who makes room for a new connection from the network `newcomer`; `None` when it has to wait.
+pub(super) fn choose(standings: &[Standing], max: usize, newcomer: Network, now: u64) -> Option<&Standing> {
     let crowd = Crowd::new(standings, max, newcomer, now);
     let ranked = standings.iter().filter_map(|standing| crowd.rank(standing).map(|rank| (rank, standing)));
     ranked.min_by_key(|&(rank, standing)| (rank, standing.key)).map(|(_, standing)| standing)
@@ -55,23 +52,23 @@ pub(super) fn choose(standings: &[Standing], max: usize, newcomer: Group, now: u
 
 /// How many connections each address has, the new one included.
 struct Crowd {
-    counts: Vec<(Group, usize)>,
+    counts: Vec<(Network, usize)>,
     /// Connections that each address may have before it is beyond its share.
     share: usize,
     /// The address that has most, and how many.
-    greedy: (Group, usize),
-    newcomer: (Group, usize),
+    greedy: (Network, usize),
+    newcomer: (Network, usize),
     now: u64,
 }
 
 impl Crowd {
-    fn new(standings: &[Standing], max: usize, newcomer: Group, now: u64) -> Crowd {
+    fn new(standings: &[Standing], max: usize, newcomer: Network, now: u64) -> Crowd {
         // By address: std's sort would cost more bytes of the program than all the rest here.
-        let mut counts: Vec<(Group, usize)> = Vec::new();
-        for group in standings.iter().map(|standing| standing.group).chain([newcomer]) {
-            match counts.binary_search_by_key(&group, |&(known, _)| known) {
+        let mut counts: Vec<(Network, usize)> = Vec::new();
+        for network in standings.iter().map(|standing| standing.network).chain([newcomer]) {
+            match counts.binary_search_by_key(&network, |&(known, _)| known) {
                 Ok(at) => counts[at].1 += 1,
-                Err(at) => counts.insert(at, (group, 1)),
+                Err(at) => counts.insert(at, (network, 1)),
             }
         }
         let greedy = counts.iter().copied().max_by_key(|&(_, count)| count).unwrap_or((newcomer, 1));
@@ -80,13 +77,13 @@ impl Crowd {
         crowd
     }
 
-    fn count(&self, group: Group) -> usize {
-        self.counts.binary_search_by_key(&group, |&(group, _)| group).map_or(0, |at| self.counts[at].1)
+    fn count(&self, network: Network) -> usize {
+        self.counts.binary_search_by_key(&network, |&(known, _)| known).map_or(0, |at| self.counts[at].1)
     }
 
     /// The place of a connection among those that may go: why, within its share, and the measure that decides then.
     fn rank(&self, standing: &Standing) -> Option<(Reason, bool, u64)> {
-        let within = self.count(standing.group) <= self.share;
+        let within = self.count(standing.network) <= self.share;
         // An address beyond its share takes nothing from one within. Of its own it takes what is no longer young: the
         // request may be on its way.
         let newcomer_within = self.newcomer.1 <= self.share;
@@ -114,9 +111,9 @@ impl Crowd {
     /// Whether its address holds most connections and makes room. For one more of its own only if this one is `slow`:
     /// the others gain nothing by that, and nobody who is served well is cut off for it.
     fn is_greedy(&self, standing: &Standing, slow: bool) -> bool {
-        let (group, count) = self.greedy;
+        let (network, count) = self.greedy;
         let takes_from_others = self.newcomer.1 < count;
-        standing.group == group && count > self.share && (takes_from_others || slow && self.newcomer.0 == group)
+        standing.network == network && count > self.share && (takes_from_others || slow && self.newcomer.0 == network)
     }
 
     fn is_past(&self, since: u64, time: Duration) -> bool {
@@ -128,6 +125,7 @@ impl Crowd {
 mod tests {
     use super::*;
     use Doing::*;
+    use std::net::IpAddr;
 
     const A: u8 = 1;
     const B: u8 = 2;
@@ -141,7 +139,7 @@ mod tests {
     const OLD: Doing = Head { since: 1000 };
     const OLDER: Doing = Head { since: 900 };
 
-    fn group(address: u8) -> Group {
+    fn network(address: u8) -> Network {
         Some(IpAddr::from([192, 0, 2, address]))
     }
 
@@ -193,9 +191,13 @@ mod tests {
             let standings: Vec<Standing> = connections
                 .iter()
                 .enumerate()
-                .map(|(index, &(address, doing))| Standing { key: Key::unpack(index), group: group(address), doing })
+                .map(|(index, &(address, doing))| Standing {
+                    key: Key::unpack(index),
+                    network: network(address),
+                    doing,
+                })
                 .collect();
-            let chosen = choose(&standings, standings.len(), group(*newcomer), 100_000);
+            let chosen = choose(&standings, standings.len(), network(*newcomer), 100_000);
             assert_eq!(chosen.map(|standing| standing.key.index()), *verdict, "{number}: {name}");
         }
     }

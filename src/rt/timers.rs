@@ -1,73 +1,9 @@
-//! Deadlines in one ordered table, and the futures that wait for them.
+//! Deadlines in one ordered table.
 
-use super::{Key, Runtime};
-use std::future::{Future, poll_fn};
+use super::slots::Key;
 use std::num::NonZeroU32;
-use std::pin::{Pin, pin};
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
-
-/// Waits for `duration`; dropping the future forgets the timer.
-///
-/// The resolution is a millisecond, rounded up.
-///
-/// # Panics
-/// When called outside of a handler or task of a running server.
-#[must_use = "futures do nothing unless awaited"]
-pub fn sleep(duration: Duration) -> impl Future<Output = ()> {
-    let runtime = Runtime::current();
-    let when = runtime.deadline_from_now(duration);
-    Sleep { runtime, when, armed: None }
-}
-
-/// Runs `future` for at most `duration`; `None` when the time was up first, the future is dropped then.
-///
-/// # Panics
-/// When polled outside of a handler or task of a running server.
-pub(crate) async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut sleep = pin!(sleep(duration));
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
-    })
-    .await
-}
-
-struct Sleep {
-    runtime: Rc<Runtime>,
-    when: u64,
-    armed: Option<TimerId>,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let runtime = Rc::clone(&self.runtime);
-        let mut timers = runtime.timers.borrow_mut();
-        if runtime.now() >= self.when {
-            if let Some(id) = self.armed.take() {
-                timers.remove(id);
-            }
-            return Poll::Ready(());
-        }
-        match self.armed {
-            Some(id) => timers.rearm(id, cx.waker()),
-            None => self.armed = Some(timers.insert(self.when, Due::Wake(cx.waker().clone()))),
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let Some(id) = self.armed {
-            self.runtime.timers.borrow_mut().remove(id);
-        }
-    }
-}
 
 /// What to do when a deadline has come.
 pub(crate) enum Due {
@@ -122,7 +58,7 @@ impl Timers {
         }
     }
 
-    fn rearm(&mut self, id: TimerId, waker: &Waker) {
+    pub(super) fn rearm(&mut self, id: TimerId, waker: &Waker) {
         if let Ok(place) = self.find(id)
             && let Some((_, Due::Wake(armed))) = self.table.get_mut(place)
         {
@@ -151,6 +87,16 @@ impl Timers {
         }
         Some(due)
     }
+}
+
+/// `now + after` in milliseconds; a huge duration means "never".
+pub(crate) fn deadline(now: u64, after: Duration) -> u64 {
+    let round_up = !after.subsec_nanos().is_multiple_of(1_000_000);
+    now.saturating_add(millis(after)).saturating_add(u64::from(round_up))
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -191,9 +137,9 @@ mod tests {
 
     #[test]
     fn a_deadline_is_never_early() {
-        assert_eq!(super::super::deadline(5, Duration::from_micros(1)), 6);
-        assert_eq!(super::super::deadline(5, Duration::from_millis(1)), 6);
-        assert_eq!(super::super::deadline(5, Duration::ZERO), 5);
-        assert_eq!(super::super::deadline(5, Duration::MAX), u64::MAX);
+        assert_eq!(deadline(5, Duration::from_micros(1)), 6);
+        assert_eq!(deadline(5, Duration::from_millis(1)), 6);
+        assert_eq!(deadline(5, Duration::ZERO), 5);
+        assert_eq!(deadline(5, Duration::MAX), u64::MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! Wakes: how a future, on this thread or another, asks the loop to look at it again.
 
-use super::Key;
+use super::slots::Key;
 use mio::Waker;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,0 +1,129 @@
+//! Everything of the loop that futures need, and how they find it.
+
+use super::reactor::Reactor;
+use super::slots::Key;
+use super::tasks::{Boxed, Tasks};
+use super::timers::{Timers, deadline, millis};
+use super::wake::WakeQueue;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
+}
+
+/// Everything of the loop that futures need, whatever they belong to.
+pub(crate) struct Runtime {
+    pub(crate) reactor: Reactor,
+    pub(crate) timers: RefCell<Timers>,
+    pub(super) tasks: Tasks,
+    pub(crate) wakes: Arc<WakeQueue>,
+    start: Instant,
+    now: Cell<u64>,
+}
+
+impl Runtime {
+    pub(crate) fn new() -> io::Result<Rc<Runtime>> {
+        let reactor = Reactor::new()?;
+        let wakes = Arc::new(WakeQueue::new(reactor.waker()?));
+        Ok(Rc::new(Runtime {
+            reactor,
+            timers: RefCell::default(),
+            tasks: Tasks::default(),
+            wakes,
+            start: Instant::now(),
+            now: Cell::new(0),
+        }))
+    }
+
+    /// The runtime whose loop runs on this thread.
+    ///
+    /// # Panics
+    /// Outside of a handler or task: there is no loop that could resume the caller.
+    pub(crate) fn current() -> Rc<Runtime> {
+        CURRENT.with_borrow(|current| match current {
+            Some(runtime) => Rc::clone(runtime),
+            None => panic!("ecohttpd: called outside of a running server's handler or task"),
+        })
+    }
+
+    /// Makes this the thread's runtime until the guard is dropped.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        Entered(CURRENT.replace(Some(Rc::clone(self))))
+    }
+
+    /// Runs `future` beside the connections. Returns its key, unless there are too many.
+    pub(crate) fn spawn(&self, future: Boxed) -> Option<Key> {
+        self.tasks.spawn(future, &self.wakes)
+    }
+
+    /// Polls one task if it was woken.
+    pub(crate) fn run_task(&self, key: Key) {
+        self.tasks.run(key);
+    }
+
+    /// Drops every task: called when the loop ends.
+    pub(crate) fn drop_tasks(&self) {
+        self.tasks.drop_all();
+    }
+
+    /// The time of this tick in milliseconds since the loop was made; read once a tick.
+    pub(crate) fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    pub(crate) fn read_clock(&self) {
+        self.now.set(millis(self.start.elapsed()));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_clock(&self, now: u64) {
+        self.now.set(now);
+    }
+
+    /// The tick's time plus `after`, rounded up so that nothing is due early.
+    pub(crate) fn deadline(&self, after: Duration) -> u64 {
+        deadline(self.now.get(), after)
+    }
+
+    /// The time as it is plus `after`, rounded up: the tick may be older than a handler's work.
+    pub(crate) fn deadline_from_now(&self, after: Duration) -> u64 {
+        let now = self.start.elapsed();
+        deadline(millis(now).saturating_add(1), after)
+    }
+
+    /// How long the loop may sleep unless an event comes; `None` is for ever. From now on a wake is such an event.
+    pub(crate) fn idle_time(&self, ready: bool) -> Option<Duration> {
+        if ready || self.wakes.about_to_sleep() {
+            return Some(Duration::ZERO);
+        }
+        // Since the tick began, its handlers have worked.
+        self.read_clock();
+        let next = self.timers.borrow().next();
+        next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
+    }
+
+    /// Waits for events until the next timer is due, and at most for `timeout`; not at all when something is ready.
+    pub(crate) fn wait(&self, ready: bool, timeout: Option<Duration>) -> io::Result<()> {
+        let mut wait = self.idle_time(ready);
+        if let Some(timeout) = timeout {
+            wait = Some(wait.map_or(timeout, |wait| wait.min(timeout)));
+        }
+        let polled = self.reactor.poll(wait);
+        self.wakes.awake();
+        self.read_clock();
+        polled
+    }
+}
+
+/// Restores the thread's previous runtime when dropped.
+pub(crate) struct Entered(Option<Rc<Runtime>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
+}

@@ -1,0 +1,99 @@
+//! How a connection ends: what waits is sent, then the stream is closed so that the client gets all of it.
+//!
+//! A response that can't be completed ends in a way that the client notices:
+//!
+//! | where the body ends | what tells the client that it is incomplete |
+//! | --- | --- |
+//! | after its length, or with its last chunk | the stream ends before that (RFC 9112 §8) |
+//! | with the stream, over TLS | the stream ends without `close_notify` |
+//! | with the stream, over TCP | a reset, which comes when the client has all the rest |
+
+use super::deadlines::{Deadlines, NEVER, Timer};
+use super::http1::{Http1, Phase, Step};
+use super::limits;
+use super::shared::Shared;
+use crate::buf::Input;
+use crate::http::Sending;
+
+/// One step of a connection that no more requests follow on.
+pub(super) fn step(http1: &mut Http1, shared: &Shared) -> Step {
+    match http1.phase {
+        Phase::Closing { discard } => send_rest(http1, shared, discard),
+        Phase::Delivering => step_delivering(http1, shared),
+        Phase::Linger { left, request_read } => linger(http1, shared, left, request_read),
+        Phase::Open | Phase::Upgraded | Phase::Dead => Step::Close,
+    }
+}
+
+/// Sends what waits, and then closes our side.
+fn send_rest(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
+    match http1.flush(shared) {
+        Ok(true) => {}
+        Ok(false) if http1.link.writable => return Step::Again,
+        Ok(false) if http1.link.readable && discard > 0 => return discard_meanwhile(http1, shared, discard),
+        Ok(false) => return Step::Park,
+        Err(step) => return step,
+    }
+    http1.log_access(shared);
+    let cut = http1.sending() == Sending::Cut;
+    if cut && http1.ends_by_reset() {
+        return deliver(http1, shared);
+    }
+    if discard == 0 || http1.link.transport.shutdown_write(!cut).is_err() {
+        http1.phase = Phase::Dead;
+        return Step::Close;
+    }
+    http1.phase = Phase::Linger { left: discard, request_read: http1.has_read_all() };
+    http1.give_back(shared);
+    http1.input = Input::default();
+    http1.deadlines = Deadlines::default();
+    http1.deadlines.set(Timer::End, shared.deadline(limits::LINGER_TIMEOUT));
+    Step::Again
+}
+
+/// Throws away what arrives while the client does not take the response.
+fn discard_meanwhile(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
+    let n = match http1.discard(shared) {
+        Ok(n) => n,
+        // A client that sends no more may still read; if it does not, the next write tells.
+        Err(Step::Close) => {
+            http1.link.readable = false;
+            0
+        }
+        Err(step) => return step,
+    };
+    http1.phase = Phase::Closing { discard: if n == 0 { 0 } else { discard.saturating_sub(n) } };
+    Step::Again
+}
+
+/// Discards what arrives until the client closes its side, too.
+fn linger(http1: &mut Http1, shared: &Shared, left: u64, request_read: bool) -> Step {
+    if !http1.link.readable {
+        return Step::Park;
+    }
+    match http1.discard(shared) {
+        Ok(n) if n > 0 && n < left => http1.phase = Phase::Linger { left: left - n, request_read },
+        Ok(_) => http1.phase = Phase::Dead,
+        Err(step) => return step,
+    }
+    Step::Again
+}
+
+/// Waits until the client has all that the kernel holds for it.
+fn deliver(http1: &mut Http1, shared: &Shared) -> Step {
+    http1.phase = Phase::Delivering;
+    http1.deadlines = Deadlines::default();
+    http1.wait_for_reader(shared);
+    Step::Again
+}
+
+fn step_delivering(http1: &mut Http1, shared: &Shared) -> Step {
+    if matches!(http1.link.transport.queued(), 0 | u32::MAX) {
+        http1.phase = Phase::Dead;
+        return Step::Close;
+    }
+    if http1.deadlines.get(Timer::End) == NEVER {
+        http1.deadlines.set(Timer::End, shared.deadline(limits::DELIVERY_GLANCE));
+    }
+    Step::Park
+}

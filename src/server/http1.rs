@@ -1,0 +1,442 @@
+//! The state of one HTTP/1 connection, and what every part of its life does with it: read, flush, log, give up.
+//!
+//! ```text
+//!   requests::step                        ending::step
+//!  ┌──────────────┐                      ┌──────────────────────────────┐
+//!  │  Phase::Open │ ── no more requests ─► Closing ──► Linger ──► Dead  │
+//!  └──────┬───────┘                      │    └─ cut ─► Delivering ──┘  │
+//!         │ 101                          └──────────────────────────────┘
+//!         └─────────► Upgraded ── dropped ─────► Closing
+//! ```
+//!
+//! What of a request and its response needs no stream is in [`Exchange`](crate::http::Exchange).
+
+use super::access::Access;
+use super::deadlines::{Deadlines, NEVER, Timer};
+use super::error::{Error, Result};
+use super::eviction::Doing;
+use super::in_flight::InFlight;
+use super::limits;
+use super::link::Link;
+use super::options::Options;
+use super::shared::Shared;
+use super::site_options::CurrentOptions;
+use super::waiter::{Waiter, Want};
+use crate::buf::{Drained, Input};
+use crate::http::{Next, Receiving, Scanner, Sending};
+use crate::net::{PeerAddr, Transport};
+use crate::rt::{Key, deadline, millis};
+use log::Level;
+use std::cell::Ref;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What has to be done next for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A request's head is there: start its handler.
+    Start,
+    /// Something changed; step again.
+    Again,
+    /// Nothing to do before the next event, wake or deadline.
+    Park,
+    /// The connection is over.
+    Close,
+}
+
+/// The life of the byte stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Requests may follow.
+    Open,
+    /// The stream belongs to an [`Upgraded`](super::upgrade::Upgraded).
+    Upgraded,
+    /// Nothing more is read as a request. What waits is still sent, then the stream is closed; before that, up to
+    /// `discard` bytes that the client still sends are thrown away.
+    Closing { discard: u64 },
+    /// All there is of a cut response was sent; once the client has it, the stream is reset.
+    Delivering,
+    /// Our side is closed; what arrives is discarded, so that no reset overtakes the response (RFC 9112 §9.6).
+    Linger { left: u64, request_read: bool },
+    /// To be closed at once.
+    Dead,
+}
+
+/// What the access log has not been told yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unlogged {
+    Nothing,
+    /// An exchange whose head could not be read.
+    NoHead,
+    /// The exchange in flight.
+    Exchange,
+}
+
+/// Whether the deadline of a read has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    No,
+    /// It has, and what had come by then is being read first.
+    LastLook,
+    /// It has, and the waiting handler has to be told.
+    TimedOut,
+}
+
+/// One connection that speaks HTTP/1. Idle, it owns no memory outside of itself.
+pub(super) struct Http1 {
+    pub(super) link: Link,
+    /// How its listener serves at present.
+    pub(super) site: CurrentOptions,
+    pub(super) phase: Phase,
+    /// Should the peer close its side, it is asked whether it is still there; [`Timer::End`] tells when.
+    pub(super) probe: bool,
+    /// The input holds bytes that the scanner has not seen.
+    pub(super) unscanned: bool,
+    /// It is in the queue of connections to drive.
+    pub(super) is_queued: bool,
+    pub(super) unlogged: Unlogged,
+    pub(super) late: Late,
+    pub(super) scanner: Scanner,
+    pub(super) input: Input,
+    /// Present while a request is in flight or output waits.
+    pub(super) in_flight: Option<Box<InFlight>>,
+    pub(super) deadlines: Deadlines,
+    pub(super) waiter: Waiter,
+    /// Requests read so far.
+    pub(super) served: u32,
+}
+
+impl Http1 {
+    pub(super) fn new(transport: Transport, peer: PeerAddr, now: u64, site: CurrentOptions) -> Http1 {
+        let header_timeout = site.borrow().options.header_timeout;
+        let mut http1 = Http1 {
+            link: Link::new(transport, peer),
+            site,
+            phase: Phase::Open,
+            probe: false,
+            unscanned: false,
+            is_queued: false,
+            unlogged: Unlogged::Nothing,
+            late: Late::No,
+            scanner: Scanner::default(),
+            input: Input::default(),
+            in_flight: None,
+            deadlines: Deadlines::default(),
+            waiter: Waiter::default(),
+            served: 0,
+        };
+        http1.deadlines.set(Timer::Head, deadline(now, header_timeout));
+        http1
+    }
+
+    /// The options that hold at present; they may change with each request.
+    pub(super) fn options(&self) -> Ref<'_, Options> {
+        Ref::map(self.site.borrow(), |site| &site.options)
+    }
+
+    pub(super) fn in_flight(&mut self) -> Result<&mut InFlight> {
+        self.in_flight.as_deref_mut().ok_or(Error::Closed)
+    }
+
+    /// The memory for a request, which is taken from the spare ones if there is none yet.
+    pub(super) fn in_flight_or_spare(&mut self, shared: &Shared) -> &mut InFlight {
+        self.in_flight.get_or_insert_with(|| shared.take_spare())
+    }
+
+    pub(super) fn give_back(&mut self, shared: &Shared) {
+        if let Some(in_flight) = self.in_flight.take() {
+            shared.give_back(in_flight);
+        }
+    }
+
+    // --- what state it is in ----------------------------------------------------------------------
+
+    pub(super) fn sending(&self) -> Sending {
+        self.in_flight.as_ref().map_or(Sending::Head, |in_flight| in_flight.exchange.sending())
+    }
+
+    pub(super) fn receiving(&self) -> &Receiving {
+        self.in_flight.as_ref().map_or(&Receiving::Head, |in_flight| in_flight.exchange.receiving())
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.output.is_empty())
+            || self.link.transport.is_pending()
+    }
+
+    /// Whether nothing came, or only the empty line that old clients send after a body (RFC 9112 §2.2).
+    pub(super) fn has_blank_input(&self) -> bool {
+        matches!(self.input.bytes(), b"" | b"\r" | b"\r\n")
+    }
+
+    /// Whether no request is being read or answered: between requests, or before the first.
+    pub(super) fn waits_for_request(&self) -> bool {
+        matches!(self.phase, Phase::Open) && self.in_flight.is_none() && self.has_blank_input()
+    }
+
+    /// Whether nothing of a next request has come either, as far as the kernel told.
+    pub(super) fn is_silent(&self) -> bool {
+        self.waits_for_request() && !self.link.readable
+    }
+
+    /// Whether all that was begun was sent, so that the peer may be told that this is the end.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self.sending(), Sending::Body(_) | Sending::Cut) && !self.has_output()
+    }
+
+    /// Whether nothing that the client sent is of use any more: its request is read, and an answer would not arrive.
+    pub(super) fn has_read_all(&self) -> bool {
+        match self.phase {
+            Phase::Upgraded => false,
+            Phase::Linger { request_read, .. } => request_read,
+            _ => !matches!(self.receiving(), Receiving::Head | Receiving::Body(_)),
+        }
+    }
+
+    /// What it does, as far as it matters for eviction. `busy`: a handler is running.
+    pub(super) fn doing(&mut self, busy: bool, now: u64) -> Doing {
+        let began = |deadline: u64, after: Duration| deadline.saturating_sub(millis(after)).min(now);
+        match self.phase {
+            Phase::Dead => return Doing::Idle { since: 0 },
+            Phase::Linger { .. } | Phase::Delivering => {
+                return Doing::Lingering { since: began(self.deadlines.get(Timer::End), limits::LINGER_TIMEOUT) };
+            }
+            Phase::Open | Phase::Closing { .. } | Phase::Upgraded => {}
+        }
+        let site = Rc::clone(&self.site.borrow());
+        if self.served > 0 && self.is_silent() {
+            return Doing::Idle { since: began(self.deadlines.get(Timer::End), site.options.keep_alive) };
+        }
+        let reads_head = !busy && matches!(self.receiving(), Receiving::Head) && !self.has_output();
+        if self.link.transport.is_handshaking() || reads_head {
+            return Doing::Head { since: began(self.deadlines.get(Timer::Head), site.options.header_timeout) };
+        }
+        let still_since = if self.has_output() {
+            let waits = self.deadlines.get(Timer::Write) != NEVER;
+            self.in_flight.as_ref().filter(|_| waits).map_or(now, |in_flight| in_flight.still_since)
+        } else if self.waiter.wants(Want::Read) {
+            began(self.deadlines.get(Timer::Body), site.options.body_timeout)
+        } else {
+            return Doing::Served;
+        };
+        Doing::Moving { pace: self.pace(now), still_since }
+    }
+
+    /// The bytes a second that its client moves.
+    fn pace(&mut self, now: u64) -> u32 {
+        let Some(in_flight) = &mut self.in_flight else { return u32::MAX };
+        let (output, received) = (&in_flight.output, in_flight.received);
+        in_flight.pace.measure(now, || {
+            let taken = output.sent().saturating_sub(self.link.transport.queued().into());
+            taken.saturating_add(received)
+        })
+    }
+
+    // --- scheduling -------------------------------------------------------------------------------
+
+    /// Wakes the handler that waits for something of this connection.
+    pub(super) fn wake(&mut self) {
+        self.waiter.wake();
+    }
+
+    /// Has the connection driven, once, in this tick or the next.
+    pub(super) fn make_ready(&mut self, shared: &Shared, key: Key) {
+        if !std::mem::replace(&mut self.is_queued, true) {
+            shared.ready.borrow_mut().push_back(key);
+        }
+    }
+
+    // --- bytes ------------------------------------------------------------------------------------
+
+    /// Reads what there is.
+    pub(super) fn read(&mut self, shared: &Shared, buffer: &mut [u8]) -> std::result::Result<usize, Step> {
+        match self.link.read(buffer) {
+            Ok(n) => {
+                if let Some(in_flight) = &mut self.in_flight {
+                    in_flight.received = in_flight.received.saturating_add(n as u64);
+                }
+                Ok(n)
+            }
+            Err(error) => Err(self.read_failed(shared, &error)),
+        }
+    }
+
+    fn read_failed(&mut self, shared: &Shared, error: &io::Error) -> Step {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Step::Again,
+            io::ErrorKind::ResourceBusy => Step::Park,
+            kind => {
+                if kind == io::ErrorKind::PermissionDenied {
+                    // Of a client whose certificate is no good; the system has no such error for a socket.
+                    self.note(shared, Level::Info, format_args!("{error}"));
+                } else {
+                    self.debug(format_args!("{error}"));
+                }
+                self.phase = Phase::Dead;
+                Step::Close
+            }
+        }
+    }
+
+    /// A handler's call to read has ended, whatever its result.
+    pub(super) fn end_read(&mut self) {
+        self.late = Late::No;
+        self.deadlines.set(Timer::Body, NEVER);
+        self.deadlines.set(Timer::Call, NEVER);
+    }
+
+    /// Reads and forgets; 0 at the end.
+    pub(super) fn discard(&mut self, shared: &Shared) -> std::result::Result<u64, Step> {
+        let mut scratch = shared.scratch();
+        self.read(shared, &mut scratch).map(|n| n as u64)
+    }
+
+    /// Sends what waits; true when nothing is left.
+    pub(super) fn flush(&mut self, shared: &Shared) -> std::result::Result<bool, Step> {
+        if !self.has_output() {
+            return Ok(true);
+        }
+        if !self.link.writable {
+            return Ok(false);
+        }
+        let flushed = match self.link.flush(self.in_flight.as_mut().map(|in_flight| &mut in_flight.output)) {
+            Ok(flushed) => flushed,
+            Err(error) => return Err(self.flush_failed(shared, &error)),
+        };
+        if flushed.drained == Drained::Empty {
+            self.deadlines.set(Timer::Write, NEVER);
+        } else if flushed.moved || self.deadlines.get(Timer::Write) == NEVER {
+            self.wait_for_reader(shared);
+        }
+        let wants_room = self.waiter.wants(Want::Room) && self.is_below_low_water();
+        if wants_room || self.waiter.wants(Want::Flushed) && flushed.drained == Drained::Empty {
+            self.wake();
+        }
+        Ok(flushed.drained == Drained::Empty)
+    }
+
+    fn flush_failed(&mut self, shared: &Shared, error: &io::Error) -> Step {
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            self.debug(format_args!("{error}"));
+            self.phase = Phase::Dead;
+            return Step::Close;
+        }
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.output.clear();
+        }
+        self.cut(shared, "a file shrank while it was being sent");
+        Step::Again
+    }
+
+    fn is_below_low_water(&self) -> bool {
+        let Some(in_flight) = &self.in_flight else { return true };
+        in_flight.output.mem() <= self.options().high_water / limits::LOW_WATER_DIVISOR
+            && in_flight.output.files() < limits::QUEUED_FILES
+    }
+
+    /// Starts the write timeout.
+    pub(super) fn wait_for_reader(&mut self, shared: &Shared) {
+        let timeout = self.options().write_timeout;
+        let first = match &mut self.in_flight {
+            Some(in_flight) => {
+                in_flight.queued = u32::MAX;
+                in_flight.still_since = shared.now();
+                limits::READER_LOOK.min(timeout / 2)
+            }
+            None => timeout,
+        };
+        self.deadlines.set(Timer::Write, shared.deadline(first));
+    }
+
+    // --- ending -----------------------------------------------------------------------------------
+
+    /// Cuts the response for a reason that the log is told.
+    pub(super) fn cut(&mut self, shared: &Shared, why: &str) {
+        self.note(shared, Level::Warn, format_args!("response cut short: {why}"));
+        self.break_off();
+    }
+
+    /// Nothing more of the response follows, but what was queued is sent.
+    pub(super) fn break_off(&mut self) {
+        self.stop_probing();
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.exchange.cut();
+        }
+        // To close with something unread would send a reset, which throws away what the client has not taken.
+        self.phase = Phase::Closing { discard: limits::LINGER_MAX };
+    }
+
+    /// Gives up on a client: it sees a reset, and what was queued for it is thrown away.
+    pub(super) fn drop_client(&mut self) {
+        self.link.transport.reset_on_close();
+        self.phase = Phase::Dead;
+    }
+
+    /// Whether nothing but a reset tells that the response is incomplete.
+    pub(super) fn ends_by_reset(&self) -> bool {
+        self.link.transport.is_plain_tcp()
+            && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.exchange.ends_with_connection())
+    }
+
+    /// The peer need not be asked whether it is there, or not any more.
+    pub(super) fn stop_probing(&mut self) {
+        if std::mem::take(&mut self.probe) {
+            self.deadlines.set(Timer::End, NEVER);
+        }
+    }
+
+    // --- logs -------------------------------------------------------------------------------------
+
+    /// Tells the access log of the exchange that ended.
+    pub(super) fn log_access(&mut self, shared: &Shared) {
+        let unlogged = std::mem::replace(&mut self.unlogged, Unlogged::Nothing);
+        // Held while it is called: what it does may put another in its place.
+        let site = Rc::clone(&self.site.borrow());
+        let (Some(log), Some(in_flight)) = (&site.options.access_log, &mut self.in_flight) else { return };
+        let exchange = &in_flight.exchange;
+        let known = match unlogged {
+            Unlogged::Nothing => return,
+            Unlogged::NoHead => None,
+            Unlogged::Exchange => Some(exchange.head()),
+        };
+        let access = Access {
+            date: &shared.http_date(),
+            peer: in_flight.client.as_ref().unwrap_or(&self.link.peer),
+            method: known.map_or("", |head| head.method()),
+            target: known.map_or("", |head| head.target()),
+            minor_version: known.map_or(1, |head| head.minor_version()),
+            status: if exchange.sending() == Sending::Head { 499 } else { exchange.response().status() },
+            bytes: in_flight.body_bytes(),
+            duration: Duration::from_millis(shared.now().saturating_sub(exchange.started())),
+            referer: known.and_then(|head| head.header("referer")),
+            user_agent: known.and_then(|head| head.header("user-agent")),
+            close: match exchange.next(shared.stopping()) {
+                Next::Close(reason) => Some(reason.as_str()),
+                Next::Reuse | Next::Drain => None,
+            },
+        };
+        // Where panics unwind, the log's ends neither this connection nor the others.
+        let panicked = catch_unwind(AssertUnwindSafe(|| log(&access))).is_err();
+        in_flight.restart_count();
+        if panicked {
+            self.note(shared, Level::Error, format_args!("the access log panicked"));
+        }
+    }
+
+    /// Logs a line about this connection, unless there are too many; one place, as each costs its bytes.
+    #[cold]
+    pub(super) fn note(&self, shared: &Shared, level: Level, what: fmt::Arguments<'_>) {
+        if level <= log::max_level() && shared.takes_log_line(&self.link.peer) {
+            log::log!(level, "{}: {what}", self.link.peer);
+        }
+    }
+
+    /// Logs a line for those who look for a fault in this server.
+    #[cold]
+    pub(super) fn debug(&self, what: fmt::Arguments<'_>) {
+        log::debug!("{}: {what}", self.link.peer);
+    }
+}

@@ -1,0 +1,110 @@
+//! The byte stream under a connection: transport, readiness, reading and flushing. It knows no HTTP.
+
+use super::limits;
+use crate::buf::{Drained, Output, Sink};
+use crate::net::{PeerAddr, Transport};
+use crate::rt::Edges;
+use std::io;
+
+/// One connected stream, and what is known of its readiness.
+pub(super) struct Link {
+    pub(super) transport: Transport,
+    pub(super) peer: PeerAddr,
+    /// Our address, once somebody asked for it; few do, so it is not in every connection.
+    local: Option<Box<PeerAddr>>,
+    /// Sticky hints: cleared only by `WouldBlock` or a short read or write.
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer closed its side: the next reads lead to the end, however short they are.
+    pub(super) peer_closed: bool,
+    /// Bytes that may pass in this turn without anyone having to wait for them.
+    pub(super) credit: usize,
+}
+
+/// What a flush came to.
+pub(super) struct Flushed {
+    pub(super) drained: Drained,
+    /// Whether any byte left.
+    pub(super) moved: bool,
+}
+
+impl Link {
+    pub(super) fn new(transport: Transport, peer: PeerAddr) -> Link {
+        Link {
+            transport,
+            peer,
+            local: None,
+            readable: false,
+            // A fresh socket's buffer is empty; should that be wrong, the first write says so.
+            writable: true,
+            peer_closed: false,
+            credit: limits::TURN,
+        }
+    }
+
+    /// Our address; the system is asked once a connection.
+    pub(super) fn local_addr(&mut self) -> io::Result<PeerAddr> {
+        if let Some(local) = &self.local {
+            return Ok(**local);
+        }
+        let local = self.transport.local_addr()?;
+        self.local = Some(Box::new(local));
+        Ok(local)
+    }
+
+    /// Takes note of an event; true when it tells for the first time that the peer closed its side.
+    pub(super) fn notice(&mut self, edges: Edges) -> bool {
+        self.readable |= edges.readable;
+        self.writable |= edges.writable;
+        edges.read_closed && !std::mem::replace(&mut self.peer_closed, true)
+    }
+
+    /// Reads what there is; a short read means that there was no more.
+    ///
+    /// # Errors
+    /// Those of the transport. After `ResourceBusy` the turn is over.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.transport.read(buffer);
+        match &read {
+            // epoll(7): with edge triggering a short read tells as much as EAGAIN. But not of a peer's end.
+            Ok(n) => {
+                self.readable = *n == buffer.len() || *n > 0 && (self.peer_closed || self.transport.has_more());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            // This tick's handshakes are done: this one's comes with the next.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => self.credit = 0,
+            Err(_) => {}
+        }
+        read
+    }
+
+    /// Sends what waits, as much as the transport and this turn allow.
+    ///
+    /// # Errors
+    /// Those of the transport; `UnexpectedEof` when a file is shorter than what was promised of it.
+    pub(super) fn flush(&mut self, output: Option<&mut Output>) -> io::Result<Flushed> {
+        let flushed = match output {
+            Some(output) => {
+                let before = output.sent();
+                let drained = output.drain(&mut self.transport, limits::FLUSH_BUDGET)?;
+                Flushed { drained, moved: output.sent() > before }
+            }
+            None => {
+                let all = self.transport.flush()?;
+                Flushed { drained: if all { Drained::Empty } else { Drained::Blocked }, moved: false }
+            }
+        };
+        if flushed.drained != Drained::Empty {
+            self.writable = flushed.drained == Drained::Budget;
+            if self.writable {
+                self.credit = 0;
+            }
+        }
+        Ok(flushed)
+    }
+
+    /// Counts bytes that passed without anybody having to wait for them.
+    pub(super) fn spend(&mut self, n: usize) {
+        self.credit = self.credit.saturating_sub(n);
+    }
+}

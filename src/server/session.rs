@@ -1,0 +1,328 @@
+//! A connection and the handler that runs for it: driving the one, polling the other. [`Sessions::drive`] is the one door.
+
+use super::connection::Connection;
+use super::ending;
+use super::http1::{Http1, Phase, Step};
+use super::limits;
+use super::request::Request;
+use super::requests;
+use super::respond;
+use super::shared::Shared;
+use super::site::{CurrentHandler, Running};
+use super::timeouts;
+use super::upgrade;
+use crate::rt::{Due, Edges, Key, SlotWaker, Slots, TimerId, Woken, drop_contained};
+use std::cell::RefCell;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// One connection and what runs on it.
+pub(super) struct Session {
+    pub(super) http1: Rc<RefCell<Http1>>,
+    /// What serves its requests at present.
+    handler: CurrentHandler,
+    wakers: Rc<Wakers>,
+    /// Absent between requests, and while it is being polled.
+    running: Option<Running>,
+    /// The session's one entry in the table of deadlines.
+    armed: Option<TimerId>,
+}
+
+/// A session's waker, in the two shapes that it is needed in.
+struct Wakers {
+    mark: Arc<SlotWaker>,
+    waker: Waker,
+}
+
+impl Wakers {
+    /// Whether no clone of the waker is left: these two are the only references.
+    fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.mark) == 2
+    }
+}
+
+impl Session {
+    /// Whether a handler runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.running.is_some()
+    }
+
+    fn arm(&mut self, shared: &Shared, key: Key, next: u64) {
+        // A deadline that moved away costs nothing: its old entry will find the new one.
+        if self.armed.is_some_and(|armed| armed.when <= next) {
+            return;
+        }
+        let mut timers = shared.runtime.timers.borrow_mut();
+        if let Some(id) = self.armed.take() {
+            timers.remove(id);
+        }
+        if next != u64::MAX {
+            self.armed = Some(timers.insert(next, Due::Conn(key)));
+        }
+    }
+}
+
+/// All sessions of a server.
+pub(super) struct Sessions {
+    pub(super) shared: Rc<Shared>,
+    pub(super) table: RefCell<Slots<Session>>,
+    /// One waker for each slot ever used; reused by the connections that come after.
+    wakers: RefCell<Vec<Option<Rc<Wakers>>>>,
+}
+
+impl Sessions {
+    pub(super) fn new(shared: Rc<Shared>) -> Sessions {
+        Sessions { shared, table: RefCell::default(), wakers: RefCell::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.borrow().len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.borrow().is_empty()
+    }
+
+    /// Takes in the connection that `make` returns for its key.
+    ///
+    /// # Errors
+    /// That of `make`; `OutOfMemory` when no more can be told apart.
+    pub(super) fn open(&self, handler: CurrentHandler, make: impl FnOnce(Key) -> io::Result<Http1>) -> io::Result<Key> {
+        let mut table = self.table.borrow_mut();
+        let key = table.insert_with(|key| {
+            let http1 = Rc::new(RefCell::new(make(key)?));
+            Ok(Session { http1, handler, wakers: self.wakers(key), running: None, armed: None })
+        })?;
+        if let Some(session) = table.get_mut(key) {
+            let next = session.http1.borrow().deadlines.next();
+            session.arm(&self.shared, key, next);
+        }
+        Ok(key)
+    }
+
+    /// The waker for a new session: that of the slot's last tenant, unless somebody may still wake it by that.
+    fn wakers(&self, key: Key) -> Rc<Wakers> {
+        let mut wakers = self.wakers.borrow_mut();
+        while wakers.len() <= key.index() {
+            wakers.push(None);
+        }
+        let place = &mut wakers[key.index()];
+        if let Some(wakers) = place
+            && wakers.is_unshared()
+        {
+            wakers.mark.renew(key.generation());
+            return Rc::clone(wakers);
+        }
+        let mark = SlotWaker::new(Woken::Conn(key), &self.shared.runtime.wakes);
+        let wakers = Rc::new(Wakers { waker: Waker::from(Arc::clone(&mark)), mark });
+        Rc::clone(place.insert(wakers))
+    }
+
+    // --- what makes a session ready ---------------------------------------------------------------
+
+    /// An event of a connection: only flags are set, the session is driven later in the tick.
+    pub(super) fn notice(&self, key: Key, edges: Edges) {
+        let table = self.table.borrow();
+        let Some(session) = table.get(key) else { return };
+        let mut http1 = session.http1.borrow_mut();
+        if http1.link.notice(edges) {
+            http1.wake();
+        }
+        if edges.gone || edges.hung_up && http1.has_read_all() {
+            http1.phase = Phase::Dead;
+        }
+        http1.make_ready(&self.shared, key);
+    }
+
+    /// A waker asked for the session to be driven.
+    pub(super) fn woken(&self, key: Key) {
+        if let Some(session) = self.table.borrow().get(key) {
+            session.wakers.mark.taken();
+            session.http1.borrow_mut().make_ready(&self.shared, key);
+        }
+    }
+
+    /// The session's entry in the table of deadlines is due.
+    pub(super) fn due(&self, key: Key) {
+        if let Some(session) = self.table.borrow_mut().get_mut(key) {
+            session.armed = None;
+            session.http1.borrow_mut().make_ready(&self.shared, key);
+        }
+    }
+
+    // --- driving ----------------------------------------------------------------------------------
+
+    /// Drives the sessions that are ready now. Those that become so meanwhile wait for the next tick, so that events are
+    /// never starved.
+    pub(super) fn drive_ready(&self) {
+        let ready = self.shared.ready.borrow().len();
+        for _ in 0..ready {
+            let next = self.shared.ready.borrow_mut().pop_front();
+            if let Some(key) = next {
+                self.drive(key);
+            }
+        }
+    }
+
+    /// Does all that can be done for one connection now, within its budget.
+    pub(super) fn drive(&self, key: Key) {
+        let (http1, wakers, mut running) = {
+            let mut table = self.table.borrow_mut();
+            let Some(session) = table.get_mut(key) else { return };
+            (Rc::clone(&session.http1), Rc::clone(&session.wakers), session.running.take())
+        };
+        let over = {
+            let mut http1 = http1.borrow_mut();
+            http1.is_queued = false;
+            http1.link.credit = limits::TURN;
+            http1.phase == Phase::Dead
+        };
+        // A handler whose connection is over is dropped where it waits.
+        let step = if over { Step::Close } else { self.steps(key, &http1, &wakers, &mut running) };
+        if step == Step::Close {
+            self.close(key, &http1, running);
+            return;
+        }
+        self.park(key, &http1, running, step == Step::Again);
+    }
+
+    /// Steps until there is nothing to do or the budget is spent; never returns `Start`.
+    fn steps(&self, key: Key, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) -> Step {
+        for _ in 0..limits::DRIVE_BUDGET {
+            self.poll_handler(http1, wakers, running);
+            let (step, spent) = {
+                let mut http1 = http1.borrow_mut();
+                (step(&mut http1, &self.shared, running.is_some()), http1.link.credit == 0)
+            };
+            match step {
+                Step::Start => {
+                    *running = self.start(key, http1);
+                    wakers.mark.set_woken();
+                }
+                Step::Again if spent => return Step::Again,
+                Step::Again => {}
+                Step::Park if running.is_some() && wakers.mark.is_woken() && !spent => {}
+                Step::Park if spent => return Step::Again,
+                Step::Park | Step::Close => return step,
+            }
+        }
+        Step::Again
+    }
+
+    /// Starts the handler of the request whose head has come.
+    fn start(&self, key: Key, http1: &Rc<RefCell<Http1>>) -> Option<Running> {
+        let (head, options) = {
+            let http1 = http1.borrow();
+            (Rc::clone(http1.in_flight.as_ref()?.exchange.head()), Rc::clone(&http1.site.borrow()))
+        };
+        let handler = Rc::clone(&self.table.borrow().get(key)?.handler.borrow());
+        let con = Connection::new(Rc::clone(&self.shared), options, Rc::clone(http1), key);
+        Some(handler.start(con, Request::new(head)))
+    }
+
+    /// Polls the handler if it was woken; it is gone when it is done.
+    fn poll_handler(&self, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) {
+        let Some(future) = running else { return };
+        if !wakers.mark.take_woken() {
+            return;
+        }
+        let mut cx = Context::from_waker(&wakers.waker);
+        // Where panics unwind, a handler's ends its own connection and no other.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(())) => drop_contained(running.take()),
+            Err(_) => {
+                drop_contained(running.take());
+                respond::finish_panicked(&mut http1.borrow_mut(), &self.shared);
+            }
+        }
+    }
+
+    /// Puts the handler back, and sees that the connection's next deadline is in the table.
+    fn park(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>, again: bool) {
+        let mut table = self.table.borrow_mut();
+        let Some(session) = table.get_mut(key) else { return };
+        session.running = running;
+        let mut http1 = http1.borrow_mut();
+        session.arm(&self.shared, key, http1.deadlines.next());
+        if again {
+            http1.make_ready(&self.shared, key);
+        }
+    }
+
+    // --- ending -----------------------------------------------------------------------------------
+
+    /// Closes a connection at once.
+    pub(super) fn shut(&self, key: Key) {
+        let http1 = self.table.borrow().get(key).map(|session| Rc::clone(&session.http1));
+        if let Some(http1) = http1 {
+            http1.borrow_mut().phase = Phase::Dead;
+            // Not held on to: who else owns a connection decides how it ends.
+            drop(http1);
+            self.drive(key);
+        }
+    }
+
+    /// Closes those that wait for a request.
+    pub(super) fn shut_idle(&self) {
+        let is_idle = |session: &Session| session.http1.borrow().is_silent();
+        let idle: Vec<Key> =
+            self.table.borrow().iter().filter(|(_, session)| is_idle(session)).map(|(key, _)| key).collect();
+        idle.into_iter().for_each(|key| self.shut(key));
+    }
+
+    /// Closes all of them.
+    pub(super) fn shut_all(&self) {
+        let keys: Vec<Key> = self.table.borrow().iter().map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| self.shut(key));
+    }
+
+    /// Frees the slot: first the handler, then the connection, so that what the handler owns goes at once.
+    fn close(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>) {
+        drop_contained(running);
+        {
+            // An `Upgraded` may hold the stream longer than the session does (the count's other two are the table's and
+            // ours): the key is another's then, and this stream's events must not reach it.
+            let outlived = Rc::strong_count(http1) > 2;
+            let mut http1 = http1.borrow_mut();
+            http1.phase = Phase::Dead;
+            http1.log_access(&self.shared);
+            if http1.is_whole() {
+                http1.link.transport.say_goodbye();
+            } else if http1.ends_by_reset() {
+                http1.link.transport.reset_on_close();
+            }
+            if outlived {
+                self.detach(&mut http1);
+            }
+            http1.wake();
+            http1.give_back(&self.shared);
+        }
+        let session = self.table.borrow_mut().remove(key);
+        if let Some(armed) = session.and_then(|session| session.armed) {
+            self.shared.runtime.timers.borrow_mut().remove(armed);
+        }
+    }
+
+    /// Ends a stream that somebody still owns.
+    fn detach(&self, http1: &mut Http1) {
+        if let Err(error) = self.shared.runtime.reactor.deregister(http1.link.transport.source()) {
+            http1.debug(format_args!("cannot deregister the connection: {error}"));
+        }
+        http1.link.transport.shut();
+    }
+}
+
+/// One step of a connection. `busy`: a handler is running.
+fn step(http1: &mut Http1, shared: &Shared, busy: bool) -> Step {
+    timeouts::check(http1, shared);
+    match http1.phase {
+        Phase::Open => requests::step(http1, shared, busy),
+        Phase::Upgraded => upgrade::step(http1, shared),
+        Phase::Closing { .. } | Phase::Delivering | Phase::Linger { .. } => ending::step(http1, shared),
+        Phase::Dead => Step::Close,
+    }
+}

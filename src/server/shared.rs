@@ -1,0 +1,146 @@
+//! What all connections of one server share: the clock, buffers, the `Date` line, the budget of log lines.
+
+use super::in_flight::InFlight;
+use super::limits;
+use super::log_limit::LineCounts;
+use crate::http::date;
+use crate::net::PeerAddr;
+use crate::rt::{Due, Key, Runtime};
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What all connections share. Its `RefCell`s are borrowed for a statement or two, never while a handler runs.
+pub(crate) struct Shared {
+    pub(crate) runtime: Rc<Runtime>,
+    /// Connections to be driven in this tick.
+    pub(super) ready: RefCell<VecDeque<Key>>,
+    scratch: RefCell<Box<[u8]>>,
+    /// Boxed for good: what moves between here and a connection is the box.
+    #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
+    spare: RefCell<Vec<Box<InFlight>>>,
+    date: RefCell<Date>,
+    /// Many of the connections that there may be were in use when the last one was accepted.
+    pub(super) filling_up: Cell<bool>,
+    /// When what is still in flight is dropped, once the server stops.
+    stop_deadline: Cell<Option<u64>>,
+    /// The lines of the log that clients have caused.
+    pub(super) log_lines: RefCell<LineCounts>,
+}
+
+impl Shared {
+    pub(super) fn new(runtime: Rc<Runtime>) -> Shared {
+        Shared {
+            runtime,
+            ready: RefCell::default(),
+            scratch: RefCell::new(vec![0; limits::SCRATCH].into_boxed_slice()),
+            spare: RefCell::default(),
+            date: RefCell::default(),
+            filling_up: Cell::default(),
+            stop_deadline: Cell::new(None),
+            log_lines: RefCell::default(),
+        }
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.runtime.now()
+    }
+
+    /// The time `after` from now.
+    pub(super) fn deadline(&self, after: Duration) -> u64 {
+        self.runtime.deadline(after)
+    }
+
+    /// The loop's receive buffer, for the duration of one read and what is made of it.
+    pub(super) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
+        self.scratch.borrow_mut()
+    }
+
+    pub(super) fn take_spare(&self) -> Box<InFlight> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&self, mut in_flight: Box<InFlight>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < limits::SPARE_IN_FLIGHT {
+            in_flight.clear();
+            spare.push(in_flight);
+        }
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stop_deadline.get().is_some()
+    }
+
+    /// When what is still in flight is dropped; `None` while the server does not stop.
+    pub(super) fn stop_deadline(&self) -> Option<u64> {
+        self.stop_deadline.get()
+    }
+
+    /// Begins to stop, or shortens the time until the end.
+    pub(super) fn stop_by(&self, deadline: u64) {
+        let earlier = self.stop_deadline.get().map_or(deadline, |set| set.min(deadline));
+        self.stop_deadline.set(Some(earlier));
+    }
+
+    /// Counts a line of the log about a client; whether it is to be written.
+    #[cold]
+    pub(super) fn takes_log_line(&self, peer: &PeerAddr) -> bool {
+        let mut lines = self.log_lines.borrow_mut();
+        if lines.is_empty() {
+            self.runtime.timers.borrow_mut().insert(self.deadline(limits::LOG_WINDOW), Due::Log);
+        }
+        lines.count(peer.network())
+    }
+
+    /// Logs how many lines were suppressed in the window that ends now.
+    pub(super) fn report_suppressed_lines(&self) {
+        self.log_lines.take().report();
+    }
+
+    /// The `Date` line and, if wanted, the `Server` line; the date is made anew when the second has changed.
+    pub(super) fn date_lines(&self, server: bool) -> Ref<'_, [u8]> {
+        self.date.borrow_mut().refresh(self.runtime.now());
+        let end = if server { usize::MAX } else { DATE.len() + date::LEN + 2 };
+        Ref::map(self.date.borrow(), |date| date.lines.get(..end).unwrap_or(&date.lines))
+    }
+
+    /// The time as an HTTP date.
+    pub(super) fn http_date(&self) -> String {
+        let lines = self.date_lines(false);
+        let date = lines.get(DATE.len()..DATE.len() + date::LEN).unwrap_or_default();
+        String::from_utf8_lossy(date).into_owned()
+    }
+}
+
+/// How the lines begin that every head has.
+const DATE: &[u8] = b"Date: ";
+
+/// The lines that every head has, and when they were made.
+#[derive(Default)]
+struct Date {
+    lines: Vec<u8>,
+    second: u64,
+    /// The tick in which the wall clock was last read.
+    tick: Option<u64>,
+}
+
+impl Date {
+    fn refresh(&mut self, tick: u64) {
+        if self.tick == Some(tick) {
+            return;
+        }
+        self.tick = Some(tick);
+        let now = SystemTime::now();
+        // A clock before 1970 (a router without a battery) is shown as 1970: the format knows no earlier time.
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if second != self.second || self.lines.is_empty() {
+            self.second = second;
+            self.lines.clear();
+            self.lines.extend_from_slice(DATE);
+            date::push(&mut self.lines, second);
+            self.lines.extend_from_slice(b"\r\nServer: ecohttpd\r\n");
+        }
+    }
+}
