@@ -1,6 +1,8 @@
 //! The certificates of sites: which of them can be used.
 
-use super::config::{Config, Tls};
+use super::config::{Config, TlsConfig};
+use super::exit::ServeError;
+use super::flaws::Flaws;
 #[cfg(feature = "tls")]
 use super::self_signed::{self, DAY};
 use ecohttpd::Options;
@@ -28,34 +30,38 @@ pub enum Usable {
 /// Looks what each site can use; its own certificate is made where it is missing and that is wanted. What can't be used is
 /// for `tolerate` to say.
 #[cfg(feature = "tls")]
-pub fn usable<E>(config: &Config, tolerate: &mut dyn FnMut(String) -> Result<(), E>) -> Result<Vec<Usable>, E> {
-    config.sites.iter().map(|site| usable_by(&site.tls, tolerate)).collect()
+pub fn usable(config: &Config, flaws: &mut Flaws<'_>) -> Result<Vec<Usable>, ServeError> {
+    config.sites.iter().map(|site| usable_by(&site.tls, flaws)).collect()
 }
 
 #[cfg(feature = "tls")]
-fn usable_by<E>(tls: &Tls, tolerate: &mut dyn FnMut(String) -> Result<(), E>) -> Result<Usable, E> {
+fn usable_by(tls: &TlsConfig, flaws: &mut Flaws<'_>) -> Result<Usable, ServeError> {
     if tls.listen.is_empty() {
         return Ok(Usable::Nothing);
     }
     if let Err(error) = self_signed::prepare(tls).and_then(|()| load(tls, Usable::Own)) {
         let so = if tls.redirect { "; as redirect_https is on, HTTP gets 503" } else { "" };
-        return tolerate(format!("HTTPS can't be served: {error}{so}")).map(|()| Usable::Nothing);
+        let flaw = format!("HTTPS can't be served: {error}{so}");
+        return flaws.tolerate(ServeError::Config(flaw)).map(|()| Usable::Nothing);
     }
     if tls.ca.is_none() {
         return Ok(Usable::Own);
     }
     match load(tls, Usable::All) {
         Ok(()) => Ok(Usable::All),
-        Err(error) => tolerate(format!("no client's certificate counts: {error}")).map(|()| Usable::Own),
+        Err(error) => {
+            let flaw = format!("no client certificate is accepted: {error}");
+            flaws.tolerate(ServeError::Config(flaw)).map(|()| Usable::Own)
+        }
     }
 }
 
 /// Renews those of our own that need it, and says, if it is to, of which others clients refuse; whether any was renewed.
 #[cfg(feature = "tls")]
-pub fn look_after(sites: &[Tls], now: SystemTime, say: bool) -> bool {
+pub fn look_after(sites: &[TlsConfig], now: SystemTime, say: bool) -> bool {
     let mut renewed = false;
     for (n, tls) in sites.iter().enumerate() {
-        let same = |other: &Tls| (&other.cert, &other.key) == (&tls.cert, &tls.key);
+        let same = |other: &TlsConfig| (&other.cert, &other.key) == (&tls.cert, &tls.key);
         if sites.iter().take(n).any(same) {
             continue;
         }
@@ -97,20 +103,24 @@ fn flaw(facts: &Facts, now: SystemTime) -> Option<String> {
 /// Says what is wrong with the files; a certificate that is missing and to be made will be.
 #[cfg(feature = "tls")]
 pub fn flaws(config: &Config) -> Vec<String> {
-    let needed = config.sites.iter().map(|site| &site.tls).filter(|tls| !tls.listen.is_empty() && !tls.is_to_be_made());
+    let needed = config
+        .sites
+        .iter()
+        .map(|site| &site.tls)
+        .filter(|tls| !tls.listen.is_empty() && !self_signed::is_to_be_made(tls));
     needed.filter_map(|tls| load(tls, Usable::All).err()).map(|error| error.to_string()).collect()
 }
 
 /// Loads certificates by themselves, to see whether that can be done.
 #[cfg(feature = "tls")]
-fn load(tls: &Tls, what: Usable) -> io::Result<()> {
+fn load(tls: &TlsConfig, what: Usable) -> io::Result<()> {
     let nobody = async |_: &mut Connection, _: &mut Request| Ok(());
     ecohttpd::Site::new(add_to(Options::new(), tls, what), nobody).load_certificates()
 }
 
 /// Adds to a listener's options what of a site's certificates can be used.
 #[cfg(feature = "tls")]
-pub fn add_to(options: Options, tls: &Tls, what: Usable) -> Options {
+pub fn add_to(options: Options, tls: &TlsConfig, what: Usable) -> Options {
     let (true, Some(cert), Some(key)) = (what != Usable::Nothing, &tls.cert, &tls.key) else { return options };
     let options = options.cert_key(cert, key).ciphers(&tls.ciphers);
     match &tls.ca {
@@ -121,7 +131,7 @@ pub fn add_to(options: Options, tls: &Tls, what: Usable) -> Options {
 }
 
 #[cfg(not(feature = "tls"))]
-pub fn usable<E>(config: &Config, _: &mut dyn FnMut(String) -> Result<(), E>) -> Result<Vec<Usable>, E> {
+pub fn usable(config: &Config, _: &mut Flaws<'_>) -> Result<Vec<Usable>, ServeError> {
     Ok(vec![Usable::Nothing; config.sites.len()])
 }
 
@@ -131,6 +141,6 @@ pub fn flaws(_: &Config) -> Vec<String> {
 }
 
 #[cfg(not(feature = "tls"))]
-pub fn add_to(options: Options, _: &Tls, _: Usable) -> Options {
+pub fn add_to(options: Options, _: &TlsConfig, _: Usable) -> Options {
     options
 }

@@ -1,11 +1,11 @@
 //! Paths that others lie below.
 
 /// A path that others lie below, on the boundaries of segments.
-pub struct Prefix(String);
+pub struct UrlPrefix(String);
 
-impl Prefix {
-    pub fn new(path: &str) -> Prefix {
-        Prefix(path.trim_matches('/').to_owned())
+impl UrlPrefix {
+    pub fn new(path: &str) -> UrlPrefix {
+        UrlPrefix(path.trim_matches('/').to_owned())
     }
 
     /// Whether a path, without a slash in front, is this one or lies below it.
@@ -81,10 +81,10 @@ mod tests {
             ("/a/b", "a", false),
             ("/a", "A", false),
         ] {
-            assert_eq!(Prefix::new(prefix).holds(path.as_bytes()), verdict, "{prefix} {path}");
+            assert_eq!(UrlPrefix::new(prefix).holds(path.as_bytes()), verdict, "{prefix} {path}");
             let shouted = path.to_uppercase();
             let verdict = verdict || path == "A";
-            assert_eq!(Prefix::new(prefix).holds_in_any_case(shouted.as_bytes()), verdict, "{prefix} {shouted}");
+            assert_eq!(UrlPrefix::new(prefix).holds_in_any_case(shouted.as_bytes()), verdict, "{prefix} {shouted}");
         }
     }
 }

@@ -1,17 +1,17 @@
 //! The way of a request through a site: who may ask, where it leads, what answers.
 
-use super::access::{Access, Contradiction, Proxies, Refused};
+use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header};
+use super::https_policy::HttpsPolicy;
 use super::percent;
-use super::prefix::Prefix;
+use super::prefix::UrlPrefix;
 use super::rebinding::is_rebound;
 use super::replies::{Html, error, respond};
 use super::scripts::{self, Found, Located, Scripts};
-use super::secure::Secure;
 #[cfg(feature = "ubus")]
-use super::ubus::{self, Ubus};
+use super::ubus::Ubus;
 use ecohttpd::{CleanPath, Connection, Files, Options, Request, Result};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -23,21 +23,21 @@ const LOCAL_REDIRECTS: u32 = 5;
 const RETRY_AFTER: u32 = 2;
 
 /// User and password of a login that was verified.
-type Login = (String, Vec<u8>);
+type VerifiedLogin = (String, Vec<u8>);
 
 /// One site of the configuration, ready to answer.
-pub struct Site {
+pub struct Router {
     pub names: Vec<String>,
-    secure: Rc<Secure>,
+    secure: Rc<HttpsPolicy>,
     /// Scripts are told of clients' certificates.
     #[cfg(feature = "tls")]
     tells_certificate: bool,
     /// Refuse private clients at public addresses.
     rfc1918_filter: bool,
-    aliases: Vec<(Prefix, String)>,
-    headers: Vec<(Prefix, Header)>,
+    aliases: Vec<(UrlPrefix, String)>,
+    headers: Vec<(UrlPrefix, Header)>,
     proxies: Option<Proxies>,
-    access: Option<Access>,
+    access: Option<AccessControl>,
     auth: Option<Rc<Auth>>,
     /// The value of `WWW-Authenticate`.
     challenge: String,
@@ -49,7 +49,7 @@ pub struct Site {
     no_symlinks: bool,
     cgi: Cgi,
     #[cfg(feature = "ubus")]
-    ubus: Option<(Prefix, Ubus)>,
+    ubus: Option<(UrlPrefix, Ubus)>,
     error_page: Option<CleanPath>,
     /// The page of an application that makes paths of its own.
     fallback: Option<CleanPath>,
@@ -63,7 +63,7 @@ struct Redirected {
 }
 
 /// A path that is to be answered with, and by what redirection.
-type Way = (CleanPath, Option<Redirected>);
+type NextPath = (CleanPath, Option<Redirected>);
 
 /// Why a client may not have what is at a path.
 enum Refusal {
@@ -72,16 +72,16 @@ enum Refusal {
     /// It is to wait so many seconds, for it showed too many that were wrong.
     Wait(u64),
     /// It is not one who may.
-    Access(Refused),
+    Denied(Denied),
 }
 
-impl Site {
+impl Router {
     /// A site with the configuration's values; `secure` learns the port of its HTTPS once that is bound.
-    pub fn new(site: &config::Site, secure: Rc<Secure>, options: &Options) -> Site {
+    pub fn new(site: &config::SiteConfig, secure: Rc<HttpsPolicy>, options: &Options) -> Router {
         let realms = Realms::new(&site.auth, &Database::default());
         let quoted = site.realm.replace('\\', "\\\\").replace('"', "\\\"");
         let alias = |alias: &config::Alias| {
-            (Prefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone()))
+            (UrlPrefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone()))
         };
         let page = |path: &Option<String>| path.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok());
         let limits = Limits {
@@ -91,16 +91,16 @@ impl Site {
             body_folder: site.body_temp_path.clone(),
             ..Limits::default()
         };
-        Site {
+        Router {
             names: site.server_names.clone(),
             secure,
             #[cfg(feature = "tls")]
             tells_certificate: site.tls.ca.is_some(),
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
-            headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
-            proxies: Proxies::new(site),
-            access: Access::new(site),
+            headers: site.headers.iter().map(|header| (UrlPrefix::new(&header.prefix), header.clone())).collect(),
+            proxies: Proxies::new(&site.trusted_proxies),
+            access: AccessControl::new(&site.access, &site.client_certs, site.uncertain_proxies, site.tls.ca.is_some()),
             auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
             challenge: format!("Basic realm=\"{quoted}\""),
             files: Files::new(options),
@@ -109,7 +109,10 @@ impl Site {
             no_symlinks: site.no_symlinks,
             cgi: Cgi::new(limits),
             #[cfg(feature = "ubus")]
-            ubus: site.ubus.prefix.as_ref().map(|prefix| (Prefix::new(prefix), ubus(site))),
+            ubus: site.ubus.prefix.as_ref().map(|prefix| {
+                let ubus = Ubus::new(&site.ubus, site.script_timeout);
+                (UrlPrefix::new(prefix), ubus)
+            }),
             error_page: page(&site.error_page),
             fallback: page(&site.fallback),
         }
@@ -262,7 +265,7 @@ impl Site {
 
     /// The page of an application that answers in the place of a file that is missing, if the client looks for a page: as
     /// if a script had redirected to it.
-    fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<Way>> {
+    fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<NextPath>> {
         let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(None) };
         // What holds for long where the missing file would be need not hold for the page.
         self.clear(con)?;
@@ -304,7 +307,7 @@ impl Site {
         con: &mut Connection,
         req: &mut Request,
         located: &Located<'_>,
-        login: Option<&Login>,
+        login: Option<&VerifiedLogin>,
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
         let query = redirected.as_ref().map(|redirected| redirected.query.as_bytes());
@@ -336,7 +339,7 @@ impl Site {
         con: &mut Connection,
         req: &mut Request,
         located: &Located<'_>,
-        login: Option<&Login>,
+        login: Option<&VerifiedLogin>,
         status: u16,
         query: Option<&[u8]>,
     ) -> Result<Served> {
@@ -376,12 +379,12 @@ impl Site {
         req: &Request,
         path: &CleanPath,
         asked: &CleanPath,
-    ) -> std::result::Result<Option<Login>, Refusal> {
+    ) -> std::result::Result<Option<VerifiedLogin>, Refusal> {
         if let Some(access) = &self.access
             && let Err(why) = [path, asked].iter().try_for_each(|name| access.judge(con, req, name.relative()))
         {
             access.tell(con, req, why);
-            return Err(Refusal::Access(why));
+            return Err(Refusal::Denied(why));
         }
         let Some(auth) = &self.auth else { return Ok(None) };
         let name = auth.closer(path.relative(), asked.relative());
@@ -399,8 +402,8 @@ impl Site {
     async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
         self.clear(con)?;
         match refusal {
-            Refusal::Access(Refused::Address) => return Ok(Some(403)),
-            Refusal::Access(Refused::Certificate) => error(con, 403, "A client certificate is required.").await?,
+            Refusal::Denied(Denied::Address) => return Ok(Some(403)),
+            Refusal::Denied(Denied::Certificate) => error(con, 403, "A client certificate is required.").await?,
             Refusal::Ask => {
                 con.add_header("www-authenticate", &self.challenge)?;
                 respond(con, 401, "text/plain", "Authorization Required\n").await?;
@@ -489,10 +492,4 @@ fn asks_for_page(req: &Request) -> bool {
 fn is_of_cors(name: &str) -> bool {
     const CORS: &str = "access-control-";
     name.get(..CORS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CORS)) || name.eq_ignore_ascii_case("vary")
-}
-
-#[cfg(feature = "ubus")]
-fn ubus(site: &config::Site) -> Ubus {
-    let config::Ubus { socket, no_auth, cors, retry, .. } = site.ubus.clone();
-    Ubus::new(ubus::Config { socket, no_auth, cors, retry, timeout: site.script_timeout, ..ubus::Config::default() })
 }

@@ -1,7 +1,7 @@
 //! Which paths of a site are scripts, and where a script ends and its `PATH_INFO` begins.
 
 use super::config;
-use super::prefix::Prefix;
+use super::prefix::UrlPrefix;
 use ecohttpd::{CleanPath, Connection, Files};
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Where the scripts of a site are.
 pub struct Scripts {
     docroot: PathBuf,
-    prefix: Prefix,
+    prefix: UrlPrefix,
     /// Extensions, with their dot, and what runs their files.
     interpreters: Vec<(String, PathBuf)>,
     /// The names of index files.
@@ -51,11 +51,11 @@ impl Located<'_> {
 }
 
 impl Scripts {
-    pub fn new(site: &config::Site) -> Scripts {
+    pub fn new(site: &config::SiteConfig) -> Scripts {
         let interpreters = site.interpreters.iter();
         let mut scripts = Scripts {
             docroot: site.docroot.clone(),
-            prefix: Prefix::new(&site.cgi_prefix),
+            prefix: UrlPrefix::new(&site.cgi_prefix),
             interpreters: interpreters.map(|one| (one.extension.clone(), one.program.clone())).collect(),
             index: site.index.clone(),
             index_scripts: false,

@@ -7,7 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::config::{Listen, Tls};
+use super::config::{Listen, TlsConfig};
+use super::context;
 use super::rebinding::is_private;
 use ecohttpd::x509::{self, Facts, SanName, SelfSigned};
 
@@ -23,7 +24,7 @@ const EARLIEST: u64 = 1_767_225_600;
 const PEM_LINE: usize = 64;
 
 /// Makes the certificate that the configuration wants to have made, and says so.
-pub fn prepare(tls: &Tls) -> io::Result<()> {
+pub fn prepare(tls: &TlsConfig) -> io::Result<()> {
     let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
         return Ok(());
     };
@@ -38,7 +39,7 @@ pub fn prepare(tls: &Tls) -> io::Result<()> {
 /// Makes a certificate of ours anew when it is about to end, or does not name this host any more; whether it did.
 ///
 /// Its key stays: one file alone is replaced, and no loss of power leaves a certificate without its key.
-pub fn renew(tls: &Tls, now: SystemTime) -> io::Result<bool> {
+pub fn renew(tls: &TlsConfig, now: SystemTime) -> io::Result<bool> {
     let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
         return Ok(false);
     };
@@ -77,7 +78,7 @@ fn lasts(name: &SanName, listen: &[Listen]) -> bool {
 }
 
 /// The names that a certificate made now is for.
-fn wanted(tls: &Tls) -> Vec<SanName> {
+fn wanted(tls: &TlsConfig) -> Vec<SanName> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     names([host.trim(), tls.identity.common_name.as_deref().unwrap_or_default()], &addresses(&tls.listen))
 }
@@ -148,10 +149,16 @@ fn ensure(cert: &Path, key: &Path, names: &[SanName], days: u64) -> io::Result<b
     Ok(true)
 }
 
+/// Whether the certificate or its key is missing and both are to be made.
+pub fn is_to_be_made(tls: &TlsConfig) -> bool {
+    let missing = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| is_missing(file).unwrap_or(false));
+    tls.self_signed && tls.cert != tls.key && (missing(&tls.cert) || missing(&tls.key))
+}
+
 /// Whether there is no file, or one without content, as a full disk leaves it.
 ///
 /// A link is there even if it leads nowhere, for it must not be replaced.
-pub fn is_missing(file: &Path) -> io::Result<bool> {
+fn is_missing(file: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(file) {
         Ok(found) => Ok(found.is_file() && found.len() == 0),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
@@ -169,7 +176,7 @@ fn keep(half: &Path, other: &Path) -> io::Result<()> {
 }
 
 fn about(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    context::about(&path.display(), error)
 }
 
 /// What a certificate made now speaks for: the hosts that are DNS names, and the addresses but those that stand for any.
@@ -491,14 +498,14 @@ mod tests {
         let (file, link, key) = (folder.path().join("a.crt"), folder.path().join("link"), folder.path().join("a.key"));
         let listen = vec![Listen { ip: Some("127.0.0.1".into()), port: 443 }];
         let (cert, key_file) = (Some(link.clone()), Some(key.clone()));
-        let tls = Tls { listen, cert, key: key_file, self_signed: true, ..Tls::default() };
+        let tls = TlsConfig { listen, cert, key: key_file, self_signed: true, ..TlsConfig::default() };
         let now = EARLIEST + 100 * DAY;
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         let made = x509::self_signed(&wanted(&tls), now - 390 * DAY, now + 7 * DAY).unwrap();
         fs::write(&file, pem("CERTIFICATE", &made.cert)).unwrap();
         fs::write(&key, pem("PRIVATE KEY", &made.key)).unwrap();
         symlink(&file, &link).unwrap();
-        assert!(!renew(&Tls { self_signed: false, ..tls.clone() }, at(now)).unwrap(), "not wanted");
+        assert!(!renew(&TlsConfig { self_signed: false, ..tls.clone() }, at(now)).unwrap(), "not wanted");
         assert!(!renew(&tls, at(60)).unwrap(), "no clock");
         assert!(renew(&tls, at(now)).unwrap());
         let facts = x509::facts(&x509::read_cert(&file).unwrap()).unwrap();

@@ -12,9 +12,8 @@ mod rules;
 
 pub use network::Network;
 pub use proxies::{Contradiction, Proxies};
-pub use rules::{Kind, Line};
+pub use rules::{Rule, RuleKind};
 
-use super::config;
 use super::prefix::{Guarded, segments};
 use ecohttpd::{Connection, Request};
 use rules::Rules;
@@ -29,7 +28,7 @@ const ACME: [&[u8]; 2] = [b".well-known", b"acme-challenge"];
 
 /// Why a client may not have what it asks for.
 #[derive(Clone, Copy)]
-pub enum Refused {
+pub enum Denied {
     /// Its address is not one that may.
     Address,
     /// It has shown no certificate, or none that counts.
@@ -37,7 +36,7 @@ pub enum Refused {
 }
 
 /// The rules of a site.
-pub struct Access {
+pub struct AccessControl {
     rules: Rules,
     /// It can't be told whose requests proxies forward: they may have nothing that there are rules for.
     uncertain: bool,
@@ -49,29 +48,25 @@ pub struct Access {
     said: Cell<(Option<Instant>, u32)>,
 }
 
-impl Access {
-    /// Those of a configuration; `None` if everybody may have everything.
-    pub fn new(site: &config::Site) -> Option<Access> {
-        let rules = Rules::new(&site.access);
-        let certified: Vec<Guarded> = site.client_certs.iter().map(|path| Guarded::new(path)).collect();
+impl AccessControl {
+    /// The rules of a site, and the paths that need a client certificate; `None` if everything is open to everyone.
+    ///
+    /// `uncertain`: it can't be told whose requests proxies forward. `has_ca`: client certificates can be checked.
+    pub fn new(rules: &[Rule], certified: &[String], uncertain: bool, has_ca: bool) -> Option<AccessControl> {
+        let rules = Rules::new(rules);
+        let certified: Vec<Guarded> = certified.iter().map(|path| Guarded::new(path)).collect();
         let any = !rules.is_empty() || !certified.is_empty();
-        any.then(|| Access {
-            rules,
-            uncertain: site.uncertain_proxies,
-            certified,
-            has_ca: site.tls.ca.is_some(),
-            said: Cell::default(),
-        })
+        any.then(|| AccessControl { rules, uncertain, certified, has_ca, said: Cell::default() })
     }
 
     /// Whether the client may have what is at a path, and if not, why.
-    pub fn judge(&self, con: &Connection, req: &Request, path: &[u8]) -> Result<(), Refused> {
+    pub fn judge(&self, con: &Connection, req: &Request, path: &[u8]) -> Result<(), Denied> {
         let unknown = self.uncertain && proxies::is_forwarded(req) && self.rules.concern(path);
         if unknown || !self.rules.admit(con.remote_addr().ip(), path) {
-            return Err(Refused::Address);
+            return Err(Denied::Address);
         }
         if self.wants_certificate(path) && !(self.has_ca && has_certificate(con)) {
-            return Err(Refused::Certificate);
+            return Err(Denied::Certificate);
         }
         Ok(())
     }
@@ -85,7 +80,7 @@ impl Access {
     }
 
     /// Notes in the log that a client was refused.
-    pub fn tell(&self, con: &Connection, req: &Request, why: Refused) {
+    pub fn tell(&self, con: &Connection, req: &Request, why: Denied) {
         let now = Instant::now();
         let (next, unsaid) = self.said.get();
         if next.is_some_and(|next| now < next) {
@@ -95,8 +90,8 @@ impl Access {
         self.said.set((now.checked_add(LOG_PAUSE), 0));
         let (peer, path) = (con.remote_addr(), req.raw_path());
         let why = match why {
-            Refused::Address => "is not for this address",
-            Refused::Certificate => "is for clients with a certificate",
+            Denied::Address => "is not for this address",
+            Denied::Certificate => "is for clients with a certificate",
         };
         log::warn!("{peer}: 403: {path} {why}; {unsaid} more were refused since the last such line");
     }

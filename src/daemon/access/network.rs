@@ -11,12 +11,12 @@ pub enum Network {
     /// `unix`: those of a Unix socket, who have no address.
     Unix,
     /// Those whose address begins with these bits.
-    Prefix(Prefix),
+    Prefix(NetworkPrefix),
 }
 
 /// The first bits of an address. Those of IPv4 are kept as IPv6 maps them, so that both spellings are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
+pub struct NetworkPrefix {
     bits: u128,
     length: u32,
 }
@@ -28,8 +28,8 @@ impl Network {
     /// Everybody, as prefixes: what no other rule of the same place makes an exception of.
     pub const EVERYBODY: [Network; 3] = [
         Network::Unix,
-        Network::Prefix(Prefix { bits: 0, length: 0 }),
-        Network::Prefix(Prefix { bits: 0xffff << 32, length: MAPPED }),
+        Network::Prefix(NetworkPrefix { bits: 0, length: 0 }),
+        Network::Prefix(NetworkPrefix { bits: 0xffff << 32, length: MAPPED }),
     ];
 
     /// Reads `*`, `unix`, an address, or an address and what follows a slash: the length of the prefix, or for IPv4 a
@@ -52,7 +52,7 @@ impl Network {
             Some(_) => return None,
         };
         let length = before + length;
-        Some(Network::Prefix(Prefix { bits: mapped(ip) & mask(length), length }))
+        Some(Network::Prefix(NetworkPrefix { bits: mapped(ip) & mask(length), length }))
     }
 
     /// Reads what busybox's httpd takes besides: the first numbers of an IPv4 address, as in `192.168.`.
@@ -78,7 +78,7 @@ impl Network {
     }
 }
 
-impl Prefix {
+impl NetworkPrefix {
     fn holds(&self, ip: IpAddr) -> bool {
         let bits = mapped(ip);
         // All of IPv4 lies within a short prefix of IPv6, and is not meant by it.
@@ -109,7 +109,7 @@ impl fmt::Display for Network {
         match self {
             Network::All => f.write_str("*"),
             Network::Unix => f.write_str("unix"),
-            Network::Prefix(Prefix { bits, length }) => {
+            Network::Prefix(NetworkPrefix { bits, length }) => {
                 let ip = Ipv6Addr::from_bits(*bits);
                 match ip.to_ipv4_mapped().filter(|_| *length >= MAPPED) {
                     Some(ip) => write!(f, "{ip}/{}", length - MAPPED),

@@ -4,7 +4,6 @@
 //! client is the rightmost address that is not itself a trusted proxy's: all to the left of it anybody may have written.
 
 use super::network::Network;
-use crate::daemon::config;
 use ecohttpd::{Connection, PeerAddr, Request};
 use std::net::{IpAddr, SocketAddr};
 
@@ -40,9 +39,9 @@ pub fn is_forwarded(req: &Request) -> bool {
 }
 
 impl Proxies {
-    /// Those of a configuration; `None` if it has none.
-    pub fn new(site: &config::Site) -> Option<Proxies> {
-        (!site.trusted_proxies.is_empty()).then(|| Proxies(site.trusted_proxies.clone()))
+    /// The proxies at these addresses; `None` if there are none.
+    pub fn new(trusted: &[Network]) -> Option<Proxies> {
+        (!trusted.is_empty()).then(|| Proxies(trusted.to_vec()))
     }
 
     /// Has a request of a trusted proxy count as its client's; whether that proxy told if the client's connection is

@@ -17,13 +17,13 @@ const KEEP: u64 = 60_000;
 /// was wrong before: a program somewhere with the password of last year takes nobody's turn.
 #[derive(Default)]
 pub struct Cache {
-    right: Vec<Login>,
+    right: Vec<KnownLogin>,
     /// Hashes by a key that nobody knows; the oldest first.
     wrong: Vec<u64>,
     hasher: RandomState,
 }
 
-struct Login {
+struct KnownLogin {
     claim: Claim,
     until: u64,
 }
@@ -42,7 +42,7 @@ impl Cache {
     pub fn knows(&mut self, claim: &Claim, now: u64) -> bool {
         self.right.retain(|login| now < login.until);
         // No early end, neither of the search nor of a comparison.
-        self.right.iter().fold(false, |known, Login { claim: right, .. }| {
+        self.right.iter().fold(false, |known, KnownLogin { claim: right, .. }| {
             let (login, other) = (&claim.login, &right.login);
             let place = claim.realm == right.realm && claim.source == right.source;
             known | (same(&login.user, &other.user) & same(login.pass.to_bytes(), other.pass.to_bytes()) & place)
@@ -60,7 +60,7 @@ impl Cache {
             if self.right.len() >= MAX_ENTRIES {
                 self.right.remove(0);
             }
-            self.right.push(Login { claim: claim.clone(), until: now.saturating_add(KEEP) });
+            self.right.push(KnownLogin { claim: claim.clone(), until: now.saturating_add(KEEP) });
         } else {
             if self.wrong.len() >= MAX_WRONG {
                 self.wrong.remove(0);

@@ -4,10 +4,10 @@ mod cache;
 mod credentials;
 mod hashing;
 mod realms;
-mod turns;
+mod throttle;
 mod verify;
 
-pub use realms::{Database, Realms};
+pub use realms::{Database, RealmLine, Realms};
 pub use verify::crypt_md5;
 
 use cache::{Cache, Claim};
@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use turns::{Client, Turn, Turns};
+use throttle::{LoginClient, Throttle, Turn};
 use verify::{Secret, same};
 
 /// Characters of a refused user's name that the log shows.
@@ -37,7 +37,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 pub struct Auth {
     realms: Realms,
     cache: RefCell<Cache>,
-    turns: RefCell<Turns>,
+    throttle: RefCell<Throttle>,
     started: Instant,
 }
 
@@ -59,7 +59,7 @@ pub enum Verdict {
 pub struct Sender {
     /// `None`: a Unix socket, mostly of a proxy. A wait would be for all behind it.
     ip: Option<IpAddr>,
-    client: Client,
+    client: LoginClient,
 }
 
 impl Sender {
@@ -70,7 +70,7 @@ impl Sender {
             .concat()
             .iter()
             .fold(0x811c_9dc5_u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        Sender { ip: addr.ip(), client: Client { source: addr.network(), program } }
+        Sender { ip: addr.ip(), client: LoginClient { source: addr.network(), program } }
     }
 }
 
@@ -84,7 +84,7 @@ struct Attempt {
 
 impl Auth {
     pub fn new(realms: Realms) -> Auth {
-        Auth { realms, cache: RefCell::default(), turns: RefCell::default(), started: Instant::now() }
+        Auth { realms, cache: RefCell::default(), throttle: RefCell::default(), started: Instant::now() }
     }
 
     /// Whether two paths are of the same realm, or of none.
@@ -129,7 +129,7 @@ impl Auth {
         if let known @ Some(_) = self.known(&attempt.claim) {
             return known;
         }
-        let right = self.turns.borrow_mut().may_compare(attempt.sender.client, self.now())
+        let right = self.throttle.borrow_mut().may_compare(attempt.sender.client, self.now())
             && attempt.realm.verify_plain(&attempt.claim.login);
         if right {
             self.done(attempt, true, None);
@@ -164,8 +164,8 @@ impl Auth {
     /// Waits for the turn of a login; `None` if too many wait.
     async fn turn(&self, attempt: &Attempt) -> Option<Looked> {
         let hash = attempt.realm.hash().is_some();
-        let number = self.turns.borrow_mut().enter(attempt.sender.client, hash, self.now());
-        let place = Place { auth: self, number };
+        let number = self.throttle.borrow_mut().enter(attempt.sender.client, hash, self.now());
+        let place = QueuedLogin { auth: self, number };
         let mut timer: Option<Pin<Box<dyn Future<Output = ()>>>> = None;
         poll_fn(|cx| {
             loop {
@@ -174,7 +174,7 @@ impl Auth {
                     return Poll::Ready(Some(Looked::Known(right)));
                 }
                 let now = self.now();
-                let until = match self.turns.borrow_mut().poll(place.number, now, cx.waker()) {
+                let until = match self.throttle.borrow_mut().poll(place.number, now, cx.waker()) {
                     Turn::Now => return Poll::Ready(Some(Looked::Now)),
                     Turn::Refused => return Poll::Ready(None),
                     Turn::Later(until) => until,
@@ -205,7 +205,7 @@ impl Auth {
                 }
                 Err(error) => {
                     log::error!("cannot compare a password with a hash: no thread: {error}");
-                    auth.turns.borrow_mut().unhashed(auth.now());
+                    auth.throttle.borrow_mut().unhashed(auth.now());
                     None
                 }
             };
@@ -228,7 +228,7 @@ impl Auth {
         if !right {
             log_failure(realm, &claim.login, sender.ip);
         }
-        self.turns.borrow_mut().done(sender.client, right, hashed, self.now());
+        self.throttle.borrow_mut().done(sender.client, right, hashed, self.now());
     }
 }
 
@@ -240,14 +240,14 @@ enum Looked {
 }
 
 /// A login that waits; dropped, it no longer does.
-struct Place<'a> {
+struct QueuedLogin<'a> {
     auth: &'a Auth,
     number: u32,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuedLogin<'_> {
     fn drop(&mut self) {
-        self.auth.turns.borrow_mut().leave(self.number, self.auth.now());
+        self.auth.throttle.borrow_mut().leave(self.number, self.auth.now());
     }
 }
 
@@ -258,12 +258,12 @@ fn sleep_boxed(millis: u64) -> Pin<Box<dyn Future<Output = ()>>> {
 impl Realm {
     /// A hash of the realm, if it has any.
     fn hash(&self) -> Option<&Secret> {
-        self.accounts.iter().map(|account| &account.secret).find(|secret| secret.is_crypt())
+        self.users.iter().map(|account| &account.secret).find(|secret| secret.is_crypt())
     }
 
     /// Compares with the passwords that are no hashes, which takes no time.
     fn verify_plain(&self, login: &Credentials) -> bool {
-        self.accounts.iter().fold(false, |right, account| {
+        self.users.iter().fold(false, |right, account| {
             let plain = matches!(account.secret, Secret::Plain(_));
             right | (plain && same(&login.user, account.user.as_bytes()) & account.secret.verify(&login.pass))
         })
@@ -273,7 +273,7 @@ impl Realm {
     fn verify(&self, login: &Credentials) -> bool {
         let mut right = false;
         let mut hashed = false;
-        for account in &self.accounts {
+        for account in &self.users {
             if same(&login.user, account.user.as_bytes()) {
                 right |= account.secret.verify(&login.pass);
                 hashed |= account.secret.is_crypt();
@@ -302,8 +302,7 @@ mod tests {
     use super::credentials::basic;
     use super::verify::tests::HASHED;
     use super::*;
-    use crate::daemon::config::RealmLine;
-    use crate::daemon::on_loop;
+    use crate::daemon::testing::on_loop;
     use std::pin::pin;
 
     /// "Hello world!"
@@ -374,7 +373,7 @@ mod tests {
             }
             // From now on a login of this address waits.
             let start = Instant::now();
-            auth.turns.borrow_mut().hold(sender("192.0.2.1").client, u64::MAX);
+            auth.throttle.borrow_mut().hold(sender("192.0.2.1").client, u64::MAX);
             assert_eq!(login(&auth, "/", "u:Hello world!").await, granted("u", "Hello world!"));
             let other = pin!(login(&auth, "/b", "u:Hello world!"));
             let waits = ecohttpd::timeout(Duration::from_millis(50), other).await;
@@ -393,7 +392,7 @@ mod tests {
             // Which goes on, and keeps others waiting, until it is done.
             let other = basic(b"v:wrong");
             assert_eq!(auth.check(b"/", Some(&other), sender("192.168.1.1")).await, Verdict::Ask);
-            assert_eq!(auth.turns.borrow().failures(sender("192.0.2.1").client), 1);
+            assert_eq!(auth.throttle.borrow().failures(sender("192.0.2.1").client), 1);
         });
     }
 

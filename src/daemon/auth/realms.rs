@@ -1,7 +1,6 @@
 //! Which paths want a login, and whose.
 
 use super::verify::Secret;
-use crate::daemon::config::RealmLine;
 use crate::daemon::prefix::{Guarded, segments};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -11,6 +10,25 @@ use std::sync::Arc;
 /// Bytes of a user database: far above any router's.
 const MAX_DATABASE: u64 = 1 << 20;
 
+/// `/path:user:pass`: who may see what lies below a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealmLine {
+    pub path: String,
+    pub user: String,
+    /// A password, a hash of crypt(3), or `$p$` and the name of a user of the system.
+    pub pass: String,
+}
+
+impl RealmLine {
+    /// A password that nobody has: as a hash it is none of any scheme.
+    pub const NOBODYS: &str = "$";
+
+    /// Closes to all what was to be protected, where it can't be told for whom it is.
+    pub fn closed(path: impl Into<String>) -> RealmLine {
+        RealmLine { path: path.into(), user: String::new(), pass: RealmLine::NOBODYS.into() }
+    }
+}
+
 /// The protected paths.
 pub struct Realms(Vec<Arc<Realm>>);
 
@@ -19,10 +37,10 @@ pub struct Realm {
     /// As it was configured, for the log.
     pub path: String,
     guarded: Guarded,
-    pub accounts: Vec<Account>,
+    pub users: Vec<RealmUser>,
 }
 
-pub struct Account {
+pub struct RealmUser {
     pub user: String,
     pub secret: Secret,
 }
@@ -67,13 +85,13 @@ impl Realms {
         let mut realms: Vec<Realm> = Vec::new();
         for line in lines {
             let Some(secret) = secret(line, database) else { continue };
-            let account = Account { user: line.user.clone(), secret };
+            let account = RealmUser { user: line.user.clone(), secret };
             let place = segments(line.path.as_bytes());
             match realms.iter_mut().find(|realm| realm.depth() == place.len() && realm.guarded.holds(&place)) {
-                Some(realm) => realm.accounts.push(account),
+                Some(realm) => realm.users.push(account),
                 None => {
                     let guarded = Guarded::new(&line.path);
-                    realms.push(Realm { path: line.path.clone(), guarded, accounts: vec![account] });
+                    realms.push(Realm { path: line.path.clone(), guarded, users: vec![account] });
                 }
             }
         }
@@ -218,7 +236,7 @@ mod tests {
         let realms = Realms::new(&lines, &Database::default());
         let (index, realm) = realms.find(b"/x").unwrap();
         assert_eq!(index, 0);
-        assert_eq!(realm.accounts.iter().map(|account| account.user.as_str()).collect::<Vec<_>>(), ["a", "c", "e"]);
+        assert_eq!(realm.users.iter().map(|account| account.user.as_str()).collect::<Vec<_>>(), ["a", "c", "e"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a script is told of its request (RFC 3875 §4), under the names and with the values that uhttpd gives.
 
-use super::Script;
+use super::script::Script;
 use crate::daemon::sys::process::HELD;
 use ecohttpd::{Connection, PeerAddr, Request};
 use std::io::Write;

@@ -56,9 +56,9 @@ impl Collector {
     }
 
     /// The complete head, checked, and what came of the body.
-    pub fn parse(&self) -> Result<(Head<'_>, &[u8]), Bad> {
+    pub fn parse(&self) -> Result<(ScriptHead<'_>, &[u8]), Bad> {
         let (head, body) = self.bytes.split_at_checked(self.line).unwrap_or((&self.bytes, &[]));
-        Ok((Head::parse(head)?, body))
+        Ok((ScriptHead::parse(head)?, body))
     }
 }
 
@@ -72,7 +72,7 @@ const NO_COLON: Bad = Bad("a line of its head has no colon");
 
 /// A head that can be sent: every field is one that the library takes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Head<'a> {
+pub struct ScriptHead<'a> {
     /// What `Status` says, or else a status line in front.
     pub status: Option<(u16, &'a str)>,
     /// One of them that says nothing, and is passed over as uhttpd does.
@@ -85,9 +85,9 @@ pub struct Head<'a> {
     pub fields: Vec<(&'a str, &'a [u8])>,
 }
 
-impl<'a> Head<'a> {
-    fn parse(head: &'a [u8]) -> Result<Head<'a>, Bad> {
-        let mut parsed = Head::default();
+impl<'a> ScriptHead<'a> {
+    fn parse(head: &'a [u8]) -> Result<ScriptHead<'a>, Bad> {
+        let mut parsed = ScriptHead::default();
         let mut in_front = None;
         for (number, line) in head.split(|&byte| byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);

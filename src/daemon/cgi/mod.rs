@@ -2,54 +2,54 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `upload` | its body, as far as that comes before it |
-//! | `held` | bodies in files, until their length is known |
+//! | `request_body` | its body, as far as that comes before it |
+//! | `body_file` | bodies in files, until their length is known |
 //! | `queue` | whose turn it is |
-//! | `slow` | scripts that hold no place, as they wait for their clients |
+//! | `slow_clients` | scripts that hold no place, as they wait for their clients |
 //! | `environment` | what a script is told |
 //! | `process` | its process, until it is reaped |
 //! | `relay` | its input and output |
 //! | `head` | the head of its output |
-//! | `errors` | its standard error, to our log |
+//! | `stderr` | its standard error, to our log |
 //!
 //! ```text
 //!  request ─► upload ─► queue ─► environment ─► process ◄──► relay ◄──► client
 //!                                                   └─► errors ─► log
 //! ```
 
+mod body_file;
 mod environment;
-mod errors;
 mod head;
-mod held;
+mod minimum_rate;
 mod process;
 mod queue;
 mod relay;
-mod slow;
-mod upload;
+mod request_body;
+mod script;
+mod slow_clients;
+mod stderr;
+
+pub use script::Script;
 
 use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
+use body_file::Hold;
 use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
 use environment::Environment;
-use errors::{Escaped, Followed};
-use held::Hold;
 use process::{Patience, Process};
-use queue::{Asks, Place, Queue};
-use relay::{End, Relay, State};
+use queue::{Permit, PermitRequest, Queue};
+use relay::{End, Progress, Relay};
+use request_body::{Beginning, Body, Gathered, Unread};
 use std::cell::RefCell;
 use std::ffi::CString;
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use upload::{Beginning, Body, Gathered, Unread};
-
-/// The permission of everybody to execute a file.
-const S_IXOTH: u32 = 0o001;
+use stderr::{Escaped, Followed};
 
 /// What a site's scripts may take.
 #[derive(Clone)]
@@ -92,61 +92,6 @@ pub struct Cgi {
     scratch: RefCell<Vec<u8>>,
 }
 
-/// What is to be run for a request.
-pub struct Script<'a> {
-    /// The script's absolute path, links unresolved: some programs are several, told apart by `argv[0]`.
-    pub file: &'a Path,
-    /// The script itself, where its path may lead elsewhere by the time that it is run: this is what is run.
-    pub held: Option<BorrowedFd<'a>>,
-    /// The program that runs it; `None` if it is one itself.
-    pub interpreter: Option<&'a Path>,
-    /// `SCRIPT_NAME`, decoded.
-    pub name: &'a [u8],
-    /// What follows the script in the path: decoded, with its slash.
-    pub path_info: Option<&'a [u8]>,
-    /// Absolute; the folder that scripts are run in.
-    pub docroot: &'a Path,
-    /// Tell of the client's certificate.
-    #[cfg(feature = "tls")]
-    pub tells_certificate: bool,
-    /// User and password of a login that was verified.
-    pub login: Option<(&'a str, &'a [u8])>,
-    /// Why the script is run: 200, or the error that it is the page of.
-    pub status: u16,
-    pub query: &'a [u8],
-    /// Run it as for GET without a body, whatever the request was: after a local redirect, or for an error's page.
-    pub as_get: bool,
-}
-
-impl<'a> Script<'a> {
-    fn method(&self, req: &'a Request) -> &'a str {
-        if self.as_get && req.method() != "HEAD" { "GET" } else { req.method() }
-    }
-
-    fn has_body(&self, req: &Request) -> bool {
-        let length = req.header("content-length").is_some_and(|length| length.bytes().any(|digit| digit != b'0'));
-        !self.as_get && (length || req.header_bytes("transfer-encoding").is_some())
-    }
-
-    /// Why it can't be run: a status and, for the log, a reason.
-    fn refusal(&self) -> Option<(u16, &'static str)> {
-        let meta = match self.held.map_or_else(|| fs::metadata(self.file), metadata) {
-            Ok(meta) => meta,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Some((404, "it is gone")),
-            Err(_) => return Some((403, "it cannot be looked at")),
-        };
-        if !meta.is_file() {
-            return Some((403, "it is no regular file"));
-        }
-        let executable = self.interpreter.is_some() || meta.permissions().mode() & S_IXOTH != 0;
-        (!executable).then_some((403, "it is not executable by everybody"))
-    }
-}
-
-fn metadata(held: BorrowedFd<'_>) -> io::Result<Metadata> {
-    File::from(held.try_clone_to_owned()?).metadata()
-}
-
 /// What became of a request.
 pub enum Served {
     /// It was answered.
@@ -166,7 +111,7 @@ impl Cgi {
             limits,
             followed: Followed::default(),
             gathered: Gathered::default(),
-            scratch: RefCell::new(vec![0; relay::PIECE]),
+            scratch: RefCell::new(vec![0; request_body::PIECE]),
         }
     }
 
@@ -195,7 +140,7 @@ impl Cgi {
             Err(status) => return Ok(Served::Failed(status)),
         };
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
-        let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(&name)) };
+        let Some(place) = self.queue.place(PermitRequest { client, upload }).await else { return Ok(turn_away(&name)) };
         let length = beginning.as_ref().and_then(Beginning::found_length);
         let environment = Environment::new(con, req, script, length);
         let body = beginning.map(Beginning::take);
@@ -205,7 +150,7 @@ impl Cgi {
             Ok(relay) => relay,
             Err(error) => return Ok(not_started(&name, &error)),
         };
-        relay.state.head_only = req.method() == "HEAD";
+        relay.progress.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
         self.finish(relay, end, &name)
     }
@@ -243,7 +188,7 @@ impl Cgi {
         script: &Script<'_>,
         environment: &[u8],
         body: Option<Body>,
-        mut place: Place,
+        mut place: Permit,
         client: Option<IpAddr>,
         name: &'a Rc<str>,
     ) -> io::Result<Relay<'a>> {
@@ -296,8 +241,8 @@ impl Cgi {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        let state = State::new(up, timeout, client);
-        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state })
+        let progress = Progress::new(up, timeout, client);
+        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, progress })
     }
 
     fn finish(&self, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {

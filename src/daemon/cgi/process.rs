@@ -1,6 +1,6 @@
 //! A script's process from its start until it is reaped, whatever becomes of the request.
 
-use super::queue::Place;
+use super::queue::Permit;
 use crate::daemon::sys::process::{self, EPERM, Ended, Pid, SIGKILL, SIGTERM, Setup};
 use ecohttpd::AsyncFd;
 use signal_hook::SigId;
@@ -40,7 +40,7 @@ impl Process {
         setup: &Setup<'_>,
         patience: Patience,
         name: &Rc<str>,
-        place: Place,
+        place: Permit,
     ) -> io::Result<Process> {
         let pid = process::spawn(program, setup)?;
         match Watch::new(pid) {
@@ -56,7 +56,7 @@ impl Process {
     }
 
     /// Its place, until it has ended.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&Permit> {
         self.child.as_ref().map(|child| &child.place)
     }
 
@@ -90,7 +90,7 @@ impl Drop for Process {
 }
 
 /// Ends a process whose end nobody could be told of: for want of descriptors, most likely.
-async fn undo(pid: Pid, _place: Place) {
+async fn undo(pid: Pid, _place: Permit) {
     let _ = process::kill_group(pid, SIGKILL);
     while process::reap(pid).is_none() {
         ecohttpd::sleep(GLANCE).await;
@@ -105,7 +105,7 @@ struct Child {
     doomed: bool,
     /// The script and its client, for the log.
     name: Rc<str>,
-    place: Place,
+    place: Permit,
 }
 
 impl Child {
@@ -253,12 +253,12 @@ impl Wakers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::cgi::queue::{Asks, Queue};
-    use crate::daemon::on_loop;
+    use crate::daemon::cgi::queue::{PermitRequest, Queue};
+    use crate::daemon::testing::on_loop;
     use std::fs::File;
     use std::os::fd::AsFd;
 
-    const WHOLE: Asks = Asks { client: None, upload: false };
+    const WHOLE: PermitRequest = PermitRequest { client: None, upload: false };
 
     async fn sleeping(queue: &Rc<Queue>, seconds: &CStr) -> Process {
         let null = File::open("/dev/null").unwrap();

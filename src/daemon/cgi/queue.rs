@@ -1,7 +1,7 @@
 //! Whose turn it is: so many scripts at once, the others in the order in which they came.
 
-use super::held::Taken;
-use super::slow::{Slow, SlowClient};
+use super::body_file::Taken;
+use super::slow_clients::{Slow, SlowClient};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -26,14 +26,14 @@ pub struct Queue {
     taken: Cell<usize>,
     /// How many of those by uploads.
     uploads: Cell<usize>,
-    waiting: RefCell<VecDeque<Waiting>>,
+    waiting: RefCell<VecDeque<Waiter>>,
     slow: Slow,
     next: Cell<u32>,
 }
 
-/// Who asks for a place.
+/// Who request for a place.
 #[derive(Clone, Copy)]
-pub struct Asks {
+pub struct PermitRequest {
     /// Whose share of the queue it takes; `None`: it is bound to none.
     pub client: Option<IpAddr>,
     /// Some of its body is still to come.
@@ -41,14 +41,14 @@ pub struct Asks {
 }
 
 /// One that waits, by its number.
-struct Waiting {
+struct Waiter {
     number: u32,
-    asks: Asks,
+    request: PermitRequest,
     waker: Waker,
 }
 
 /// A place, until it is dropped or given up.
-pub struct Place {
+pub struct Permit {
     queue: Rc<Queue>,
     upload: bool,
     /// Set once it was given up.
@@ -57,7 +57,7 @@ pub struct Place {
     pub body: Option<Taken>,
 }
 
-impl Place {
+impl Permit {
     /// Leaves it to others, as the script only waits for its client; false when there are too many such scripts.
     pub fn give_up(&self, client: &Rc<SlowClient>, now: Instant) -> bool {
         if self.slow.get().is_some() || !self.queue.slow.enter(client, now) {
@@ -69,7 +69,7 @@ impl Place {
 }
 
 /// A turn that is waited for; dropped, it leaves the queue.
-pub struct Turn {
+pub struct PermitWait {
     queue: Rc<Queue>,
     number: u32,
 }
@@ -82,11 +82,11 @@ impl Queue {
     }
 
     /// A place, now or in turn; `None` when too many wait already.
-    pub async fn place(self: &Rc<Self>, asks: Asks) -> Option<Place> {
-        if self.first().is_none() && self.is_free(asks.upload) {
-            return Some(self.take(asks.upload));
+    pub async fn place(self: &Rc<Self>, request: PermitRequest) -> Option<Permit> {
+        if self.first().is_none() && self.is_free(request.upload) {
+            return Some(self.take(request.upload));
         }
-        Some(self.enter(asks)?.await)
+        Some(self.enter(request)?.await)
     }
 
     /// Whether a client would be turned away now.
@@ -97,19 +97,19 @@ impl Queue {
     fn has_room(&self, client: Option<IpAddr>) -> bool {
         let waiting = self.waiting.borrow();
         let share = (self.bound / PART).max(PART_MIN);
-        let own = || waiting.iter().filter(|one| one.asks.client == client).count();
+        let own = || waiting.iter().filter(|one| one.request.client == client).count();
         waiting.len() < self.bound && (client.is_none() || own() < share)
     }
 
     /// Stands at the end of the queue, if there is room.
-    fn enter(self: &Rc<Self>, asks: Asks) -> Option<Turn> {
-        if !self.has_room(asks.client) {
+    fn enter(self: &Rc<Self>, request: PermitRequest) -> Option<PermitWait> {
+        if !self.has_room(request.client) {
             return None;
         }
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
-        self.waiting.borrow_mut().push_back(Waiting { number, asks, waker: Waker::noop().clone() });
-        Some(Turn { queue: Rc::clone(self), number })
+        self.waiting.borrow_mut().push_back(Waiter { number, request, waker: Waker::noop().clone() });
+        Some(PermitWait { queue: Rc::clone(self), number })
     }
 
     fn is_free(&self, upload: bool) -> bool {
@@ -117,10 +117,10 @@ impl Queue {
         self.taken.get() < self.places && !(upload && last)
     }
 
-    fn take(self: &Rc<Self>, upload: bool) -> Place {
+    fn take(self: &Rc<Self>, upload: bool) -> Permit {
         self.taken.set(self.taken.get() + 1);
         self.uploads.set(self.uploads.get() + usize::from(upload));
-        Place { queue: Rc::clone(self), upload, slow: OnceCell::new(), body: None }
+        Permit { queue: Rc::clone(self), upload, slow: OnceCell::new(), body: None }
     }
 
     fn free(&self, upload: bool) {
@@ -132,7 +132,7 @@ impl Queue {
     /// Whose turn it is, if a place is free for it: its number, and how to tell it.
     fn first(&self) -> Option<(u32, Waker)> {
         let waiting = self.waiting.borrow();
-        let first = waiting.iter().find(|one| self.is_free(one.asks.upload))?;
+        let first = waiting.iter().find(|one| self.is_free(one.request.upload))?;
         Some((first.number, first.waker.clone()))
     }
 
@@ -144,7 +144,7 @@ impl Queue {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         match self.slow.get() {
             Some(client) => self.queue.slow.leave(client),
@@ -153,15 +153,15 @@ impl Drop for Place {
     }
 }
 
-impl Future for Turn {
-    type Output = Place;
+impl Future for PermitWait {
+    type Output = Permit;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Place> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
         let is_first = self.queue.first().is_some_and(|(number, _)| number == self.number);
         let mut waiting = self.queue.waiting.borrow_mut();
         let Some(own) = waiting.iter_mut().find(|one| one.number == self.number) else { return Poll::Pending };
         if is_first {
-            let upload = own.asks.upload;
+            let upload = own.request.upload;
             drop(waiting);
             // The queue is left when `self` is dropped, which is when the next one is called.
             return Poll::Ready(self.queue.take(upload));
@@ -171,7 +171,7 @@ impl Future for Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for PermitWait {
     fn drop(&mut self) {
         self.queue.waiting.borrow_mut().retain(|one| one.number != self.number);
         self.queue.call_first();
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use std::pin::pin;
 
-    const WHOLE: Asks = Asks { client: None, upload: false };
+    const WHOLE: PermitRequest = PermitRequest { client: None, upload: false };
 
     fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
@@ -241,29 +241,29 @@ mod tests {
 
     #[test]
     fn a_client_has_its_share() {
-        let from = |client: &str| Asks { client: client.parse().ok(), upload: false };
+        let from = |client: &str| PermitRequest { client: client.parse().ok(), upload: false };
         for (bound, share) in [(64, 16), (16, 4), (5, 4), (2, 2)] {
             let queue = Queue::new(1, bound);
             let one = from("192.0.2.1");
             assert!(!queue.is_full(one.client), "it is free");
             let _place = queue.take(false);
-            let turns: Vec<Turn> = (0..share).map_while(|_| queue.enter(one)).collect();
+            let turns: Vec<PermitWait> = (0..share).map_while(|_| queue.enter(one)).collect();
             assert_eq!(turns.len(), share, "{bound}");
             assert!(queue.is_full(one.client) && queue.enter(one).is_none(), "{bound}");
             let others = [from("192.0.2.2"), from("2001:db8::1"), WHOLE];
-            let entered: Vec<Turn> = others.iter().map_while(|&other| queue.enter(other)).collect();
+            let entered: Vec<PermitWait> = others.iter().map_while(|&other| queue.enter(other)).collect();
             assert_eq!(entered.len(), others.len().min(bound - share), "{bound}");
             drop((turns, entered));
             assert!(!queue.is_full(one.client));
             // Who is bound to no share may have all of it.
-            let all: Vec<Turn> = std::iter::from_fn(|| queue.enter(WHOLE)).collect();
+            let all: Vec<PermitWait> = std::iter::from_fn(|| queue.enter(WHOLE)).collect();
             assert_eq!(all.len(), bound);
         }
     }
 
     #[test]
     fn uploads_leave_the_last_place() {
-        const UPLOAD: Asks = Asks { client: None, upload: true };
+        const UPLOAD: PermitRequest = PermitRequest { client: None, upload: true };
         for (places, uploads) in [(1, 1), (2, 1), (3, 2)] {
             let queue = Queue::new(places, 10);
             let mut held: Vec<_> = (0..uploads)

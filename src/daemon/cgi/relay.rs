@@ -1,10 +1,11 @@
 //! Bytes between the client and a running script, both ways at once, in bounded memory.
 
-use super::errors::Escaped;
 use super::head::{Bad, Collector};
+use super::minimum_rate::MinimumRate;
 use super::process::Process;
-use super::slow::{SLOW_AFTER, SlowClient};
-use super::upload::Pace;
+use super::request_body::PIECE;
+use super::slow_clients::{SLOW_AFTER, SlowClient};
+use super::stderr::Escaped;
 use crate::daemon::sys::process::Ended;
 use ecohttpd::{AsyncFd, Chunked, Connection, Error, Result, sleep};
 use std::cell::RefCell;
@@ -15,9 +16,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-
-/// Bytes that are moved at a time, in either direction.
-pub const PIECE: usize = 16 << 10;
 
 /// How long after a script's end others that hold its output are waited for: long enough to notice what was written. And
 /// how long, after its output's end, it is waited for itself, as that tells whether the output is whole.
@@ -55,11 +53,11 @@ pub struct Relay<'a> {
     pub stdout: AsyncFd<PipeReader>,
     pub timeout: Duration,
     pub scratch: &'a RefCell<Vec<u8>>,
-    pub state: State,
+    pub progress: Progress,
 }
 
 /// How far it has come.
-pub struct State {
+pub struct Progress {
     /// The reply has no body, whatever the script sends: it answers HEAD.
     pub head_only: bool,
     /// Bytes of the body, and how many of them the script has.
@@ -88,9 +86,9 @@ pub struct State {
     /// When that was found though the script went on.
     closed: Option<Instant>,
     /// How the client's body comes.
-    gives: Pace,
+    gives: MinimumRate,
     /// How the client takes the output.
-    takes: Pace,
+    takes: MinimumRate,
     slow: Rc<SlowClient>,
     /// Since when the client is waited for, and how long it was before that.
     waits: Option<Instant>,
@@ -101,11 +99,11 @@ pub struct State {
     held: Option<u64>,
 }
 
-impl State {
+impl Progress {
     /// A script that was just started, for whose timeout a client is waited for; and what of the body is there.
-    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> State {
+    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> Progress {
         let now = Instant::now();
-        State {
+        Progress {
             head_only: false,
             up,
             up_at: 0,
@@ -120,8 +118,8 @@ impl State {
             killed: None,
             no_more: false,
             closed: None,
-            gives: Pace::new(timeout),
-            takes: Pace::new(timeout),
+            gives: MinimumRate::new(timeout),
+            takes: MinimumRate::new(timeout),
             slow: Rc::new(SlowClient::new(client, now)),
             waits: None,
             waited: Duration::ZERO,
@@ -187,29 +185,33 @@ impl Relay<'_> {
     }
 
     fn deadline(&self, now: Instant) -> Instant {
-        let state = &self.state;
-        let allowed = if state.after_end.is_some() { LINGER } else { self.timeout };
-        let scripts = if state.on_client { now } else { state.moved } + allowed;
-        let others =
-            [state.gives.deadline(), self.taken_by(), state.gives_up_at(), state.closed.map(|since| since + LINGER)];
+        let progress = &self.progress;
+        let allowed = if progress.after_end.is_some() { LINGER } else { self.timeout };
+        let scripts = if progress.on_client { now } else { progress.moved } + allowed;
+        let others = [
+            progress.gives.deadline(),
+            self.taken_by(),
+            progress.gives_up_at(),
+            progress.closed.map(|since| since + LINGER),
+        ];
         others.into_iter().flatten().fold(scripts, Instant::min)
     }
 
     /// Leaves the place to others once the script has waited for its client for long; true if it was time to try that.
     fn gives_up_place(&mut self, now: Instant) -> bool {
-        let state = &mut self.state;
-        if state.gives_up_at().is_none_or(|at| at > now) {
+        let progress = &mut self.progress;
+        if progress.gives_up_at().is_none_or(|at| at > now) {
             return false;
         }
-        let given_up = self.process.place().is_none_or(|place| place.give_up(&state.slow, now));
+        let given_up = self.process.place().is_none_or(|place| place.give_up(&progress.slow, now));
         // Else later: others may have left by then.
-        state.gives_up = state.gives_up.filter(|_| !given_up).map(|after| after + SLOW_AFTER);
+        progress.gives_up = progress.gives_up.filter(|_| !given_up).map(|after| after + SLOW_AFTER);
         true
     }
 
     /// When the client has to have taken more: one that reads slowly may do so once its script holds no place.
     fn taken_by(&self) -> Option<Instant> {
-        self.state.takes.deadline().filter(|_| self.state.after_end.is_none())
+        self.progress.takes.deadline().filter(|_| self.progress.after_end.is_none())
     }
 
     /// Counts what the client took of what the kernel holds for it, when it took nothing of us for long; true: that is
@@ -220,9 +222,9 @@ impl Relay<'_> {
         }
         let held = con.undelivered();
         // What it took before the first look is not known: the time counts from there.
-        let taken = self.state.held.replace(held).map_or(u64::MAX, |before| before.saturating_sub(held));
-        self.state.takes.came(usize::try_from(taken).unwrap_or(usize::MAX), now);
-        self.state.takes.wait(now);
+        let taken = self.progress.held.replace(held).map_or(u64::MAX, |before| before.saturating_sub(held));
+        self.progress.takes.came(usize::try_from(taken).unwrap_or(usize::MAX), now);
+        self.progress.takes.wait(now);
         self.taken_by().is_none_or(|deadline| deadline > now)
     }
 
@@ -232,19 +234,19 @@ impl Relay<'_> {
             log::error!("{}: its client took less than 1 KiB/s of the reply for {seconds} s", self.name);
             return Err(Error::Timeout);
         }
-        if self.state.after_end.is_some() || self.state.closed.is_some_and(|since| since + LINGER <= now) {
+        if self.progress.after_end.is_some() || self.progress.closed.is_some_and(|since| since + LINGER <= now) {
             return self.end(con, cx);
         }
-        let client = self.state.gives.deadline().is_some_and(|deadline| deadline <= now);
-        Ok(End::Overdue { begun: self.state.head.is_none(), client })
+        let client = self.progress.gives.deadline().is_some_and(|deadline| deadline <= now);
+        Ok(End::Overdue { begun: self.progress.head.is_none(), client })
     }
 
     fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<End>> {
-        if self.state.slow.is_cut_off(cx.waker()) {
+        if self.progress.slow.is_cut_off(cx.waker()) {
             log::warn!("{}: cut off: its client is slow, and too many other scripts wait for theirs", self.name);
             return Poll::Ready(Err(Error::Timeout));
         }
-        self.state.on_client = false;
+        self.progress.on_client = false;
         if let Poll::Ready(Err(error)) = self.poll_up(con, cx) {
             return Poll::Ready(Err(error));
         }
@@ -252,52 +254,52 @@ impl Relay<'_> {
         if down.is_pending() {
             self.has_ended(cx);
         }
-        self.state.count_waiting(Instant::now());
+        self.progress.count_waiting(Instant::now());
         down
     }
 
     /// Whether the script has ended; if not, its end is a reason to look again.
     fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        let state = &mut self.state;
-        if state.after_end.is_none()
+        let progress = &mut self.progress;
+        if progress.after_end.is_none()
             && let Poll::Ready(ended) = self.process.poll_end(cx)
         {
-            state.after_end = Some(LEFT_BEHIND);
-            state.moved = Instant::now();
-            state.killed = if let Ended::Killed(signal) = ended { Some(signal) } else { None };
+            progress.after_end = Some(LEFT_BEHIND);
+            progress.moved = Instant::now();
+            progress.killed = if let Ended::Killed(signal) = ended { Some(signal) } else { None };
         }
-        state.after_end.is_some()
+        progress.after_end.is_some()
     }
 
     /// Moves the request's body; ready only with an error.
     fn poll_up(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let state = &mut self.state;
+        let progress = &mut self.progress;
         while let Some(stdin) = &self.stdin {
-            if let Some(waits) = state.up.get(state.up_at..).filter(|waits| !waits.is_empty()) {
+            if let Some(waits) = progress.up.get(progress.up_at..).filter(|waits| !waits.is_empty()) {
                 let written = ready!(pin!(stdin.write_with(|mut pipe| pipe.write(waits))).poll(cx));
                 match written {
-                    Ok(n) => state.up_at += n,
+                    Ok(n) => progress.up_at += n,
                     // It may answer without reading.
                     Err(_) => self.stdin = None,
                 }
-                state.moved = Instant::now();
+                progress.moved = Instant::now();
                 continue;
             }
-            if state.up.capacity() > 2 * PIECE {
+            if progress.up.capacity() > 2 * PIECE {
                 // The beginning was more than is moved at a time from now on.
-                state.up = Vec::new();
+                progress.up = Vec::new();
             }
-            state.up.clear();
-            state.up_at = 0;
-            let read = con.poll_read_body(cx, &mut state.up, PIECE);
+            progress.up.clear();
+            progress.up_at = 0;
+            let read = con.poll_read_body(cx, &mut progress.up, PIECE);
             if read.is_pending() {
-                state.on_client = true;
-                state.gives.wait(Instant::now());
+                progress.on_client = true;
+                progress.gives.wait(Instant::now());
             }
             ready!(read)?;
-            state.gives.came(state.up.len(), Instant::now());
-            state.slow.moved(state.up.len());
-            if state.up.is_empty() {
+            progress.gives.came(progress.up.len(), Instant::now());
+            progress.slow.moved(progress.up.len());
+            if progress.up.is_empty() {
                 self.stdin = None;
             }
         }
@@ -308,14 +310,14 @@ impl Relay<'_> {
     fn poll_down(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<End>> {
         let scratch = self.scratch;
         loop {
-            if !self.state.down.is_empty() {
-                let down = std::mem::take(&mut self.state.down);
-                ready!(self.state.offer(con, cx, &down))?;
+            if !self.progress.down.is_empty() {
+                let down = std::mem::take(&mut self.progress.down);
+                ready!(self.progress.offer(con, cx, &down))?;
             }
-            if self.state.no_more {
+            if self.progress.no_more {
                 // How the script ends tells whether that was all, where no length does. It may live on, too.
-                if self.state.left != Some(0) && !self.has_ended(cx) {
-                    self.state.closed.get_or_insert_with(Instant::now);
+                if self.progress.left != Some(0) && !self.has_ended(cx) {
+                    self.progress.closed.get_or_insert_with(Instant::now);
                     return Poll::Pending;
                 }
                 return Poll::Ready(self.end(con, cx));
@@ -325,12 +327,12 @@ impl Relay<'_> {
             // A pipe that can't be read has ended.
             let output = piece.get(..read.unwrap_or(0)).unwrap_or_default();
             if output.is_empty() {
-                self.state.no_more = true;
+                self.progress.no_more = true;
                 continue;
             }
-            self.state.count(output.len());
-            let Some(head) = &mut self.state.head else {
-                ready!(self.state.pass(con, cx, output))?;
+            self.progress.count(output.len());
+            let Some(head) = &mut self.progress.head else {
+                ready!(self.progress.pass(con, cx, output))?;
                 continue;
             };
             match head.push(output) {
@@ -347,10 +349,10 @@ impl Relay<'_> {
 
     /// The output has ended; that may end the head, too.
     fn end(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<End> {
-        if let Some(signal) = self.state.killed.filter(|_| self.state.left != Some(0)) {
-            return Ok(End::Killed { signal, begun: self.state.head.is_none() });
+        if let Some(signal) = self.progress.killed.filter(|_| self.progress.left != Some(0)) {
+            return Ok(End::Killed { signal, begun: self.progress.head.is_none() });
         }
-        if let Some(head) = &mut self.state.head {
+        if let Some(head) = &mut self.progress.head {
             if let Err(bad) = head.end() {
                 return Ok(End::Bad(bad));
             }
@@ -358,12 +360,12 @@ impl Relay<'_> {
                 return Ok(end);
             }
         }
-        Ok(self.state.lack().map_or(End::Output, End::Short))
+        Ok(self.progress.lack().map_or(End::Output, End::Short))
     }
 
     /// Begins the reply with the script's head, unless that is the end of it.
     fn begin(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<Option<End>> {
-        let Some(collector) = self.state.head.take() else { return Ok(None) };
+        let Some(collector) = self.progress.head.take() else { return Ok(None) };
         let (head, body) = match collector.parse() {
             Ok(parsed) => parsed,
             Err(bad) => return Ok(Some(End::Bad(bad))),
@@ -392,17 +394,17 @@ impl Relay<'_> {
             con.add_header("content-length", length)?;
         }
         // Without a body there is nothing to be counted (RFC 9110 §6.4.1).
-        if !self.state.head_only && !matches!(head.status, Some((204 | 304, _))) {
-            self.state.left = head.length;
-            self.state.chunked = head.chunked.then(Chunked::default);
+        if !self.progress.head_only && !matches!(head.status, Some((204 | 304, _))) {
+            self.progress.left = head.length;
+            self.progress.chunked = head.chunked.then(Chunked::default);
         }
         let _ = con.poll_send(cx, b"")?;
-        let _ = self.state.pass(con, cx, body)?;
+        let _ = self.progress.pass(con, cx, body)?;
         Ok(None)
     }
 }
 
-impl State {
+impl Progress {
     /// Notes that output came.
     fn count(&mut self, n: usize) {
         if let Some(left) = &mut self.after_end {

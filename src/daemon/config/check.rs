@@ -1,8 +1,9 @@
 //! What one value alone can't tell: what is missing, and what contradicts.
 
-use super::httpd_conf::{self, HttpdConf, RealmLine};
-use super::{BODY_TEMP_PATH, Config, INDEX, Listen, Site, values};
-use crate::daemon::auth::{Database, Realms};
+use super::httpd_conf::{self, HttpdConf};
+use super::model::{BODY_TEMP_PATH, Config, INDEX, Interpreter, Listen, SiteConfig};
+use super::values;
+use crate::daemon::auth::{Database, RealmLine, Realms};
 use crate::daemon::log::AccessTarget;
 use std::fs;
 use std::io::ErrorKind;
@@ -22,7 +23,7 @@ pub fn locate(config: &mut Config, folder: &Path) {
             site.httpd_conf = Some(HTTPD_CONF.into());
         }
     }
-    if let Some(path) = &mut config.service.pid_file {
+    if let Some(path) = &mut config.process.pid_file {
         *path = folder.join(&path);
     }
 }
@@ -51,7 +52,7 @@ pub fn complete(config: &mut Config) -> Result<(), String> {
     }
 }
 
-fn make_absolute(site: &mut Site, folder: &Path) {
+fn make_absolute(site: &mut SiteConfig, folder: &Path) {
     let conf = site.httpd_conf.as_mut();
     let tls = &mut site.tls;
     let files = tls.cert.iter_mut().chain(&mut tls.key).chain(&mut tls.ca).chain(conf);
@@ -62,7 +63,7 @@ fn make_absolute(site: &mut Site, folder: &Path) {
     site.docroot = root.components().collect();
 }
 
-fn complete_site(site: &mut Site, said: &mut Config) {
+fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     read_httpd_conf(site, said);
     site.index.extend(INDEX.map(String::from));
     let warnings = &mut said.warnings;
@@ -114,7 +115,7 @@ fn exposed_secrets(config: &Config) -> Vec<String> {
     found
 }
 
-fn can_be_served(site: &Site, errors: &mut Vec<String>) -> bool {
+fn can_be_served(site: &SiteConfig, errors: &mut Vec<String>) -> bool {
     let can = !(site.listen.is_empty() && site.tls.listen.is_empty());
     if !can {
         errors.push(wrong(site, "-p", "listen_http", "an address to listen on is missing"));
@@ -123,7 +124,7 @@ fn can_be_served(site: &Site, errors: &mut Vec<String>) -> bool {
 }
 
 /// Takes the logins, index pages, error page and interpreters of the file of `-c`.
-fn read_httpd_conf(site: &mut Site, said: &mut Config) {
+fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
     let Some(path) = site.httpd_conf.clone() else { return };
     let text = match fs::read(&path) {
         Ok(text) => text,
@@ -153,16 +154,16 @@ fn read_httpd_conf(site: &mut Site, said: &mut Config) {
             .ok();
     }
     for (extension, program) in interpreters {
-        site.interpreters.push(super::Interpreter { extension, program: PathBuf::from(program) });
+        site.interpreters.push(Interpreter { extension, program: PathBuf::from(program) });
     }
 }
 
 /// An address that a site wants, and whether with TLS.
-type Wanted<'a> = (&'a Site, &'a Listen, bool);
+type Wanted<'a> = (&'a SiteConfig, &'a Listen, bool);
 
 /// Leaves out the addresses that can't be had beside earlier ones; two sites that want the same must be told apart by
 /// their names.
-fn settle_conflicts(sites: &mut [Site], said: &mut Config) {
+fn settle_conflicts(sites: &mut [SiteConfig], said: &mut Config) {
     let wanted = sites.iter().flat_map(|site| {
         let plain = site.listen.iter().map(move |listen| (site, listen, false));
         plain.chain(site.tls.listen.iter().map(move |listen| (site, listen, true)))
@@ -187,10 +188,10 @@ fn settle_conflicts(sites: &mut [Site], said: &mut Config) {
 }
 
 /// Who shares an address shares what clients are asked for there, before it is known which site they ask.
-fn settle_authorities(sites: &mut [Site], said: &mut Config) {
+fn settle_authorities(sites: &mut [SiteConfig], said: &mut Config) {
     for n in 1..sites.len() {
         let Some((earlier, [site, ..])) = sites.split_at_mut_checked(n) else { return };
-        let shares = |other: &&Site| other.tls.listen.iter().any(|listen| site.tls.listen.contains(listen));
+        let shares = |other: &&SiteConfig| other.tls.listen.iter().any(|listen| site.tls.listen.contains(listen));
         let other = earlier.iter().filter(shares).find(|other| other.tls.ca.is_some() && other.tls.ca != site.tls.ca);
         if let (Some(other), Some(ca)) = (other, &site.tls.ca) {
             let text = format!("{ca:?} is wrong: expected the same as {}, which shares an address", other.name);
@@ -263,11 +264,11 @@ pub fn absences(config: &Config) -> Vec<String> {
     found
 }
 
-fn absent(site: &Site, letter: &str, uci: &str, path: &Path, expected: &str) -> String {
+fn absent(site: &SiteConfig, letter: &str, uci: &str, path: &Path, expected: &str) -> String {
     wrong(site, letter, uci, &format!("{path:?} is wrong: expected {expected}"))
 }
 
 /// A line about an option of a site, by the name that it was given by.
-pub fn wrong(site: &Site, letter: &str, uci: &str, text: &str) -> String {
+pub fn wrong(site: &SiteConfig, letter: &str, uci: &str, text: &str) -> String {
     if site.name.is_empty() { format!("{letter}: {text}") } else { format!("{}.{uci}: {text}", site.name) }
 }

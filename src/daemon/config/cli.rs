@@ -1,7 +1,8 @@
 //! The command line: uhttpd's letters, and long names.
 
+use super::model::{Command, Config, DEFAULT_PORT, Listen, ProcessConfig, SiteConfig};
 use super::options::{ROWS, Row, Takes, help};
-use super::{Command, Config, DEFAULT_PORT, Listen, Service, Site, check, sections};
+use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
 use crate::daemon::percent;
 use lexopt::{Arg, Parser};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// What the command line asks for besides serving.
 #[derive(Default)]
-struct Asked {
+struct Flags {
     test: bool,
     dump: bool,
     file: Option<PathBuf>,
@@ -19,7 +20,7 @@ struct Asked {
 }
 
 /// The arguments, the program's name left out, and the folder that they were given in.
-pub struct Words {
+pub struct CommandLine {
     pub args: Vec<OsString>,
     pub folder: PathBuf,
 }
@@ -28,20 +29,20 @@ pub struct Words {
 ///
 /// # Errors
 /// One line: which option, which value, and what would be right.
-pub fn parse(words: &Words) -> Result<Command, String> {
-    let mut asked = Asked::default();
-    let mut service = Service::default();
-    let mut site = Site::default();
+pub fn parse(words: &CommandLine) -> Result<Command, String> {
+    let mut flags = Flags::default();
+    let mut process = ProcessConfig::default();
+    let mut site = SiteConfig::default();
     let mut parser = Parser::from_args(words.args.iter().cloned());
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
-            Arg::Short('f') | Arg::Long("foreground") => service.foreground = true,
-            Arg::Long("syslog") => service.syslog = true,
-            Arg::Long("user") => service.user = Some(text(&mut parser, "--user", "a user's name")?),
-            Arg::Long("pid-file") => service.pid_file = Some(text(&mut parser, "--pid-file", "a path")?.into()),
-            Arg::Long("config") => asked.file = Some(text(&mut parser, "--config", "a file's path")?.into()),
-            Arg::Long("test") => asked.test = true,
-            Arg::Long("dump") => asked.dump = true,
+            Arg::Short('f') | Arg::Long("foreground") => process.foreground = true,
+            Arg::Long("syslog") => process.syslog = true,
+            Arg::Long("user") => process.user = Some(text(&mut parser, "--user", "a user's name")?),
+            Arg::Long("pid-file") => process.pid_file = Some(text(&mut parser, "--pid-file", "a path")?.into()),
+            Arg::Long("config") => flags.file = Some(text(&mut parser, "--config", "a file's path")?.into()),
+            Arg::Long("test") => flags.test = true,
+            Arg::Long("dump") => flags.dump = true,
             Arg::Short('d') | Arg::Long("urldecode") => {
                 let decoded = percent::decode(&text(&mut parser, "-d", "text")?, true);
                 return Ok(Command::Print(String::from_utf8_lossy(&decoded).into_owned()));
@@ -56,16 +57,16 @@ pub fn parse(words: &Words) -> Result<Command, String> {
             Arg::Value(word) => return Err(format!("{word:?} is no option: see --help")),
             Arg::Short(_) | Arg::Long(_) => {
                 let Some(row) = find(&arg) else { return Err(format!("{}; see --help", arg.unexpected())) };
-                asked.site_option = Some(name_of(row));
+                flags.site_option = Some(name_of(row));
                 set(&mut site, row, &mut parser)?;
             }
         }
     }
-    finish(asked, service, site, &words.folder)
+    finish(flags, process, site, &words.folder)
 }
 
-fn finish(asked: Asked, service: Service, mut site: Site, folder: &Path) -> Result<Command, String> {
-    let mut config = match (asked.file, asked.site_option) {
+fn finish(flags: Flags, process: ProcessConfig, mut site: SiteConfig, folder: &Path) -> Result<Command, String> {
+    let mut config = match (flags.file, flags.site_option) {
         (Some(_), Some(option)) => return Err(format!("{option}: not together with --config: put it into the file")),
         (Some(file), None) => sections::read(&folder.join(file))?,
         (None, _) => {
@@ -75,17 +76,17 @@ fn finish(asked: Asked, service: Service, mut site: Site, folder: &Path) -> Resu
             Config { sites: vec![site], ..Config::default() }
         }
     };
-    config.service = service;
+    config.process = process;
     check::locate(&mut config, folder);
     // Before other files are read into it: it names them, and they would count twice.
-    let dump = asked.dump.then(|| super::dump::dump(&config));
+    let dump = flags.dump.then(|| dump::dump(&config));
     check::complete(&mut config)?;
-    if dump.is_some() && !asked.test {
+    if dump.is_some() && !flags.test {
         config.errors.iter().for_each(|error| log::error!("{error}"));
     }
     let config = Box::new(config);
     Ok(match dump {
-        _ if asked.test => Command::Test(config),
+        _ if flags.test => Command::Test(config),
         Some(text) => Command::Print(text),
         None => Command::Serve(config),
     })
@@ -104,7 +105,7 @@ fn name_of(row: &Row) -> String {
     if row.letter == '\0' { format!("--{}", row.long) } else { format!("-{}", row.letter) }
 }
 
-fn set(site: &mut Site, row: &Row, parser: &mut Parser) -> Result<(), String> {
+fn set(site: &mut SiteConfig, row: &Row, parser: &mut Parser) -> Result<(), String> {
     let name = name_of(row);
     let value = match row.takes {
         Takes::Flag => "1".into(),
@@ -138,7 +139,7 @@ mod tests {
     use std::time::Duration;
 
     fn parse_words(words: &str) -> Result<Command, String> {
-        parse(&Words { args: words.split_whitespace().map(OsString::from).collect(), folder: "/tmp".into() })
+        parse(&CommandLine { args: words.split_whitespace().map(OsString::from).collect(), folder: "/tmp".into() })
     }
 
     fn config(words: &str) -> Config {
@@ -148,7 +149,7 @@ mod tests {
         }
     }
 
-    fn site(words: &str) -> Site {
+    fn site(words: &str) -> SiteConfig {
         config(words).sites.remove(0)
     }
 
@@ -170,7 +171,7 @@ mod tests {
     /// Each option by its letter, by its long name, and what it does.
     #[test]
     fn every_option_has_its_place() {
-        let same = |letters: &str, long: &str, effect: fn(&Site) -> bool| {
+        let same = |letters: &str, long: &str, effect: fn(&SiteConfig) -> bool| {
             let read = site(letters);
             assert!(effect(&read), "{letters}: {read:?}");
             assert_eq!(config(letters), config(long), "{letters}");
@@ -204,7 +205,7 @@ mod tests {
         same("-C /c -K /k -P A:B", "--cert /c --key /k --ciphers A:B", |s| {
             s.tls.cert.as_deref() == Some(Path::new("/c")) && s.tls.key.is_some() && s.tls.ciphers == ["A", "B"]
         });
-        assert!(config("-f").service.foreground);
+        assert!(config("-f").process.foreground);
         assert_eq!(site("--access-log").access_log, Some(AccessTarget::Stdout));
         assert_eq!(site("--access-log=syslog").access_log, Some(AccessTarget::Syslog));
         assert_eq!(site("--send-timeout 5").send_timeout, Duration::from_secs(5));

@@ -1,14 +1,14 @@
 //! The configuration in force, as UCI text that reads as the same.
 
-use super::{Config, Site};
-use crate::daemon::access::{Kind, Network};
+use super::model::{Config, SiteConfig};
+use crate::daemon::access::{Network, RuleKind};
 use crate::daemon::log::AccessTarget;
 use std::fmt::{Display, Write};
 use std::path::Path;
 
 /// Every option of every site, defaults made visible; logins and more that a file of `-c` holds stay in there.
 pub fn dump(config: &Config) -> String {
-    let mut out = Text(String::new());
+    let mut out = UciText(String::new());
     for (n, site) in config.sites.iter().enumerate() {
         let name = site.name.rsplit('.').next().filter(|name| !name.is_empty() & !name.starts_with('@'));
         let _ = writeln!(
@@ -36,9 +36,9 @@ pub fn dump(config: &Config) -> String {
     out.0
 }
 
-struct Text(String);
+struct UciText(String);
 
-impl Text {
+impl UciText {
     fn line(&mut self, kind: &str, name: &str, value: &dyn Display) {
         let value = value.to_string().replace('\'', "'\\''");
         let _ = writeln!(self.0, "\t{kind} {name} '{value}'");
@@ -64,7 +64,7 @@ impl Text {
         }
     }
 
-    fn site(&mut self, site: &Site, n: usize) {
+    fn site(&mut self, site: &SiteConfig, n: usize) {
         self.list("listen_http", &site.listen);
         self.list("listen_https", &site.tls.listen);
         // Without HTTPS they are nothing, and a file has others than the command line.
@@ -107,7 +107,7 @@ impl Text {
         self.list("require_client_cert", site.client_certs.iter().map(|path| rooted(path)));
         self.list("trusted_proxy", &site.trusted_proxies);
         for (name, is_deny) in [("allow", false), ("deny", true)] {
-            for line in site.access.iter().filter(|line| (line.kind == Kind::Deny) == is_deny) {
+            for line in site.access.iter().filter(|line| (line.kind == RuleKind::Deny) == is_deny) {
                 self.line("list", name, &format_args!("{} {}", rooted(&line.path), spaced(&line.networks)));
             }
         }

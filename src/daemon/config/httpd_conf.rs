@@ -1,6 +1,7 @@
 //! The lines of /etc/httpd.conf that uhttpd knows of busybox's httpd, and those about addresses, which it does not.
 
-use crate::daemon::access::{Kind, Line, Network};
+use crate::daemon::access::{Network, Rule, RuleKind};
+use crate::daemon::auth::RealmLine;
 
 /// What the file says, in its order.
 #[derive(Default)]
@@ -8,7 +9,7 @@ use crate::daemon::access::{Kind, Line, Network};
 pub struct HttpdConf {
     pub realms: Vec<RealmLine>,
     /// `A:192.168.` and `D:*`
-    pub access: Vec<Line>,
+    pub access: Vec<Rule>,
     /// `I:index.html`
     pub index: Vec<String>,
     /// `E404:/url`
@@ -19,25 +20,6 @@ pub struct HttpdConf {
     pub warnings: Vec<String>,
     /// What is wrong with lines that were to protect something: it is closed to all, where it can be told what it is.
     pub errors: Vec<String>,
-}
-
-/// `/path:user:pass`: who may see what lies below a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RealmLine {
-    pub path: String,
-    pub user: String,
-    /// A password, a hash of crypt(3), or `$p$` and the name of a user of the system.
-    pub pass: String,
-}
-
-impl RealmLine {
-    /// A password that nobody has: as a hash it is none of any scheme.
-    pub const NOBODYS: &str = "$";
-
-    /// Closes to all what was to be protected, where it can't be told for whom it is.
-    pub fn closed(path: impl Into<String>) -> RealmLine {
-        RealmLine { path: path.into(), user: String::new(), pass: RealmLine::NOBODYS.into() }
-    }
 }
 
 /// Reads the file; unlike uhttpd it takes lines of any length, and a last one without its end.
@@ -96,11 +78,11 @@ impl HttpdConf {
             self.realms.push(realm);
         } else if let Some((kind, network)) = access(line) {
             let Some(network) = Network::parse_short(&network) else {
-                self.access.push(Line::closed("/"));
+                self.access.push(Rule::closed("/"));
                 let text = "wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all";
                 return Err(Wrong::Unprotected(text.into()));
             };
-            self.access.push(Line { path: "/".into(), kind, networks: vec![network] });
+            self.access.push(Rule { path: "/".into(), kind, networks: vec![network] });
         } else if is_kind_of_busybox(line) {
             return Err(Wrong::Ignored("of a kind that only busybox knows"));
         } else if realm(line).is_some() {
@@ -124,12 +106,12 @@ fn is_kind_of_busybox(line: &str) -> bool {
 }
 
 /// Splits a line about an address, of whose first word only the first letter counts; blanks and comments do not.
-fn access(line: &str) -> Option<(Kind, String)> {
+fn access(line: &str) -> Option<(RuleKind, String)> {
     let (word, rest) = line.split_once(':')?;
     let is_word = |known: &[&str]| known.iter().any(|known| word.trim_end().eq_ignore_ascii_case(known));
     let kind = match word {
-        _ if is_word(&["a", "allow"]) => Kind::AllowToo,
-        _ if is_word(&["d", "deny"]) => Kind::Deny,
+        _ if is_word(&["a", "allow"]) => RuleKind::AllowToo,
+        _ if is_word(&["d", "deny"]) => RuleKind::Deny,
         _ => return None,
     };
     let value = rest.split('#').next().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Every option of a site, once: its names, what it takes, where it goes.
 
-use super::Site;
+use super::model::SiteConfig;
 use super::values::{self, Expected, MAX_SECS};
 use crate::daemon::access;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ pub struct Row {
     pub value: &'static str,
     pub help: &'static str,
     /// Takes a value over, or says what would be right.
-    pub set: fn(&mut Site, &str) -> Result<(), Expected>,
+    pub set: fn(&mut SiteConfig, &str) -> Result<(), Expected>,
 }
 
 /// How often an option is given, and with what.
@@ -80,8 +80,8 @@ pub const ROWS: &[Row] = &[
     row(NONE, "header", "header", List, "'[/PREFIX ]NAME: VALUE'", "a header field of answers below /PREFIX", |s, v| push(&mut s.headers, values::header(v))),
     row(NONE, "no-server-header", "no_server_header", Flag, "", "send no Server field", |s, v| put(&mut s.no_server_header, values::flag(v))),
     row('R', "rfc1918-filter", "rfc1918_filter", Flag, "", "refuse private clients at public addresses", |s, v| put(&mut s.rfc1918_filter, values::flag(v))),
-    row(NONE, "allow", "allow", List, "'[/PREFIX ]ADDR...'", "who alone may have what is below /PREFIX: ADDR, ADDR/BITS, *, unix", |s, v| access(s, access::Kind::Allow, v)),
-    row(NONE, "deny", "deny", List, "'[/PREFIX ]ADDR...'", "who may not; *: all whom --allow does not name", |s, v| access(s, access::Kind::Deny, v)),
+    row(NONE, "allow", "allow", List, "'[/PREFIX ]ADDR...'", "who alone may have what is below /PREFIX: ADDR, ADDR/BITS, *, unix", |s, v| access(s, access::RuleKind::Allow, v)),
+    row(NONE, "deny", "deny", List, "'[/PREFIX ]ADDR...'", "who may not; *: all whom --allow does not name", |s, v| access(s, access::RuleKind::Deny, v)),
     row(NONE, "trusted-proxy", "trusted_proxy", List, "ADDR...", "proxies whose X-Forwarded-For or Forwarded names the client", |s, v| { let read = values::proxies(v); s.uncertain_proxies |= read.is_err(); extend(&mut s.trusted_proxies, read) }),
     // An empty one, as of a router without a name, is none: UCI could not say it either.
     row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| if v.is_empty() { Ok(()) } else { put(&mut s.realm, values::realm(v)) }),
@@ -117,7 +117,7 @@ const fn row(
     takes: Takes,
     value: &'static str,
     help: &'static str,
-    set: fn(&mut Site, &str) -> Result<(), Expected>,
+    set: fn(&mut SiteConfig, &str) -> Result<(), Expected>,
 ) -> Row {
     Row { letter, long, uci, takes, value, help, set }
 }
@@ -138,16 +138,16 @@ fn extend<T>(list: &mut Vec<T>, read: Result<Vec<T>, Expected>) -> Result<(), Ex
 }
 
 /// Adds a line about addresses; if that is wrong, what it was to protect is closed to all.
-fn access(site: &mut Site, kind: access::Kind, value: &str) -> Result<(), Expected> {
+fn access(site: &mut SiteConfig, kind: access::RuleKind, value: &str) -> Result<(), Expected> {
     let read = values::access(value, kind);
     if read.is_err() {
-        site.access.extend(values::protected(value).map(access::Line::closed));
+        site.access.extend(values::protected(value).map(access::Rule::closed));
     }
     push(&mut site.access, read)
 }
 
 /// Adds a path that wants a certificate, or with a flag all; if it is wrong, it is closed to those without one all the same.
-fn client_cert(site: &mut Site, value: &str) -> Result<(), Expected> {
+fn client_cert(site: &mut SiteConfig, value: &str) -> Result<(), Expected> {
     let read = values::client_cert(value);
     match &read {
         Ok(path) => site.client_certs.extend(path.clone()),
@@ -157,7 +157,7 @@ fn client_cert(site: &mut Site, value: &str) -> Result<(), Expected> {
 }
 
 /// Notes the URL prefix of a handler that is not embedded.
-fn embedded(site: &mut Site, option: &'static str, value: &str) -> Result<(), Expected> {
+fn embedded(site: &mut SiteConfig, option: &'static str, value: &str) -> Result<(), Expected> {
     site.embedded.push((option, value.to_owned()));
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! What the sections of a UCI file mean: those of OpenWrt's `/etc/config/uhttpd`.
 
+use super::model::{Config, Identity, SiteConfig};
 use super::options::{ROWS, Row, Takes};
-use super::uci::{self, Opt, Section, Value};
+use super::uci::{self, Opt, Section, UciValue};
 use super::values::{self, Expected, enclosing};
-use super::{Config, Identity, RealmLine, Site};
+use crate::daemon::auth::RealmLine;
 use std::fs;
 use std::path::Path;
 
@@ -55,7 +56,7 @@ fn interpret(text: &[u8]) -> Result<Config, String> {
     let identity = cert.map_or_else(Identity::default, |section| identity(section, &mut config));
     for (n, section) in of_kind(&sections, "uhttpd").enumerate() {
         let name = section.name.clone().unwrap_or_else(|| format!("@uhttpd[{n}]"));
-        let mut site = Site { name: format!("{PACKAGE}.{name}"), ..defaults() };
+        let mut site = SiteConfig { name: format!("{PACKAGE}.{name}"), ..defaults() };
         site.tls.identity = identity.clone();
         if is_enabled(&site.name, section, &mut config) {
             fill(&mut site, section, &sections, &mut config);
@@ -70,8 +71,8 @@ fn of_kind<'a>(sections: &'a [Section], kind: &'a str) -> impl Iterator<Item = &
 }
 
 /// What OpenWrt's init script gives uhttpd where the section is silent.
-fn defaults() -> Site {
-    let mut site = Site { docroot: "/www".into(), ..Site::default() };
+fn defaults() -> SiteConfig {
+    let mut site = SiteConfig { docroot: "/www".into(), ..SiteConfig::default() };
     site.tls.cert = Some("/etc/uhttpd.crt".into());
     site.tls.key = Some("/etc/uhttpd.key".into());
     site.tls.self_signed = true;
@@ -87,7 +88,7 @@ fn defaults() -> Site {
 fn is_enabled(name: &str, section: &Section, said: &mut Config) -> bool {
     let mut enabled = true;
     if let Some(option) = section.options.iter().find(|option| option.name == "enabled") {
-        let at = Place { section: name, option };
+        let at = OptionLine { section: name, option };
         at.take(at.flag(), said, &mut |text| {
             enabled = values::flag(text).map_err(|expected| Expected { nearest: Some("1".into()), ..expected })?;
             Ok(())
@@ -97,10 +98,10 @@ fn is_enabled(name: &str, section: &Section, said: &mut Config) -> bool {
 }
 
 /// Takes a section's options over.
-fn fill(site: &mut Site, section: &Section, all: &[Section], said: &mut Config) {
+fn fill(site: &mut SiteConfig, section: &Section, all: &[Section], said: &mut Config) {
     let name = site.name.clone();
     for option in &section.options {
-        let at = Place { section: &name, option };
+        let at = OptionLine { section: &name, option };
         match option.name.as_str() {
             "enabled" => {}
             "httpauth" => logins(site, &at, all, said),
@@ -112,14 +113,14 @@ fn fill(site: &mut Site, section: &Section, all: &[Section], said: &mut Config) 
     }
 }
 
-fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
+fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config) {
     let texts: Vec<&str> = match (&at.option.value, row.takes) {
-        (Value::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
+        (UciValue::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
             texts.iter().flat_map(|text| words(site, row, text)).collect()
         }
-        (Value::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
+        (UciValue::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
         // An option in a list's place is one that the shell would split, but for what holds spaces itself.
-        (Value::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(site, row, text),
+        (UciValue::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(site, row, text),
         (_, Takes::Flag) => vec![at.flag()],
         _ => match at.single() {
             Ok(text) => vec![text],
@@ -147,7 +148,7 @@ fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
 }
 
 /// Splits a value as the shell does; but not one that is right as a whole, and of which some word alone is not.
-fn words<'a>(site: &Site, row: &Row, text: &'a str) -> Vec<&'a str> {
+fn words<'a>(site: &SiteConfig, row: &Row, text: &'a str) -> Vec<&'a str> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut trial = site.clone();
     let mut is_right = |text: &str| (row.set)(&mut trial, text).is_ok();
@@ -156,10 +157,10 @@ fn words<'a>(site: &Site, row: &Row, text: &'a str) -> Vec<&'a str> {
 }
 
 /// Takes the logins of the sections `config httpauth` that a list names.
-fn logins(site: &mut Site, at: &Place<'_>, all: &[Section], said: &mut Config) {
+fn logins(site: &mut SiteConfig, at: &OptionLine<'_>, all: &[Section], said: &mut Config) {
     let names: Vec<&str> = match &at.option.value {
-        Value::List(names) => names.iter().map(String::as_str).collect(),
-        Value::Single(names) => names.split_whitespace().collect(),
+        UciValue::List(names) => names.iter().map(String::as_str).collect(),
+        UciValue::Single(names) => names.split_whitespace().collect(),
     };
     for name in names {
         match of_kind(all, "httpauth").find(|section| section.name.as_deref() == Some(name)) {
@@ -174,7 +175,7 @@ fn logins(site: &mut Site, at: &Place<'_>, all: &[Section], said: &mut Config) {
 fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> {
     let value = |wanted: &str| {
         let option = section.options.iter().find(|option| option.name == wanted)?;
-        Place { section: name, option }.single().ok().filter(|text| !text.is_empty())
+        OptionLine { section: name, option }.single().ok().filter(|text| !text.is_empty())
     };
     let prefix = value("prefix");
     if let (Some(prefix), Some(user), Some(pass)) = (prefix, value("username"), value("password"))
@@ -187,7 +188,7 @@ fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> 
     // Whatever its name, what looks like a path is what was to be protected.
     let misnamed = || {
         section.options.iter().find_map(|option| {
-            Place { section: name, option }
+            OptionLine { section: name, option }
                 .single()
                 .ok()
                 .filter(|text| text.starts_with('/') && option.name != "password")
@@ -205,7 +206,7 @@ fn identity(section: &Section, said: &mut Config) -> Identity {
     let mut identity = Identity::default();
     let name = format!("{PACKAGE}.{}", section.name.as_deref().unwrap_or("@cert[0]"));
     for option in &section.options {
-        let at = Place { section: &name, option };
+        let at = OptionLine { section: &name, option };
         let text = match at.single() {
             Ok(text) => text,
             Err(line) => {
@@ -239,17 +240,17 @@ fn identity(section: &Section, said: &mut Config) -> Identity {
 }
 
 /// An option where it stands, for messages.
-struct Place<'a> {
+struct OptionLine<'a> {
     section: &'a str,
     option: &'a Opt,
 }
 
-impl<'a> Place<'a> {
+impl<'a> OptionLine<'a> {
     /// The one value.
     fn single(&self) -> Result<&'a str, String> {
         match &self.option.value {
-            Value::Single(text) => Ok(text),
-            Value::List(texts) => match texts.as_slice() {
+            UciValue::Single(text) => Ok(text),
+            UciValue::List(texts) => match texts.as_slice() {
                 [text] => Ok(text),
                 _ => Err(self.wrong("a list", &"one value".into())),
             },
@@ -272,12 +273,12 @@ impl<'a> Place<'a> {
     }
 
     fn wrong(&self, value: &str, right: &Expected) -> String {
-        let Place { section, option } = self;
+        let OptionLine { section, option } = self;
         format!("{}: {section}.{}: {value:?} is wrong: expected {right}", option.line, option.name)
     }
 
     fn unknown<'b>(&self, known: impl Iterator<Item = &'b str>) -> String {
-        let Place { section, option } = self;
+        let OptionLine { section, option } = self;
         let alike = |name: &str| name.bytes().zip(option.name.bytes()).take_while(|(a, b)| a == b).count();
         let hint = match known.max_by_key(|name| alike(name)) {
             Some(name) if alike(name) > 2 => format!(" (is it {name}?)"),
@@ -291,7 +292,7 @@ impl<'a> Place<'a> {
 mod tests {
     use super::*;
 
-    fn site(text: &str) -> Site {
+    fn site(text: &str) -> SiteConfig {
         let mut config = interpret(text.as_bytes()).unwrap();
         assert_eq!(config.warnings, Vec::<String>::new());
         config.sites.remove(0)
@@ -350,14 +351,14 @@ mod tests {
         assert_eq!(config.sites.iter().map(|site| site.name.as_str()).collect::<Vec<_>>(), ["uhttpd.@uhttpd[1]"]);
     }
 
-    fn read_section(lines: &[u8]) -> (Config, Site) {
+    fn read_section(lines: &[u8]) -> (Config, SiteConfig) {
         let mut config = interpret(&[b"config uhttpd main\n ", lines, b"\n"].concat()).unwrap();
         let site = config.sites.remove(0);
         (config, site)
     }
 
     /// A section's lines, what the one line must name, and what of the site shows that all else is in force.
-    type Row = (&'static [u8], &'static [&'static str], fn(&Site) -> bool);
+    type Row = (&'static [u8], &'static [&'static str], fn(&SiteConfig) -> bool);
 
     #[rustfmt::skip]
     const WRONG: &[Row] = &[

@@ -27,12 +27,12 @@ pub struct Opt {
     pub name: String,
     /// Where it was last set or added to.
     pub line: usize,
-    pub value: Value,
+    pub value: UciValue,
 }
 
 /// The value of an option.
 #[cfg_attr(test, derive(Clone, Debug, PartialEq))]
-pub enum Value {
+pub enum UciValue {
     Single(String),
     List(Vec<String>),
 }
@@ -40,12 +40,12 @@ pub enum Value {
 /// What is wrong with a text, and where.
 #[derive(Debug)]
 #[cfg_attr(test, derive(PartialEq))]
-pub struct Error {
+pub struct UciError {
     pub line: usize,
     pub what: String,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for UciError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.what)
     }
@@ -67,7 +67,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// keeps the option's value as its first, an empty value of an option is as good as none, and `#` begins a comment
 /// even within an unquoted word. Unlike libuci, which drops what follows it, `;` ends an unquoted word properly. Bytes
 /// that are not UTF-8 become U+FFFD.
-pub fn parse(text: &[u8]) -> Result<Vec<Section>, Error> {
+pub fn parse(text: &[u8]) -> Result<Vec<Section>, UciError> {
     let mut parser = Parser { text, at: 0, line: 1, sections: Vec::new(), current: None };
     if text.len() > MAX_TEXT {
         return Err(parser.error(format!("longer than {MAX_TEXT} bytes")));
@@ -87,7 +87,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn text(&mut self) -> Result<(), Error> {
+    fn text(&mut self) -> Result<(), UciError> {
         while let Some(byte) = self.peek() {
             match byte {
                 b';' | b'\n' => self.bump(),
@@ -99,7 +99,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn statement(&mut self) -> Result<(), Error> {
+    fn statement(&mut self) -> Result<(), UciError> {
         let line = self.line;
         match self.command() {
             b"package" | b"p" => {
@@ -123,7 +123,7 @@ impl Parser<'_> {
             other => {
                 let shown = String::from_utf8_lossy(other).chars().take(32).collect::<String>();
                 let what = format!("{shown:?} is not one of package, config, option, list");
-                return Err(Error { line, what });
+                return Err(UciError { line, what });
             }
         }
         self.end()
@@ -139,7 +139,7 @@ impl Parser<'_> {
     }
 
     /// The next word of the statement; empty at its end.
-    fn word(&mut self) -> Result<String, Error> {
+    fn word(&mut self) -> Result<String, UciError> {
         let mut word = Vec::new();
         self.blanks();
         let line = self.line;
@@ -156,22 +156,22 @@ impl Parser<'_> {
             }
         }
         if word.contains(&0) {
-            return Err(Error { line, what: "a NUL byte in a word".into() });
+            return Err(UciError { line, what: "a NUL byte in a word".into() });
         }
         // One value in a charset of old is no reason to read none of the file.
         Ok(String::from_utf8_lossy(&word).into_owned())
     }
 
-    fn required(&mut self, otherwise: &str) -> Result<String, Error> {
+    fn required(&mut self, otherwise: &str) -> Result<String, UciError> {
         let line = self.line;
         match self.word()? {
-            word if word.is_empty() => Err(Error { line, what: otherwise.into() }),
+            word if word.is_empty() => Err(UciError { line, what: otherwise.into() }),
             word => Ok(word),
         }
     }
 
     /// From one quote to the next like it, over lines if need be.
-    fn quoted(&mut self, quote: u8, word: &mut Vec<u8>) -> Result<(), Error> {
+    fn quoted(&mut self, quote: u8, word: &mut Vec<u8>) -> Result<(), UciError> {
         let line = self.line;
         self.bump();
         while let Some(byte) = self.peek() {
@@ -186,7 +186,7 @@ impl Parser<'_> {
                 }
             }
         }
-        Err(Error { line, what: format!("this line's {} has no end", char::from(quote)) })
+        Err(UciError { line, what: format!("this line's {} has no end", char::from(quote)) })
     }
 
     /// A backslash and what follows it: a byte to be taken as it is, or the end of a line to be ignored.
@@ -207,12 +207,12 @@ impl Parser<'_> {
     }
 
     /// Requires that the statement has no more words; empty ones do no harm.
-    fn end(&mut self) -> Result<(), Error> {
+    fn end(&mut self) -> Result<(), UciError> {
         self.blanks();
         while !matches!(self.peek(), None | Some(b'\n' | b';' | b'#')) {
             let line = self.line;
             if !self.word()?.is_empty() {
-                return Err(Error { line, what: "too many words: a value with blanks needs quotes".into() });
+                return Err(UciError { line, what: "too many words: a value with blanks needs quotes".into() });
             }
             self.blanks();
         }
@@ -240,42 +240,42 @@ impl Parser<'_> {
         self.at += 1;
     }
 
-    fn check(&self, name: &str, role: &str, good: impl Fn(u8) -> bool) -> Result<(), Error> {
+    fn check(&self, name: &str, role: &str, good: impl Fn(u8) -> bool) -> Result<(), UciError> {
         if name.bytes().all(good) {
             return Ok(());
         }
         Err(self.error(format!("{name:?} can't be the {role}: letters, digits and _ can")))
     }
 
-    fn error(&self, what: String) -> Error {
-        Error { line: self.line, what }
+    fn error(&self, what: String) -> UciError {
+        UciError { line: self.line, what }
     }
 
     /// Begins a section, or goes on with the one of that name.
-    fn open(&mut self, kind: String, name: String, line: usize) -> Result<(), Error> {
+    fn open(&mut self, kind: String, name: String, line: usize) -> Result<(), UciError> {
         let name = Some(name).filter(|name| !name.is_empty());
         let known = self.sections.iter().position(|section| name.is_some() && section.name == name);
         if let Some(section) = known.and_then(|index| self.sections.get(index)) {
             if section.kind != kind {
                 let name = name.unwrap_or_default();
                 let what = format!("{kind} '{name}' has the name of the {} of line {}", section.kind, section.line);
-                return Err(Error { line, what });
+                return Err(UciError { line, what });
             }
             self.current = known;
             return Ok(());
         }
         if self.sections.len() == MAX_ENTRIES {
-            return Err(Error { line, what: format!("more than {MAX_ENTRIES} sections") });
+            return Err(UciError { line, what: format!("more than {MAX_ENTRIES} sections") });
         }
         self.current = Some(self.sections.len());
         self.sections.push(Section { kind, name, line, options: Vec::new() });
         Ok(())
     }
 
-    fn set(&mut self, name: String, value: String, list: bool, line: usize) -> Result<(), Error> {
+    fn set(&mut self, name: String, value: String, list: bool, line: usize) -> Result<(), UciError> {
         let section = self.current.and_then(|index| self.sections.get_mut(index));
         let Some(section) = section else {
-            return Err(Error { line, what: format!("{name} stands before the first config") });
+            return Err(UciError { line, what: format!("{name} stands before the first config") });
         };
         if value.is_empty() && !list {
             return Ok(());
@@ -287,20 +287,20 @@ impl Parser<'_> {
             return Ok(());
         }
         if section.options.len() == MAX_ENTRIES {
-            return Err(Error { line, what: format!("more than {MAX_ENTRIES} options in a section") });
+            return Err(UciError { line, what: format!("more than {MAX_ENTRIES} options in a section") });
         }
-        let value = if list { Value::List(vec![value]) } else { Value::Single(value) };
+        let value = if list { UciValue::List(vec![value]) } else { UciValue::Single(value) };
         section.options.push(Opt { name, line, value });
         Ok(())
     }
 }
 
-impl Value {
+impl UciValue {
     fn set(&mut self, value: String, list: bool) {
         match self {
-            Value::List(values) if list => values.push(value),
-            Value::Single(first) if list => *self = Value::List(vec![std::mem::take(first), value]),
-            _ => *self = Value::Single(value),
+            UciValue::List(values) if list => values.push(value),
+            UciValue::Single(first) if list => *self = UciValue::List(vec![std::mem::take(first), value]),
+            _ => *self = UciValue::Single(value),
         }
     }
 }
@@ -329,8 +329,8 @@ mod tests {
         for section in sections {
             shown.push(format!("{}:{}", section.kind, section.name.as_deref().unwrap_or("@")));
             shown.extend(section.options.iter().map(|option| match &option.value {
-                Value::Single(value) => format!("{}={value}", option.name),
-                Value::List(values) => format!("{}=[{}]", option.name, values.join("|")),
+                UciValue::Single(value) => format!("{}={value}", option.name),
+                UciValue::List(values) => format!("{}=[{}]", option.name, values.join("|")),
             }));
         }
         shown.join(" ")
@@ -483,8 +483,8 @@ mod tests {
             text.push('\n');
             for Opt { name, value, .. } in &section.options {
                 match value {
-                    Value::Single(value) => text += &format!("\toption {name} {}\n", quote(value)),
-                    Value::List(values) => {
+                    UciValue::Single(value) => text += &format!("\toption {name} {}\n", quote(value)),
+                    UciValue::List(values) => {
                         text.extend(values.iter().map(|value| format!("\tlist {name} {}\n", quote(value))));
                     }
                 }
@@ -526,7 +526,7 @@ mod tests {
                 options: options.into_iter().enumerate().map(|(index, (list, mut values))| Opt {
                     name: format!("o{index}"),
                     line: 0,
-                    value: if list { Value::List(values) } else { Value::Single(values.remove(0)) },
+                    value: if list { UciValue::List(values) } else { UciValue::Single(values.remove(0)) },
                 }).collect(),
             }).collect();
             prop_assert_eq!(without_lines(parse(print(&sections).as_bytes()).unwrap()), sections);

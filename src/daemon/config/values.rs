@@ -1,6 +1,6 @@
 //! Reading one value. An error is what would have been right.
 
-use super::{Alias, Header, Interpreter, Listen};
+use super::model::{Alias, Header, Interpreter, Listen};
 use crate::daemon::access::{self, Network};
 use crate::daemon::log::AccessTarget;
 use std::fmt;
@@ -171,13 +171,13 @@ fn read_header(text: &str) -> Option<Header> {
 }
 
 /// Addresses, and the path that they may or may not have.
-pub fn access(text: &str, kind: access::Kind) -> Result<access::Line, Expected> {
+pub fn access(text: &str, kind: access::RuleKind) -> Result<access::Rule, Expected> {
     let mut words = text.split_whitespace().peekable();
     let path = prefix(words.next_if(|word| word.starts_with('/')).unwrap_or("/")).ok();
     let path = path.filter(|path| !path.contains(char::REPLACEMENT_CHARACTER));
     let networks: Option<Vec<Network>> = words.map(Network::parse).collect();
     match (path, networks.filter(|networks| !networks.is_empty())) {
-        (Some(path), Some(networks)) => Ok(access::Line { path, kind, networks }),
+        (Some(path), Some(networks)) => Ok(access::Rule { path, kind, networks }),
         _ => Err("[/PREFIX ]ADDRESS..., such as '/admin 192.168.1.0/24 fd00::/8': addresses, *, or unix".into()),
     }
 }

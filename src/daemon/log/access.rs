@@ -2,6 +2,7 @@
 
 use super::outlet::{Outlet, Standard, Target};
 use super::syslog::Syslog;
+use crate::daemon::context;
 use ecohttpd::Access;
 use log::Level;
 use std::cell::RefCell;
@@ -42,7 +43,7 @@ impl AccessLog {
             AccessTarget::Stdout => (Target::Standard(Standard::Output), None),
             AccessTarget::Syslog => (Target::Syslog(Syslog::new()), None),
             AccessTarget::File(path) => {
-                let path = std::path::absolute(path).map_err(|error| about(path, &error))?;
+                let path = std::path::absolute(path).map_err(|error| about(path, error))?;
                 (Target::File(open(&path)?), Some(path))
             }
         };
@@ -51,7 +52,7 @@ impl AccessLog {
 
     /// Writes the line of one exchange.
     pub fn log(&self, access: &Access<'_>) {
-        self.outlet.borrow_mut().write(Level::Info, format_args!("{}", Line(access)));
+        self.outlet.borrow_mut().write(Level::Info, format_args!("{}", CombinedLine(access)));
     }
 
     /// Opens a file anew, for one that was renamed; where that fails, the old one goes on being used.
@@ -68,16 +69,16 @@ fn open(path: &Path) -> io::Result<File> {
     // A FIFO that nobody reads is an error then, and one whose reader is slow does not block.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let opened = File::options().append(true).create(true).mode(MODE).custom_flags(flags).open(path);
-    opened.map_err(|error| about(path, &error))
+    opened.map_err(|error| about(path, error))
 }
 
-fn about(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("access log {}: {error}", path.display()))
+fn about(path: &Path, error: io::Error) -> io::Error {
+    context::about(&format_args!("access log {}", path.display()), error)
 }
 
-struct Line<'a>(&'a Access<'a>);
+struct CombinedLine<'a>(&'a Access<'a>);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for CombinedLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let access = self.0;
         match access.peer.ip() {

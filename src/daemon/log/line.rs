@@ -6,16 +6,16 @@ use std::fmt;
 const CUT: &[u8] = b"...\n";
 
 /// A line that is being written: whatever is in it, it stays one, and is no longer than its limit.
-pub struct Line {
+pub struct LineBuffer {
     bytes: Vec<u8>,
     /// Bytes that it may have with its end.
     limit: usize,
     cut: bool,
 }
 
-impl Line {
-    pub const fn new() -> Line {
-        Line { bytes: Vec::new(), limit: 0, cut: false }
+impl LineBuffer {
+    pub const fn new() -> LineBuffer {
+        LineBuffer { bytes: Vec::new(), limit: 0, cut: false }
     }
 
     /// Begins another line, after `start`.
@@ -33,7 +33,7 @@ impl Line {
     }
 }
 
-impl fmt::Write for Line {
+impl fmt::Write for LineBuffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.cut {
             return Err(fmt::Error);
@@ -69,7 +69,7 @@ mod tests {
             ("", &["0123456789aé"], "0123456789a...\n", "half a character"),
             ("<27>", &["0123456789ab"], "<27>01234567...\n", "the start counts"),
         ] {
-            let mut line = Line::new();
+            let mut line = LineBuffer::new();
             // What was there before does not show.
             line.begin(100, b"before");
             line.begin(16, start.as_bytes());

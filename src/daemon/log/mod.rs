@@ -18,7 +18,7 @@ use std::sync::{Mutex, TryLockError};
 
 /// Where diagnostics go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sink {
+pub enum LogSink {
     /// Standard error, from where procd takes them to syslog.
     Stderr,
     /// The system's logger itself, for a daemon that nobody holds a standard error of.
@@ -28,10 +28,10 @@ pub enum Sink {
 /// Sends the library's and the daemon's messages there; until [`set_level`] says else, those of level info and above.
 ///
 /// May be called again for another sink. Messages to a logger that is not there, or not yet, are lost as any others.
-pub fn init(sink: Sink) {
+pub fn init(sink: LogSink) {
     let target = match sink {
-        Sink::Stderr => Target::standard(Standard::Error),
-        Sink::Syslog => Target::Syslog(Syslog::new()),
+        LogSink::Stderr => Target::standard(Standard::Error),
+        LogSink::Syslog => Target::Syslog(Syslog::new()),
     };
     if let Ok(mut outlet) = DIAGNOSTICS.0.lock() {
         outlet.redirect(target);

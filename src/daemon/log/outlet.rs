@@ -1,6 +1,6 @@
 //! Where the lines of one log go, and the count of those that did not get there.
 
-use super::line::Line;
+use super::line::LineBuffer;
 use super::syslog::{self, Syslog};
 use crate::daemon::sys::service as sys;
 use log::Level;
@@ -76,7 +76,7 @@ fn write_shared(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<usize> {
 /// Lines that the target does not take are lost. The first that it takes again comes after one that says how many were.
 pub struct Outlet {
     target: Target,
-    line: Line,
+    line: LineBuffer,
     /// Lines begin with the program's name and their level.
     labelled: bool,
     /// Lines that were not written.
@@ -87,7 +87,7 @@ pub struct Outlet {
 
 impl Outlet {
     pub const fn new(target: Target, labelled: bool) -> Outlet {
-        Outlet { target, line: Line::new(), labelled, lost: 0, torn: false }
+        Outlet { target, line: LineBuffer::new(), labelled, lost: 0, torn: false }
     }
 
     /// Has the lines to come go elsewhere.
@@ -113,7 +113,7 @@ impl Outlet {
         self.line.begin(limit, if self.torn { b"\n" } else { b"" });
         // An error means that the line is full, which its end shows.
         let _ = match (is_syslog, labelled) {
-            (true, _) => write!(self.line, "{}{text}", syslog::Prefix::now(level)),
+            (true, _) => write!(self.line, "{}{text}", syslog::SyslogHeader::now(level)),
             (false, true) => write!(self.line, "ecohttpd: {}: {text}", name(level)),
             (false, false) => self.line.write_fmt(text),
         };

@@ -49,15 +49,15 @@ fn open() -> io::Result<UnixDatagram> {
 ///
 /// Loggers go by their own clock, but the time must be there: logd takes it to be wherever a blank is the sixteenth byte
 /// after the priority, as it would be after the name and a process id of four digits.
-pub struct Prefix {
+pub struct SyslogHeader {
     priority: u8,
     /// Unix seconds.
     time: u64,
     pid: u32,
 }
 
-impl Prefix {
-    pub fn now(level: Level) -> Prefix {
+impl SyslogHeader {
+    pub fn now(level: Level) -> SyslogHeader {
         let severity = match level {
             Level::Error => 3,
             Level::Warn => 4,
@@ -65,11 +65,11 @@ impl Prefix {
             Level::Debug | Level::Trace => 7,
         };
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Prefix { priority: FACILITY | severity, time, pid: std::process::id() }
+        SyslogHeader { priority: FACILITY | severity, time, pid: std::process::id() }
     }
 }
 
-impl fmt::Display for Prefix {
+impl fmt::Display for SyslogHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (month, day) = date(self.time / 86_400);
         let second = self.time % 86_400;
@@ -131,7 +131,7 @@ mod tests {
             (4_107_542_400, "<30>Mar  1 00:00:00 ecohttpd[1234]: "),
             (4_107_542_399, "<30>Feb 28 23:59:59 ecohttpd[1234]: "),
         ] {
-            let prefix = Prefix { priority: FACILITY | 6, time, pid: 1234 }.to_string();
+            let prefix = SyslogHeader { priority: FACILITY | 6, time, pid: 1234 }.to_string();
             assert_eq!(prefix, expected, "{time}");
         }
     }

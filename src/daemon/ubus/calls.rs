@@ -4,11 +4,11 @@
 //! object. So no number is used again before ubusd has answered it: one that nobody waits for any more is owed until
 //! then. When too many are owed the connection ends; what comes late does not reach the next one.
 
-use super::account::{Account, Common, Data};
 use super::blob::Writer;
+use super::budget::{Common, Data, ReplyBudget};
 use super::message::{Message, Status, attr, find, kind, status};
 use super::outbox::Outbox;
-use super::turns::Turns;
+use super::waiters::Waiters;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -29,7 +29,7 @@ const MAX_OWED: usize = 4 << 10;
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CallError {
     /// ubusd cannot be reached, or went away.
     Unreachable,
     /// There is no object of that name.
@@ -62,7 +62,7 @@ pub struct Reply {
 pub struct Calls {
     ending: Option<Ending>,
     seq: u16,
-    calls: Vec<Call>,
+    calls: Vec<PendingCall>,
     /// By number.
     owed: Vec<Ticket>,
     common: Common,
@@ -70,7 +70,7 @@ pub struct Calls {
     /// Whoever moves the bytes.
     mover: Option<Waker>,
     /// Calls that wait until there is room for them.
-    turns: Turns,
+    waiters: Waiters,
 }
 
 /// What an answer is told by, and what it answers.
@@ -82,20 +82,20 @@ struct Ticket {
 }
 
 /// A message whose answer somebody waits for.
-struct Call {
+struct PendingCall {
     ticket: Ticket,
     /// ubusd has not yet said the last word.
     is_owed: bool,
     waker: Option<Waker>,
     data: Data,
     /// Whether it is answered, and how.
-    done: Option<Result<(Status, bool), Failure>>,
+    done: Option<Result<(Status, bool), CallError>>,
 }
 
 impl Calls {
-    /// An account for one request.
-    pub fn account(&self) -> Rc<Account> {
-        self.common.account()
+    /// An budget for one request.
+    pub fn budget(&self) -> Rc<ReplyBudget> {
+        self.common.budget()
     }
 
     /// Ready when one call more of that kind may be made, of that object.
@@ -103,7 +103,7 @@ impl Calls {
         if self.ending.is_none() && self.outbox.bytes().len() < MAX_OUTBOX && self.has_slot(kind, peer) {
             return Poll::Ready(());
         }
-        self.turns.wait(cx);
+        self.waiters.wait(cx);
         Poll::Pending
     }
 
@@ -133,7 +133,7 @@ impl Calls {
     /// So much of it has been.
     pub fn written(&mut self, count: usize) {
         self.outbox.written(count);
-        self.turns.begin();
+        self.waiters.begin();
     }
 
     /// Ready when the connection is to end.
@@ -162,15 +162,21 @@ impl Calls {
         &mut self,
         kind: u8,
         peer: u32,
-        account: Option<&Rc<Account>>,
+        budget: Option<&Rc<ReplyBudget>>,
         write: &dyn Fn(&mut Writer<'_>),
     ) -> Option<u16> {
         let seq = self.next_number()?;
         if !self.outbox.push(Some(seq), kind, seq, peer, write) {
             return None;
         }
-        let data = Data::new(account);
-        self.calls.push(Call { ticket: Ticket { seq, peer, kind }, is_owed: true, waker: None, data, done: None });
+        let data = Data::new(budget);
+        self.calls.push(PendingCall {
+            ticket: Ticket { seq, peer, kind },
+            is_owed: true,
+            waker: None,
+            data,
+            done: None,
+        });
         self.wake_mover();
         Some(seq)
     }
@@ -203,14 +209,14 @@ impl Calls {
     }
 
     /// Ready with the answer to a call; it is to be asked for no more then.
-    pub fn poll_answer(&mut self, seq: u16, cx: &Context<'_>) -> Poll<Result<Reply, Failure>> {
-        let Some(at) = self.position(seq) else { return Poll::Ready(Err(Failure::Unreachable)) };
+    pub fn poll_answer(&mut self, seq: u16, cx: &Context<'_>) -> Poll<Result<Reply, CallError>> {
+        let Some(at) = self.position(seq) else { return Poll::Ready(Err(CallError::Unreachable)) };
         if let Some(call) = self.calls.get_mut(at).filter(|call| call.done.is_none()) {
             call.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let Call { data, done, .. } = self.take(at);
-        let done = done.unwrap_or(Err(Failure::Unreachable));
+        let PendingCall { data, done, .. } = self.take(at);
+        let done = done.unwrap_or(Err(CallError::Unreachable));
         Poll::Ready(done.map(|(status, from_object)| Reply { status, from_object, data }))
     }
 
@@ -224,11 +230,11 @@ impl Calls {
         {
             self.remove_object(own);
         }
-        self.turns.begin();
+        self.waiters.begin();
     }
 
     /// Takes a call off the list; its number is owed unless ubusd has answered it or will never see it.
-    fn take(&mut self, at: usize) -> Call {
+    fn take(&mut self, at: usize) -> PendingCall {
         let call = self.calls.swap_remove(at);
         if call.is_owed && !self.outbox.take_back(call.ticket.seq) {
             self.owe(call.ticket);
@@ -256,9 +262,9 @@ impl Calls {
                 (call.data, call.done) = (Data::default(), None);
             }
             call.is_owed = false;
-            call.finish(Err(Failure::Unreachable));
+            call.finish(Err(CallError::Unreachable));
         }
-        self.turns.begin();
+        self.waiters.begin();
     }
 
     fn position(&self, seq: u16) -> Option<usize> {
@@ -276,7 +282,7 @@ impl Calls {
         Some((at, *ticket))
     }
 
-    fn call_of(&mut self, message: &Message<'_>) -> Option<&mut Call> {
+    fn call_of(&mut self, message: &Message<'_>) -> Option<&mut PendingCall> {
         self.calls.iter_mut().find(|call| call.is_owed && call.ticket.is_answered_by(message))
     }
 
@@ -284,7 +290,7 @@ impl Calls {
         if let Some(call) = self.call_of(message) {
             call.receive(message);
             if call.done.is_some() {
-                self.turns.begin();
+                self.waiters.begin();
             }
         } else if let Some((_, ticket)) = self.owed_to(message)
             && ticket.kind == kind::ADD_OBJECT
@@ -300,7 +306,7 @@ impl Calls {
         let from_object = message.attr(attr::OBJECT).is_some();
         if self.call_of(message).is_some() {
             // Before the one who is answered, and has perhaps more to ask.
-            self.turns.begin();
+            self.waiters.begin();
         }
         if let Some(call) = self.call_of(message) {
             call.is_owed = false;
@@ -317,15 +323,15 @@ impl Ticket {
     }
 }
 
-impl Call {
+impl PendingCall {
     fn receive(&mut self, message: &Message<'_>) {
         if self.done.is_none() && !self.data.push(self.ticket.kind, message) {
             self.data = Data::default();
-            self.finish(Err(Failure::TooMuch));
+            self.finish(Err(CallError::TooMuch));
         }
     }
 
-    fn finish(&mut self, done: Result<(Status, bool), Failure>) {
+    fn finish(&mut self, done: Result<(Status, bool), CallError>) {
         if self.done.is_none() {
             self.done = Some(done);
         }
@@ -338,7 +344,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::ubus::account::MAX_UNCOUNTED;
+    use crate::daemon::ubus::budget::MAX_UNCOUNTED;
     use crate::daemon::ubus::message;
     use proptest::prelude::*;
 
@@ -394,7 +400,7 @@ mod tests {
         assert!(rest.is_empty());
     }
 
-    fn answer(calls: &mut Calls, seq: u16) -> Poll<Result<Reply, Failure>> {
+    fn answer(calls: &mut Calls, seq: u16) -> Poll<Result<Reply, CallError>> {
         calls.poll_answer(seq, &Context::from_waker(Waker::noop()))
     }
 
@@ -452,7 +458,7 @@ mod tests {
         let seq = asks(calls, kind::INVOKE, 5);
         let much = data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; MAX_UNCOUNTED + 4]));
         receive(calls, &much);
-        assert!(matches!(answer(calls, seq), Poll::Ready(Err(Failure::TooMuch))));
+        assert!(matches!(answer(calls, seq), Poll::Ready(Err(CallError::TooMuch))));
         calls.seq = seq.wrapping_sub(1);
         assert_ne!(asks(calls, kind::INVOKE, 5), seq);
         receive(calls, &[much, status(seq, 5)].concat());
@@ -484,7 +490,7 @@ mod tests {
         let cx = &Context::from_waker(Waker::noop());
         assert_eq!(calls.poll_ending(cx), Poll::Ready(Ending::Overdue));
         calls.fail_all();
-        assert!(matches!(answer(calls, live), Poll::Ready(Err(Failure::Unreachable))));
+        assert!(matches!(answer(calls, live), Poll::Ready(Err(CallError::Unreachable))));
         assert!(calls.poll_ending(cx).is_pending() && has_room(calls, kind::INVOKE, 5) && calls.owed.is_empty());
     }
 
@@ -536,30 +542,30 @@ mod tests {
         let seq = asks(calls, kind::ADD_OBJECT, 0);
         receive(calls, &[data(seq, 0, &own), status(seq, 0)].concat());
         calls.fail_all();
-        assert!(matches!(answer(calls, seq), Poll::Ready(Err(Failure::Unreachable))));
+        assert!(matches!(answer(calls, seq), Poll::Ready(Err(CallError::Unreachable))));
         assert_eq!(sent(calls), []);
     }
 
     #[test]
     fn replies_are_counted_as_long_as_they_live() {
         let calls = &mut Calls::default();
-        let account = calls.account();
-        let seq = calls.send(kind::INVOKE, 5, Some(&account), &|_| ()).unwrap();
+        let budget = calls.budget();
+        let seq = calls.send(kind::INVOKE, 5, Some(&budget), &|_| ()).unwrap();
         calls.written(usize::MAX);
         let part = |size| data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; size]));
         receive(calls, &[part(100_000), part(100_001), status(seq, 5)].concat());
-        assert!(!account.has_room());
+        assert!(!budget.has_room());
         let Poll::Ready(Ok(reply)) = answer(calls, seq) else { panic!("no answer") };
         assert_eq!(reply.data.fields().len(), 200_004, "one behind the other, each padded");
         drop(reply);
-        assert!(account.has_room());
+        assert!(budget.has_room());
         for (size, fits) in [(700_000, false), (600_000, true)] {
-            let seq = calls.send(kind::INVOKE, 5, Some(&account), &|_| ()).unwrap();
+            let seq = calls.send(kind::INVOKE, 5, Some(&budget), &|_| ()).unwrap();
             calls.written(usize::MAX);
             let part = data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; size]));
             receive(calls, &[&part[..], &part, &status(seq, 5)].concat());
             assert_eq!(matches!(answer(calls, seq), Poll::Ready(Ok(_))), fits);
-            assert!(account.has_room() && calls.owed.is_empty());
+            assert!(budget.has_room() && calls.owed.is_empty());
         }
     }
 

@@ -4,9 +4,9 @@
 //! fails; nothing is sent twice, as a call may have had its effect. A task of the loop owns the socket: it sends what
 //! gathers, and gives what arrives to whoever waits for it.
 
-use super::account::Account;
 use super::blob::{Value, Writer, field};
-use super::calls::{Calls, Ending, Failure, Reply};
+use super::budget::ReplyBudget;
+use super::calls::{CallError, Calls, Ending, Reply};
 use super::feed::{Feed, Feeds};
 use super::message::{self, Message, Status, attr, find, kind, status};
 use ecohttpd::AsyncFd;
@@ -38,7 +38,7 @@ const READS: u32 = 16;
 const KEEP: usize = 64 << 10;
 
 /// The connection to ubusd.
-pub struct Client {
+pub struct BusClient {
     socket: PathBuf,
     /// How long ubusd may read nothing of what is sent to it.
     timeout: Duration,
@@ -51,9 +51,9 @@ pub struct Client {
     outage: Cell<bool>,
 }
 
-impl Client {
-    pub fn new(socket: PathBuf, timeout: Duration) -> Rc<Client> {
-        Rc::new(Client {
+impl BusClient {
+    pub fn new(socket: PathBuf, timeout: Duration) -> Rc<BusClient> {
+        Rc::new(BusClient {
             socket,
             timeout,
             calls: RefCell::default(),
@@ -69,13 +69,13 @@ impl Client {
         self.calls.borrow_mut().end(Ending::Closed);
     }
 
-    /// An account for the replies that one request holds.
-    pub fn account(&self) -> Rc<Account> {
-        self.calls.borrow().account()
+    /// An budget for the replies that one request holds.
+    pub fn budget(&self) -> Rc<ReplyBudget> {
+        self.calls.borrow().budget()
     }
 
     /// The id of an object, as it is known or as ubusd says.
-    pub async fn object(self: &Rc<Self>, path: &[u8]) -> Result<u32, Failure> {
+    pub async fn object(self: &Rc<Self>, path: &[u8]) -> Result<u32, CallError> {
         let known = self.known.borrow().iter().find(|(known, _)| **known == *path).map(|(_, id)| *id);
         match known {
             Some(id) => Ok(id),
@@ -84,13 +84,13 @@ impl Client {
     }
 
     /// Asks ubusd for an object of exactly this name: it would take a star at the end for a pattern.
-    pub async fn look_up(self: &Rc<Self>, path: &[u8]) -> Result<u32, Failure> {
+    pub async fn look_up(self: &Rc<Self>, path: &[u8]) -> Result<u32, CallError> {
         if path.ends_with(b"*") {
-            return Err(Failure::NoObject);
+            return Err(CallError::NoObject);
         }
         let reply = self.list(Some(path), None).await?;
         let row = reply.data.rows().find(|row| find(row, attr::OBJECT_PATH).and_then(|attr| attr.text()) == Some(path));
-        let id = row.and_then(|row| find(row, attr::OBJECT)?.u32()).ok_or(Failure::NoObject)?;
+        let id = row.and_then(|row| find(row, attr::OBJECT)?.u32()).ok_or(CallError::NoObject)?;
         let mut known = self.known.borrow_mut();
         known.retain(|(known, _)| **known != *path);
         if known.len() == MAX_KNOWN {
@@ -106,9 +106,9 @@ impl Client {
     pub async fn list(
         self: &Rc<Self>,
         pattern: Option<&[u8]>,
-        account: Option<&Rc<Account>>,
-    ) -> Result<Reply, Failure> {
-        self.ask(kind::LOOKUP, 0, account, &|writer| {
+        budget: Option<&Rc<ReplyBudget>>,
+    ) -> Result<Reply, CallError> {
+        self.ask(kind::LOOKUP, 0, budget, &|writer| {
             if let Some(pattern) = pattern {
                 writer.attr_text(attr::OBJECT_PATH, pattern);
             }
@@ -122,26 +122,26 @@ impl Client {
         path: &[u8],
         id: u32,
         method: &[u8],
-        account: Option<&Rc<Account>>,
+        budget: Option<&Rc<ReplyBudget>>,
         arguments: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<Reply, Failure> {
-        let reply = self.invoke_id(id, method, account, arguments).await?;
+    ) -> Result<Reply, CallError> {
+        let reply = self.invoke_id(id, method, budget, arguments).await?;
         if reply.status != status::NOT_FOUND || reply.from_object {
             return Ok(reply);
         }
         // ubusd knows no such id: its owner was restarted. The call reached nobody, so it may be made again.
         self.known.borrow_mut().retain(|(_, known)| *known != id);
-        self.invoke_id(self.look_up(path).await?, method, account, arguments).await
+        self.invoke_id(self.look_up(path).await?, method, budget, arguments).await
     }
 
     async fn invoke_id(
         self: &Rc<Self>,
         id: u32,
         method: &[u8],
-        account: Option<&Rc<Account>>,
+        budget: Option<&Rc<ReplyBudget>>,
         arguments: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<Reply, Failure> {
-        self.ask(kind::INVOKE, id, account, &|writer| {
+    ) -> Result<Reply, CallError> {
+        self.ask(kind::INVOKE, id, budget, &|writer| {
             writer.attr_u32(attr::OBJECT, id);
             writer.attr_text(attr::METHOD, method);
             let data = writer.open(attr::DATA);
@@ -152,9 +152,9 @@ impl Client {
     }
 
     /// Whether a session may call this method of this object; asked each time.
-    pub async fn allows(self: &Rc<Self>, sid: &[u8], object: &[u8], method: &[u8]) -> Result<bool, Failure> {
+    pub async fn allows(self: &Rc<Self>, sid: &[u8], object: &[u8], method: &[u8]) -> Result<bool, CallError> {
         let id = match self.object(SESSION).await {
-            Err(Failure::NoObject) => return Ok(false),
+            Err(CallError::NoObject) => return Ok(false),
             id => id?,
         };
         let arguments = |writer: &mut Writer<'_>| {
@@ -163,14 +163,14 @@ impl Client {
             writer.text(b"function", method);
         };
         let reply = match self.invoke(SESSION, id, b"access", None, &arguments).await {
-            Err(Failure::NoObject) => return Ok(false),
+            Err(CallError::NoObject) => return Ok(false),
             reply => reply?,
         };
         Ok(reply.status == status::OK && field(reply.data.fields(), "access") == Some(Value::Bool(true)))
     }
 
     /// Has the events of an object delivered to a feed.
-    pub async fn subscribe(self: &Rc<Self>, path: &[u8]) -> Result<Result<Subscription, Status>, Failure> {
+    pub async fn subscribe(self: &Rc<Self>, path: &[u8]) -> Result<Result<Subscription, Status>, CallError> {
         let target = self.look_up(path).await?;
         let added = self.ask(kind::ADD_OBJECT, 0, None, &|_| ()).await?;
         if added.status != status::OK {
@@ -194,17 +194,17 @@ impl Client {
         self: &Rc<Self>,
         kind: u8,
         peer: u32,
-        account: Option<&Rc<Account>>,
+        budget: Option<&Rc<ReplyBudget>>,
         write: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, CallError> {
         poll_fn(|cx| self.calls.borrow_mut().poll_room(cx, kind, peer)).await;
         self.connect()?;
-        let seq = self.calls.borrow_mut().send(kind, peer, account, write).ok_or(Failure::TooLong)?;
-        Asked { client: self, seq }.await
+        let seq = self.calls.borrow_mut().send(kind, peer, budget, write).ok_or(CallError::TooLong)?;
+        PendingReply { client: self, seq }.await
     }
 
     /// Sees to it that there is a connection. It does not wait: a ubusd whose queue is full counts as away.
-    fn connect(self: &Rc<Self>) -> Result<(), Failure> {
+    fn connect(self: &Rc<Self>) -> Result<(), CallError> {
         if self.connected.get() {
             return Ok(());
         }
@@ -216,7 +216,7 @@ impl Client {
             }
             Err(error) => {
                 self.out_of_reach(&error);
-                Err(Failure::Unreachable)
+                Err(CallError::Unreachable)
             }
         }
     }
@@ -276,7 +276,7 @@ impl Client {
             }
             reads += 1;
             if reads % READS == 0 {
-                let_others().await;
+                yield_now().await;
             }
         }
     }
@@ -336,7 +336,7 @@ impl Client {
 
 /// A connection, until its task ends in whatever way.
 struct Connected<'a> {
-    client: &'a Client,
+    client: &'a BusClient,
     /// What ended it, unless we did.
     error: Option<io::Error>,
 }
@@ -348,20 +348,20 @@ impl Drop for Connected<'_> {
 }
 
 /// Waits for the answer to one message.
-struct Asked<'a> {
-    client: &'a Client,
+struct PendingReply<'a> {
+    client: &'a BusClient,
     seq: u16,
 }
 
-impl Future for Asked<'_> {
-    type Output = Result<Reply, Failure>;
+impl Future for PendingReply<'_> {
+    type Output = Result<Reply, CallError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.client.calls.borrow_mut().poll_answer(self.seq, cx)
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for PendingReply<'_> {
     fn drop(&mut self) {
         self.client.calls.borrow_mut().abandon(self.seq);
     }
@@ -369,7 +369,7 @@ impl Drop for Asked<'_> {
 
 /// The events of one object, as long as this lives.
 pub struct Subscription {
-    client: Rc<Client>,
+    client: Rc<BusClient>,
     own: u32,
     feed: Rc<RefCell<Feed>>,
 }
@@ -391,7 +391,7 @@ impl Drop for Subscription {
 }
 
 /// Ends a turn.
-async fn let_others() {
+async fn yield_now() {
     let mut waited = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut waited, true) {
@@ -411,7 +411,7 @@ mod tests {
     /// Should its task panic, the next call makes another connection, and whoever waits is told.
     #[test]
     fn however_a_connection_ends_it_is_over() {
-        let client = Client::new(PathBuf::from("nowhere"), Duration::from_secs(1));
+        let client = BusClient::new(PathBuf::from("nowhere"), Duration::from_secs(1));
         client.connected.set(true);
         let feed = client.feeds.open(7);
         let seq = client.calls.borrow_mut().send(kind::LOOKUP, 0, None, &|_| ()).unwrap();
@@ -421,7 +421,7 @@ mod tests {
         });
         assert!(std::panic::catch_unwind(task).is_err());
         let cx = &Context::from_waker(Waker::noop());
-        assert!(matches!(client.calls.borrow_mut().poll_answer(seq, cx), Poll::Ready(Err(Failure::Unreachable))));
+        assert!(matches!(client.calls.borrow_mut().poll_answer(seq, cx), Poll::Ready(Err(CallError::Unreachable))));
         assert!(matches!(feed.borrow_mut().poll_next(cx), Poll::Ready(None)));
         assert!(!client.connected.get() && !client.outage.get());
     }

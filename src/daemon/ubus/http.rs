@@ -1,12 +1,12 @@
 //! The paths beneath `/ubus`, and their answers.
 
-use super::Ubus;
-use super::client::Subscription;
+use super::answer::{AnswerStream, push_error, unless_left};
+use super::client::{BusClient, Subscription};
 use super::json;
 use super::message::{Status, status, status_name};
-use super::output::{Output, push_error, unless_left};
-use super::rpc::{Answer, Fault, NO_SESSION, Named};
+use super::rpc::{Answer, Caller, Fault, NO_SESSION, Named};
 use super::window::Window;
+use crate::daemon::config::UbusConfig;
 use ecohttpd::{Connection, Error, Request, Result};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,9 @@ const SUBSCRIBE: &[u8] = b":subscribe";
 
 /// The error of the reference for a session that may not: the system's number of it, below zero.
 const DENIED: i64 = -13;
+
+/// Bytes of a request's body; beyond: 413.
+const MAX_BODY: usize = 64 << 10;
 
 /// Methods of requests that other origins may send.
 const METHODS: &str = "GET, POST, OPTIONS";
@@ -52,7 +55,29 @@ impl<'a> Route<'a> {
     }
 }
 
+/// The ubus of one site, for all its requests. It connects when it is first needed.
+pub struct Ubus {
+    caller: Caller,
+    /// Pages of other origins may call.
+    cors: bool,
+    /// How soon a client should connect again after its stream of events ended.
+    retry: Option<Duration>,
+}
+
+impl Drop for Ubus {
+    fn drop(&mut self) {
+        self.caller.client.close();
+    }
+}
+
 impl Ubus {
+    /// One call may take `timeout`, including the questions whether it is allowed.
+    pub fn new(config: &UbusConfig, timeout: Duration) -> Ubus {
+        let client = BusClient::new(config.socket.clone(), timeout);
+        let caller = Caller { client, no_auth: config.no_auth, timeout };
+        Ubus { caller, cors: config.cors, retry: config.retry }
+    }
+
     /// Answers a request; `rest` is its path behind the prefix: empty, or a slash and more.
     ///
     /// # Errors
@@ -90,11 +115,11 @@ impl Ubus {
 
     async fn rpc(&self, con: &mut Connection, named: Option<Named<'_>>) -> Result<()> {
         // One byte more than allowed tells that there are more.
-        let body = con.read_body(self.max_body.saturating_add(1), None).await?;
-        if body.len() > self.max_body {
+        let body = con.read_body(MAX_BODY + 1, None).await?;
+        if body.len() > MAX_BODY {
             return Err(Error::BodyTooLarge);
         }
-        let mut output = Output::new(con, &self.caller)?;
+        let mut output = AnswerStream::new(con, &self.caller)?;
         let text = json::check(&body).unwrap_or_default();
         match (json::elements(text), text.first()) {
             (Some(mut requests), _) => {
@@ -111,19 +136,19 @@ impl Ubus {
     /// Answers the requests of a batch in their order, however long each takes.
     async fn answer_all<'a>(
         &self,
-        output: &mut Output<'_>,
+        output: &mut AnswerStream<'_>,
         requests: &mut dyn Iterator<Item = &'a [u8]>,
         named: Option<Named<'a>>,
     ) -> Result<()> {
-        let account = output.account();
+        let budget = output.budget();
         let mut window = Window::default();
         let mut is_first = true;
         loop {
             while window.len() < WINDOW
-                && (window.is_empty() || account.has_room())
+                && (window.is_empty() || budget.has_room())
                 && let Some(text) = requests.next()
             {
-                window.push(self.caller.answer(text, named, &account));
+                window.push(self.caller.answer(text, named, &budget));
             }
             if window.is_empty() {
                 return Ok(());
@@ -139,8 +164,8 @@ impl Ubus {
 
     async fn list(&self, con: &mut Connection, object: Option<&[u8]>) -> Result<()> {
         con.notice_departure();
-        let mut output = Output::new(con, &self.caller)?;
-        let listed = self.caller.list(object, &output.account()).await;
+        let mut output = AnswerStream::new(con, &self.caller)?;
+        let listed = self.caller.list(object, &output.budget()).await;
         match (listed, object) {
             (Err(fault), _) => return refuse(con, fault.into()).await,
             (Ok(listed), Some(_)) if listed.rows().next().is_none() => {
@@ -152,7 +177,7 @@ impl Ubus {
         output.end().await
     }
 
-    async fn subscribe(&self, sid: &[u8], object: &[u8]) -> std::result::Result<Subscription, Refusal> {
+    async fn subscribe(&self, sid: &[u8], object: &[u8]) -> std::result::Result<Subscription, UbusError> {
         let subscribed = self.caller.within(async {
             self.caller.permit(sid, object, SUBSCRIBE).await?;
             Ok(self.caller.client.subscribe(object).await?)
@@ -231,21 +256,21 @@ fn empty(con: &mut Connection, req: &Request) -> Result<()> {
 }
 
 /// An error of ubus, as an answer that is not JSON-RPC's.
-struct Refusal {
+struct UbusError {
     code: i64,
     message: &'static str,
 }
 
-impl From<Status> for Refusal {
-    fn from(status: Status) -> Refusal {
-        Refusal { code: i64::from(status), message: status_name(status) }
+impl From<Status> for UbusError {
+    fn from(status: Status) -> UbusError {
+        UbusError { code: i64::from(status), message: status_name(status) }
     }
 }
 
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Refusal {
-        Refusal::from(match fault {
-            Fault::Access => return Refusal { code: DENIED, message: "Permission denied" },
+impl From<Fault> for UbusError {
+    fn from(fault: Fault) -> UbusError {
+        UbusError::from(match fault {
+            Fault::Access => return UbusError { code: DENIED, message: "Permission denied" },
             Fault::Object => status::NOT_FOUND,
             Fault::Timeout => status::TIMEOUT,
             Fault::Internal => status::UNREACHABLE,
@@ -254,13 +279,13 @@ impl From<Fault> for Refusal {
     }
 }
 
-async fn refuse(con: &mut Connection, refusal: Refusal) -> Result<()> {
+async fn refuse(con: &mut Connection, refusal: UbusError) -> Result<()> {
     con.set_status_reason(500, "Ubus Protocol Error")?;
     tell(con, refusal).await
 }
 
 /// Answers with the error alone.
-async fn tell(con: &mut Connection, refusal: Refusal) -> Result<()> {
+async fn tell(con: &mut Connection, refusal: UbusError) -> Result<()> {
     con.add_header("content-type", "application/json")?;
     let mut text = Vec::new();
     push_error(&mut text, refusal.code, refusal.message);

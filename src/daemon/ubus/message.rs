@@ -33,11 +33,12 @@ pub mod attr {
     pub const NO_REPLY: u8 = 10;
 }
 
-/// What a method or ubusd answered: 0 is well, the others have names.
-pub type Status = u32;
+pub use status::Status;
 
+/// The statuses that this program knows by name.
 pub mod status {
-    use super::Status;
+    /// What a method or ubusd answered: 0 is success.
+    pub type Status = u32;
 
     pub const OK: Status = 0;
     pub const NOT_FOUND: Status = 4;

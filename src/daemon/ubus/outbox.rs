@@ -11,12 +11,12 @@ const KEEP: usize = 64 << 10;
 #[derive(Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    messages: VecDeque<Waiting>,
+    messages: VecDeque<QueuedMessage>,
     /// Some of the first one has been written.
     begun: bool,
 }
 
-struct Waiting {
+struct QueuedMessage {
     /// The number of whoever may take it back.
     owner: Option<u16>,
     /// How many bytes of it are not yet written.
@@ -34,7 +34,7 @@ impl Outbox {
         let before = self.bytes.len();
         let fits = message::push(&mut self.bytes, kind, seq, peer, write);
         if fits {
-            self.messages.push_back(Waiting { owner, left: self.bytes.len() - before });
+            self.messages.push_back(QueuedMessage { owner, left: self.bytes.len() - before });
         }
         fits
     }

@@ -1,6 +1,6 @@
 //! What plain and encrypted connections are told about each other: `-q` and `--hsts`.
 
-use super::config::Site;
+use super::config::SiteConfig;
 #[cfg(feature = "tls")]
 use super::replies::error;
 #[cfg(feature = "tls")]
@@ -22,7 +22,7 @@ const UNAVAILABLE: &str =
 
 /// The policy between HTTP and HTTPS.
 #[cfg(feature = "tls")]
-pub struct Secure {
+pub struct HttpsPolicy {
     redirect: bool,
     /// There is to be HTTPS here, whether or not it can be served.
     asked: bool,
@@ -33,10 +33,10 @@ pub struct Secure {
 }
 
 #[cfg(feature = "tls")]
-impl Secure {
-    pub fn new(site: &Site) -> Secure {
+impl HttpsPolicy {
+    pub fn new(site: &SiteConfig) -> HttpsPolicy {
         let hsts = site.tls.hsts.map(|age| format!("max-age={}", age.as_secs()));
-        Secure { redirect: site.tls.redirect, asked: site.tls.asked, hsts, port: Cell::new(None) }
+        HttpsPolicy { redirect: site.tls.redirect, asked: site.tls.asked, hsts, port: Cell::new(None) }
     }
 
     /// A TLS listener was bound.
@@ -124,12 +124,12 @@ fn location(host: &str, port: u16, path: &str, query: &str) -> String {
 
 /// Without TLS there is nothing to tell.
 #[cfg(not(feature = "tls"))]
-pub struct Secure;
+pub struct HttpsPolicy;
 
 #[cfg(not(feature = "tls"))]
-impl Secure {
-    pub fn new(_: &Site) -> Secure {
-        Secure
+impl HttpsPolicy {
+    pub fn new(_: &SiteConfig) -> HttpsPolicy {
+        HttpsPolicy
     }
 
     pub fn found_port(&self, _: u16) {}

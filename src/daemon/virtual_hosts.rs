@@ -1,13 +1,13 @@
 //! Virtual hosts: the sites of one listener, told apart by the host that a request is for.
 
-use super::router::Site;
+use super::router::Router;
 use ecohttpd::{Connection, Request, Result};
 use std::rc::Rc;
 
 /// The sites that share a listener, told apart by the host that a request is for.
-pub struct Hosts(pub Vec<Rc<Site>>);
+pub struct VirtualHosts(pub Vec<Rc<Router>>);
 
-impl Hosts {
+impl VirtualHosts {
     /// Answers a request by the site that it is for.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         match self.choose(req) {
@@ -17,7 +17,7 @@ impl Hosts {
     }
 
     /// The site with the request's host among its names, else the first without names, else the first.
-    fn choose(&self, req: &Request) -> Option<&Site> {
+    fn choose(&self, req: &Request) -> Option<&Router> {
         let [first, others @ ..] = self.0.as_slice() else { return None };
         if others.is_empty() {
             return Some(first);

@@ -7,7 +7,7 @@
 //! Where even that is the same, one of the latest three has the next turn: guesses that wait for their answers are before
 //! an owner's, and after it comes at each turn one guess of somebody who has just been answered.
 //!
-//! A password that is no hash is compared at once, as far as [`Turns::may_compare`] allows, and is let in if it is right:
+//! A password that is no hash is compared at once, as far as [`Throttle::may_compare`] allows, and is let in if it is right:
 //! only wrong ones wait. Of hashes, which take time, nobody can tell an owner from a guesser at the same address, by the
 //! same program, who does not wait for answers: of more than [`MAX_WAITING_OF_ONE`] some are refused.
 
@@ -36,7 +36,7 @@ const PROGRAMS: u32 = 4;
 
 /// Who logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {
+pub struct LoginClient {
     /// The network of an address; `None` is a Unix socket, behind which anybody may be, so nothing is counted.
     pub source: Option<IpAddr>,
     /// What its program calls itself, as a number.
@@ -45,25 +45,25 @@ pub struct Client {
 
 /// The logins that wait, and what is known of the addresses that they come from. Times are milliseconds.
 #[derive(Default)]
-pub struct Turns {
-    waiting: Vec<Waiting>,
-    sources: Vec<Source>,
+pub struct Throttle {
+    waiting: Vec<WaitingLogin>,
+    sources: Vec<SourceRecord>,
     next_number: u32,
     /// Counts the turns taken, to tell whose was longest ago.
     taken: u32,
     hashing: Hashing,
 }
 
-struct Waiting {
+struct WaitingLogin {
     number: u32,
     since: u64,
-    client: Client,
+    client: LoginClient,
     /// It takes hashing, of which there is one at a time.
     hash: bool,
     waker: Waker,
 }
 
-struct Source {
+struct SourceRecord {
     address: IpAddr,
     failures: u32,
     /// When the next login from there may be looked at.
@@ -106,9 +106,9 @@ enum Class {
     Failing,
 }
 
-impl Turns {
+impl Throttle {
     /// Whether a login may be compared before its turn, where that takes no time; counts it.
-    pub fn may_compare(&mut self, client: Client, now: u64) -> bool {
+    pub fn may_compare(&mut self, client: LoginClient, now: u64) -> bool {
         let Some(address) = client.source else { return true };
         let source = self.source(address, now);
         let compared = source.compared.max(now);
@@ -120,10 +120,10 @@ impl Turns {
     }
 
     /// Has a login wait; its number.
-    pub fn enter(&mut self, client: Client, hash: bool, now: u64) -> u32 {
+    pub fn enter(&mut self, client: LoginClient, hash: bool, now: u64) -> u32 {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
-        self.waiting.push(Waiting { number, since: now, client, hash, waker: Waker::noop().clone() });
+        self.waiting.push(WaitingLogin { number, since: now, client, hash, waker: Waker::noop().clone() });
         let of_one = self.waiting.iter().filter(|one| one.client.source == client.source).count();
         if client.source.is_some() && of_one > MAX_WAITING_OF_ONE {
             self.refuse(client.source);
@@ -156,7 +156,7 @@ impl Turns {
             self.take(at, now);
             return Turn::Now;
         }
-        let Waiting { client, hash, since, .. } = self.waiting[at];
+        let WaitingLogin { client, hash, since, .. } = self.waiting[at];
         let end = since.saturating_add(PATIENCE);
         if now >= end {
             self.leave(number, now);
@@ -173,7 +173,7 @@ impl Turns {
     }
 
     fn take(&mut self, at: usize, now: u64) {
-        let Waiting { client, hash, .. } = self.waiting.remove(at);
+        let WaitingLogin { client, hash, .. } = self.waiting.remove(at);
         self.taken += 1;
         self.hashing.busy |= hash;
         let turn = self.taken;
@@ -195,7 +195,7 @@ impl Turns {
     }
 
     /// A login was looked at; hashing took so many milliseconds, if it was hashed.
-    pub fn done(&mut self, client: Client, right: bool, hashed: Option<u64>, now: u64) {
+    pub fn done(&mut self, client: LoginClient, right: bool, hashed: Option<u64>, now: u64) {
         if let Some(spent) = hashed {
             self.hashing = Hashing { busy: false, rests_until: now + spent };
         }
@@ -219,7 +219,7 @@ impl Turns {
 
     /// The login whose turn it is.
     fn first(&self, now: u64) -> Option<usize> {
-        let can_go = |one: &Waiting, class: Class| {
+        let can_go = |one: &WaitingLogin, class: Class| {
             let known = self.known(one.client.source);
             let rested = class <= Class::Near || now >= self.hashing.rests_until;
             known.is_none_or(|source| now >= source.next) && !(one.hash && (self.hashing.busy || !rested))
@@ -254,11 +254,11 @@ impl Turns {
         }
     }
 
-    fn known(&self, source: Option<IpAddr>) -> Option<&Source> {
+    fn known(&self, source: Option<IpAddr>) -> Option<&SourceRecord> {
         self.sources.iter().find(|known| Some(known.address) == source)
     }
 
-    fn source(&mut self, address: IpAddr, now: u64) -> &mut Source {
+    fn source(&mut self, address: IpAddr, now: u64) -> &mut SourceRecord {
         self.sources.retain(|source| now.saturating_sub(source.last) < FORGET_AFTER);
         let at = self.sources.iter().position(|source| source.address == address).unwrap_or_else(|| {
             if self.sources.len() >= MAX_SOURCES {
@@ -270,7 +270,7 @@ impl Turns {
                 }
             }
             let programs = [0; PROGRAMS as usize];
-            self.sources.push(Source {
+            self.sources.push(SourceRecord {
                 address,
                 failures: 0,
                 next: 0,
@@ -307,15 +307,15 @@ fn is_near(ip: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-impl Turns {
+impl Throttle {
     /// Has the logins of an address wait until then.
-    pub fn hold(&mut self, client: Client, until: u64) {
+    pub fn hold(&mut self, client: LoginClient, until: u64) {
         if let Some(address) = client.source {
             self.source(address, 0).next = until;
         }
     }
 
-    pub fn failures(&self, client: Client) -> u32 {
+    pub fn failures(&self, client: LoginClient) -> u32 {
         self.known(client.source).map_or(0, |source| source.failures)
     }
 }
@@ -329,7 +329,7 @@ mod tests {
 
     /// A simulated clock, a hash that takes half a second, and logins at their times.
     struct World {
-        turns: Turns,
+        turns: Throttle,
         now: u64,
         /// The login that is being hashed, and when it is done.
         hashing: Option<(Login, u64)>,
@@ -353,7 +353,7 @@ mod tests {
 
     #[derive(Clone, Copy, Debug, PartialEq)]
     struct Login {
-        client: Client,
+        client: LoginClient,
         right: bool,
         came: u64,
     }
@@ -361,17 +361,17 @@ mod tests {
     const HASH: u64 = 476;
     const STEP: u64 = 20;
 
-    fn at(address: &str, program: u32) -> Client {
-        Client { source: Some(address.parse().unwrap()), program }
+    fn at(address: &str, program: u32) -> LoginClient {
+        LoginClient { source: Some(address.parse().unwrap()), program }
     }
 
     impl World {
         fn new() -> World {
             let (waiting, looked_at, refused) = (Vec::new(), Vec::new(), Vec::new());
-            World { turns: Turns::default(), now: 1_000_000, hashing: None, waiting, looked_at, refused }
+            World { turns: Throttle::default(), now: 1_000_000, hashing: None, waiting, looked_at, refused }
         }
 
-        fn login(&mut self, client: Client, right: bool) {
+        fn login(&mut self, client: LoginClient, right: bool) {
             let number = self.turns.enter(client, true, self.now);
             let woken = Arc::new(Woken { so: AtomicBool::new(true), until: AtomicU64::default() });
             self.waiting.push((number, Login { client, right, came: self.now }, woken));
@@ -416,7 +416,7 @@ mod tests {
         }
 
         /// Ten guesses a second by each of these for some seconds, and the owner's first login in the middle.
-        fn under_guesses(&mut self, guessers: &[Client], owner: Client, seconds: u64) -> Option<u64> {
+        fn under_guesses(&mut self, guessers: &[LoginClient], owner: LoginClient, seconds: u64) -> Option<u64> {
             for time in (0..seconds * 1000).step_by(usize::try_from(STEP).unwrap()) {
                 if time % 100 == 0 {
                     guessers.iter().for_each(|guesser| self.login(*guesser, false));
@@ -432,8 +432,8 @@ mod tests {
 
     #[test]
     fn the_owner_gets_in_under_guesses() {
-        let eight: Vec<Client> = (1..=8).map(|n| at(&format!("192.0.2.{n}"), 7)).collect();
-        let near: Vec<Client> = (1..=8).map(|n| at(&format!("192.168.1.{n}"), 7)).collect();
+        let eight: Vec<LoginClient> = (1..=8).map(|n| at(&format!("192.0.2.{n}"), 7)).collect();
+        let near: Vec<LoginClient> = (1..=8).map(|n| at(&format!("192.168.1.{n}"), 7)).collect();
         let cases = [
             (&eight[..], at("198.51.100.1", 1), 1000, "from another address"),
             (&eight, at("192.168.1.9", 1), 1000, "from home"),
@@ -497,8 +497,8 @@ mod tests {
 
     #[test]
     fn a_socket_of_a_proxy_has_no_failures() {
-        let mut turns = Turns::default();
-        let proxy = Client { source: None, program: 0 };
+        let mut turns = Throttle::default();
+        let proxy = LoginClient { source: None, program: 0 };
         for _ in 0..50 {
             let number = turns.enter(proxy, false, 0);
             assert_eq!(turns.poll(number, 0, Waker::noop()), Turn::Now);
@@ -508,7 +508,7 @@ mod tests {
 
     #[test]
     fn what_waits_and_what_is_remembered_is_bounded() {
-        let mut turns = Turns::default();
+        let mut turns = Throttle::default();
         turns.hashing.busy = true;
         let (guesser, other) = (at("192.0.2.1", 1), at("192.0.2.1", 2));
         let first = turns.enter(other, true, 0);
@@ -529,19 +529,19 @@ mod tests {
 
     #[test]
     fn what_is_compared_at_once_is_bounded() {
-        let (mut turns, client) = (Turns::default(), at("192.0.2.1", 1));
-        let count = |turns: &mut Turns, now| (0..100).filter(|_| turns.may_compare(client, now)).count() as u64;
+        let (mut turns, client) = (Throttle::default(), at("192.0.2.1", 1));
+        let count = |turns: &mut Throttle, now| (0..100).filter(|_| turns.may_compare(client, now)).count() as u64;
         assert_eq!(count(&mut turns, 1000), COMPARE_BURST);
         assert_eq!(count(&mut turns, 1000 + COMPARE_INTERVAL), 1);
         assert!(turns.may_compare(at("192.0.2.2", 1), 1000), "another address");
         assert_eq!(count(&mut turns, 100_000), COMPARE_BURST);
-        let proxy = Client { source: None, program: 0 };
+        let proxy = LoginClient { source: None, program: 0 };
         assert!((0..100).all(|_| turns.may_compare(proxy, 0)));
     }
 
     #[test]
     fn nobody_waits_for_ever() {
-        let mut turns = Turns::default();
+        let mut turns = Throttle::default();
         turns.hashing.busy = true;
         let number = turns.enter(at("192.0.2.1", 1), true, 5);
         assert_eq!(turns.poll(number, 6, Waker::noop()), Turn::Later(5 + PATIENCE));
@@ -551,7 +551,7 @@ mod tests {
 
     #[test]
     fn one_that_leaves_makes_way() {
-        let mut turns = Turns::default();
+        let mut turns = Throttle::default();
         let (first, second) = (turns.enter(at("192.0.2.1", 1), true, 0), turns.enter(at("192.0.2.2", 1), true, 0));
         assert_eq!(turns.poll(second, 0, Waker::noop()), Turn::Later(PATIENCE));
         turns.leave(first, 0);

@@ -1,4 +1,4 @@
-//! Turns of those who wait until there is room for one call more.
+//! Waiters of those who wait until there is room for one call more.
 
 use std::task::{Context, Waker};
 
@@ -7,9 +7,9 @@ const MAX_WAITING: usize = 512;
 
 /// Who waits, in their order.
 #[derive(Default)]
-pub struct Turns(Vec<Waker>);
+pub struct Waiters(Vec<Waker>);
 
-impl Turns {
+impl Waiters {
     /// Wakes the caller when there is room.
     pub fn wait(&mut self, cx: &Context<'_>) {
         if self.0.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -49,18 +49,18 @@ mod tests {
     fn turns_go_round() {
         let woken = Arc::<Mutex<Vec<usize>>>::default();
         let wakers: Vec<_> = (0..3).map(|number| Waker::from(Arc::new(Noting(number, Arc::clone(&woken))))).collect();
-        let mut turns = Turns::default();
+        let mut waiters = Waiters::default();
         let mut order = vec![0, 1, 2];
         for expected in [[1, 2, 0], [2, 0, 1], [0, 1, 2], [1, 2, 0]] {
             // Each comes again, with all the calls it has.
             for number in order.iter().flat_map(|number| [number; 3]) {
-                turns.wait(&Context::from_waker(&wakers[*number]));
+                waiters.wait(&Context::from_waker(&wakers[*number]));
             }
-            turns.begin();
+            waiters.begin();
             order = std::mem::take(&mut *woken.lock().unwrap());
             assert_eq!(order, expected);
         }
-        turns.begin();
+        waiters.begin();
         assert!(woken.lock().unwrap().is_empty());
     }
 }

@@ -22,18 +22,18 @@ pub const MAX_UNCOUNTED: usize = 32 << 10;
 pub struct Common(Rc<Cell<usize>>);
 
 /// The bytes of replies that one request holds. A connection has one request at a time.
-pub struct Account {
+pub struct ReplyBudget {
     held: Cell<usize>,
     common: Common,
 }
 
 impl Common {
-    pub fn account(&self) -> Rc<Account> {
-        Rc::new(Account { held: Cell::new(0), common: self.clone() })
+    pub fn budget(&self) -> Rc<ReplyBudget> {
+        Rc::new(ReplyBudget { held: Cell::new(0), common: self.clone() })
     }
 }
 
-impl Account {
+impl ReplyBudget {
     /// Whether it is time for further calls: else what has come is to go out first.
     pub fn has_room(&self) -> bool {
         self.held.get() < SHARE
@@ -73,13 +73,13 @@ fn beyond(held: usize) -> usize {
 pub struct Data {
     /// Of a method the fields of all its tables; else one blob for each message.
     bytes: Vec<u8>,
-    account: Option<Rc<Account>>,
+    budget: Option<Rc<ReplyBudget>>,
 }
 
 impl Data {
     /// Of an answer that is counted to a request, or small.
-    pub fn new(account: Option<&Rc<Account>>) -> Data {
-        Data { bytes: Vec::new(), account: account.map(Rc::clone) }
+    pub fn new(budget: Option<&Rc<ReplyBudget>>) -> Data {
+        Data { bytes: Vec::new(), budget: budget.map(Rc::clone) }
     }
 
     /// What a method answered: it is one table, in however many messages it came.
@@ -103,8 +103,8 @@ impl Data {
         } else {
             Writer::new(&mut self.bytes).attr(0, message.body);
         }
-        let fits = match &self.account {
-            Some(account) => account.take(self.bytes.len() - before),
+        let fits = match &self.budget {
+            Some(budget) => budget.take(self.bytes.len() - before),
             None => self.bytes.len() <= MAX_UNCOUNTED,
         };
         if !fits {
@@ -116,8 +116,8 @@ impl Data {
 
 impl Drop for Data {
     fn drop(&mut self) {
-        if let Some(account) = &self.account {
-            account.give_back(self.bytes.len());
+        if let Some(budget) = &self.budget {
+            budget.give_back(self.bytes.len());
         }
     }
 }
@@ -129,20 +129,20 @@ mod tests {
     #[test]
     fn nobody_takes_the_share_of_others() {
         let common = Common::default();
-        let greedy: Vec<_> = (0..10).map(|_| common.account()).collect();
+        let greedy: Vec<_> = (0..10).map(|_| common.budget()).collect();
         let longest = 1 << 20;
-        let taken = greedy.iter().filter(|account| account.take(longest)).count();
+        let taken = greedy.iter().filter(|budget| budget.take(longest)).count();
         assert_eq!(taken, MAX_COMMON / (longest - SHARE));
         assert!(greedy[9].take(SHARE + MAX_COMMON % (longest - SHARE)), "the rest");
-        let late = common.account();
+        let late = common.budget();
         assert!(late.take(SHARE) && !late.take(1), "its share and no more");
         assert!(!late.has_room());
         assert!(!greedy[0].take(longest), "one message of the longest is enough");
         greedy[0].give_back(longest);
         assert!(late.take(1) && greedy[0].has_room());
         late.give_back(SHARE + 1);
-        for account in &greedy {
-            account.give_back(account.held.get());
+        for budget in &greedy {
+            budget.give_back(budget.held.get());
         }
         assert_eq!(common.0.get(), 0);
     }

@@ -70,16 +70,16 @@ impl NotHeld {
 
 thread_local! {
     /// What each file takes, of all sites and of those that a reload has replaced.
-    static SHARES: RefCell<Vec<Rc<Share>>> = RefCell::default();
+    static SHARES: RefCell<Vec<Rc<FileShare>>> = RefCell::default();
 }
 
-struct Share {
+struct FileShare {
     client: Option<IpAddr>,
     bytes: Cell<u64>,
 }
 
 /// What a file takes of the room that there is, until it is dropped.
-pub struct Taken(Rc<Share>);
+pub struct Taken(Rc<FileShare>);
 
 impl Taken {
     /// A file more, with nothing in it; `None`: there are too many. A `client` has its part, `None` is bound to none.
@@ -89,7 +89,7 @@ impl Taken {
             if shares.len() >= FILES_MAX || client.is_some() && own >= FILES_MAX / PART {
                 return None;
             }
-            let share = Rc::new(Share { client, bytes: Cell::new(0) });
+            let share = Rc::new(FileShare { client, bytes: Cell::new(0) });
             shares.push(Rc::clone(&share));
             Some(Taken(share))
         })

@@ -1,7 +1,7 @@
 //! A request's body: what of it comes before its script has a place, and how fast the rest has to come.
 
-use super::held::{Held, Hold, NotHeld};
-use super::relay::PIECE;
+use super::body_file::{Held, Hold, NotHeld};
+use super::minimum_rate::MinimumRate;
 use ecohttpd::{Connection, Error, sleep};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -10,6 +10,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+
+/// Bytes moved at a time, in either direction.
+pub const PIECE: usize = 16 << 10;
 
 /// Bytes of a body that are gathered before its script takes a place: the forms and calls of LuCI fit in wholly.
 const BEGINNING_MAX: usize = 64 << 10;
@@ -24,15 +27,11 @@ const GATHERED_MAX: usize = 256 << 10;
 /// The part of them that one client's requests may take.
 const PART: usize = 4;
 
-/// Bytes a second, of a body or of a reply, that are waited for: any modem has as much to spare, and a firmware of
-/// 20 MB is not bounded by it in total.
-const RATE: u64 = 1 << 10;
-
 /// How much of the bodies of all waiting requests is there, beyond what is free: by client, none of them with nothing.
 #[derive(Clone, Default)]
-pub struct Gathered(Rc<RefCell<Vec<Share>>>);
+pub struct Gathered(Rc<RefCell<Vec<ClientShare>>>);
 
-struct Share {
+struct ClientShare {
     client: Option<IpAddr>,
     bytes: usize,
 }
@@ -51,7 +50,7 @@ impl Gathered {
         timeout: Duration,
         hold: Option<&'a Hold>,
     ) -> Result<Beginning<'a>, Unread> {
-        let pace = Pace::new(timeout);
+        let pace = MinimumRate::new(timeout);
         let of = self.clone();
         let mut beginning =
             Beginning { bytes: Vec::new(), hold, held: None, whole: false, awaited: false, pace, client, of };
@@ -88,7 +87,7 @@ impl Gathered {
         let mut shares = self.0.borrow_mut();
         match shares.iter_mut().find(|share| share.client == client) {
             Some(own) => own.bytes += bytes,
-            None => shares.push(Share { client, bytes }),
+            None => shares.push(ClientShare { client, bytes }),
         }
     }
 
@@ -140,7 +139,7 @@ pub struct Beginning<'a> {
     whole: bool,
     /// More is waited for: the server's timeout runs, and is not to be left behind.
     awaited: bool,
-    pace: Pace,
+    pace: MinimumRate,
     client: Option<IpAddr>,
     of: Gathered,
 }
@@ -230,70 +229,9 @@ impl Drop for Beginning<'_> {
     }
 }
 
-/// How long a client that holds a script's place, or the room for bodies, may be waited for.
-///
-/// So many bytes, in every timeout of the script that was spent on waiting for them: time in which it is the script
-/// that takes no more is not the client's.
-pub struct Pace {
-    timeout: Duration,
-    quota: usize,
-    came: usize,
-    waited: Duration,
-    since: Option<Instant>,
-}
-
-impl Pace {
-    pub fn new(timeout: Duration) -> Pace {
-        let quota = usize::try_from(timeout.as_secs().saturating_mul(RATE)).unwrap_or(usize::MAX);
-        Pace { timeout, quota, came: 0, waited: Duration::ZERO, since: None }
-    }
-
-    /// The client is waited for.
-    pub fn wait(&mut self, now: Instant) {
-        self.since.get_or_insert(now);
-    }
-
-    /// Bytes of it came, or its body's end.
-    pub fn came(&mut self, bytes: usize, now: Instant) {
-        if let Some(since) = self.since.take() {
-            self.waited += now.saturating_duration_since(since);
-        }
-        self.came = self.came.saturating_add(bytes);
-        if self.came >= self.quota {
-            self.came = 0;
-            self.waited = Duration::ZERO;
-        }
-    }
-
-    /// When it was waited for long enough, unless something comes.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.since.map(|since| since + self.timeout.saturating_sub(self.waited))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// When a client is too slow that sends so many bytes each millisecond after waits of so many, in milliseconds.
-    fn too_slow(pieces: impl Iterator<Item = (u64, usize)>, busy: u64) -> Option<u64> {
-        let start = Instant::now();
-        let mut pace = Pace::new(Duration::from_secs(10));
-        let mut at = 0;
-        for (wait, bytes) in pieces {
-            pace.wait(start + Duration::from_millis(at));
-            let deadline = pace.deadline().unwrap();
-            if deadline <= start + Duration::from_millis(at + wait) {
-                return Some(u64::try_from((deadline - start).as_millis()).unwrap());
-            }
-            at += wait;
-            pace.came(bytes, start + Duration::from_millis(at));
-            assert_eq!(pace.deadline(), None, "nobody waits");
-            // The script has it, and takes its time.
-            at += busy;
-        }
-        None
-    }
 
     #[test]
     fn a_client_has_its_share() {
@@ -313,21 +251,5 @@ mod tests {
         gathered.remove(one, GATHERED_MAX / 4 - 60_000);
         gathered.remove(None, GATHERED_MAX / 4 * 3 - 100);
         assert!(gathered.0.borrow().is_empty(), "nothing is left of them");
-    }
-
-    #[test]
-    fn a_pace_is_an_average() {
-        let forever = |wait, bytes| std::iter::repeat_n((wait, bytes), 3000);
-        assert_eq!(too_slow(forever(1000, 1200), 0), None);
-        assert_eq!(too_slow(forever(9000, 10 << 10), 0), None, "it stalls");
-        assert_eq!(too_slow(forever(1, 1), 0), None);
-        assert_eq!(too_slow(forever(1, 1), 100_000), None);
-        assert_eq!(too_slow(forever(1000, 1), 0), Some(10_000));
-        assert_eq!(too_slow(forever(1000, 1000), 0), Some(10_000));
-        assert_eq!(too_slow(forever(1000, 1), 500), Some(14_500), "the script's time is not the client's");
-        assert_eq!(too_slow(forever(10_000, 20 << 20), 0), Some(10_000), "nothing at all");
-        // What came fast before is no credit.
-        let fast_first = [(1, 20 << 20)].into_iter().chain(forever(1000, 1));
-        assert_eq!(too_slow(fast_first, 0), Some(10_001));
     }
 }

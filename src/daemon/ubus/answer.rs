@@ -1,10 +1,10 @@
 //! The body of an answer, made in pieces while it is sent.
 
-use super::account::{Account, Data};
 use super::blob::{self, Attrs, Field, Value, kind};
+use super::budget::{Data, ReplyBudget};
 use super::json::{self, PIECE, Printer};
 use super::message::{attr, find, status, status_name};
-use super::rpc::{Answer, Caller, Fault, Outcome};
+use super::rpc::{Answer, CallOutcome, Caller, Fault};
 use ecohttpd::{Connection, Error, Result};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -12,11 +12,11 @@ use std::rc::Rc;
 use std::task::Poll;
 
 /// The body of an answer: whole with its length if it is short, else in pieces as it is made.
-pub struct Output<'a> {
+pub struct AnswerStream<'a> {
     con: &'a mut Connection,
     caller: &'a Caller,
     /// What is held for this answer.
-    account: Rc<Account>,
+    budget: Rc<ReplyBudget>,
     out: Vec<u8>,
     /// Pieces that are out.
     pieces: usize,
@@ -24,15 +24,15 @@ pub struct Output<'a> {
     asked: bool,
 }
 
-impl<'a> Output<'a> {
-    pub fn new(con: &'a mut Connection, caller: &'a Caller) -> Result<Output<'a>> {
+impl<'a> AnswerStream<'a> {
+    pub fn new(con: &'a mut Connection, caller: &'a Caller) -> Result<AnswerStream<'a>> {
         con.add_header("content-type", "application/json")?;
-        let account = caller.client.account();
-        Ok(Output { con, caller, account, out: Vec::new(), pieces: 0, asked: false })
+        let budget = caller.client.budget();
+        Ok(AnswerStream { con, caller, budget, out: Vec::new(), pieces: 0, asked: false })
     }
 
-    pub fn account(&self) -> Rc<Account> {
-        Rc::clone(&self.account)
+    pub fn budget(&self) -> Rc<ReplyBudget> {
+        Rc::clone(&self.budget)
     }
 
     pub fn push(&mut self, text: &[u8]) {
@@ -79,18 +79,18 @@ impl<'a> Output<'a> {
         self.push(b"{\"jsonrpc\":\"2.0\",\"id\":");
         self.push(answer.id);
         match &answer.outcome {
-            Outcome::Fault(fault) => self.error(fault.code(), fault.message()),
-            Outcome::Called { status, data: _ } if named && *status != status::OK => {
+            CallOutcome::Fault(fault) => self.error(fault.code(), fault.message()),
+            CallOutcome::Called { status, data: _ } if named && *status != status::OK => {
                 self.error(i64::from(*status), status_name(*status));
             }
-            Outcome::Called { data, .. } if named => {
+            CallOutcome::Called { data, .. } if named => {
                 self.push(b",\"result\":");
                 match data.fields() {
                     [] => self.push(b"null"),
                     fields => self.table(fields).await?,
                 }
             }
-            Outcome::Called { status, data } => {
+            CallOutcome::Called { status, data } => {
                 self.push(b",\"result\":[");
                 json::push_int(&mut self.out, i64::from(*status));
                 if !data.fields().is_empty() {
@@ -99,7 +99,7 @@ impl<'a> Output<'a> {
                 }
                 self.out.push(b']');
             }
-            Outcome::List(patterns) => self.list(*patterns).await?,
+            CallOutcome::List(patterns) => self.list(*patterns).await?,
         }
         self.out.push(b'}');
         self.pass().await
@@ -133,10 +133,10 @@ impl<'a> Output<'a> {
 
     /// Asks for one pattern after the other, and shows what is found.
     async fn listing(&mut self, patterns: Option<&[u8]>) -> Result<std::result::Result<(), Fault>> {
-        let (caller, account) = (self.caller, self.account());
+        let (caller, budget) = (self.caller, self.budget());
         let Some(patterns) = patterns else {
             self.push(b",\"result\":[");
-            let listed = match self.wait(caller.list(None, &account)).await? {
+            let listed = match self.wait(caller.list(None, &budget)).await? {
                 Ok(listed) => listed,
                 Err(fault) => return Ok(Err(fault)),
             };
@@ -148,7 +148,7 @@ impl<'a> Output<'a> {
         let mut comma = Comma::default();
         for pattern in json::elements(patterns).into_iter().flatten() {
             let pattern = json::string(pattern).unwrap_or_default();
-            match self.wait(caller.list(Some(&pattern), &account)).await? {
+            match self.wait(caller.list(Some(&pattern), &budget)).await? {
                 Ok(listed) => self.signatures(&listed, &mut comma).await?,
                 Err(fault) => return Ok(Err(fault)),
             }

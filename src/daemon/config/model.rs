@@ -1,0 +1,270 @@
+//! The validated configuration: plain data, whatever it was read from.
+
+use crate::daemon::access;
+use crate::daemon::auth::RealmLine;
+use crate::daemon::log::AccessTarget;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve, until a signal comes.
+    Serve(Box<Config>),
+    /// Check everything, and say what is wrong.
+    Test(Box<Config>),
+    /// Print this text.
+    Print(String),
+}
+
+/// How to serve; every value is within its range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The file that it was read from; `None`: the command line.
+    pub file: Option<PathBuf>,
+    pub process: ProcessConfig,
+    pub sites: Vec<SiteConfig>,
+    /// What does not work as it was asked for, to be logged.
+    pub warnings: Vec<String>,
+    /// What is wrong in the file and was left out: a router boots without, but nobody takes it over willingly.
+    pub errors: Vec<String>,
+}
+
+impl Config {
+    /// Files that no client may have, whatever folder they lie in: keys, and what holds passwords.
+    pub fn secrets(&self) -> impl Iterator<Item = &Path> {
+        let of_sites = self.sites.iter().flat_map(|site| site.tls.key.iter().chain(&site.httpd_conf));
+        of_sites.chain(&self.file).map(PathBuf::as_path)
+    }
+}
+
+/// What concerns the process as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessConfig {
+    pub foreground: bool,
+    pub syslog: bool,
+    pub user: Option<String>,
+    pub pid_file: Option<PathBuf>,
+}
+
+/// One section `config uhttpd`, or all of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteConfig {
+    /// Who speaks in messages: `uhttpd.main`; empty for the command line.
+    pub name: String,
+    pub listen: Vec<Listen>,
+    pub tls: TlsConfig,
+    /// The hosts that this site is for, where several share a listener; none: all that are nobody else's.
+    pub server_names: Vec<String>,
+    pub docroot: PathBuf,
+    pub index: Vec<String>,
+    pub error_page: Option<String>,
+    pub fallback: Option<String>,
+    pub aliases: Vec<Alias>,
+    pub no_symlinks: bool,
+    pub no_dirlists: bool,
+    pub list_charset: String,
+    pub private_files: bool,
+    pub no_gzip: bool,
+    pub headers: Vec<Header>,
+    pub no_server_header: bool,
+    pub rfc1918_filter: bool,
+    /// Proxies that are believed whom they ask for.
+    pub trusted_proxies: Vec<access::Network>,
+    /// Some value of theirs was wrong, so that there may be more.
+    pub uncertain_proxies: bool,
+    /// Which addresses may have what.
+    pub access: Vec<access::Rule>,
+    /// Paths that are for clients with a certificate alone.
+    pub client_certs: Vec<String>,
+    pub realm: String,
+    pub httpd_conf: Option<PathBuf>,
+    pub auth: Vec<RealmLine>,
+    pub cgi_prefix: String,
+    pub interpreters: Vec<Interpreter>,
+    pub max_requests: usize,
+    pub script_timeout: Duration,
+    /// KiB of a chunked body that a script is given.
+    pub chunked_body_limit: u64,
+    /// Where such a body waits for its end.
+    pub body_temp_path: PathBuf,
+    pub ubus: UbusConfig,
+    pub max_connections: usize,
+    pub http_keepalive: Duration,
+    pub network_timeout: Duration,
+    pub send_timeout: Duration,
+    /// The interval of TCP keep-alive probes; `None` sends none.
+    pub tcp_keepalive: Option<Duration>,
+    pub access_log: Option<AccessTarget>,
+    /// URL prefixes whose handlers need an interpreter that is not embedded, and the option that named them.
+    pub embedded: Vec<(&'static str, String)>,
+}
+
+/// Names of index files that are tried after those of the configuration.
+pub const INDEX: [&str; 4] = ["index.html", "index.htm", "default.html", "default.htm"];
+
+/// Where chunked bodies wait unless something else is configured.
+pub const BODY_TEMP_PATH: &str = "/tmp";
+
+impl Default for SiteConfig {
+    fn default() -> Self {
+        SiteConfig {
+            name: String::new(),
+            listen: Vec::new(),
+            tls: TlsConfig::default(),
+            server_names: Vec::new(),
+            docroot: PathBuf::from("."),
+            index: Vec::new(),
+            error_page: None,
+            fallback: None,
+            aliases: Vec::new(),
+            no_symlinks: false,
+            no_dirlists: false,
+            list_charset: "utf-8".into(),
+            private_files: false,
+            no_gzip: false,
+            headers: Vec::new(),
+            no_server_header: false,
+            rfc1918_filter: false,
+            trusted_proxies: Vec::new(),
+            uncertain_proxies: false,
+            access: Vec::new(),
+            client_certs: Vec::new(),
+            realm: "Protected Area".into(),
+            httpd_conf: None,
+            auth: Vec::new(),
+            cgi_prefix: "/cgi-bin".into(),
+            interpreters: Vec::new(),
+            max_requests: 3,
+            script_timeout: Duration::from_secs(60),
+            chunked_body_limit: 4096,
+            body_temp_path: BODY_TEMP_PATH.into(),
+            ubus: UbusConfig::default(),
+            max_connections: 100,
+            http_keepalive: Duration::from_secs(20),
+            network_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(300),
+            tcp_keepalive: None,
+            access_log: None,
+            embedded: Vec::new(),
+        }
+    }
+}
+
+/// HTTPS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    pub listen: Vec<Listen>,
+    /// An address was asked for, though it may be wrong.
+    pub asked: bool,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// Make the two files where one of them is missing or empty.
+    pub self_signed: bool,
+    /// What a certificate that is made is to hold.
+    pub identity: Identity,
+    /// The authorities that sign clients' certificates.
+    pub ca: Option<PathBuf>,
+    /// OpenSSL's names of the cipher suites to offer; none: all.
+    pub ciphers: Vec<String>,
+    /// Send clients of the plain listeners to the TLS listener.
+    pub redirect: bool,
+    /// The `max-age` of `Strict-Transport-Security`; `None` sends none.
+    pub hsts: Option<Duration>,
+}
+
+/// The section `config cert`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub days: u16,
+    /// A name besides the host's own.
+    pub common_name: Option<String>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity { days: 397, common_name: None }
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// An address, with its zone if it has one; `None`: every address.
+    pub ip: Option<String>,
+    pub port: u16,
+}
+
+impl Listen {
+    /// The address without its zone.
+    pub fn addr(&self) -> Option<IpAddr> {
+        self.ip.as_deref()?.split('%').next()?.parse().ok()
+    }
+
+    /// Whether the other can't be had beside this one: it is the same, or one of all those that are meant here.
+    pub fn covers(&self, other: &Listen) -> bool {
+        let all = match (self.addr(), other.addr()) {
+            (None, _) => true,
+            (Some(ip), Some(other)) => ip.is_unspecified() && ip.is_ipv4() == other.is_ipv4(),
+            (Some(_), None) => false,
+        };
+        self == other || all && self.port == other.port
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip.as_deref() {
+            Some(ip) if ip.contains(':') => write!(f, "[{ip}]:{}", self.port),
+            Some(ip) => write!(f, "{ip}:{}", self.port),
+            None => write!(f, "{}", self.port),
+        }
+    }
+}
+
+/// `-y`: a path that is served from another place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    pub from: String,
+    /// What goes in front of the path; `None`: the CGI prefix.
+    pub to: Option<String>,
+}
+
+/// A header field for answers beneath a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub prefix: String,
+    pub name: String,
+    pub value: String,
+}
+
+/// `-i`: what runs the files of an extension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interpreter {
+    /// With its dot.
+    pub extension: String,
+    pub program: PathBuf,
+}
+
+/// JSON-RPC over ubus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UbusConfig {
+    pub prefix: Option<String>,
+    pub socket: PathBuf,
+    pub no_auth: bool,
+    pub cors: bool,
+    /// What subscribers are told to wait before they connect again.
+    pub retry: Option<Duration>,
+}
+
+impl Default for UbusConfig {
+    fn default() -> Self {
+        let socket = PathBuf::from("/var/run/ubus/ubus.sock");
+        UbusConfig { prefix: None, socket, no_auth: false, cors: false, retry: None }
+    }
+}
+
+/// The port when the command line names none.
+pub const DEFAULT_PORT: u16 = 8080;
