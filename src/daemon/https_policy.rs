@@ -35,7 +35,7 @@ pub struct HttpsPolicy {
 #[cfg(feature = "tls")]
 impl HttpsPolicy {
     pub fn new(site: &SiteConfig) -> HttpsPolicy {
-        let hsts = site.tls.hsts.map(|age| format!("max-age={}", age.as_secs()));
+        let hsts = site.tls.hsts.map(|age| format!("max-age={age}"));
         HttpsPolicy { redirect: site.tls.redirect, asked: site.tls.asked, hsts, port: Cell::new(None) }
     }
 

@@ -4,7 +4,7 @@
 
 use super::bind::{Address, Target, Wanted};
 use super::certificates::{self, Usable};
-use super::config::{Config, Listen, SiteConfig};
+use super::config::{Config, Listen, SiteConfig, seconds};
 use super::exit::ServeError;
 use super::flaws::Flaws;
 use super::https_policy::HttpsPolicy;
@@ -139,20 +139,20 @@ fn folder(config: &Config, site: &SiteConfig) -> Options {
 fn connections(site: &SiteConfig, options: Options) -> Options {
     let options = options
         .server_header(!site.no_server_header)
-        .http_keepalive(site.http_keepalive)
-        .header_timeout(site.network_timeout)
-        .body_timeout(site.network_timeout)
-        .write_timeout(site.send_timeout)
+        .http_keepalive(seconds(site.http_keepalive))
+        .header_timeout(seconds(site.network_timeout))
+        .body_timeout(seconds(site.network_timeout))
+        .write_timeout(seconds(site.send_timeout))
         .freebind(true)
         // As in uhttpd: `0.0.0.0:80` and `[::]:80` are two listeners.
         .ipv6_v6only(true);
     match site.tcp_keepalive {
-        Some(interval) => options
+        0 => options,
+        interval => options
             .keepalive(true)
             .tcp_keepidle(PROBE_AFTER)
-            .tcp_keepintvl(interval)
+            .tcp_keepintvl(seconds(interval))
             .tcp_keepcnt(PROBES)
             .tcp_fastopen(FAST_OPEN),
-        None => options,
     }
 }

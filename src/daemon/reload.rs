@@ -72,7 +72,7 @@ impl Serving {
             self.certificates = tls.cloned().collect();
             self.look_after_certificates(true);
         }
-        self.bindings.max_connections(config.sites.iter().map(|site| site.max_connections).sum());
+        self.bindings.max_connections(config.sites.iter().map(|site| site.max_connections as usize).sum());
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
-use super::config::{self, Header};
+use super::config::{self, Header, seconds};
 use super::https_policy::HttpsPolicy;
 use super::percent;
 use super::prefix::UrlPrefix;
@@ -85,9 +85,9 @@ impl Router {
         };
         let page = |path: &Option<String>| path.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok());
         let limits = Limits {
-            max_requests: site.max_requests,
-            timeout: site.script_timeout,
-            chunked_body: site.chunked_body_limit << 10,
+            max_requests: site.max_requests as usize,
+            timeout: seconds(site.script_timeout),
+            chunked_body: u64::from(site.chunked_body_limit) << 10,
             body_folder: site.body_temp_path.clone(),
             ..Limits::default()
         };
@@ -110,7 +110,7 @@ impl Router {
             cgi: Cgi::new(limits),
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| {
-                let ubus = Ubus::new(&site.ubus, site.script_timeout);
+                let ubus = Ubus::new(&site.ubus, seconds(site.script_timeout));
                 (UrlPrefix::new(prefix), ubus)
             }),
             error_page: page(&site.error_page),

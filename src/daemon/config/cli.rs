@@ -1,7 +1,7 @@
 //! The command line: uhttpd's letters, and long names.
 
 use super::model::{Command, Config, DEFAULT_PORT, Listen, ProcessConfig, SiteConfig};
-use super::options::{ROWS, Row, Takes, help};
+use super::options::{Action, Kind, ROWS, Row, Takes, help};
 use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
 use crate::daemon::percent;
@@ -29,40 +29,40 @@ pub struct CommandLine {
 ///
 /// # Errors
 /// One line: which option, which value, and what would be right.
-pub fn parse(words: &CommandLine) -> Result<Command, String> {
+pub fn parse(line: &CommandLine) -> Result<Command, String> {
     let mut flags = Flags::default();
     let mut process = ProcessConfig::default();
     let mut site = SiteConfig::default();
-    let mut parser = Parser::from_args(words.args.iter().cloned());
+    let mut parser = Parser::from_args(line.args.iter().cloned());
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
-        match arg {
-            Arg::Short('f') | Arg::Long("foreground") => process.foreground = true,
-            Arg::Long("syslog") => process.syslog = true,
-            Arg::Long("user") => process.user = Some(text(&mut parser, "--user", "a user's name")?),
-            Arg::Long("pid-file") => process.pid_file = Some(text(&mut parser, "--pid-file", "a path")?.into()),
-            Arg::Long("config") => flags.file = Some(text(&mut parser, "--config", "a file's path")?.into()),
-            Arg::Long("test") => flags.test = true,
-            Arg::Long("dump") => flags.dump = true,
-            Arg::Short('d') | Arg::Long("urldecode") => {
-                let decoded = percent::decode(&text(&mut parser, "-d", "text")?, true);
+        let Some(row) = find(&arg) else { return Err(format!("{}; see --help", arg.unexpected())) };
+        let value = value(row, &mut parser)?;
+        let Kind::Process(action) = row.kind else {
+            flags.site_option = Some(row.name());
+            let wrong = |right| format!("{}: {value:?} is wrong: expected {right}", row.name());
+            row.set(&mut site, &value).map_err(wrong)?;
+            continue;
+        };
+        match action {
+            Action::Config => flags.file = Some(value.into()),
+            Action::Foreground => process.foreground = true,
+            Action::User => process.user = Some(value),
+            Action::PidFile => process.pid_file = Some(value.into()),
+            Action::Syslog => process.syslog = true,
+            Action::Test => flags.test = true,
+            Action::Dump => flags.dump = true,
+            Action::UrlDecode => {
+                let decoded = percent::decode(&value, true);
                 return Ok(Command::Print(String::from_utf8_lossy(&decoded).into_owned()));
             }
-            Arg::Short('m') | Arg::Long("md5crypt") => {
-                return Ok(Command::Print(md5(&text(&mut parser, "-m", "text")?)?));
-            }
-            Arg::Long("help") => return Ok(Command::Print(help())),
-            Arg::Long("version") => {
+            Action::Md5Crypt => return Ok(Command::Print(md5(&value)?)),
+            Action::Help => return Ok(Command::Print(help())),
+            Action::Version => {
                 return Ok(Command::Print(concat!("ecohttpd ", env!("CARGO_PKG_VERSION"), "\n").into()));
-            }
-            Arg::Value(word) => return Err(format!("{word:?} is no option: see --help")),
-            Arg::Short(_) | Arg::Long(_) => {
-                let Some(row) = find(&arg) else { return Err(format!("{}; see --help", arg.unexpected())) };
-                flags.site_option = Some(name_of(row));
-                set(&mut site, row, &mut parser)?;
             }
         }
     }
-    finish(flags, process, site, &words.folder)
+    finish(flags, process, site, &line.folder)
 }
 
 fn finish(flags: Flags, process: ProcessConfig, mut site: SiteConfig, folder: &Path) -> Result<Command, String> {
@@ -100,31 +100,18 @@ fn find(arg: &Arg<'_>) -> Option<&'static Row> {
     })
 }
 
-/// What an option is called in messages: by its letter, as in uhttpd's documentation, where it has one.
-fn name_of(row: &Row) -> String {
-    if row.letter == '\0' { format!("--{}", row.long) } else { format!("-{}", row.letter) }
-}
-
-fn set(site: &mut SiteConfig, row: &Row, parser: &mut Parser) -> Result<(), String> {
-    let name = name_of(row);
-    let value = match row.takes {
-        Takes::Flag => "1".into(),
-        Takes::Maybe => match parser.optional_value() {
-            Some(value) => utf8(value, &name, row.value)?,
-            None => "1".into(),
-        },
-        Takes::Value | Takes::List => text(parser, &name, row.value)?,
+/// The value of an option; 1 for a flag.
+fn value(row: &Row, parser: &mut Parser) -> Result<String, String> {
+    let value = match row.takes() {
+        Takes::Flag => return Ok("1".into()),
+        Takes::Maybe => parser.optional_value(),
+        Takes::Value | Takes::List => {
+            let missing = |_| format!("{}: missing value: expected {}", row.name(), row.value);
+            Some(parser.value().map_err(missing)?)
+        }
     };
-    (row.set)(site, &value).map_err(|right| format!("{name}: {value:?} is wrong: expected {right}"))
-}
-
-fn text(parser: &mut Parser, option: &str, right: &str) -> Result<String, String> {
-    let value = parser.value().map_err(|_| format!("{option}: a value is missing: expected {right}"))?;
-    utf8(value, option, right)
-}
-
-fn utf8(value: OsString, option: &str, right: &str) -> Result<String, String> {
-    value.into_string().map_err(|value| format!("{option}: {value:?} is wrong: expected {right} in UTF-8"))
+    let wrong = |value| format!("{}: {value:?} is wrong: expected {} in UTF-8", row.name(), row.value);
+    value.map_or(Ok("1".into()), |value| value.into_string().map_err(wrong))
 }
 
 fn md5(text: &str) -> Result<String, String> {
@@ -136,7 +123,6 @@ fn md5(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::daemon::log::AccessTarget;
-    use std::time::Duration;
 
     fn parse_words(words: &str) -> Result<Command, String> {
         parse(&CommandLine { args: words.split_whitespace().map(OsString::from).collect(), folder: "/tmp".into() })
@@ -157,10 +143,10 @@ mod tests {
     fn defaults_are_uhttpds() {
         let site = site("");
         assert_eq!(site.listen, [Listen { ip: None, port: 8080 }]);
-        assert_eq!((site.http_keepalive.as_secs(), site.network_timeout.as_secs()), (20, 30));
-        assert_eq!(site.send_timeout.as_secs(), 300);
-        assert_eq!((site.max_connections, site.tcp_keepalive), (100, None));
-        assert_eq!((site.max_requests, site.script_timeout.as_secs()), (3, 60));
+        assert_eq!((site.http_keepalive, site.network_timeout), (20, 30));
+        assert_eq!(site.send_timeout, 300);
+        assert_eq!((site.max_connections, site.tcp_keepalive), (100, 0));
+        assert_eq!((site.max_requests, site.script_timeout), (3, 60));
         assert_eq!((site.chunked_body_limit, site.body_temp_path), (4096, "/tmp".into()));
         assert_eq!(site.index, ["index.html", "index.htm", "default.html", "default.htm"]);
         assert_eq!((site.realm.as_str(), site.cgi_prefix.as_str()), ("Protected Area", "/cgi-bin"));
@@ -191,24 +177,24 @@ mod tests {
         same("-x /c/", "--cgi-prefix /c", |s| s.cgi_prefix == "/c");
         same("-i .sh=/bin/sh", "--interpreter .sh=/bin/sh", |s| s.interpreters[0].extension == ".sh");
         same("-n 9", "--max-requests 9", |s| s.max_requests == 9);
-        same("-t 9", "--script-timeout 9", |s| s.script_timeout == Duration::from_secs(9));
+        same("-t 9", "--script-timeout 9", |s| s.script_timeout == 9);
         let bodies = site("--chunked-body-limit 64 --body-temp-path x");
         assert_eq!((bodies.chunked_body_limit, bodies.body_temp_path), (64, "/tmp/x".into()));
         same("-U /s -a -X -e 5", "--ubus-socket /s --no-ubusauth --ubus-cors --ubus-retry 5", |s| {
             let ubus = &s.ubus;
-            ubus.socket == Path::new("/s") && ubus.no_auth && ubus.cors && ubus.retry == Some(Duration::from_millis(5))
+            ubus.socket == Path::new("/s") && ubus.no_auth && ubus.cors && ubus.retry == Some(5)
         });
         same("-N 7", "--max-connections 7", |s| s.max_connections == 7);
-        same("-k 0", "--http-keepalive 0", |s| s.http_keepalive.is_zero());
-        same("-T 6", "--network-timeout 6", |s| s.network_timeout.as_secs() == 6);
-        same("-A 8", "--tcp-keepalive 8", |s| s.tcp_keepalive == Some(Duration::from_secs(8)));
+        same("-k 0", "--http-keepalive 0", |s| s.http_keepalive == 0);
+        same("-T 6", "--network-timeout 6", |s| s.network_timeout == 6);
+        same("-A 8", "--tcp-keepalive 8", |s| s.tcp_keepalive == 8);
         same("-C /c -K /k -P A:B", "--cert /c --key /k --ciphers A:B", |s| {
             s.tls.cert.as_deref() == Some(Path::new("/c")) && s.tls.key.is_some() && s.tls.ciphers == ["A", "B"]
         });
         assert!(config("-f").process.foreground);
         assert_eq!(site("--access-log").access_log, Some(AccessTarget::Stdout));
         assert_eq!(site("--access-log=syslog").access_log, Some(AccessTarget::Syslog));
-        assert_eq!(site("--send-timeout 5").send_timeout, Duration::from_secs(5));
+        assert_eq!(site("--send-timeout 5").send_timeout, 5);
         assert!(site("--private-files --no-gzip --no-server-header").private_files);
     }
 
@@ -249,7 +235,7 @@ mod tests {
         ("-z", &["-z"]),
         ("--nonsense", &["--nonsense"]),
         ("-D=1", &["1"]),
-        ("stray", &["stray"]),
+        ("stray", &["unexpected argument", "stray"]),
         ("--config /no/such", &["--config", "/no/such"]),
         ("--config /dev/null -p 80", &["-p", "--config"]),
         ("--config /dev/null", &["/dev/null", "config uhttpd"]),

@@ -23,4 +23,4 @@ mod values;
 
 pub use check::{absences, problems};
 pub use cli::{CommandLine, parse};
-pub use model::{Alias, Command, Config, Header, Listen, SiteConfig, TlsConfig, UbusConfig};
+pub use model::{Alias, Command, Config, Header, Listen, SiteConfig, TlsConfig, UbusConfig, seconds};

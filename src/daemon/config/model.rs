@@ -49,7 +49,7 @@ pub struct ProcessConfig {
     pub pid_file: Option<PathBuf>,
 }
 
-/// One section `config uhttpd`, or all of the command line.
+/// One section `config uhttpd`, or all of the command line. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteConfig {
     /// Who speaks in messages: `uhttpd.main`; empty for the command line.
@@ -84,19 +84,19 @@ pub struct SiteConfig {
     pub auth: Vec<RealmLine>,
     pub cgi_prefix: String,
     pub interpreters: Vec<Interpreter>,
-    pub max_requests: usize,
-    pub script_timeout: Duration,
+    pub max_requests: u32,
+    pub script_timeout: u32,
     /// KiB of a chunked body that a script is given.
-    pub chunked_body_limit: u64,
+    pub chunked_body_limit: u32,
     /// Where such a body waits for its end.
     pub body_temp_path: PathBuf,
     pub ubus: UbusConfig,
-    pub max_connections: usize,
-    pub http_keepalive: Duration,
-    pub network_timeout: Duration,
-    pub send_timeout: Duration,
-    /// The interval of TCP keep-alive probes; `None` sends none.
-    pub tcp_keepalive: Option<Duration>,
+    pub max_connections: u32,
+    pub http_keepalive: u32,
+    pub network_timeout: u32,
+    pub send_timeout: u32,
+    /// The interval of TCP keep-alive probes; 0: none.
+    pub tcp_keepalive: u32,
     pub access_log: Option<AccessTarget>,
     /// URL prefixes whose handlers need an interpreter that is not embedded, and the option that named them.
     pub embedded: Vec<(&'static str, String)>,
@@ -138,15 +138,15 @@ impl Default for SiteConfig {
             cgi_prefix: "/cgi-bin".into(),
             interpreters: Vec::new(),
             max_requests: 3,
-            script_timeout: Duration::from_secs(60),
+            script_timeout: 60,
             chunked_body_limit: 4096,
             body_temp_path: BODY_TEMP_PATH.into(),
             ubus: UbusConfig::default(),
             max_connections: 100,
-            http_keepalive: Duration::from_secs(20),
-            network_timeout: Duration::from_secs(30),
-            send_timeout: Duration::from_secs(300),
-            tcp_keepalive: None,
+            http_keepalive: 20,
+            network_timeout: 30,
+            send_timeout: 300,
+            tcp_keepalive: 0,
             access_log: None,
             embedded: Vec::new(),
         }
@@ -172,7 +172,7 @@ pub struct TlsConfig {
     /// Send clients of the plain listeners to the TLS listener.
     pub redirect: bool,
     /// The `max-age` of `Strict-Transport-Security`; `None` sends none.
-    pub hsts: Option<Duration>,
+    pub hsts: Option<u32>,
 }
 
 /// The section `config cert`.
@@ -256,7 +256,7 @@ pub struct UbusConfig {
     pub no_auth: bool,
     pub cors: bool,
     /// What subscribers are told to wait before they connect again.
-    pub retry: Option<Duration>,
+    pub retry: Option<u32>,
 }
 
 impl Default for UbusConfig {
@@ -268,3 +268,8 @@ impl Default for UbusConfig {
 
 /// The port when the command line names none.
 pub const DEFAULT_PORT: u16 = 8080;
+
+/// A time of the configuration.
+pub fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}

@@ -30,7 +30,7 @@ const PROTECTING: [&str; 4] = ["allow", "deny", "trusted_proxy", "require_client
 const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];
 
 /// Days that a certificate may last at most: it is for a router, whose hardware ends before.
-const MAX_DAYS: u64 = 36_500;
+const MAX_DAYS: u32 = 36_500;
 /// Days beyond which browsers refuse a certificate.
 const BROWSERS_DAYS: u16 = 398;
 
@@ -114,7 +114,7 @@ fn fill(site: &mut SiteConfig, section: &Section, all: &[Section], said: &mut Co
 }
 
 fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config) {
-    let texts: Vec<&str> = match (&at.option.value, row.takes) {
+    let texts: Vec<&str> = match (&at.option.value, row.takes()) {
         (UciValue::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
             texts.iter().flat_map(|text| words(site, row, text)).collect()
         }
@@ -132,16 +132,16 @@ fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config)
         let garbled = text.contains(GARBLED);
         if garbled && MAY_BE_GARBLED.contains(&row.uci) {
             said.warnings.push(at.wrong(text, &"UTF-8".into()));
-        } else if garbled && row.takes != Takes::Flag {
+        } else if garbled && row.takes() != Takes::Flag {
             said.errors.push(at.wrong(text, &"UTF-8".into()));
             if PROTECTING.contains(&row.uci) {
                 // Which is wrong, of course.
-                let _ = (row.set)(site, text);
+                let _ = row.set(site, text);
             }
             continue;
         }
-        at.take(text, said, &mut |text| match (row.set)(site, text) {
-            Err(expected) if row.takes == Takes::Flag => Err(Expected { nearest: Some(in_doubt.into()), ..expected }),
+        at.take(text, said, &mut |text| match row.set(site, text) {
+            Err(expected) if row.takes() == Takes::Flag => Err(Expected { nearest: Some(in_doubt.into()), ..expected }),
             done => done,
         });
     }
@@ -151,7 +151,7 @@ fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config)
 fn words<'a>(site: &SiteConfig, row: &Row, text: &'a str) -> Vec<&'a str> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut trial = site.clone();
-    let mut is_right = |text: &str| (row.set)(&mut trial, text).is_ok();
+    let mut is_right = |text: &str| row.set(&mut trial, text).is_ok();
     let is_one = words.len() > 1 && !words.iter().all(|word| is_right(word)) && is_right(text);
     if is_one { vec![text] } else { words }
 }
@@ -362,7 +362,7 @@ mod tests {
 
     #[rustfmt::skip]
     const WRONG: &[Row] = &[
-        (b"option http_keepalive x\n option home /a", &["2: uhttpd.main.http_keepalive: \"x\"", "0 to 86400"], |s| s.http_keepalive.as_secs() == 20 && s.docroot == Path::new("/a")),
+        (b"option http_keepalive x\n option home /a", &["2: uhttpd.main.http_keepalive: \"x\"", "0 to 86400"], |s| s.http_keepalive == 20 && s.docroot == Path::new("/a")),
         (b"list listen_http 80\n list listen_http :x\n list listen_http 81", &["4: uhttpd.main.listen_http: \":x\"", "[ADDR:]PORT"], |s| s.listen.len() == 2),
         (b"list home /a\n list home /b", &["uhttpd.main.home", "one value"], |s| s.docroot == Path::new("/www")),
         (b"list httpauth x\nconfig httpauth x\n option prefix /a/", &["3: uhttpd.x", "password", "/a is closed"], |s| s.auth == [RealmLine::closed("/a")]),
@@ -394,8 +394,8 @@ mod tests {
     #[rustfmt::skip]
     const ODD: &[Row] = &[
         (b"option max_connections 0", &["2: uhttpd.main.max_connections: \"0\"", "\"1\" is used"], |s| s.max_connections == 1),
-        (b"option script_timeout 100000", &["script_timeout", "\"86400\" is used"], |s| s.script_timeout.as_secs() == 86_400),
-        (b"option http_keepalive -5", &["http_keepalive", "\"0\" is used"], |s| s.http_keepalive.is_zero()),
+        (b"option script_timeout 100000", &["script_timeout", "\"86400\" is used"], |s| s.script_timeout == 86_400),
+        (b"option http_keepalive -5", &["http_keepalive", "\"0\" is used"], |s| s.http_keepalive == 0),
         (b"option redirect_https maybe", &["redirect_https", "0 or 1", "\"0\" is used"], |s| !s.tls.redirect),
         (b"option no_ubusauth y", &["no_ubusauth", "\"0\" is used"], |s| !s.ubus.no_auth),
         (b"option no_symlinks y", &["no_symlinks", "\"1\" is used"], |s| s.no_symlinks),

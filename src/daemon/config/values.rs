@@ -1,12 +1,11 @@
 //! Reading one value. An error is what would have been right.
 
 use super::model::{Alias, Header, Interpreter, Listen};
-use crate::daemon::access::{self, Network};
+use crate::daemon::access::{Network, Rule, RuleKind};
 use crate::daemon::log::AccessTarget;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What would have been right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +28,16 @@ impl fmt::Display for Expected {
 }
 
 /// Longest time that an option takes, in seconds: a day.
-pub const MAX_SECS: u64 = 86_400;
+pub const MAX_SECS: u32 = 86_400;
 
 /// A whole number within bounds.
-pub fn number(text: &str, min: u64, max: u64) -> Result<u64, Expected> {
+pub fn number(text: &str, min: u32, max: u32) -> Result<u32, Expected> {
     // Digits alone: Rust's parser would take a sign.
     let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let nearest = match text.strip_prefix('-') {
         Some(digits) => are_digits(digits).then_some(min),
         // What does not fit is large.
-        None => are_digits(text).then(|| text.parse().unwrap_or(u64::MAX).clamp(min, max)),
+        None => are_digits(text).then(|| text.parse().unwrap_or(u32::MAX).clamp(min, max)),
     };
     match nearest {
         Some(number) if text.parse() == Ok(number) => Ok(number),
@@ -47,14 +46,6 @@ pub fn number(text: &str, min: u64, max: u64) -> Result<u64, Expected> {
             nearest: nearest.map(|number| number.to_string()),
         }),
     }
-}
-
-pub fn count(text: &str, min: u64, max: u64) -> Result<usize, Expected> {
-    number(text, min, max).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
-}
-
-pub fn seconds(text: &str, min: u64, max: u64) -> Result<Duration, Expected> {
-    number(text, min, max).map(Duration::from_secs)
 }
 
 /// A flag, in all the ways that UCI writes one.
@@ -108,7 +99,7 @@ pub fn listen(text: &str) -> Result<Vec<Listen>, Expected> {
 
 fn read_listen(text: &str) -> Option<Vec<Listen>> {
     let (host, port) = text.rsplit_once(':').map_or((None, text), |(host, port)| (Some(host), port));
-    let port = u16::try_from(number(port, 0, u64::from(u16::MAX)).ok()?).ok()?;
+    let port = u16::try_from(number(port, 0, u32::from(u16::MAX)).ok()?).ok()?;
     let listen = |ip: &str| Listen { ip: Some(ip.to_owned()), port };
     let Some(host) = host else { return Some(vec![Listen { ip: None, port }]) };
     if host.eq_ignore_ascii_case("localhost") {
@@ -171,13 +162,13 @@ fn read_header(text: &str) -> Option<Header> {
 }
 
 /// Addresses, and the path that they may or may not have.
-pub fn access(text: &str, kind: access::RuleKind) -> Result<access::Rule, Expected> {
+pub fn access(text: &str, kind: RuleKind) -> Result<Rule, Expected> {
     let mut words = text.split_whitespace().peekable();
     let path = prefix(words.next_if(|word| word.starts_with('/')).unwrap_or("/")).ok();
     let path = path.filter(|path| !path.contains(char::REPLACEMENT_CHARACTER));
     let networks: Option<Vec<Network>> = words.map(Network::parse).collect();
     match (path, networks.filter(|networks| !networks.is_empty())) {
-        (Some(path), Some(networks)) => Ok(access::Rule { path, kind, networks }),
+        (Some(path), Some(networks)) => Ok(Rule { path, kind, networks }),
         _ => Err("[/PREFIX ]ADDRESS..., such as '/admin 192.168.1.0/24 fd00::/8': addresses, *, or unix".into()),
     }
 }

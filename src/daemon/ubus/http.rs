@@ -60,8 +60,8 @@ pub struct Ubus {
     caller: Caller,
     /// Pages of other origins may call.
     cors: bool,
-    /// How soon a client should connect again after its stream of events ended.
-    retry: Option<Duration>,
+    /// After how many milliseconds a client should connect again whose stream of events ended.
+    retry: Option<u32>,
 }
 
 impl Drop for Ubus {
@@ -189,8 +189,7 @@ impl Ubus {
     async fn stream(&self, con: &mut Connection, events: &Subscription, sid: &[u8], object: &[u8]) -> Result<()> {
         con.add_header("content-type", "text/event-stream")?;
         con.add_header("cache-control", "no-cache")?;
-        let retry = self.retry.map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
-        con.send(retry.map_or(String::new(), |millis| format!("retry: {millis}\n"))).await?;
+        con.send(self.retry.map_or(String::new(), |millis| format!("retry: {millis}\n"))).await?;
         let mut allowed = Instant::now();
         loop {
             let next = ecohttpd::timeout(HEARTBEAT.min(self.caller.timeout), events.next());
