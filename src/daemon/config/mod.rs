@@ -13,6 +13,8 @@
 
 mod check;
 mod cli;
+#[cfg(test)]
+mod documents;
 mod dump;
 mod httpd_conf;
 mod model;

@@ -71,7 +71,7 @@ fn of_kind<'a>(sections: &'a [Section], kind: &'a str) -> impl Iterator<Item = &
 }
 
 /// What OpenWrt's init script gives uhttpd where the section is silent.
-fn defaults() -> SiteConfig {
+pub fn defaults() -> SiteConfig {
     let mut site = SiteConfig { docroot: "/www".into(), ..SiteConfig::default() };
     site.tls.cert = Some("/etc/uhttpd.crt".into());
     site.tls.key = Some("/etc/uhttpd.key".into());
