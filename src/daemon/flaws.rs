@@ -2,6 +2,7 @@
 
 use super::exit::ServeError;
 use super::log;
+use super::syntax::are_digits;
 
 /// How the line about an address begins that can't be bound.
 pub const CANNOT_LISTEN: &str = "cannot listen on ";
@@ -65,9 +66,7 @@ fn key(flaw: &str) -> String {
     if let Some(rest) = flaw.strip_prefix(CANNOT_LISTEN) {
         return rest.split(": ").next().unwrap_or(rest).to_owned();
     }
-    let is_line = |place: &str| {
-        place.rsplit_once(':').is_some_and(|(_, line)| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()))
-    };
+    let is_line = |place: &str| place.rsplit_once(':').is_some_and(|(_, line)| are_digits(line.as_bytes()));
     let text = flaw.split_once(": ").filter(|(place, _)| is_line(place)).map_or(flaw, |(_, text)| text);
     match text.split_once("@uhttpd[") {
         Some((before, rest)) => [before, rest.split_once(']').map_or(rest, |(_, after)| after)].concat(),

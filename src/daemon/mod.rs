@@ -17,16 +17,20 @@
 //! | `scripts`, `cgi` | which paths are scripts; running them |
 //! | `ubus` | `/ubus`: JSON-RPC over ubus |
 //! | `log` | diagnostics and access logs |
+//! | `addresses`, `base64`, `escape`, `percent`, `prefix`, `syntax`, `context` | what several of them need |
 //! | `sys` | system calls |
 
 mod access;
+mod addresses;
 mod auth;
 mod background;
+mod base64;
 mod bind;
 mod certificates;
 mod cgi;
 mod config;
 mod context;
+mod escape;
 mod exit;
 mod flaws;
 mod https_policy;
@@ -44,6 +48,7 @@ mod scripts;
 #[cfg(feature = "tls")]
 mod self_signed;
 mod signals;
+mod syntax;
 mod sys;
 mod tasks;
 #[cfg(test)]

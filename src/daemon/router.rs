@@ -4,11 +4,12 @@ use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header, seconds};
+use super::escape::Html;
 use super::https_policy::HttpsPolicy;
 use super::percent;
 use super::prefix::UrlPrefix;
 use super::rebinding::is_rebound;
-use super::replies::{Html, error, respond};
+use super::replies::{error, respond};
 use super::scripts::{self, Found, Located, Scripts};
 #[cfg(feature = "ubus")]
 use super::ubus::Ubus;

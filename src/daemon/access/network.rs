@@ -1,5 +1,6 @@
 //! Addresses, one by one and by prefix, as rules name them.
 
+use crate::daemon::syntax::are_digits;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -46,9 +47,7 @@ impl Network {
         let length = match length {
             None => bits,
             Some(mask) if ip.is_ipv4() && mask.contains('.') => mask_length(mask.parse().ok()?)?,
-            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                length.parse().ok().filter(|length| *length <= bits)?
-            }
+            Some(length) if are_digits(length.as_bytes()) => length.parse().ok().filter(|length| *length <= bits)?,
             Some(_) => return None,
         };
         let length = before + length;

@@ -11,6 +11,7 @@
 //! only wrong ones wait. Of hashes, which take time, nobody can tell an owner from a guesser at the same address, by the
 //! same program, who does not wait for answers: of more than [`MAX_WAITING_OF_ONE`] some are refused.
 
+use crate::daemon::addresses::is_local;
 use std::net::IpAddr;
 use std::task::Waker;
 
@@ -249,7 +250,7 @@ impl Throttle {
         }
         match known {
             Some(source) if source.failures >= FREE_FAILURES => Class::Failing,
-            _ if is_near(address) => Class::Near,
+            _ if is_local(address) => Class::Near,
             _ => Class::Stranger,
         }
     }
@@ -296,14 +297,6 @@ impl Throttle {
 
 fn slot(program: u32) -> usize {
     (program % PROGRAMS) as usize
-}
-
-/// Whether an address is of this machine or its own networks; not 100.64.0.0/10, whose hosts are other people's.
-fn is_near(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
 }
 
 #[cfg(test)]
@@ -556,14 +549,5 @@ mod tests {
         assert_eq!(turns.poll(second, 0, Waker::noop()), Turn::Later(PATIENCE));
         turns.leave(first, 0);
         assert_eq!(turns.poll(second, 0, Waker::noop()), Turn::Now);
-    }
-
-    #[test]
-    fn who_is_near() {
-        let ip = |text: &str| text.parse().unwrap();
-        let near = "10.0.0.1 172.16.0.1 192.168.1.1 169.254.0.1 127.0.0.1 ::1 fd00::1 fe80::1 ::ffff:10.0.0.1";
-        let far = "100.64.0.1 192.0.2.1 172.32.0.1 2001:db8::1 ::ffff:192.0.2.1 0.0.0.0";
-        assert!(near.split(' ').all(|text| is_near(ip(text))));
-        assert!(!far.split(' ').any(|text| is_near(ip(text))));
     }
 }

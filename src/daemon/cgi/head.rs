@@ -1,5 +1,7 @@
 //! The head of a script's output (RFC 3875 §6): found as it comes, checked as a whole.
 
+use crate::daemon::syntax::{decimal, is_token};
+
 /// Bytes of a line of a script's head, its end included: uhttpd's scripts live with half of it.
 const LINE_MAX: usize = 8 << 10;
 
@@ -100,7 +102,7 @@ impl<'a> ScriptHead<'a> {
             }
             let colon = line.iter().position(|&byte| byte == b':').ok_or(NO_COLON)?;
             let (name, value) = line.split_at(colon);
-            let name = str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.bytes().all(is_token_byte));
+            let name = str::from_utf8(name).ok().filter(|name| is_token(name.as_bytes()));
             // What follows the colon may be in any charset.
             let value = text(value.get(1..).unwrap_or_default())?;
             parsed.take(name.ok_or(Bad("a field's name is no token"))?, value)?;
@@ -191,17 +193,6 @@ fn status(value: &[u8]) -> Option<(u16, &str)> {
     let code = decimal(code).and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 200)?;
     let reason = str::from_utf8(reason).unwrap_or_default();
     reason.is_empty().then_some("").or_else(|| reason.strip_prefix(' ')).map(|reason| (code, reason.trim()))
-}
-
-/// Digits, and nothing else.
-fn decimal(value: &[u8]) -> Option<u64> {
-    let digits = str::from_utf8(value).ok().filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod stderr;
 
 pub use script::Script;
 
+use crate::daemon::escape::Escaped;
 use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
 use body_file::Hold;
 use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
@@ -49,7 +50,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use stderr::{Escaped, Followed};
+use stderr::Followed;
 
 /// What a site's scripts may take.
 #[derive(Clone)]

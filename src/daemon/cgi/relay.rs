@@ -5,7 +5,7 @@ use super::minimum_rate::MinimumRate;
 use super::process::Process;
 use super::request_body::PIECE;
 use super::slow_clients::{SLOW_AFTER, SlowClient};
-use super::stderr::Escaped;
+use crate::daemon::escape::Escaped;
 use crate::daemon::sys::process::Ended;
 use ecohttpd::{AsyncFd, Chunked, Connection, Error, Result, sleep};
 use std::cell::RefCell;

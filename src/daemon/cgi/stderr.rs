@@ -1,8 +1,8 @@
 //! What scripts write to their standard error: lines of our log, with the script and its client named.
 
+use crate::daemon::escape::Escaped;
 use ecohttpd::AsyncFd;
 use std::cell::Cell;
-use std::fmt::{self, Write};
 use std::io::{self, PipeReader, Read};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -152,23 +152,6 @@ impl Lines {
         if !line.is_empty() {
             say(line);
         }
-    }
-}
-
-/// A text that can neither end its line nor speak to a terminal.
-pub struct Escaped<'a>(pub &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() { write!(f, "\\x{:02x}", u32::from(c))? } else { f.write_char(c)? }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
     }
 }
 

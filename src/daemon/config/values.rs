@@ -3,6 +3,7 @@
 use super::model::{Alias, Header, Interpreter, Listen};
 use crate::daemon::access::{Network, Rule, RuleKind};
 use crate::daemon::log::AccessTarget;
+use crate::daemon::syntax::{are_digits, is_token};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -32,12 +33,10 @@ pub const MAX_SECS: u32 = 86_400;
 
 /// A whole number within bounds.
 pub fn number(text: &str, min: u32, max: u32) -> Result<u32, Expected> {
-    // Digits alone: Rust's parser would take a sign.
-    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let nearest = match text.strip_prefix('-') {
-        Some(digits) => are_digits(digits).then_some(min),
+        Some(digits) => are_digits(digits.as_bytes()).then_some(min),
         // What does not fit is large.
-        None => are_digits(text).then(|| text.parse().unwrap_or(u32::MAX).clamp(min, max)),
+        None => are_digits(text.as_bytes()).then(|| text.parse().unwrap_or(u32::MAX).clamp(min, max)),
     };
     match nearest {
         Some(number) if text.parse() == Ok(number) => Ok(number),
@@ -154,8 +153,7 @@ fn read_header(text: &str) -> Option<Header> {
     };
     let (name, value) = field.split_once(':')?;
     let (name, value) = (name.trim(), value.trim());
-    let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    if !token || value.bytes().any(|b| b < b' ' || b == 0x7f) {
+    if !is_token(name.as_bytes()) || value.bytes().any(|b| b < b' ' || b == 0x7f) {
         return None;
     }
     Some(Header { prefix: prefix(path).ok()?, name: name.to_owned(), value: value.to_owned() })
