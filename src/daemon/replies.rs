@@ -1,8 +1,8 @@
-//! Short replies of the program's own.
+//! Short responses of the program itself.
 
 use ecohttpd::{Connection, Result};
 
-/// Answers with an error in uhttpd's form.
+/// Sends an error in uhttpd's form.
 pub async fn error(con: &mut Connection, status: u16, text: &str) -> Result<()> {
     let reason = ecohttpd::status_reason(status);
     respond(con, status, "text/html; charset=utf-8", &format!("<h1>{reason}</h1>{text}")).await

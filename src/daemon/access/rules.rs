@@ -1,4 +1,4 @@
-//! Which addresses may have what lies below which paths.
+//! Which addresses may get what, by path.
 
 use super::network::Network;
 use crate::daemon::prefix::{Guarded, segments};
@@ -12,33 +12,33 @@ pub struct Rule {
     pub networks: Vec<Network>,
 }
 
-/// What becomes of the clients that a line names.
+/// What a rule does with the clients that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleKind {
-    /// They may, and nobody else who no other such line names.
+    /// Allows them, and refuses all that no rule of this kind names.
     Allow,
-    /// They may, whoever else may: `A:` of busybox's httpd, which needs `D:*` to keep anybody out.
+    /// Allows them, and refuses nobody: `A:` of busybox httpd, which needs `D:*` to refuse others.
     AllowToo,
-    /// They may not; `*` is all those that no line allows.
+    /// Refuses them. `*` is everyone that no rule allows.
     Deny,
 }
 
 impl Rule {
-    /// Closes to all what was to be protected, where it can't be told from whom.
+    /// Closes a path to everyone, where the rule that should protect it is invalid.
     pub fn closed(path: impl Into<String>) -> Rule {
         Rule { path: path.into(), kind: RuleKind::Deny, networks: Network::EVERYBODY.to_vec() }
     }
 }
 
-/// All lines, gathered by their paths.
+/// All rules, grouped by path.
 pub struct Rules(Vec<PathRules>);
 
-/// A path, and who may have what lies below it.
+/// A path, and who may get what is below it.
 struct PathRules {
     guarded: Guarded,
     allow: Vec<Network>,
     deny: Vec<Network>,
-    /// Those that neither list names may not.
+    /// Clients that neither list names are refused.
     closed: bool,
 }
 
@@ -64,12 +64,12 @@ impl Rules {
         self.0.is_empty()
     }
 
-    /// Whether a client may have what is at a decoded path: by the lines of the longest path that it lies at or below.
+    /// Whether a client may get what is at a decoded path. The longest matching path decides.
     pub fn admit(&self, client: Option<IpAddr>, path: &[u8]) -> bool {
         self.find(path).is_none_or(|place| place.admits(client))
     }
 
-    /// Whether there are lines for a decoded path.
+    /// Whether there are rules for a decoded path.
     pub fn concern(&self, path: &[u8]) -> bool {
         self.find(path).is_some()
     }
@@ -84,7 +84,7 @@ impl PathRules {
     fn add(&mut self, line: &Rule) {
         let is_deny = line.kind == RuleKind::Deny;
         let list = if is_deny { &mut self.deny } else { &mut self.allow };
-        // Of `*`, which comes last, only the other lines make exceptions.
+        // `*` counts last: the other rules are exceptions from it.
         list.extend(line.networks.iter().filter(|network| **network != Network::All));
         let all = line.networks.contains(&Network::All);
         match line.kind {

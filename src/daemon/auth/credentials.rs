@@ -3,10 +3,10 @@
 use crate::daemon::base64;
 use std::ffi::CString;
 
-/// Bytes of user, colon and password.
+/// Longest user, colon and password, in bytes.
 const MAX_LOGIN: usize = 512;
 
-/// What a client claims to be and to know.
+/// The user and password that a client sends.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct Credentials {
     pub user: Vec<u8>,
@@ -14,14 +14,14 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// `None` for another scheme, and for what is not well-formed.
+    /// `None` for another scheme, and for a malformed value.
     pub fn parse(value: &[u8]) -> Option<Credentials> {
         let (scheme, token) = value.split_at_checked(b"Basic".len())?;
         if !scheme.eq_ignore_ascii_case(b"Basic") || !token.starts_with(b" ") {
             return None;
         }
         let login = base64::decode(token.trim_ascii(), MAX_LOGIN)?;
-        // Controls are forbidden; a NUL would cut what crypt(3) sees.
+        // Control characters are forbidden, and crypt(3) would stop at a NUL.
         if login.iter().any(u8::is_ascii_control) {
             return None;
         }

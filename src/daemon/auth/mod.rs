@@ -1,4 +1,4 @@
-//! Basic authentication (RFC 7617): who may see what.
+//! Basic authentication (RFC 7617): which paths need a login, and whether it is right.
 
 mod cache;
 mod credentials;
@@ -25,15 +25,15 @@ use std::time::{Duration, Instant};
 use throttle::{LoginClient, Throttle, Turn};
 use verify::{Secret, same};
 
-/// Characters of a refused user's name that the log shows.
+/// Characters of a user's name that the log shows.
 const MAX_SHOWN: usize = 64;
 
-/// How long one is told to wait whose login was not looked at, because too many others wait.
+/// `Retry-After` for a login that was not verified because too many others wait.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-/// The protected paths, and what is remembered of those who asked for them.
+/// The protected paths, and what is remembered of earlier logins.
 ///
-/// A configuration that was read again makes a new one, so that nothing is granted by the old.
+/// A reload makes a new one, so that nothing is granted by the old configuration.
 pub struct Auth {
     realms: Realms,
     cache: RefCell<Cache>,
@@ -50,22 +50,22 @@ pub enum Verdict {
     Granted { user: String, pass: Vec<u8> },
     /// 401 with `WWW-Authenticate`.
     Ask,
-    /// 429 with `Retry-After`: the login was not looked at.
+    /// 429 with `Retry-After`: the login was not verified.
     Wait(Duration),
 }
 
 /// Who sent a request.
 #[derive(Clone, Copy)]
 pub struct Sender {
-    /// `None`: a Unix socket, mostly of a proxy. A wait would be for all behind it.
+    /// `None`: a Unix socket, usually of a proxy. Throttling it would throttle everyone behind it.
     ip: Option<IpAddr>,
     client: LoginClient,
 }
 
 impl Sender {
-    /// One at this address, with a program that goes by these names.
+    /// A client at this address, whose program sends these header values.
     pub fn new(addr: &PeerAddr, names: [&[u8]; 2]) -> Sender {
-        // FNV-1a: it need only tell a browser from a script, not withstand anybody.
+        // FNV-1a: it tells a browser from a script, and need not resist attackers.
         let program = names
             .concat()
             .iter()
@@ -87,23 +87,23 @@ impl Auth {
         Auth { realms, cache: RefCell::default(), throttle: RefCell::default(), started: Instant::now() }
     }
 
-    /// Whether two paths are of the same realm, or of none.
+    /// Whether two paths belong to the same realm, or both to none.
     pub fn is_alike(&self, path: &[u8], other: &[u8]) -> bool {
         let index = |path| self.realms.find(path).map(|(index, _)| index);
         index(path) == index(other)
     }
 
-    /// Of two names of one place the one by which it is protected more closely: by the longer path; else the first.
+    /// Of two names of the same resource, the one whose realm has the longer path; the first if they are equal.
     pub fn closer<'a>(&self, path: &'a [u8], other: &'a [u8]) -> &'a [u8] {
         let depth = |path| self.realms.find(path).map(|(_, realm)| realm.depth());
         if depth(other) > depth(path) { other } else { path }
     }
 
-    /// Judges a request by its decoded path, its `Authorization` and who sent it.
+    /// Judges a request by its decoded path, its `Authorization` and its sender.
     ///
-    /// A login that was right within the last minute is at once, and so is a right one that takes no hashing, and the answer
-    /// to one that is known to be wrong. Any other waits for its turn, which is now if its sender has not failed lately;
-    /// hashing goes on beside the loop.
+    /// The answer is immediate for a login that was verified within the last minute, for one known to be wrong, and for a
+    /// right one that needs no hashing. Any other waits for its turn, which comes at once unless its sender failed lately.
+    /// Hashing does not block the loop.
     pub async fn check(self: &Rc<Self>, path: &[u8], authorization: Option<&[u8]>, sender: Sender) -> Verdict {
         let Some((index, realm)) = self.realms.find(path) else { return Verdict::Open };
         let Some(login) = authorization.and_then(Credentials::parse) else { return Verdict::Ask };
@@ -114,7 +114,7 @@ impl Auth {
             right => right,
         };
         match right {
-            // The user is an account's name, so this is no loss.
+            // Lossless: a right user equals one from the configuration, which is UTF-8.
             Some(true) => Verdict::Granted {
                 user: String::from_utf8_lossy(&attempt.claim.login.user).into_owned(),
                 pass: attempt.claim.login.pass.to_bytes().to_vec(),
@@ -124,7 +124,7 @@ impl Auth {
         }
     }
 
-    /// The answer to a login that need not wait for its turn.
+    /// The verdict on a login that need not wait; `None` if it must.
     fn at_once(&self, attempt: &Attempt) -> Option<bool> {
         if let known @ Some(_) = self.known(&attempt.claim) {
             return known;
@@ -137,7 +137,7 @@ impl Auth {
         right.then_some(true)
     }
 
-    /// Looks at a login when its turn has come; `None` if it was not looked at.
+    /// Verifies a login when its turn has come; `None` if it was refused a turn.
     async fn in_turn(self: &Rc<Self>, attempt: &Attempt) -> Option<bool> {
         match self.turn(attempt).await? {
             Looked::Known(right) => Some(right),
@@ -161,7 +161,7 @@ impl Auth {
         (right || cache.knows_wrong(claim)).then_some(right)
     }
 
-    /// Waits for the turn of a login; `None` if too many wait.
+    /// Waits for the turn of a login; `None` if too many others wait.
     async fn turn(&self, attempt: &Attempt) -> Option<Looked> {
         let hash = attempt.realm.hash().is_some();
         let number = self.throttle.borrow_mut().enter(attempt.sender.client, hash, self.now());
@@ -169,7 +169,7 @@ impl Auth {
         let mut timer: Option<Pin<Box<dyn Future<Output = ()>>>> = None;
         poll_fn(|cx| {
             loop {
-                // Another request with the same login may have been first.
+                // Another request with the same login may have been verified meanwhile.
                 if let Some(right) = self.known(&attempt.claim) {
                     return Poll::Ready(Some(Looked::Known(right)));
                 }
@@ -188,7 +188,7 @@ impl Auth {
         .await
     }
 
-    /// Compares a login with a realm's hashes, beside the loop. It is noted though its client leaves meanwhile.
+    /// Hashes a login on a thread. The result counts even if the client has left by then.
     async fn hash(self: &Rc<Self>, attempt: Attempt) -> Option<bool> {
         let answer: Rc<RefCell<(Poll<Option<bool>>, Waker)>> =
             Rc::new(RefCell::new((Poll::Pending, Waker::noop().clone())));
@@ -204,7 +204,7 @@ impl Auth {
                     Some(right)
                 }
                 Err(error) => {
-                    log::error!("cannot compare a password with a hash: no thread: {error}");
+                    log::error!("cannot check a password: no thread: {error}");
                     auth.throttle.borrow_mut().unhashed(auth.now());
                     None
                 }
@@ -221,7 +221,7 @@ impl Auth {
         .await
     }
 
-    /// Notes what became of a login.
+    /// Records the verdict on a login.
     fn done(&self, attempt: &Attempt, right: bool, hashed: Option<u64>) {
         let Attempt { claim, realm, sender } = attempt;
         self.cache.borrow_mut().keep(claim, right, self.now());
@@ -232,14 +232,15 @@ impl Auth {
     }
 }
 
-/// How a login came to be looked at.
+/// Why a login need not wait any more.
 enum Looked {
-    /// It need not be: it was lately, and was right or wrong.
+    /// It is known to be right or wrong.
     Known(bool),
+    /// It is its turn.
     Now,
 }
 
-/// A login that waits; dropped, it no longer does.
+/// A login that waits for its turn, until this is dropped.
 struct QueuedLogin<'a> {
     auth: &'a Auth,
     number: u32,
@@ -261,7 +262,7 @@ impl Realm {
         self.users.iter().map(|account| &account.secret).find(|secret| secret.is_crypt())
     }
 
-    /// Compares with the passwords that are no hashes, which takes no time.
+    /// Compares with the passwords that are not hashed.
     fn verify_plain(&self, login: &Credentials) -> bool {
         self.users.iter().fold(false, |right, account| {
             let plain = matches!(account.secret, Secret::Plain(_));
@@ -269,7 +270,8 @@ impl Realm {
         })
     }
 
-    /// Compares with every account of that user; a user without a hash costs one all the same.
+    /// Compares with every password of that user. A user without a hashed one costs a hash all the same, so that the time
+    /// does not tell which users exist.
     fn verify(&self, login: &Credentials) -> bool {
         let mut right = false;
         let mut hashed = false;
@@ -291,7 +293,7 @@ fn log_failure(realm: &Realm, login: &Credentials, ip: Option<IpAddr>) {
     log::warn!("{from}: login as {} to {} failed", shown(&login.user), realm.path);
 }
 
-/// A client's text, short and without what could pass for another line of the log.
+/// Text from a client, shortened and escaped for the log.
 fn shown(text: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(text).chars().take(MAX_SHOWN).collect();
     format!("{text:?}")

@@ -1,56 +1,55 @@
-//! Whose login is looked at next: guessing is slow, and nobody who knows the password is kept out by it.
+//! Which login is verified next. Guessing is slowed down, but does not lock out those who know the password.
 //!
-//! Logins wait for a turn. Those of an address that fails have one every 1.25 seconds; one that is right among them waits
-//! for it, but is not refused. First come those from where a login was right lately, then the network at home, then
-//! strangers, then those who fail; within a class addresses take turns, and within an address its programs do, which are
-//! told apart by what they call themselves: somebody at a browser does not wait behind a script at the same address.
-//! Where even that is the same, one of the latest three has the next turn: guesses that wait for their answers are before
-//! an owner's, and after it comes at each turn one guess of somebody who has just been answered.
+//! Logins wait for a turn. An address with failures gets one turn every 1.25 seconds; a right login from there waits, but
+//! is not refused. The order is: addresses with a recent right login, the local network, strangers, addresses with
+//! failures. Within a class addresses take turns, and within an address its programs do, told apart by their header
+//! fields: a browser does not wait behind a script at the same address. Among logins of the same program one of the
+//! latest three is next, so that guesses which wait for their answers can't hold up the owner for long.
 //!
-//! A password that is no hash is compared at once, as far as [`Throttle::may_compare`] allows, and is let in if it is right:
-//! only wrong ones wait. Of hashes, which take time, nobody can tell an owner from a guesser at the same address, by the
-//! same program, who does not wait for answers: of more than [`MAX_WAITING_OF_ONE`] some are refused.
+//! A password that is not hashed is compared at once, within the limit of [`Throttle::may_compare`], and let in if it is
+//! right; only wrong ones wait. With hashed passwords, an owner can't be told from a guesser at the same address who uses
+//! the same program and does not wait for answers: beyond [`MAX_WAITING_OF_ONE`] some are refused.
 
 use crate::daemon::addresses::is_local;
 use std::net::IpAddr;
 use std::task::Waker;
 
-/// Addresses that are remembered, some 10 KB.
+/// Addresses that are remembered: some 10 KB.
 const MAX_SOURCES: usize = 64;
-/// Logins that wait at once, of all and of one address; of more the oldest is refused. Each holds a connection: guesses
-/// must not use up the hundred that there are by default.
+/// Logins that wait at once, of all addresses and of one. Beyond that the oldest is refused. Each holds a connection, and
+/// guesses must not use up the default limit of a hundred.
 const MAX_WAITING: usize = 48;
 const MAX_WAITING_OF_ONE: usize = 12;
-/// Milliseconds that a login waits; then it is refused. As long it keeps who guesses, and waits, from guessing again.
+/// Milliseconds that a login waits before it is refused. Meanwhile a guesser who waits for the answer can't guess again.
 const PATIENCE: u64 = 60_000;
-/// Failures without a wait: to mistype is human.
+/// Failures without a wait: typing errors.
 const FREE_FAILURES: u32 = 3;
-/// Milliseconds between the logins of an address that are looked at after those: at most 69,120 guesses a day.
+/// Milliseconds between turns of an address after those: at most 69,120 guesses a day.
 const INTERVAL: u64 = 1250;
-/// Milliseconds between the logins of an address that may be compared at once, and so many may come together.
+/// Milliseconds between immediate comparisons of an address, and how many may come together.
 const COMPARE_INTERVAL: u64 = 50;
 const COMPARE_BURST: u64 = 20;
 /// Milliseconds after which failures and successes are forgotten.
 const FORGET_AFTER: u64 = 600_000;
-/// Programs of an address that take turns; the next ones share those of others.
+/// Programs of an address that take turns. Further ones share their slots.
 const PROGRAMS: u32 = 4;
 
 /// Who logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoginClient {
-    /// The network of an address; `None` is a Unix socket, behind which anybody may be, so nothing is counted.
+    /// The network of the address. `None`: a Unix socket, for which nothing is counted, as anyone may be behind it.
     pub source: Option<IpAddr>,
-    /// What its program calls itself, as a number.
+    /// A hash of what its program sends about itself.
     pub program: u32,
 }
 
-/// The logins that wait, and what is known of the addresses that they come from. Times are milliseconds.
+/// The waiting logins, and what is known of their addresses. Times are in milliseconds.
 #[derive(Default)]
 pub struct Throttle {
     waiting: Vec<WaitingLogin>,
     sources: Vec<SourceRecord>,
     next_number: u32,
-    /// Counts the turns taken, to tell whose was longest ago.
+    /// Counts turns, to find whose was longest ago.
     taken: u32,
     hashing: Hashing,
 }
@@ -59,7 +58,7 @@ struct WaitingLogin {
     number: u32,
     since: u64,
     client: LoginClient,
-    /// It takes hashing, of which there is one at a time.
+    /// It needs hashing, which is done for one login at a time.
     hash: bool,
     waker: Waker,
 }
@@ -67,13 +66,13 @@ struct WaitingLogin {
 struct SourceRecord {
     address: IpAddr,
     failures: u32,
-    /// When the next login from there may be looked at.
+    /// When the next login from there may be verified.
     next: u64,
-    /// When as many logins will have been compared at once as may be.
+    /// Until when the budget of immediate comparisons is used up.
     compared: u64,
     /// The last failure or success.
     last: u64,
-    /// When a login was right last.
+    /// The last right login.
     right: Option<u64>,
     /// The last turn of the address, and of each of its programs.
     turn: u32,
@@ -83,22 +82,22 @@ struct SourceRecord {
 #[derive(Default)]
 struct Hashing {
     busy: bool,
-    /// Until then it rests, but for those who did not fail: its processor is the server's, too.
+    /// Until then no login is hashed that is likely to be a guess: the server needs the processor, too.
     rests_until: u64,
 }
 
-/// What a login that waits has come to.
+/// The state of a waiting login.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It is looked at now.
+    /// It is verified now.
     Now,
-    /// It waits: until then, if nothing happens before.
+    /// It waits, at most until then.
     Later(u64),
     /// Too many wait, or it has waited too long.
     Refused,
 }
 
-/// In which order classes of logins come.
+/// The classes of logins, in the order in which they get turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     Known,
@@ -108,7 +107,7 @@ enum Class {
 }
 
 impl Throttle {
-    /// Whether a login may be compared before its turn, where that takes no time; counts it.
+    /// Whether a login that needs no hashing may be compared before its turn. Counts it if so.
     pub fn may_compare(&mut self, client: LoginClient, now: u64) -> bool {
         let Some(address) = client.source else { return true };
         let source = self.source(address, now);
@@ -120,7 +119,7 @@ impl Throttle {
         may
     }
 
-    /// Has a login wait; its number.
+    /// Adds a waiting login; returns its number.
     pub fn enter(&mut self, client: LoginClient, hash: bool, now: u64) -> u32 {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
@@ -137,7 +136,7 @@ impl Throttle {
         number
     }
 
-    /// Refuses the oldest login of the program that has most of them at an address.
+    /// Refuses the oldest login of the program with the most waiting logins at an address.
     fn refuse(&mut self, source: Option<IpAddr>) {
         let own = || self.waiting.iter().filter(|one| one.client.source == source);
         let count = |program| own().filter(|one| one.client.program == program).count();
@@ -149,7 +148,7 @@ impl Throttle {
         }
     }
 
-    /// What has become of a login.
+    /// Whether it is the turn of a login.
     pub fn poll(&mut self, number: u32, now: u64, waker: &Waker) -> Turn {
         let Some(at) = self.waiting.iter().position(|one| one.number == number) else { return Turn::Refused };
         let first = self.first(now);
@@ -164,7 +163,7 @@ impl Throttle {
             return Turn::Refused;
         }
         self.waiting[at].waker.clone_from(waker);
-        // That it came may be what makes it another's turn.
+        // The arrival of this login may have made it another one's turn.
         if let Some(first) = first {
             self.waiting[first].waker.wake_by_ref();
         }
@@ -195,7 +194,7 @@ impl Throttle {
         self.wake_next(now);
     }
 
-    /// A login was looked at; hashing took so many milliseconds, if it was hashed.
+    /// A login was verified. `hashed`: how many milliseconds hashing took, if it was needed.
     pub fn done(&mut self, client: LoginClient, right: bool, hashed: Option<u64>, now: u64) {
         if let Some(spent) = hashed {
             self.hashing = Hashing { busy: false, rests_until: now + spent };
@@ -236,7 +235,7 @@ impl Throttle {
         let first = *ranks.iter().flatten().min()?;
         let mut peers = (0..ranks.len()).filter(|&at| ranks[at] == Some(first));
         match first.0 {
-            // Whichever it is, who came before two others has it within four turns.
+            // Whichever that is, a login that is followed by only two others gets its turn within four.
             Class::Failing => peers.rev().take(1 + (self.taken % 3) as usize).last(),
             _ => peers.next(),
         }
@@ -263,7 +262,7 @@ impl Throttle {
         self.sources.retain(|source| now.saturating_sub(source.last) < FORGET_AFTER);
         let at = self.sources.iter().position(|source| source.address == address).unwrap_or_else(|| {
             if self.sources.len() >= MAX_SOURCES {
-                // Those whose last login was right go last: strangers with many addresses shall not push them out.
+                // Addresses with a right login are evicted last: strangers with many addresses must not push them out.
                 let ages = self.sources.iter().enumerate();
                 let oldest = ages.min_by_key(|(_, source)| (source.right.is_some(), source.last));
                 if let Some((at, _)) = oldest {
@@ -286,7 +285,7 @@ impl Throttle {
         &mut self.sources[at]
     }
 
-    /// Wakes the login whose turn it is; if it is nobody's yet, all, to ask when it will be.
+    /// Wakes the login whose turn it is; if there is none yet, all, so that they learn when it will be.
     fn wake_next(&self, now: u64) {
         match self.first(now) {
             Some(first) => self.waiting[first].waker.wake_by_ref(),

@@ -1,4 +1,4 @@
-//! Chunked bodies that are too long for memory: held in files until their length is known (RFC 3875 §4.1.2).
+//! Chunked bodies too long for memory: kept in files until their length is known (RFC 3875 §4.1.2).
 
 use crate::daemon::sys::process::{EMFILE, ENFILE, ENOMEM};
 use std::cell::{Cell, RefCell};
@@ -10,33 +10,33 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// Files at once, of all sites together: each costs a descriptor.
+/// Most files at once, of all sites: each takes a descriptor.
 const FILES_MAX: usize = 16;
 
-/// The part of them that one client may have.
+/// The fraction of them that one client may have.
 const PART: usize = 4;
 
-/// Bytes in all of them, in longest bodies: the folder may be in memory.
+/// Total size of all files, in longest bodies: the folder may be in memory.
 const BODIES_MAX: u64 = 2;
 
-/// How often another name is tried for a file whose name is taken.
+/// How often another name is tried if one exists.
 const TRIES: u32 = 8;
 
-/// Where bodies are held, and how many bytes of each.
+/// Where bodies are kept, and how long one may be.
 #[derive(Clone)]
 pub struct Hold {
     pub folder: PathBuf,
     pub limit: u64,
 }
 
-/// Why a body is not held.
+/// Why a body is not kept.
 #[derive(Debug)]
 pub enum NotHeld {
-    /// It is longer than bodies may be.
+    /// It is too long.
     TooLong,
-    /// Others take all the room that there is.
+    /// Others take all the space.
     Full,
-    /// No file can be made or written.
+    /// The file can't be made or written.
     Io(io::Error),
 }
 
@@ -54,22 +54,22 @@ impl NotHeld {
         }
     }
 
-    /// What the log says of it.
+    /// The reason for the log.
     pub fn reason(&self, hold: &Hold) -> String {
         match self {
             NotHeld::TooLong => {
-                format!("its chunked body is longer than {} KiB (chunked_body_limit)", hold.limit >> 10)
+                format!("chunked body longer than {} KiB (chunked_body_limit)", hold.limit >> 10)
             }
-            NotHeld::Full => "other chunked bodies take all the room that there is (chunked_body_limit)".into(),
+            NotHeld::Full => "no room for another chunked body (chunked_body_limit)".into(),
             NotHeld::Io(error) => {
-                format!("its chunked body can't be kept in {} (body_temp_path): {error}", hold.folder.display())
+                format!("cannot store the chunked body in {} (body_temp_path): {error}", hold.folder.display())
             }
         }
     }
 }
 
 thread_local! {
-    /// What each file takes, of all sites and of those that a reload has replaced.
+    /// The size of each file, of all sites and of those that a reload has replaced.
     static SHARES: RefCell<Vec<Rc<FileShare>>> = RefCell::default();
 }
 
@@ -78,11 +78,11 @@ struct FileShare {
     bytes: Cell<u64>,
 }
 
-/// What a file takes of the room that there is, until it is dropped.
+/// The share of a file in the limits, until it is dropped.
 pub struct Taken(Rc<FileShare>);
 
 impl Taken {
-    /// A file more, with nothing in it; `None`: there are too many. A `client` has its part, `None` is bound to none.
+    /// One more file, still empty; `None` if there are too many. `client`: whose limit applies, if any.
     fn new(client: Option<IpAddr>) -> Option<Taken> {
         SHARES.with_borrow_mut(|shares| {
             let own = shares.iter().filter(|share| share.client == client).count();
@@ -95,7 +95,7 @@ impl Taken {
         })
     }
 
-    /// Counts bytes more, if there is room for them: for those of a client as much as for one body.
+    /// Counts more bytes, if there is room. All files of one client may be as long as one body.
     fn grow(&self, bytes: u64, limit: u64) -> Result<(), NotHeld> {
         let sum = |client: Option<&Option<IpAddr>>| {
             SHARES.with_borrow(|shares| {
@@ -122,14 +122,14 @@ impl Drop for Taken {
     }
 }
 
-/// A body in a file that has no name.
+/// A body in an unnamed file.
 pub struct Held {
     file: File,
     taken: Taken,
 }
 
 impl Held {
-    /// A file without anything in it.
+    /// An empty file.
     pub fn new(folder: &Path, client: Option<IpAddr>) -> Result<Held, NotHeld> {
         let taken = Taken::new(client).ok_or(NotHeld::Full)?;
         Ok(Held { file: nameless(folder).map_err(NotHeld::Io)?, taken })
@@ -146,18 +146,18 @@ impl Held {
         self.file.write_all(piece).map_err(NotHeld::Io)
     }
 
-    /// The file, to be read from its start; and what it takes, for as long as somebody has it.
+    /// The file, rewound; and its share, to be kept as long as the file is used.
     pub fn into_input(mut self) -> io::Result<(File, Taken)> {
         self.file.rewind()?;
         Ok((self.file, self.taken))
     }
 }
 
-/// A new file that nobody else can open, and that is gone with its last descriptor.
+/// A new file that nobody else can open, and that disappears with its last descriptor.
 fn nameless(folder: &Path) -> io::Result<File> {
     let mut tries = TRIES;
     loop {
-        // Nobody can know the next name; should it be taken all the same, another is tried.
+        // The name can't be predicted. If it exists all the same, another is tried.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let path = folder.join(format!("ecohttpd-{}-{}", std::process::id(), now.subsec_nanos()));
         match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {

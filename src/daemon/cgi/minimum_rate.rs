@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// Bytes a second, of a body or of a reply, that are waited for: any modem has as much to spare, and a firmware of
-/// 20 MB is not bounded by it in total.
+/// Least bytes a second of a body or a response. Any modem is faster, and the total time of a large upload is not limited.
 const RATE: u64 = 1 << 10;
 
-/// How long a client that holds a script's place, or the room for bodies, may be waited for.
+/// Limits how long to wait for a client.
 ///
-/// So many bytes, in every timeout of the script that was spent on waiting for them: time in which it is the script
-/// that takes no more is not the client's.
+/// The client must move [`RATE`] bytes a second on average over the script's timeout. Only the time spent waiting for the
+/// client counts, not the time in which the script is busy.
 pub struct MinimumRate {
     timeout: Duration,
     quota: usize,
@@ -24,12 +23,12 @@ impl MinimumRate {
         MinimumRate { timeout, quota, came: 0, waited: Duration::ZERO, since: None }
     }
 
-    /// The client is waited for.
+    /// Starts waiting for the client.
     pub fn wait(&mut self, now: Instant) {
         self.since.get_or_insert(now);
     }
 
-    /// Bytes of it came, or its body's end.
+    /// Bytes were moved, or its body ended.
     pub fn came(&mut self, bytes: usize, now: Instant) {
         if let Some(since) = self.since.take() {
             self.waited += now.saturating_duration_since(since);
@@ -41,7 +40,7 @@ impl MinimumRate {
         }
     }
 
-    /// When it was waited for long enough, unless something comes.
+    /// When the client is too slow, unless something is moved.
     pub fn deadline(&self) -> Option<Instant> {
         self.since.map(|since| since + self.timeout.saturating_sub(self.waited))
     }

@@ -1,4 +1,4 @@
-//! Whose turn it is: so many scripts at once, the others in the order in which they came.
+//! The limit of scripts at once. The others wait in order of arrival.
 
 use super::body_file::Taken;
 use super::slow_clients::{Slow, SlowClient};
@@ -11,20 +11,20 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// The part of the queue that one client's requests may fill, and how many may wait however short it is: a browser
-/// has six connections.
+/// The fraction of the queue that one client may fill, and how many of its requests may wait at least: a browser has six
+/// connections.
 const PART: usize = 4;
 const PART_MIN: usize = 4;
 
-/// Places for running scripts, and who waits for one.
+/// Permits for running scripts, and who waits for one.
 ///
-/// The last place is for requests whose body is there: uploads, which may take their time, leave it to them.
+/// The last permit is for requests whose body is complete: uploads, which may be slow, do not get it.
 pub struct Queue {
-    places: usize,
+    permits: usize,
     /// How many may wait.
     bound: usize,
     taken: Cell<usize>,
-    /// How many of those by uploads.
+    /// How many of those are held by uploads.
     uploads: Cell<usize>,
     waiting: RefCell<VecDeque<Waiter>>,
     slow: Slow,
@@ -34,31 +34,31 @@ pub struct Queue {
 /// Who request for a place.
 #[derive(Clone, Copy)]
 pub struct PermitRequest {
-    /// Whose share of the queue it takes; `None`: it is bound to none.
+    /// Whose share of the queue it takes. `None`: it has no limit.
     pub client: Option<IpAddr>,
-    /// Some of its body is still to come.
+    /// Its body is not complete yet.
     pub upload: bool,
 }
 
-/// One that waits, by its number.
+/// A request that waits.
 struct Waiter {
     number: u32,
     request: PermitRequest,
     waker: Waker,
 }
 
-/// A place, until it is dropped or given up.
+/// The right to run a script, until it is dropped or given up.
 pub struct Permit {
     queue: Rc<Queue>,
     upload: bool,
-    /// Set once it was given up.
+    /// Set once it is given up.
     slow: OnceCell<Rc<SlowClient>>,
-    /// What its request's body takes of the room for those in files.
+    /// The share of the buffer files that its body takes.
     pub body: Option<Taken>,
 }
 
 impl Permit {
-    /// Leaves it to others, as the script only waits for its client; false when there are too many such scripts.
+    /// Gives it up to others while the script waits for its client. Returns false if there are too many such scripts.
     pub fn give_up(&self, client: &Rc<SlowClient>, now: Instant) -> bool {
         if self.slow.get().is_some() || !self.queue.slow.enter(client, now) {
             return false;
@@ -68,30 +68,30 @@ impl Permit {
     }
 }
 
-/// A turn that is waited for; dropped, it leaves the queue.
+/// Waits for a permit. Dropped, it leaves the queue.
 pub struct PermitWait {
     queue: Rc<Queue>,
     number: u32,
 }
 
 impl Queue {
-    pub fn new(places: usize, bound: usize) -> Rc<Queue> {
+    pub fn new(permits: usize, bound: usize) -> Rc<Queue> {
         let (taken, uploads, next) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        let (places, slow) = (places.max(1), Slow::new(places));
-        Rc::new(Queue { places, bound, taken, uploads, waiting: RefCell::default(), slow, next })
+        let (permits, slow) = (permits.max(1), Slow::new(permits));
+        Rc::new(Queue { permits, bound, taken, uploads, waiting: RefCell::default(), slow, next })
     }
 
-    /// A place, now or in turn; `None` when too many wait already.
-    pub async fn place(self: &Rc<Self>, request: PermitRequest) -> Option<Permit> {
+    /// A permit, at once or in turn; `None` if too many wait.
+    pub async fn permit(self: &Rc<Self>, request: PermitRequest) -> Option<Permit> {
         if self.first().is_none() && self.is_free(request.upload) {
             return Some(self.take(request.upload));
         }
         Some(self.enter(request)?.await)
     }
 
-    /// Whether a client would be turned away now.
+    /// Whether a request of this client would be refused now.
     pub fn is_full(&self, client: Option<IpAddr>) -> bool {
-        self.taken.get() >= self.places && !self.has_room(client)
+        self.taken.get() >= self.permits && !self.has_room(client)
     }
 
     fn has_room(&self, client: Option<IpAddr>) -> bool {
@@ -101,7 +101,7 @@ impl Queue {
         waiting.len() < self.bound && (client.is_none() || own() < share)
     }
 
-    /// Stands at the end of the queue, if there is room.
+    /// Joins the end of the queue, if there is room.
     fn enter(self: &Rc<Self>, request: PermitRequest) -> Option<PermitWait> {
         if !self.has_room(request.client) {
             return None;
@@ -113,8 +113,8 @@ impl Queue {
     }
 
     fn is_free(&self, upload: bool) -> bool {
-        let last = self.places > 1 && self.uploads.get() + 1 == self.places;
-        self.taken.get() < self.places && !(upload && last)
+        let last = self.permits > 1 && self.uploads.get() + 1 == self.permits;
+        self.taken.get() < self.permits && !(upload && last)
     }
 
     fn take(self: &Rc<Self>, upload: bool) -> Permit {
@@ -126,18 +126,18 @@ impl Queue {
     fn free(&self, upload: bool) {
         self.taken.set(self.taken.get().saturating_sub(1));
         self.uploads.set(self.uploads.get().saturating_sub(usize::from(upload)));
-        self.call_first();
+        self.wake_first();
     }
 
-    /// Whose turn it is, if a place is free for it: its number, and how to tell it.
+    /// Whose turn it is, if a permit is free for it: its number and waker.
     fn first(&self) -> Option<(u32, Waker)> {
         let waiting = self.waiting.borrow();
         let first = waiting.iter().find(|one| self.is_free(one.request.upload))?;
         Some((first.number, first.waker.clone()))
     }
 
-    /// Tells the first in the queue to look, if it has something to see.
-    fn call_first(&self) {
+    /// Wakes the first in the queue, if a permit is free for it.
+    fn wake_first(&self) {
         if let Some((_, first)) = self.first() {
             first.wake();
         }
@@ -163,7 +163,7 @@ impl Future for PermitWait {
         if is_first {
             let upload = own.request.upload;
             drop(waiting);
-            // The queue is left when `self` is dropped, which is when the next one is called.
+            // It leaves the queue when `self` is dropped, which wakes the next one.
             return Poll::Ready(self.queue.take(upload));
         }
         own.waker.clone_from(cx.waker());
@@ -174,7 +174,7 @@ impl Future for PermitWait {
 impl Drop for PermitWait {
     fn drop(&mut self) {
         self.queue.waiting.borrow_mut().retain(|one| one.number != self.number);
-        self.queue.call_first();
+        self.queue.wake_first();
     }
 }
 
@@ -194,12 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn places_are_given_in_order() {
+    fn permits_are_given_in_order() {
         let queue = Queue::new(2, 10);
-        let Poll::Ready(Some(first)) = poll(pin!(queue.place(WHOLE))) else { panic!("it is free") };
-        let Poll::Ready(Some(second)) = poll(pin!(queue.place(WHOLE))) else { panic!("it is free") };
+        let Poll::Ready(Some(first)) = poll(pin!(queue.permit(WHOLE))) else { panic!("it is free") };
+        let Poll::Ready(Some(second)) = poll(pin!(queue.permit(WHOLE))) else { panic!("it is free") };
         let (mut third, mut fourth, mut fifth) =
-            (Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE)));
+            (Box::pin(queue.permit(WHOLE)), Box::pin(queue.permit(WHOLE)), Box::pin(queue.permit(WHOLE)));
         for waiting in [&mut third, &mut fourth, &mut fifth] {
             assert!(!is_ready(waiting.as_mut()));
         }
@@ -219,10 +219,10 @@ mod tests {
     fn newcomers_do_not_overtake() {
         let queue = Queue::new(1, 10);
         let place = queue.take(false);
-        let mut waits = Box::pin(queue.place(WHOLE));
+        let mut waits = Box::pin(queue.permit(WHOLE));
         assert!(!is_ready(waits.as_mut()));
         drop(place);
-        assert!(!is_ready(pin!(queue.place(WHOLE))), "another was here before");
+        assert!(!is_ready(pin!(queue.permit(WHOLE))), "another was here before");
         assert!(is_ready(waits.as_mut()));
         drop(waits);
         assert_eq!((queue.taken.get(), queue.waiting.borrow().len()), (0, 0));
@@ -232,11 +232,11 @@ mod tests {
     fn the_queue_has_its_bound() {
         let queue = Queue::new(1, 2);
         let _place = queue.take(false);
-        let mut waiting = [Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE))];
+        let mut waiting = [Box::pin(queue.permit(WHOLE)), Box::pin(queue.permit(WHOLE))];
         assert!(waiting.iter_mut().all(|one| !is_ready(one.as_mut())));
-        assert!(matches!(poll(pin!(queue.place(WHOLE))), Poll::Ready(None)));
+        assert!(matches!(poll(pin!(queue.permit(WHOLE))), Poll::Ready(None)));
         drop(waiting);
-        assert!(!is_ready(pin!(queue.place(WHOLE))), "there is room again");
+        assert!(!is_ready(pin!(queue.permit(WHOLE))), "there is room again");
     }
 
     #[test]
@@ -264,20 +264,22 @@ mod tests {
     #[test]
     fn uploads_leave_the_last_place() {
         const UPLOAD: PermitRequest = PermitRequest { client: None, upload: true };
-        for (places, uploads) in [(1, 1), (2, 1), (3, 2)] {
-            let queue = Queue::new(places, 10);
+        for (permits, uploads) in [(1, 1), (2, 1), (3, 2)] {
+            let queue = Queue::new(permits, 10);
             let mut held: Vec<_> = (0..uploads)
                 .map(|_| {
-                    let Poll::Ready(Some(place)) = poll(pin!(queue.place(UPLOAD))) else { panic!("it is free") };
+                    let Poll::Ready(Some(place)) = poll(pin!(queue.permit(UPLOAD))) else { panic!("it is free") };
                     place
                 })
                 .collect();
-            let mut next = Box::pin(queue.place(UPLOAD));
-            assert!(!is_ready(next.as_mut()), "{places}");
-            if places > 1 {
-                let Poll::Ready(Some(_whole)) = poll(pin!(queue.place(WHOLE))) else { panic!("one waits for nothing") };
-                assert!(!is_ready(pin!(queue.place(WHOLE))), "all are taken");
-                assert!(!is_ready(next.as_mut()), "{places}");
+            let mut next = Box::pin(queue.permit(UPLOAD));
+            assert!(!is_ready(next.as_mut()), "{permits}");
+            if permits > 1 {
+                let Poll::Ready(Some(_whole)) = poll(pin!(queue.permit(WHOLE))) else {
+                    panic!("one waits for nothing")
+                };
+                assert!(!is_ready(pin!(queue.permit(WHOLE))), "all are taken");
+                assert!(!is_ready(next.as_mut()), "{permits}");
             }
             held.pop();
             let Poll::Ready(Some(_next)) = poll(next.as_mut()) else { panic!("its turn") };

@@ -1,4 +1,4 @@
-//! A request's body: what of it comes before its script has a place, and how fast the rest has to come.
+//! The beginning of a request's body, read before its script gets a permit.
 
 use super::body_file::{Held, Hold, NotHeld};
 use super::minimum_rate::MinimumRate;
@@ -14,20 +14,20 @@ use std::time::{Duration, Instant};
 /// Bytes moved at a time, in either direction.
 pub const PIECE: usize = 16 << 10;
 
-/// Bytes of a body that are gathered before its script takes a place: the forms and calls of LuCI fit in wholly.
+/// Most bytes of a body that are read before its script starts: LuCI's forms and calls fit in.
 const BEGINNING_MAX: usize = 64 << 10;
 
-/// Bytes of it that are gathered whatever others have sent, so that a login never waits for slow uploads; their number
-/// is bounded by that of connections. One more than 4 KiB: the end of so many shows with the next.
+/// Bytes that are read whatever others have sent, so that a login never waits for slow uploads. One more than 4 KiB, to
+/// notice the end of a body of exactly that length.
 const FREE: usize = (4 << 10) + 1;
 
-/// Bytes beyond those that are gathered for all requests of a site that have no place yet.
+/// Most bytes beyond those, for all waiting requests of a site together.
 const GATHERED_MAX: usize = 256 << 10;
 
-/// The part of them that one client's requests may take.
+/// The fraction of them that one client may use.
 const PART: usize = 4;
 
-/// How much of the bodies of all waiting requests is there, beyond what is free: by client, none of them with nothing.
+/// How many bytes of the bodies of waiting requests are in memory, by client, beyond those that are free.
 #[derive(Clone, Default)]
 pub struct Gathered(Rc<RefCell<Vec<ClientShare>>>);
 
@@ -37,12 +37,12 @@ struct ClientShare {
 }
 
 impl Gathered {
-    /// Gathers a body's beginning: no more than is free where too much was gathered already.
+    /// Reads the beginning of a body, as far as there is room.
     ///
-    /// With `hold` all of it: what memory has no room for goes to a file. A `client` has its share, `None` is bound to none.
+    /// With `hold`, reads all of it: what does not fit in memory goes to a file. `client`: whose limit applies, if any.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when it comes too slowly, and those of reading a body; and when it can't be held.
+    /// [`Error::Timeout`] if it comes too slowly; those of reading a body; that it can't be stored.
     pub async fn beginning<'a>(
         &self,
         con: &mut Connection,
@@ -61,7 +61,7 @@ impl Gathered {
             }
             loop {
                 ready!(timer.as_mut().poll(cx));
-                // What came since the timer was set may have earned more time; never less.
+                // What came since the timer was set may have extended the deadline.
                 let left = beginning.pace.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
                 match left.filter(|left| !left.is_zero()) {
                     Some(left) => timer.set(sleep(left)),
@@ -101,11 +101,11 @@ impl Gathered {
     }
 }
 
-/// Why a beginning is not gathered.
+/// Why a body could not be read.
 pub enum Unread {
     /// It can't be read.
     Broken(Error),
-    /// It can't be held.
+    /// It can't be stored.
     NotHeld(NotHeld),
 }
 
@@ -121,23 +121,23 @@ impl From<NotHeld> for Unread {
     }
 }
 
-/// What there is of a body when its script starts.
+/// The body when its script starts.
 pub enum Body {
-    /// Its beginning, or all of it, for a pipe.
+    /// Its beginning, or all of it, to be written to a pipe.
     Piped(Vec<u8>),
     /// All of it, in a file.
     Held(Held),
 }
 
-/// The beginning of a body; dropped, it makes room for others.
+/// The beginning of a body. Dropping it makes room for others.
 pub struct Beginning<'a> {
     bytes: Vec<u8>,
-    /// All of the body is gathered, here if need be.
+    /// All of the body is read, into a file there if necessary.
     hold: Option<&'a Hold>,
-    /// All that came, once it was too much; `bytes` has no more than one piece of it then.
+    /// The file, once there is one. Then `bytes` holds at most one piece.
     held: Option<Held>,
     whole: bool,
-    /// More is waited for: the server's timeout runs, and is not to be left behind.
+    /// A read is pending: the timeout of the connection runs and must not be left behind.
     awaited: bool,
     pace: MinimumRate,
     client: Option<IpAddr>,
@@ -150,20 +150,20 @@ impl Beginning<'_> {
         self.whole
     }
 
-    /// The length of a body that did not tell it.
+    /// The length of a chunked body.
     pub fn found_length(&self) -> Option<u64> {
         let held = self.held.as_ref().map_or(0, Held::length);
         self.hold.map(|_| held.saturating_add(self.bytes.len() as u64))
     }
 
-    /// The body; what of it is in memory counts no longer.
+    /// The body. What of it is in memory is not counted any more.
     pub fn take(mut self) -> Body {
         self.release();
         let bytes = std::mem::take(&mut self.bytes);
         self.held.take().map_or(Body::Piped(bytes), Body::Held)
     }
 
-    /// The bytes that count.
+    /// The bytes that count towards the limit.
     fn counted(&self) -> usize {
         self.bytes.len().saturating_sub(FREE)
     }
@@ -172,7 +172,7 @@ impl Beginning<'_> {
         self.of.remove(self.client, self.counted());
     }
 
-    /// How many bytes more may be read now.
+    /// How many more bytes may be read now.
     fn room(&self) -> usize {
         let there = self.bytes.len();
         match FREE.saturating_sub(there) {
@@ -182,7 +182,7 @@ impl Beginning<'_> {
         }
     }
 
-    /// Moves what came to a file, where it takes no memory.
+    /// Moves what was read to the file.
     fn store(&mut self, hold: &Hold) -> Result<(), NotHeld> {
         let held = match &mut self.held {
             Some(held) => held,
@@ -215,7 +215,7 @@ impl Beginning<'_> {
                 self.whole = true;
                 return Poll::Ready(Ok(()));
             }
-            // A client that is slow from now on takes a file, and no memory.
+            // From now on it takes no memory, however slow the client is.
             if let (Some(hold), Some(_)) = (self.hold, &self.held) {
                 self.store(hold)?;
             }

@@ -7,32 +7,32 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The permission of everybody to execute a file.
+/// The permission of others to execute a file.
 const S_IXOTH: u32 = 0o001;
 
-/// What is to be run for a request.
+/// What to run for a request.
 pub struct Script<'a> {
-    /// The script's absolute path, links unresolved: some programs are several, told apart by `argv[0]`.
+    /// The script's absolute path. Links are not resolved: some programs behave by `argv[0]`.
     pub file: &'a Path,
-    /// The script itself, where its path may lead elsewhere by the time that it is run: this is what is run.
+    /// The open script, which is run instead of the path: a link in the path might change in between.
     pub held: Option<BorrowedFd<'a>>,
-    /// The program that runs it; `None` if it is one itself.
+    /// The program that runs it. `None`: it is executable itself.
     pub interpreter: Option<&'a Path>,
     /// `SCRIPT_NAME`, decoded.
     pub name: &'a [u8],
-    /// What follows the script in the path: decoded, with its slash.
+    /// What follows the script in the path, decoded, with its slash.
     pub path_info: Option<&'a [u8]>,
-    /// Absolute; the folder that scripts are run in.
+    /// The absolute folder in which scripts run.
     pub docroot: &'a Path,
-    /// Tell of the client's certificate.
+    /// Pass on the client certificate.
     #[cfg(feature = "tls")]
     pub tells_certificate: bool,
-    /// User and password of a login that was verified.
+    /// User and password of a verified login.
     pub login: Option<(&'a str, &'a [u8])>,
-    /// Why the script is run: 200, or the error that it is the page of.
+    /// 200, or the error whose page this is.
     pub status: u16,
     pub query: &'a [u8],
-    /// Run it as for GET without a body, whatever the request was: after a local redirect, or for an error's page.
+    /// Run it as for GET without a body, whatever the request was: after a local redirect, or for an error page.
     pub as_get: bool,
 }
 
@@ -46,18 +46,18 @@ impl<'a> Script<'a> {
         !self.as_get && (length || req.header_bytes("transfer-encoding").is_some())
     }
 
-    /// Why it can't be run: a status and, for the log, a reason.
+    /// Why it can't be run: a status, and a reason for the log.
     pub fn refusal(&self) -> Option<(u16, &'static str)> {
         let meta = match self.held.map_or_else(|| fs::metadata(self.file), metadata) {
             Ok(meta) => meta,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Some((404, "it is gone")),
-            Err(_) => return Some((403, "it cannot be looked at")),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Some((404, "not found")),
+            Err(_) => return Some((403, "no access")),
         };
         if !meta.is_file() {
-            return Some((403, "it is no regular file"));
+            return Some((403, "not a regular file"));
         }
         let executable = self.interpreter.is_some() || meta.permissions().mode() & S_IXOTH != 0;
-        (!executable).then_some((403, "it is not executable by everybody"))
+        (!executable).then_some((403, "not executable by everyone"))
     }
 }
 

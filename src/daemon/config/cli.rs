@@ -9,23 +9,23 @@ use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What the command line asks for besides serving.
+/// What the command line says besides the options of a site and of the process.
 #[derive(Default)]
 struct Flags {
     test: bool,
     dump: bool,
     file: Option<PathBuf>,
-    /// An option of a site, for a file has its own.
+    /// The name of an option of a site, which a file excludes.
     site_option: Option<String>,
 }
 
-/// The arguments, the program's name left out, and the folder that they were given in.
+/// The arguments without the program's name, and the folder that relative paths start from.
 pub struct CommandLine {
     pub args: Vec<OsString>,
     pub folder: PathBuf,
 }
 
-/// Reads the arguments and the files that they name; again at each call.
+/// Reads the arguments, and again at each call the files that they name.
 ///
 /// # Errors
 /// One line: which option, which value, and what would be right.
@@ -67,7 +67,7 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
 
 fn finish(flags: Flags, process: ProcessConfig, mut site: SiteConfig, folder: &Path) -> Result<Command, String> {
     let mut config = match (flags.file, flags.site_option) {
-        (Some(_), Some(option)) => return Err(format!("{option}: not together with --config: put it into the file")),
+        (Some(_), Some(option)) => return Err(format!("{option} can't be used with --config: put it into the file")),
         (Some(file), None) => sections::read(&folder.join(file))?,
         (None, _) => {
             if site.listen.is_empty() && site.tls.listen.is_empty() {
@@ -78,7 +78,7 @@ fn finish(flags: Flags, process: ProcessConfig, mut site: SiteConfig, folder: &P
     };
     config.process = process;
     check::locate(&mut config, folder);
-    // Before other files are read into it: it names them, and they would count twice.
+    // Before other files are merged in: the dump names them, so they would count twice.
     let dump = flags.dump.then(|| dump::dump(&config));
     check::complete(&mut config)?;
     if dump.is_some() && !flags.test {

@@ -11,29 +11,29 @@ use std::time::Duration;
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve, until a signal comes.
+    /// Serve until a signal comes.
     Serve(Box<Config>),
-    /// Check everything, and say what is wrong.
+    /// Check everything and report what is wrong.
     Test(Box<Config>),
     /// Print this text.
     Print(String),
 }
 
-/// How to serve; every value is within its range.
+/// The configuration. Every value is within its range.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// The file that it was read from; `None`: the command line.
     pub file: Option<PathBuf>,
     pub process: ProcessConfig,
     pub sites: Vec<SiteConfig>,
-    /// What does not work as it was asked for, to be logged.
+    /// What does not work as configured, for the log.
     pub warnings: Vec<String>,
-    /// What is wrong in the file and was left out: a router boots without, but nobody takes it over willingly.
+    /// What is wrong in the file and was left out: a router boots without it, but a reload is refused.
     pub errors: Vec<String>,
 }
 
 impl Config {
-    /// Files that no client may have, whatever folder they lie in: keys, and what holds passwords.
+    /// Files that no client may get, in whatever folder they are: keys, and files with passwords.
     pub fn secrets(&self) -> impl Iterator<Item = &Path> {
         let of_sites = self.sites.iter().flat_map(|site| site.tls.key.iter().chain(&site.httpd_conf));
         of_sites.chain(&self.file).map(PathBuf::as_path)
@@ -52,11 +52,11 @@ pub struct ProcessConfig {
 /// One section `config uhttpd`, or all of the command line. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteConfig {
-    /// Who speaks in messages: `uhttpd.main`; empty for the command line.
+    /// The name in messages: `uhttpd.main`; empty for the command line.
     pub name: String,
     pub listen: Vec<Listen>,
     pub tls: TlsConfig,
-    /// The hosts that this site is for, where several share a listener; none: all that are nobody else's.
+    /// The hosts of this site, where several share a listener. If empty: all that are no other site's.
     pub server_names: Vec<String>,
     pub docroot: PathBuf,
     pub index: Vec<String>,
@@ -71,13 +71,13 @@ pub struct SiteConfig {
     pub headers: Vec<Header>,
     pub no_server_header: bool,
     pub rfc1918_filter: bool,
-    /// Proxies that are believed whom they ask for.
+    /// Proxies that are trusted to name the client.
     pub trusted_proxies: Vec<access::Network>,
-    /// Some value of theirs was wrong, so that there may be more.
+    /// Some value was wrong, so there may be more of them.
     pub uncertain_proxies: bool,
-    /// Which addresses may have what.
+    /// Which addresses may get what.
     pub access: Vec<access::Rule>,
-    /// Paths that are for clients with a certificate alone.
+    /// Paths that require a client certificate.
     pub client_certs: Vec<String>,
     pub realm: String,
     pub httpd_conf: Option<PathBuf>,
@@ -86,9 +86,9 @@ pub struct SiteConfig {
     pub interpreters: Vec<Interpreter>,
     pub max_requests: u32,
     pub script_timeout: u32,
-    /// KiB of a chunked body that a script is given.
+    /// Longest chunked body for a script, in KiB.
     pub chunked_body_limit: u32,
-    /// Where such a body waits for its end.
+    /// Where such a body is buffered.
     pub body_temp_path: PathBuf,
     pub ubus: UbusConfig,
     pub max_connections: u32,
@@ -98,14 +98,14 @@ pub struct SiteConfig {
     /// The interval of TCP keep-alive probes; 0: none.
     pub tcp_keepalive: u32,
     pub access_log: Option<AccessTarget>,
-    /// URL prefixes whose handlers need an interpreter that is not embedded, and the option that named them.
+    /// URL prefixes whose handlers need an embedded interpreter, and the option that names them.
     pub embedded: Vec<(&'static str, String)>,
 }
 
-/// Names of index files that are tried after those of the configuration.
+/// Index files that are tried after the configured ones.
 pub const INDEX: [&str; 4] = ["index.html", "index.htm", "default.html", "default.htm"];
 
-/// Where chunked bodies wait unless something else is configured.
+/// Where chunked bodies are buffered by default.
 pub const BODY_TEMP_PATH: &str = "/tmp";
 
 impl Default for SiteConfig {
@@ -157,19 +157,19 @@ impl Default for SiteConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsConfig {
     pub listen: Vec<Listen>,
-    /// An address was asked for, though it may be wrong.
+    /// An address is configured, though it may be wrong.
     pub asked: bool,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     /// Make the two files where one of them is missing or empty.
     pub self_signed: bool,
-    /// What a certificate that is made is to hold.
+    /// What a self-signed certificate contains.
     pub identity: Identity,
     /// The authorities that sign clients' certificates.
     pub ca: Option<PathBuf>,
-    /// OpenSSL's names of the cipher suites to offer; none: all.
+    /// OpenSSL's names of the cipher suites to offer. If empty: all.
     pub ciphers: Vec<String>,
-    /// Send clients of the plain listeners to the TLS listener.
+    /// Redirect HTTP to HTTPS.
     pub redirect: bool,
     /// The `max-age` of `Strict-Transport-Security`; `None` sends none.
     pub hsts: Option<u32>,
@@ -179,7 +179,7 @@ pub struct TlsConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub days: u16,
-    /// A name besides the host's own.
+    /// A name in addition to the host's own.
     pub common_name: Option<String>,
 }
 
@@ -192,7 +192,7 @@ impl Default for Identity {
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// An address, with its zone if it has one; `None`: every address.
+    /// An address, with its zone if it has one. `None`: all addresses.
     pub ip: Option<String>,
     pub port: u16,
 }
@@ -203,7 +203,7 @@ impl Listen {
         self.ip.as_deref()?.split('%').next()?.parse().ok()
     }
 
-    /// Whether the other can't be had beside this one: it is the same, or one of all those that are meant here.
+    /// Whether the other address conflicts with this one: it is the same, or one of those that this one stands for.
     pub fn covers(&self, other: &Listen) -> bool {
         let all = match (self.addr(), other.addr()) {
             (None, _) => true,
@@ -228,11 +228,11 @@ impl fmt::Display for Listen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
     pub from: String,
-    /// What goes in front of the path; `None`: the CGI prefix.
+    /// What is put in front of the path. `None`: the CGI prefix.
     pub to: Option<String>,
 }
 
-/// A header field for answers beneath a path.
+/// A header field for responses below a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub prefix: String,
@@ -255,7 +255,7 @@ pub struct UbusConfig {
     pub socket: PathBuf,
     pub no_auth: bool,
     pub cors: bool,
-    /// What subscribers are told to wait before they connect again.
+    /// How many milliseconds subscribers are told to wait before they reconnect.
     pub retry: Option<u32>,
 }
 

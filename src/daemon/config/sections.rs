@@ -14,10 +14,10 @@ const GARBLED: char = char::REPLACEMENT_CHARACTER;
 /// The package that the sections are of, as `uci show` names them.
 const PACKAGE: &str = "uhttpd";
 
-/// Flags that are on where it can't be told what they are: those that protect, and the one that is on anyway.
+/// Flags that count as on when their value is invalid: those that protect, and the one that is on by default.
 const ON_IN_DOUBT: [&str; 4] = ["no_symlinks", "no_dirlists", "rfc1918_filter", "self_signed"];
 
-/// Lists whose values hold blanks themselves.
+/// Lists whose values contain spaces.
 const WITH_BLANKS: [&str; 3] = ["header", "allow", "deny"];
 
 /// Lists that uhttpd's init script has the shell split: `list listen_http '80 81'` is two addresses.
@@ -26,15 +26,15 @@ const SPLIT: [&str; 6] = ["listen_http", "listen_https", "index_page", "alias", 
 /// Options whose wrong values close what they were to protect.
 const PROTECTING: [&str; 4] = ["allow", "deny", "trusted_proxy", "require_client_cert"];
 
-/// Options that do no harm with a letter that can't be read: a title, and a folder that is not found then.
+/// Options for which text that is not UTF-8 is harmless: a title, and a folder, which is not found then.
 const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];
 
-/// Days that a certificate may last at most: it is for a router, whose hardware ends before.
+/// Most days that a certificate may be valid: no router lasts longer.
 const MAX_DAYS: u32 = 36_500;
-/// Days beyond which browsers refuse a certificate.
+/// Most days that browsers accept.
 const BROWSERS_DAYS: u16 = 398;
 
-/// Reads a file in UCI syntax; what is wrong with single options is noted and left out.
+/// Reads a file in UCI syntax. Options that are wrong are noted and left out.
 ///
 /// # Errors
 /// One line: where the file is not in UCI syntax.
@@ -48,7 +48,7 @@ pub fn read(path: &Path) -> Result<Config, String> {
     Ok(config)
 }
 
-/// Makes a configuration of a file's text; what is said about it begins with the line's number.
+/// Makes a configuration from a file's text. Warnings and errors begin with the line number.
 fn interpret(text: &[u8]) -> Result<Config, String> {
     let sections = uci::parse(text).map_err(|error| format!("{}: {}", error.line, error.what))?;
     let mut config = Config::default();
@@ -70,7 +70,7 @@ fn of_kind<'a>(sections: &'a [Section], kind: &'a str) -> impl Iterator<Item = &
     sections.iter().filter(move |section| section.kind == kind)
 }
 
-/// What OpenWrt's init script gives uhttpd where the section is silent.
+/// The defaults of OpenWrt's init script for uhttpd.
 pub fn defaults() -> SiteConfig {
     let mut site = SiteConfig { docroot: "/www".into(), ..SiteConfig::default() };
     site.tls.cert = Some("/etc/uhttpd.crt".into());
@@ -84,7 +84,7 @@ pub fn defaults() -> SiteConfig {
     site
 }
 
-/// Whether a section is switched on; of one that is off nothing else is looked at.
+/// Whether a section is enabled. The rest of a disabled one is not read.
 fn is_enabled(name: &str, section: &Section, said: &mut Config) -> bool {
     let mut enabled = true;
     if let Some(option) = section.options.iter().find(|option| option.name == "enabled") {
@@ -97,7 +97,7 @@ fn is_enabled(name: &str, section: &Section, said: &mut Config) -> bool {
     enabled
 }
 
-/// Takes a section's options over.
+/// Applies the options of a section.
 fn fill(site: &mut SiteConfig, section: &Section, all: &[Section], said: &mut Config) {
     let name = site.name.clone();
     for option in &section.options {
@@ -116,11 +116,11 @@ fn fill(site: &mut SiteConfig, section: &Section, all: &[Section], said: &mut Co
 fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config) {
     let texts: Vec<&str> = match (&at.option.value, row.takes()) {
         (UciValue::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
-            texts.iter().flat_map(|text| words(site, row, text)).collect()
+            texts.iter().flat_map(|text| words(row, text)).collect()
         }
         (UciValue::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
-        // An option in a list's place is one that the shell would split, but for what holds spaces itself.
-        (UciValue::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(site, row, text),
+        // uhttpd's init script splits an option given in place of a list, unless its values contain spaces.
+        (UciValue::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(row, text),
         (_, Takes::Flag) => vec![at.flag()],
         _ => match at.single() {
             Ok(text) => vec![text],
@@ -135,7 +135,7 @@ fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config)
         } else if garbled && row.takes() != Takes::Flag {
             said.errors.push(at.wrong(text, &"UTF-8".into()));
             if PROTECTING.contains(&row.uci) {
-                // Which is wrong, of course.
+                // This fails, and closes what was to be protected.
                 let _ = row.set(site, text);
             }
             continue;
@@ -147,16 +147,16 @@ fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config)
     }
 }
 
-/// Splits a value as the shell does; but not one that is right as a whole, and of which some word alone is not.
-fn words<'a>(site: &SiteConfig, row: &Row, text: &'a str) -> Vec<&'a str> {
+/// Splits a value at spaces as the shell does, unless only the whole value is valid.
+fn words<'a>(row: &Row, text: &'a str) -> Vec<&'a str> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let mut trial = site.clone();
+    let mut trial = SiteConfig::default();
     let mut is_right = |text: &str| row.set(&mut trial, text).is_ok();
     let is_one = words.len() > 1 && !words.iter().all(|word| is_right(word)) && is_right(text);
     if is_one { vec![text] } else { words }
 }
 
-/// Takes the logins of the sections `config httpauth` that a list names.
+/// Adds the logins of the sections `config httpauth` that a list names.
 fn logins(site: &mut SiteConfig, at: &OptionLine<'_>, all: &[Section], said: &mut Config) {
     let names: Vec<&str> = match &at.option.value {
         UciValue::List(names) => names.iter().map(String::as_str).collect(),
@@ -165,13 +165,13 @@ fn logins(site: &mut SiteConfig, at: &OptionLine<'_>, all: &[Section], said: &mu
     for name in names {
         match of_kind(all, "httpauth").find(|section| section.name.as_deref() == Some(name)) {
             Some(section) => site.auth.extend(login(name, section, said)),
-            // What it was to protect can't be known.
+            // What it was meant to protect is unknown.
             None => said.errors.push(at.wrong(name, &"the name of a section 'config httpauth'".into())),
         }
     }
 }
 
-/// Reads `config httpauth`; what it was to protect is closed to all if it is not known for whom.
+/// Reads `config httpauth`. If the login is invalid, what it was meant to protect is closed to everyone.
 fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> {
     let value = |wanted: &str| {
         let option = section.options.iter().find(|option| option.name == wanted)?;
@@ -185,7 +185,7 @@ fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> 
     {
         return Some(RealmLine { path, user: user.to_owned(), pass: pass.to_owned() });
     }
-    // Whatever its name, what looks like a path is what was to be protected.
+    // The option may be misspelled: what looks like a path is what was meant to be protected.
     let misnamed = || {
         section.options.iter().find_map(|option| {
             OptionLine { section: name, option }
@@ -195,13 +195,14 @@ fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> 
         })
     };
     let closed = prefix.or_else(misnamed).map(enclosing);
-    let so = closed.as_ref().map_or_else(|| "it protects nothing".into(), |path| format!("{path} is closed to all"));
+    let so =
+        closed.as_ref().map_or_else(|| "it protects nothing".into(), |path| format!("{path} is closed to everyone"));
     let right = "prefix (a path that starts with a slash), username (without a colon) and password, in UTF-8";
     said.errors.push(format!("{}: {PACKAGE}.{name}: expected {right}: {so}", section.line));
     closed.map(RealmLine::closed)
 }
 
-/// Reads `config cert`; what only other programs that make certificates need is skipped.
+/// Reads `config cert`. Options of other programs that make certificates are skipped.
 fn identity(section: &Section, said: &mut Config) -> Identity {
     let mut identity = Identity::default();
     let name = format!("{PACKAGE}.{}", section.name.as_deref().unwrap_or("@cert[0]"));
@@ -221,16 +222,16 @@ fn identity(section: &Section, said: &mut Config) -> Identity {
                     Ok(())
                 });
                 if identity.days > BROWSERS_DAYS {
-                    let right = format!("no more than {BROWSERS_DAYS}, or browsers refuse the certificate");
+                    let right = format!("at most {BROWSERS_DAYS}: browsers refuse longer ones");
                     said.warnings.push(at.wrong(text, &right.as_str().into()));
                 }
             }
             "commonname" => identity.common_name = Some(text.to_owned()).filter(|name| !name.is_empty()),
             "key_type" if text == "rsa" => {
-                said.warnings.push(at.wrong("rsa", &"ec: certificates are made with a key on P-256".into()));
+                said.warnings.push(at.wrong("rsa", &"ec: certificates are made with P-256 keys".into()));
             }
             "ec_curve" if !matches!(text, "P-256" | "prime256v1" | "secp256r1") => {
-                said.warnings.push(at.wrong(text, &"P-256: it is used instead".into()));
+                said.warnings.push(at.wrong(text, &"P-256, which is used instead".into()));
             }
             "key_type" | "ec_curve" | "bits" | "country" | "state" | "location" | "organization" => {}
             _ => said.warnings.push(at.unknown(["days", "commonname", "key_type", "ec_curve"].into_iter())),
@@ -239,7 +240,7 @@ fn identity(section: &Section, said: &mut Config) -> Identity {
     identity
 }
 
-/// An option where it stands, for messages.
+/// An option and its section, for messages.
 struct OptionLine<'a> {
     section: &'a str,
     option: &'a Opt,
@@ -257,17 +258,17 @@ impl<'a> OptionLine<'a> {
         }
     }
 
-    /// The value of a flag; a list is none that is right.
+    /// The value of a flag; for a list one that is invalid.
     fn flag(&self) -> &'a str {
         self.single().unwrap_or("a list")
     }
 
-    /// Takes a value over, or the nearest that is right, with a warning; else all stays as it is, which is an error.
+    /// Sets a value; or the nearest valid one, with a warning. If there is none, nothing changes and an error is noted.
     fn take(&self, text: &str, said: &mut Config, set: &mut dyn FnMut(&str) -> Result<(), Expected>) {
         let Err(expected) = set(text) else { return };
         let line = self.wrong(text, &expected);
         match expected.nearest {
-            Some(nearest) if set(&nearest).is_ok() => said.warnings.push(format!("{line}: {nearest:?} is used")),
+            Some(nearest) if set(&nearest).is_ok() => said.warnings.push(format!("{line}; using {nearest:?}")),
             _ => said.errors.push(line),
         }
     }
@@ -281,10 +282,10 @@ impl<'a> OptionLine<'a> {
         let OptionLine { section, option } = self;
         let alike = |name: &str| name.bytes().zip(option.name.bytes()).take_while(|(a, b)| a == b).count();
         let hint = match known.max_by_key(|name| alike(name)) {
-            Some(name) if alike(name) > 2 => format!(" (is it {name}?)"),
+            Some(name) if alike(name) > 2 => format!(" (did you mean {name}?)"),
             _ => String::new(),
         };
-        format!("{}: {section}.{}: an unknown option, ignored{hint}", option.line, option.name)
+        format!("{}: {section}.{}: unknown option, ignored{hint}", option.line, option.name)
     }
 }
 
@@ -393,20 +394,20 @@ mod tests {
 
     #[rustfmt::skip]
     const ODD: &[Row] = &[
-        (b"option max_connections 0", &["2: uhttpd.main.max_connections: \"0\"", "\"1\" is used"], |s| s.max_connections == 1),
-        (b"option script_timeout 100000", &["script_timeout", "\"86400\" is used"], |s| s.script_timeout == 86_400),
-        (b"option http_keepalive -5", &["http_keepalive", "\"0\" is used"], |s| s.http_keepalive == 0),
-        (b"option redirect_https maybe", &["redirect_https", "0 or 1", "\"0\" is used"], |s| !s.tls.redirect),
-        (b"option no_ubusauth y", &["no_ubusauth", "\"0\" is used"], |s| !s.ubus.no_auth),
-        (b"option no_symlinks y", &["no_symlinks", "\"1\" is used"], |s| s.no_symlinks),
-        (b"option no_dirlists \xff", &["no_dirlists", "\"1\" is used"], |s| s.no_dirlists),
-        (b"list rfc1918_filter 1\n list rfc1918_filter 1", &["rfc1918_filter", "\"1\" is used"], |s| s.rfc1918_filter),
-        (b"list listen_http :::9102", &["listen_http", "\":::9102\"", "\"[::]:9102\" is used"], |s| s.listen[0].to_string() == "[::]:9102"),
-        (b"option enabled 2", &["uhttpd.main.enabled", "\"1\" is used"], |_| true),
-        (b"option error_page '/cgi-bin/x?y=1'", &["error_page", "without a query", "\"/cgi-bin/x\" is used"], |s| s.error_page.as_deref() == Some("/cgi-bin/x")),
+        (b"option max_connections 0", &["2: uhttpd.main.max_connections: \"0\"", "using \"1\""], |s| s.max_connections == 1),
+        (b"option script_timeout 100000", &["script_timeout", "using \"86400\""], |s| s.script_timeout == 86_400),
+        (b"option http_keepalive -5", &["http_keepalive", "using \"0\""], |s| s.http_keepalive == 0),
+        (b"option redirect_https maybe", &["redirect_https", "0 or 1", "using \"0\""], |s| !s.tls.redirect),
+        (b"option no_ubusauth y", &["no_ubusauth", "using \"0\""], |s| !s.ubus.no_auth),
+        (b"option no_symlinks y", &["no_symlinks", "using \"1\""], |s| s.no_symlinks),
+        (b"option no_dirlists \xff", &["no_dirlists", "using \"1\""], |s| s.no_dirlists),
+        (b"list rfc1918_filter 1\n list rfc1918_filter 1", &["rfc1918_filter", "using \"1\""], |s| s.rfc1918_filter),
+        (b"list listen_http :::9102", &["listen_http", "\":::9102\"", "using \"[::]:9102\""], |s| s.listen[0].to_string() == "[::]:9102"),
+        (b"option enabled 2", &["uhttpd.main.enabled", "using \"1\""], |_| true),
+        (b"option error_page '/cgi-bin/x?y=1'", &["error_page", "without a query", "using \"/cgi-bin/x\""], |s| s.error_page.as_deref() == Some("/cgi-bin/x")),
         (b"option realm 'Z\xfcrich'", &["realm", "UTF-8"], |s| s.realm == "Z\u{fffd}rich"),
         (b"option home /\xe9", &["home", "UTF-8"], |s| s.docroot == Path::new("/\u{fffd}")),
-        (b"config cert x\n option days 0", &["uhttpd.x.days", "\"1\" is used"], |s| s.tls.identity.days == 1),
+        (b"config cert x\n option days 0", &["uhttpd.x.days", "using \"1\""], |s| s.tls.identity.days == 1),
         (b"config cert x\n option days 36500", &["uhttpd.x.days", "398"], |s| s.tls.identity.days == 36_500),
     ];
 
@@ -435,8 +436,8 @@ mod tests {
         assert_eq!(
             config.warnings,
             [
-                "2: uhttpd.main.http_keepalve: an unknown option, ignored (is it http_keepalive?)",
-                "3: uhttpd.main.zzz: an unknown option, ignored",
+                "2: uhttpd.main.http_keepalve: unknown option, ignored (did you mean http_keepalive?)",
+                "3: uhttpd.main.zzz: unknown option, ignored",
             ]
         );
     }

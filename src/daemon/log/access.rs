@@ -1,4 +1,4 @@
-//! The access log: Apache's combined format, and the time taken in seconds.
+//! The access log: Apache's combined format, plus the time taken in seconds.
 
 use super::outlet::{Outlet, Standard, Target};
 use super::syslog::Syslog;
@@ -13,23 +13,23 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Rights of a new log file: whom a server serves is not for everybody to read.
+/// Permissions of a new log file: not everyone may read who the clients are.
 const MODE: u32 = 0o640;
 
 /// Where the access log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessTarget {
     Stdout,
-    /// Appended to, made where it is missing.
+    /// Appended to; created if it is missing.
     File(PathBuf),
-    /// The system's logger, as of facility daemon and level info.
+    /// The system's logger, with facility daemon and level info.
     Syslog,
 }
 
 /// An access log: a line for each exchange.
 pub struct AccessLog {
     outlet: RefCell<Outlet>,
-    /// The file to open again, by its absolute path: a daemon leaves the folder that it was started in.
+    /// The file to reopen. Its path is absolute, as a daemon leaves the folder that it was started in.
     path: Option<PathBuf>,
 }
 
@@ -40,7 +40,7 @@ impl AccessLog {
     /// One line: which file cannot be opened, and why.
     pub fn open(target: &AccessTarget) -> io::Result<AccessLog> {
         let (target, path) = match target {
-            // Not looked at yet: a daemon that goes to the background lets go of it.
+            // Opened later: a daemon that goes to the background closes it.
             AccessTarget::Stdout => (Target::Standard(Standard::Output), None),
             AccessTarget::Syslog => (Target::Syslog(Syslog::new()), None),
             AccessTarget::File(path) => {
@@ -56,18 +56,18 @@ impl AccessLog {
         self.outlet.borrow_mut().write(Level::Info, format_args!("{}", CombinedLine(access)));
     }
 
-    /// Opens a file anew, for one that was renamed; where that fails, the old one goes on being used.
+    /// Reopens the file after rotation. If that fails, the old one stays in use.
     pub fn reopen(&self) {
         let Some(path) = &self.path else { return };
         match open(path) {
             Ok(file) => self.outlet.borrow_mut().redirect(Target::File(file)),
-            Err(error) => log::error!("{error}; the file opened before is still written to"),
+            Err(error) => log::error!("{error}; still writing to the old file"),
         }
     }
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // A FIFO that nobody reads is an error then, and one whose reader is slow does not block.
+    // A FIFO without a reader is an error, and one with a slow reader does not block.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let opened = File::options().append(true).create(true).mode(MODE).custom_flags(flags).open(path);
     opened.map_err(|error| about(path, error))

@@ -1,14 +1,14 @@
-//! One line of a log, in a buffer that is used again for the next.
+//! One line of a log, in a buffer that is reused.
 
 use std::fmt;
 
-/// What ends a line that was cut.
+/// The end of a truncated line.
 const CUT: &[u8] = b"...\n";
 
-/// A line that is being written: whatever is in it, it stays one, and is no longer than its limit.
+/// A line that is being formatted. Whatever its text, it stays one line, within its limit.
 pub struct LineBuffer {
     bytes: Vec<u8>,
-    /// Bytes that it may have with its end.
+    /// Most bytes, including the line end.
     limit: usize,
     cut: bool,
 }
@@ -43,10 +43,10 @@ impl fmt::Write for LineBuffer {
         while !text.is_char_boundary(room.min(text.len())) {
             room -= 1;
         }
-        // Controls could begin a line of their own, or speak to the terminal that shows it.
+        // Control characters could begin another line or control the terminal that shows it.
         let shown = text.bytes().take(room).map(|byte| if byte.is_ascii_control() { b' ' } else { byte });
         self.bytes.extend(shown);
-        // Nothing more is to be formatted for a line that is full.
+        // An error stops formatting: the line is full.
         if self.cut { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -244,7 +244,9 @@ impl BusClient {
             let ending = self.calls.borrow_mut().poll_ending(cx);
             match ending {
                 Poll::Ready(Ending::Closed) => return Poll::Ready(None),
-                Poll::Ready(Ending::Overdue) => return Poll::Ready(Some(io::Error::other("too many answers are due"))),
+                Poll::Ready(Ending::Overdue) => {
+                    return Poll::Ready(Some(io::Error::other("too many unanswered calls")));
+                }
                 Poll::Pending => {}
             }
             match reading.as_mut().poll(cx) {
@@ -311,7 +313,7 @@ impl BusClient {
         let mut rest = inbox;
         while let Some((message, length)) = message::first(rest)? {
             match message.kind {
-                kind::HELLO if self.outage.replace(false) => log::info!("ubusd answers again"),
+                kind::HELLO if self.outage.replace(false) => log::info!("connected to ubusd again"),
                 kind::DATA => self.calls.borrow_mut().receive_data(&message),
                 kind::STATUS => self.calls.borrow_mut().receive_status(&message),
                 kind::INVOKE => self.receive_event(&message),

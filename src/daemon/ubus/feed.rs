@@ -64,7 +64,7 @@ impl Feed {
         let data = message.attr(attr::DATA).map_or(&b""[..], |attr| attr.content);
         push_event(&mut self.text, name, data);
         if self.text.len() > MAX_WAITING {
-            log::info!("a subscriber of ubus events does not keep up");
+            log::info!("ubus subscriber too slow, closing its stream");
             self.text = Vec::new();
             self.ended = true;
         }

@@ -90,13 +90,13 @@ pub fn first(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, &'static str>
         return Ok(None);
     };
     if *version != 0 {
-        return Err("a message of another version");
+        return Err("unknown message version");
     }
     let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]);
     // The root has neither flag nor id, so that this is its length alone; whatever it counts is padded already.
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if !(4..=MAX_BLOB).contains(&length) {
-        return Err("a message of an impossible length");
+        return Err("invalid message length");
     }
     let Some(body) = rest.get(..length - 4) else { return Ok(None) };
     let message = Message {
@@ -237,7 +237,7 @@ mod tests {
         for (text, name) in rules {
             assert!(first(&bytes(text)).is_err(), "{name}");
         }
-        assert_eq!(first(b"GET / HTTP/1"), Err("a message of another version"));
+        assert_eq!(first(b"GET / HTTP/1"), Err("unknown message version"));
     }
 
     #[test]
