@@ -6,6 +6,7 @@ use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header, seconds};
 use super::escape::Html;
 use super::https_policy::HttpsPolicy;
+use super::log;
 use super::percent;
 use super::prefix::UrlPrefix;
 use super::rebinding::is_rebound;

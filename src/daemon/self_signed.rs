@@ -1,5 +1,6 @@
 //! Self-signed certificates: made where there is none, and renewed.
 
+use super::log;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv6Addr};

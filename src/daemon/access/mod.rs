@@ -15,6 +15,7 @@ pub use proxies::{Contradiction, Proxies};
 pub use rules::{Rule, RuleKind};
 
 use super::prefix::{Guarded, segments};
+use crate::daemon::log;
 use ecohttpd::{Connection, Request};
 use rules::Rules;
 use std::cell::Cell;

@@ -10,6 +10,7 @@ mod verify;
 pub use realms::{Database, RealmLine, Realms};
 pub use verify::crypt_md5;
 
+use crate::daemon::log;
 use cache::{Cache, Claim};
 use credentials::Credentials;
 use ecohttpd::PeerAddr;

@@ -1,6 +1,7 @@
 //! Which paths need a login, and whose.
 
 use super::verify::Secret;
+use crate::daemon::log;
 use crate::daemon::prefix::{Guarded, segments};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};

@@ -34,6 +34,7 @@ mod stderr;
 pub use script::Script;
 
 use crate::daemon::escape::Escaped;
+use crate::daemon::log;
 use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
 use body_file::Hold;
 use ecohttpd::{AsyncFd, Connection, Error, Request, Result};

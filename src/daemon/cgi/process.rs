@@ -1,6 +1,7 @@
 //! A script's process, from its start until it is reaped, whatever happens to the request.
 
 use super::queue::Permit;
+use crate::daemon::log;
 use crate::daemon::sys::process::{self, EPERM, Ended, Pid, SIGKILL, SIGTERM, Setup};
 use ecohttpd::AsyncFd;
 use signal_hook::SigId;

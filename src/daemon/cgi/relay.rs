@@ -6,6 +6,7 @@ use super::process::Process;
 use super::request_body::PIECE;
 use super::slow_clients::{SLOW_AFTER, SlowClient};
 use crate::daemon::escape::Escaped;
+use crate::daemon::log;
 use crate::daemon::sys::process::Ended;
 use ecohttpd::{AsyncFd, Chunked, Connection, Error, Result, sleep};
 use std::cell::RefCell;

@@ -1,6 +1,7 @@
 //! Standard error of scripts, as lines of the log that name the script and its client.
 
 use crate::daemon::escape::Escaped;
+use crate::daemon::log;
 use ecohttpd::AsyncFd;
 use std::cell::Cell;
 use std::io::{self, PipeReader, Read};

@@ -4,6 +4,7 @@ use super::model::{Command, Config, DEFAULT_PORT, Listen, ProcessConfig, SiteCon
 use super::options::{Action, Kind, ROWS, Row, Takes, help};
 use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
+use crate::daemon::log;
 use crate::daemon::percent;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;

@@ -1,5 +1,6 @@
 //! The access log: Apache's combined format, plus the time taken in seconds.
 
+use super::error;
 use super::outlet::{Outlet, Standard, Target};
 use super::syslog::Syslog;
 use crate::daemon::context;
@@ -61,7 +62,7 @@ impl AccessLog {
         let Some(path) = &self.path else { return };
         match open(path) {
             Ok(file) => self.outlet.borrow_mut().redirect(Target::File(file)),
-            Err(error) => log::error!("{error}; still writing to the old file"),
+            Err(error) => error!("{error}; still writing to the old file"),
         }
     }
 }

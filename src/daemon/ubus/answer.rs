@@ -1,4 +1,4 @@
-//! The body of an answer, made in pieces while it is sent.
+//! The body of a response, generated while it is sent.
 
 use super::blob::{self, Attrs, Field, Value, kind};
 use super::budget::{Data, ReplyBudget};
@@ -11,16 +11,16 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-/// The body of an answer: whole with its length if it is short, else in pieces as it is made.
+/// The body of a response: sent whole with its length if it is short, otherwise in pieces.
 pub struct AnswerStream<'a> {
     con: &'a mut Connection,
     caller: &'a Caller,
-    /// What is held for this answer.
+    /// The bytes held for this response.
     budget: Rc<ReplyBudget>,
     out: Vec<u8>,
-    /// Pieces that are out.
+    /// Pieces that have been sent.
     pieces: usize,
-    /// The client has ended its direction, and was sent something since.
+    /// The client has half-closed, and was sent something since.
     asked: bool,
 }
 
@@ -39,10 +39,10 @@ impl<'a> AnswerStream<'a> {
         self.out.extend_from_slice(text);
     }
 
-    /// Waits for something between two values, or in front of the first.
+    /// Waits for something between two values, or before the first.
     ///
-    /// A client that ends its direction meanwhile is sent a space at once, with what there is. If it has left
-    /// altogether, that resets the connection, and the calls are given up; if it still waits, it gets its answer.
+    /// A client that half-closes meanwhile is sent a space, with what there is. If it has left, that resets the connection,
+    /// and the calls are abandoned; if it still waits, it gets its answer.
     pub async fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T> {
         let mut work = pin!(work);
         if !self.asked {
@@ -56,7 +56,7 @@ impl<'a> AnswerStream<'a> {
         Ok(work.await)
     }
 
-    /// Sends what has gathered, if that is a piece.
+    /// Sends what has been collected, if that is a piece.
     async fn pass(&mut self) -> Result<()> {
         if self.out.len() >= PIECE { self.send().await } else { Ok(()) }
     }
@@ -123,7 +123,7 @@ impl<'a> AnswerStream<'a> {
         let (start, pieces) = (self.out.len(), self.pieces);
         let Err(fault) = self.listing(patterns).await? else { return Ok(()) };
         if self.pieces > pieces {
-            // What is out cannot be taken back: the answer is cut.
+            // What was sent can't be undone: the response is cut short.
             return Err(Error::Closed);
         }
         self.out.truncate(start);
@@ -131,7 +131,7 @@ impl<'a> AnswerStream<'a> {
         Ok(())
     }
 
-    /// Asks for one pattern after the other, and shows what is found.
+    /// Looks up one pattern after the other, and prints what is found.
     async fn listing(&mut self, patterns: Option<&[u8]>) -> Result<std::result::Result<(), Fault>> {
         let (caller, budget) = (self.caller, self.budget());
         let Some(patterns) = patterns else {
@@ -175,7 +175,7 @@ impl<'a> AnswerStream<'a> {
         Ok(())
     }
 
-    /// The methods of one object; if there are several, of all as if they were one.
+    /// The methods of one object; of several as if they were one.
     pub async fn methods(&mut self, listed: &Data) -> Result<()> {
         self.out.push(b'{');
         let mut comma = Comma::default();
@@ -187,7 +187,7 @@ impl<'a> AnswerStream<'a> {
         Ok(())
     }
 
-    /// The objects that say what methods they have, each with those.
+    /// The objects with a signature, each with its methods.
     async fn signatures(&mut self, listed: &Data, comma: &mut Comma) -> Result<()> {
         for row in listed.rows() {
             let (Some(path), Some(signature)) = (path_of(row), signature_of(row)) else { continue };
@@ -202,7 +202,7 @@ impl<'a> AnswerStream<'a> {
     }
 }
 
-/// What comes of the work, unless the client ends its direction first: of a stream of events that is its end.
+/// The result of the work; `None` if the client half-closes first, which ends a stream of events.
 pub async fn unless_left<T>(con: &Connection, work: impl Future<Output = T>) -> Option<T> {
     let mut closed = pin!(con.closed());
     let mut work = pin!(work);
@@ -213,7 +213,7 @@ pub async fn unless_left<T>(con: &Connection, work: impl Future<Output = T>) -> 
     .await
 }
 
-/// What stands between members, and not in front of the first.
+/// Appends the comma between members.
 #[derive(Default)]
 struct Comma(bool);
 
@@ -249,7 +249,7 @@ fn push_methods(out: &mut Vec<u8>, signature: &[u8], comma: &mut Comma) {
 fn push_arguments(out: &mut Vec<u8>, arguments: &[u8]) {
     let mut comma = Comma::default();
     for attr in Attrs::new(arguments) {
-        // As the reference does: what is no number of 32 bits is no type.
+        // As in the reference: a type is a number of 32 bits.
         let Some(Field { name, value: Value::Int(number) }) = attr.field().filter(|_| attr.id == kind::INT32) else {
             continue;
         };
@@ -260,7 +260,7 @@ fn push_arguments(out: &mut Vec<u8>, arguments: &[u8]) {
     }
 }
 
-/// What an argument's type is called.
+/// The name of an argument's type.
 fn type_name(number: i64) -> &'static str {
     match u8::try_from(number) {
         Ok(kind::BOOL) => "boolean",

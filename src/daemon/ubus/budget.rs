@@ -1,23 +1,23 @@
-//! Replies in memory: how much of it one request may hold, so that none can take what the others need.
+//! How many bytes of replies a request may hold in memory, so that none takes what others need.
 
 use super::blob::{Attrs, Writer};
 use super::message::{Message, attr, kind};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Bytes of replies that are every request's own, whatever the others hold; beyond them no further call is begun.
+/// Bytes guaranteed to each request, whatever others hold. Beyond them it makes no further calls.
 const SHARE: usize = 64 << 10;
 
-/// Bytes of replies that one request holds at most: one message of the longest, and some small ones.
+/// Most bytes of one request: one message of the greatest length, and some small ones.
 const MAX_HELD: usize = 5 << 18;
 
-/// Bytes of replies, beyond their shares, that all requests hold together: four of the longest.
+/// Most bytes of all requests together beyond what is guaranteed: four messages of the greatest length.
 const MAX_COMMON: usize = 4 << 20;
 
-/// Bytes of an answer that is not counted to a request: an object's methods, or whether something is allowed.
+/// Longest reply that is not counted to a request: to a lookup, or to an access check.
 pub const MAX_UNCOUNTED: usize = 32 << 10;
 
-/// What all requests hold beyond their shares.
+/// What all requests hold beyond their guaranteed bytes.
 #[derive(Clone, Default)]
 pub struct Common(Rc<Cell<usize>>);
 
@@ -34,12 +34,12 @@ impl Common {
 }
 
 impl ReplyBudget {
-    /// Whether it is time for further calls: else what has come is to go out first.
+    /// Whether further calls may be made. If not, replies must be sent first.
     pub fn has_room(&self) -> bool {
         self.held.get() < SHARE
     }
 
-    /// Counts bytes that are to be held; false, and nothing is counted, when they are too many.
+    /// Reserves bytes. Returns false, without reserving any, if they are too many.
     pub fn take(&self, count: usize) -> bool {
         let held = self.held.get() + count;
         let common = self.common.0.get() - self.beyond() + beyond(held);
@@ -51,7 +51,7 @@ impl ReplyBudget {
         true
     }
 
-    /// Counts bytes that are held no longer.
+    /// Releases bytes.
     pub fn give_back(&self, count: usize) {
         let held = self.held.get().saturating_sub(count);
         self.common.0.set(self.common.0.get() - self.beyond() + beyond(held));
@@ -63,36 +63,36 @@ impl ReplyBudget {
     }
 }
 
-/// What is held beyond the share.
+/// The bytes beyond what is guaranteed.
 fn beyond(held: usize) -> usize {
     held.saturating_sub(SHARE)
 }
 
-/// What came before the status. Counted as long as it lives.
+/// The data of a reply. Its bytes are reserved until it is dropped.
 #[derive(Default)]
 pub struct Data {
-    /// Of a method the fields of all its tables; else one blob for each message.
+    /// For a method the fields of all its tables; otherwise one blob per message.
     bytes: Vec<u8>,
     budget: Option<Rc<ReplyBudget>>,
 }
 
 impl Data {
-    /// Of an answer that is counted to a request, or small.
+    /// For a reply that is counted to a request, or is small.
     pub fn new(budget: Option<&Rc<ReplyBudget>>) -> Data {
         Data { bytes: Vec::new(), budget: budget.map(Rc::clone) }
     }
 
-    /// What a method answered: it is one table, in however many messages it came.
+    /// What a method replied: one table, from any number of messages.
     pub fn fields(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What ubusd answered: the attributes of each message.
+    /// What ubusd replied: the attributes of each message.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         Attrs::new(&self.bytes).map(|row| row.content)
     }
 
-    /// Takes a message; false when that is too much.
+    /// Adds a message. Returns false if it is too much.
     pub fn push(&mut self, kind: u8, message: &Message<'_>) -> bool {
         let before = self.bytes.len();
         if kind == kind::INVOKE {

@@ -1,8 +1,8 @@
-//! Calls in flight on one connection to ubusd: their numbers, their answers, and what is given up.
+//! Calls in flight on one connection to ubusd: their numbers and their replies.
 //!
-//! An answer is told by its number and its object alone, and all questions whether something is allowed have the same
-//! object. So no number is used again before ubusd has answered it: one that nobody waits for any more is owed until
-//! then. When too many are owed the connection ends; what comes late does not reach the next one.
+//! A reply is identified by its number and its object only, and all access checks have the same object. So a number is not
+//! reused before ubusd has replied to it, even if the call was abandoned: until then its reply is owed. If too many are
+//! owed the connection is closed, so late replies do not reach the next one.
 
 use super::blob::Writer;
 use super::budget::{Common, Data, ReplyBudget};
@@ -12,22 +12,22 @@ use super::waiters::Waiters;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Calls without an answer, of all clients; more wait for one of these to end.
+/// Most unanswered calls of all clients. Further ones wait.
 const MAX_LIVE: usize = 512;
 
-/// Those of them that only ubusd itself may owe: it answers at once, whatever the objects do.
+/// Of these, reserved for calls to ubusd itself, which replies at once, whatever objects do.
 const RESERVED: usize = 64;
 
-/// Calls of one object without an answer: a slow one does not hold up the others.
+/// Most unanswered calls of one object: a slow one must not hold up the others.
 const MAX_LIVE_OF_OBJECT: usize = 128;
 
-/// Bytes that wait for ubusd before further calls wait too: a few of the longest.
+/// Unsent bytes at which further calls wait: a few of the longest calls.
 const MAX_OUTBOX: usize = 256 << 10;
 
-/// Numbers that may be owed: a small part of all there are.
+/// Most owed replies: a small part of all numbers.
 const MAX_OWED: usize = 4 << 10;
 
-/// Why there is no answer.
+/// Why there is no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
     /// ubusd cannot be reached, or went away.
@@ -36,28 +36,28 @@ pub enum CallError {
     NoObject,
     /// The message would be longer than ubusd takes.
     TooLong,
-    /// The answer is longer than may be held.
+    /// The reply is too long.
     TooMuch,
 }
 
-/// Why the connection is to end.
+/// Why the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Nobody needs it any more.
     Closed,
-    /// Too many answers are owed.
+    /// Too many replies are owed.
     Overdue,
 }
 
-/// The answer to one message.
+/// The reply to one message.
 pub struct Reply {
     pub status: Status,
-    /// ubusd's answers come without an object, a method's with it.
+    /// A method has replied, not ubusd itself: such replies name the object.
     pub from_object: bool,
     pub data: Data,
 }
 
-/// The calls of one connection. It knows no socket: bytes to send gather in it, messages are given to it.
+/// The calls of one connection, without its socket: it collects bytes to send, and is given received messages.
 #[derive(Default)]
 pub struct Calls {
     ending: Option<Ending>,
@@ -67,13 +67,13 @@ pub struct Calls {
     owed: Vec<Ticket>,
     common: Common,
     outbox: Outbox,
-    /// Whoever moves the bytes.
+    /// The task that moves the bytes.
     mover: Option<Waker>,
-    /// Calls that wait until there is room for them.
+    /// Tasks that wait for room for a call.
     waiters: Waiters,
 }
 
-/// What an answer is told by, and what it answers.
+/// What identifies a reply, and the kind of message that it replies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ticket {
     seq: u16,
@@ -81,24 +81,24 @@ struct Ticket {
     kind: u8,
 }
 
-/// A message whose answer somebody waits for.
+/// A message whose reply is awaited.
 struct PendingCall {
     ticket: Ticket,
-    /// ubusd has not yet said the last word.
+    /// The final status has not come yet.
     is_owed: bool,
     waker: Option<Waker>,
     data: Data,
-    /// Whether it is answered, and how.
+    /// The result, once there is one.
     done: Option<Result<(Status, bool), CallError>>,
 }
 
 impl Calls {
-    /// An budget for one request.
+    /// A budget for one request.
     pub fn budget(&self) -> Rc<ReplyBudget> {
         self.common.budget()
     }
 
-    /// Ready when one call more of that kind may be made, of that object.
+    /// Ready when there is room for a call of that kind, of that object.
     pub fn poll_room(&mut self, cx: &Context<'_>, kind: u8, peer: u32) -> Poll<()> {
         if self.ending.is_none() && self.outbox.bytes().len() < MAX_OUTBOX && self.has_slot(kind, peer) {
             return Poll::Ready(());
@@ -116,7 +116,7 @@ impl Calls {
         count < MAX_LIVE - RESERVED && unanswered().filter(|call| call.ticket.peer == peer).count() < MAX_LIVE_OF_OBJECT
     }
 
-    /// Ready when there is something to be sent.
+    /// Ready when there is something to send.
     pub fn poll_outbox(&mut self, cx: &Context<'_>) -> Poll<()> {
         if !self.outbox.bytes().is_empty() {
             return Poll::Ready(());
@@ -125,18 +125,18 @@ impl Calls {
         Poll::Pending
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     pub fn outbox(&self) -> &[u8] {
         self.outbox.bytes()
     }
 
-    /// So much of it has been.
+    /// That many bytes were sent.
     pub fn written(&mut self, count: usize) {
         self.outbox.written(count);
         self.waiters.begin();
     }
 
-    /// Ready when the connection is to end.
+    /// Ready when the connection must be closed.
     pub fn poll_ending(&mut self, cx: &Context<'_>) -> Poll<Ending> {
         if let Some(ending) = self.ending {
             return Poll::Ready(ending);
@@ -145,7 +145,7 @@ impl Calls {
         Poll::Pending
     }
 
-    /// Has the connection end.
+    /// Has the connection closed.
     pub fn end(&mut self, ending: Ending) {
         self.ending = Some(ending);
         self.wake_mover();
@@ -157,7 +157,7 @@ impl Calls {
         }
     }
 
-    /// Queues a message that is to be answered; returns its number, or nothing when it is too long.
+    /// Queues a message that expects a reply. Returns its number; `None` if it is too long.
     pub fn send(
         &mut self,
         kind: u8,
@@ -181,7 +181,7 @@ impl Calls {
         Some(seq)
     }
 
-    /// Has ubusd remove an object of ours; nobody waits for the answer.
+    /// Has ubusd remove an object of ours, without waiting for the reply.
     pub fn remove_object(&mut self, own: u32) {
         let Some(seq) = self.next_number() else { return };
         let kind = kind::REMOVE_OBJECT;
@@ -191,7 +191,7 @@ impl Calls {
         }
     }
 
-    /// The next number that is neither waited for nor owed.
+    /// The next number that is neither in use nor owed.
     fn next_number(&mut self) -> Option<u16> {
         let is_free = |seq: &u16| self.position(*seq).is_none() && self.owed_at(*seq).is_err();
         let seq = (1..=u16::MAX).map(|step| self.seq.wrapping_add(step)).find(is_free)?;
@@ -208,7 +208,7 @@ impl Calls {
         self.wake_mover();
     }
 
-    /// Ready with the answer to a call; it is to be asked for no more then.
+    /// Ready with the reply to a call. It must not be polled again.
     pub fn poll_answer(&mut self, seq: u16, cx: &Context<'_>) -> Poll<Result<Reply, CallError>> {
         let Some(at) = self.position(seq) else { return Poll::Ready(Err(CallError::Unreachable)) };
         if let Some(call) = self.calls.get_mut(at).filter(|call| call.done.is_none()) {
@@ -220,11 +220,11 @@ impl Calls {
         Poll::Ready(done.map(|(status, from_object)| Reply { status, from_object, data }))
     }
 
-    /// Nobody waits for this answer any more.
+    /// Nobody waits for this reply any more.
     pub fn abandon(&mut self, seq: u16) {
         let Some(at) = self.position(seq) else { return };
         let call = self.take(at);
-        // Made, and not yet seen by who asked for it.
+        // It was made, but the caller never learnt of it.
         if call.ticket.kind == kind::ADD_OBJECT
             && let Some(own) = call.data.rows().find_map(|row| find(row, attr::OBJECT)?.u32())
         {
@@ -233,7 +233,7 @@ impl Calls {
         self.waiters.begin();
     }
 
-    /// Takes a call off the list; its number is owed unless ubusd has answered it or will never see it.
+    /// Removes a call. Its reply is owed, unless it has come or the call was never sent.
     fn take(&mut self, at: usize) -> PendingCall {
         let call = self.calls.swap_remove(at);
         if call.is_owed && !self.outbox.take_back(call.ticket.seq) {
@@ -251,13 +251,13 @@ impl Calls {
         }
     }
 
-    /// The connection has ended, and with it all that was in flight.
+    /// The connection has ended, and with it all calls in flight.
     pub fn fail_all(&mut self) {
         self.ending = None;
         self.outbox = Outbox::default();
         self.owed = Vec::new();
         for call in &mut self.calls {
-            // The objects that were made on it are gone.
+            // Objects made on it are gone.
             if call.ticket.kind == kind::ADD_OBJECT {
                 (call.data, call.done) = (Data::default(), None);
             }
@@ -275,7 +275,7 @@ impl Calls {
         self.owed.binary_search_by_key(&seq, |ticket| ticket.seq)
     }
 
-    /// What a message answers that nobody waits for.
+    /// The owed reply that a message is, if it is one.
     fn owed_to(&self, message: &Message<'_>) -> Option<(usize, Ticket)> {
         let at = self.owed_at(message.seq).ok()?;
         let ticket = self.owed.get(at).filter(|ticket| ticket.is_answered_by(message))?;
@@ -296,7 +296,7 @@ impl Calls {
             && ticket.kind == kind::ADD_OBJECT
             && let Some(own) = message.u32(attr::OBJECT)
         {
-            // Made for somebody who has gone.
+            // The caller has left.
             self.remove_object(own);
         }
     }
@@ -305,7 +305,7 @@ impl Calls {
         let status = message.u32(attr::STATUS).unwrap_or(status::UNKNOWN);
         let from_object = message.attr(attr::OBJECT).is_some();
         if self.call_of(message).is_some() {
-            // Before the one who is answered, and has perhaps more to ask.
+            // Before the caller itself is woken, which may make another call.
             self.waiters.begin();
         }
         if let Some(call) = self.call_of(message) {

@@ -1,14 +1,15 @@
 //! The one connection to ubusd, shared by all requests: calls, known objects, subscriptions.
 //!
-//! It is made when it is first needed, and again when ubusd has gone and come back. What is in flight when it breaks
-//! fails; nothing is sent twice, as a call may have had its effect. A task of the loop owns the socket: it sends what
-//! gathers, and gives what arrives to whoever waits for it.
+//! It is opened when it is first needed, and again after ubusd was restarted. Calls in flight when it breaks fail: they are
+//! not repeated, as they may have had their effect. A task owns the socket, sends queued messages, and dispatches received
+//! ones.
 
 use super::blob::{Value, Writer, field};
 use super::budget::ReplyBudget;
 use super::calls::{CallError, Calls, Ending, Reply};
 use super::feed::{Feed, Feeds};
 use super::message::{self, Message, Status, attr, find, kind, status};
+use crate::daemon::log;
 use ecohttpd::AsyncFd;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::cell::{Cell, RefCell};
@@ -22,32 +23,32 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Objects whose ids are kept.
+/// Most objects whose ids are cached.
 const MAX_KNOWN: usize = 64;
 
-/// The object that knows the sessions.
+/// The object that manages sessions.
 const SESSION: &[u8] = b"session";
 
-/// Bytes read at once.
+/// Most bytes read at once.
 const READ: usize = 16 << 10;
 
-/// Reads before others get their turn.
+/// Reads before other tasks get a turn.
 const READS: u32 = 16;
 
-/// Capacity that the buffer of what is read keeps when it is empty.
+/// Capacity that the read buffer keeps when it is empty.
 const KEEP: usize = 64 << 10;
 
 /// The connection to ubusd.
 pub struct BusClient {
     socket: PathBuf,
-    /// How long ubusd may read nothing of what is sent to it.
+    /// How long ubusd may read nothing.
     timeout: Duration,
     calls: RefCell<Calls>,
     feeds: Feeds,
     known: RefCell<Vec<(Box<[u8]>, u32)>>,
-    /// A task owns a socket.
+    /// A task runs and owns a socket.
     connected: Cell<bool>,
-    /// That ubusd cannot be reached has been logged.
+    /// It has been logged that ubusd can't be reached.
     outage: Cell<bool>,
 }
 
@@ -64,17 +65,17 @@ impl BusClient {
         })
     }
 
-    /// Ends the connection, and its task.
+    /// Closes the connection, and ends its task.
     pub fn close(&self) {
         self.calls.borrow_mut().end(Ending::Closed);
     }
 
-    /// An budget for the replies that one request holds.
+    /// A budget for the replies that one request holds.
     pub fn budget(&self) -> Rc<ReplyBudget> {
         self.calls.borrow().budget()
     }
 
-    /// The id of an object, as it is known or as ubusd says.
+    /// The id of an object, from the cache or from ubusd.
     pub async fn object(self: &Rc<Self>, path: &[u8]) -> Result<u32, CallError> {
         let known = self.known.borrow().iter().find(|(known, _)| **known == *path).map(|(_, id)| *id);
         match known {
@@ -83,7 +84,7 @@ impl BusClient {
         }
     }
 
-    /// Asks ubusd for an object of exactly this name: it would take a star at the end for a pattern.
+    /// Asks ubusd for an object of exactly this name. ubusd would take a trailing star as a pattern.
     pub async fn look_up(self: &Rc<Self>, path: &[u8]) -> Result<u32, CallError> {
         if path.ends_with(b"*") {
             return Err(CallError::NoObject);
@@ -94,7 +95,7 @@ impl BusClient {
         let mut known = self.known.borrow_mut();
         known.retain(|(known, _)| **known != *path);
         if known.len() == MAX_KNOWN {
-            // Every call needs this one.
+            // Every call needs the session object.
             let oldest = known.iter().position(|(known, _)| **known != *SESSION);
             known.remove(oldest.unwrap_or(0));
         }
@@ -102,7 +103,7 @@ impl BusClient {
         Ok(id)
     }
 
-    /// The objects of that name or pattern, or all.
+    /// The objects that match a name or pattern, or all.
     pub async fn list(
         self: &Rc<Self>,
         pattern: Option<&[u8]>,
@@ -116,7 +117,7 @@ impl BusClient {
         .await
     }
 
-    /// Calls a method of the object that has or had this id; when it has another by now, that one's.
+    /// Calls a method of an object by its id. If the object has a new id by now, calls it by that.
     pub async fn invoke(
         self: &Rc<Self>,
         path: &[u8],
@@ -129,7 +130,7 @@ impl BusClient {
         if reply.status != status::NOT_FOUND || reply.from_object {
             return Ok(reply);
         }
-        // ubusd knows no such id: its owner was restarted. The call reached nobody, so it may be made again.
+        // ubusd does not know the id: its owner was restarted. The call reached nobody, so it can be repeated.
         self.known.borrow_mut().retain(|(_, known)| *known != id);
         self.invoke_id(self.look_up(path).await?, method, budget, arguments).await
     }
@@ -151,7 +152,7 @@ impl BusClient {
         .await
     }
 
-    /// Whether a session may call this method of this object; asked each time.
+    /// Whether a session may call this method of this object. The result is not cached.
     pub async fn allows(self: &Rc<Self>, sid: &[u8], object: &[u8], method: &[u8]) -> Result<bool, CallError> {
         let id = match self.object(SESSION).await {
             Err(CallError::NoObject) => return Ok(false),
@@ -169,7 +170,7 @@ impl BusClient {
         Ok(reply.status == status::OK && field(reply.data.fields(), "access") == Some(Value::Bool(true)))
     }
 
-    /// Has the events of an object delivered to a feed.
+    /// Subscribes to the events of an object.
     pub async fn subscribe(self: &Rc<Self>, path: &[u8]) -> Result<Result<Subscription, Status>, CallError> {
         let target = self.look_up(path).await?;
         let added = self.ask(kind::ADD_OBJECT, 0, None, &|_| ()).await?;
@@ -189,7 +190,7 @@ impl BusClient {
         })
     }
 
-    /// Sends a message and waits for its answer. Dropped, it gives the call up.
+    /// Sends a message and waits for its reply. If the future is dropped, the call is abandoned.
     async fn ask(
         self: &Rc<Self>,
         kind: u8,
@@ -203,7 +204,7 @@ impl BusClient {
         PendingReply { client: self, seq }.await
     }
 
-    /// Sees to it that there is a connection. It does not wait: a ubusd whose queue is full counts as away.
+    /// Connects, if necessary. It does not wait: if the queue of ubusd is full, ubusd counts as unreachable.
     fn connect(self: &Rc<Self>) -> Result<(), CallError> {
         if self.connected.get() {
             return Ok(());
@@ -221,7 +222,7 @@ impl BusClient {
         }
     }
 
-    /// Says so, once for each time that ubusd is away.
+    /// Logs that ubusd can't be reached, once per outage.
     fn out_of_reach(&self, error: &io::Error) {
         if !self.outage.replace(true) {
             log::warn!("cannot reach ubusd at {}: {error}", self.socket.display());
@@ -283,11 +284,11 @@ impl BusClient {
         }
     }
 
-    /// Sends what gathers. A ubusd that does not take it is as good as away.
+    /// Sends queued messages. If ubusd does not read them, it counts as gone.
     async fn write(&self, socket: &AsyncFd<UnixStream>) -> io::Error {
         loop {
             poll_fn(|cx| self.calls.borrow_mut().poll_outbox(cx)).await;
-            // Each time as it is by then: calls that were given up have been taken out.
+            // The outbox may change while this waits: abandoned calls are removed from it.
             let write = socket.write_with(|mut stream| stream.write(self.calls.borrow().outbox()));
             match ecohttpd::timeout(self.timeout, write).await {
                 Ok(Ok(count)) => self.calls.borrow_mut().written(count),
@@ -297,7 +298,7 @@ impl BusClient {
         }
     }
 
-    /// The connection has ended: so has all that needed it.
+    /// The connection has ended, and all that depends on it.
     fn lost(&self, error: Option<io::Error>) {
         if let Some(error) = error {
             self.out_of_reach(&error);
@@ -308,7 +309,7 @@ impl BusClient {
         self.calls.borrow_mut().fail_all();
     }
 
-    /// Takes every whole message; returns how many bytes those were.
+    /// Handles all complete messages. Returns their length in bytes.
     fn receive_all(&self, inbox: &[u8]) -> Result<usize, &'static str> {
         let mut rest = inbox;
         while let Some((message, length)) = message::first(rest)? {
@@ -336,10 +337,10 @@ impl BusClient {
     }
 }
 
-/// A connection, until its task ends in whatever way.
+/// A connection, until its task ends in any way.
 struct Connected<'a> {
     client: &'a BusClient,
-    /// What ended it, unless we did.
+    /// What ended it, if that was an error.
     error: Option<io::Error>,
 }
 
@@ -349,7 +350,7 @@ impl Drop for Connected<'_> {
     }
 }
 
-/// Waits for the answer to one message.
+/// Waits for the reply to one message.
 struct PendingReply<'a> {
     client: &'a BusClient,
     seq: u16,
@@ -369,7 +370,7 @@ impl Drop for PendingReply<'_> {
     }
 }
 
-/// The events of one object, as long as this lives.
+/// A subscription to the events of one object, until it is dropped.
 pub struct Subscription {
     client: Rc<BusClient>,
     own: u32,
@@ -385,14 +386,14 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        // With the connection its objects are gone, and on another the number may be somebody else's.
+        // The object ends with its connection. On the next one its id may belong to another.
         if self.client.feeds.close(&self.feed) {
             self.client.calls.borrow_mut().remove_object(self.own);
         }
     }
 }
 
-/// Ends a turn.
+/// Lets other tasks run.
 async fn yield_now() {
     let mut waited = false;
     poll_fn(|cx| {
@@ -410,7 +411,7 @@ mod tests {
     use super::*;
     use std::task::Waker;
 
-    /// Should its task panic, the next call makes another connection, and whoever waits is told.
+    /// If its task panics, waiting calls fail, and the next call connects again.
     #[test]
     fn however_a_connection_ends_it_is_over() {
         let client = BusClient::new(PathBuf::from("nowhere"), Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! `/ubus`: JSON-RPC 2.0 over ubus, which is what LuCI speaks, and events as a stream.
+//! `/ubus`: JSON-RPC 2.0 over ubus, as LuCI uses it, and streams of events.
 //!
 //! ```text
 //!  HTTP ─► http ─► rpc ─► client ─► message ─► blob ─► ubusd
@@ -8,17 +8,17 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `blob` | tagged binary trees |
-//! | `message` | what they travel in |
+//! | `message` | the messages that carry them |
 //! | `json` | text to blob, blob to text, without a tree between |
-//! | `outbox` | messages on their way to ubusd |
+//! | `outbox` | messages to be sent to ubusd |
 //! | `calls` | calls in flight, and their answers |
-//! | `waiters` | whose turn it is when there is room for a call |
-//! | `budget` | how much of them may be held for whom |
-//! | `client` | the one connection to ubusd, known objects |
-//! | `feed` | events on their way to clients |
-//! | `rpc` | what is asked, whether it is allowed, what comes of it |
-//! | `window` | calls of a batch, answered in their order |
-//! | `answer` | answers, made while they are sent |
+//! | `waiters` | tasks that wait for room for a call |
+//! | `budget` | how many bytes of replies a request may hold |
+//! | `client` | the connection to ubusd, known objects |
+//! | `feed` | events to be sent to clients |
+//! | `rpc` | a request: parsed, authorized, called |
+//! | `window` | calls of a batch, answered in order |
+//! | `answer` | responses, generated while they are sent |
 //! | `http` | paths and methods, streams of events |
 
 mod answer;

@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 over ubus: what is asked, by whom, and what comes of it.
+//! JSON-RPC 2.0 over ubus: requests are parsed, authorized and called.
 
 use super::blob::Writer;
 use super::budget::{Data, ReplyBudget};
@@ -13,16 +13,16 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// The session of those who have none.
+/// The session of clients without one.
 pub const NO_SESSION: &[u8] = &[b'0'; 32];
 
-/// The argument by which objects learn the session; ours to set.
+/// The argument that tells objects the session. Clients may not set it.
 const SESSION: &[u8] = b"ubus_rpc_session";
 
-/// Patterns of one `list`: each may cost all objects with all their methods.
+/// Most patterns of one `list`: each may match all objects with all their methods.
 const MAX_PATTERNS: usize = 64;
 
-/// The errors of the protocol, as the reference numbers them.
+/// The errors of the protocol, with the numbers of the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Parse,
@@ -70,15 +70,15 @@ impl From<CallError> for Fault {
     }
 }
 
-/// What a request came to.
+/// The result of a request.
 pub enum CallOutcome<'a> {
     Fault(Fault),
     Called {
         status: Status,
         data: Data,
     },
-    /// Objects are asked for: by these patterns with their methods, or all by name. That is done when it is their turn
-    /// to be shown, so that no more than one listing is held.
+    /// A listing: objects that match these patterns, with their methods; or the names of all. It is made when it is sent, so
+    /// only one listing is in memory.
     List(Option<&'a [u8]>),
 }
 
@@ -95,22 +95,22 @@ impl Answer<'_> {
     }
 }
 
-/// On whose behalf calls are made, and how.
+/// How calls are made.
 pub struct Caller {
     pub client: Rc<BusClient>,
-    /// Calls need no session's leave.
+    /// Calls need no permission of a session.
     pub no_auth: bool,
     pub timeout: Duration,
 }
 
-/// The object that the request's path names, and the session that its head does.
+/// The object from the path, and the session from the header.
 #[derive(Clone, Copy)]
 pub struct Named<'a> {
     pub object: &'a [u8],
     pub sid: &'a [u8],
 }
 
-/// A call, in the request's own text.
+/// A call, as slices of the request.
 struct MethodCall<'a> {
     sid: Cow<'a, [u8]>,
     object: Cow<'a, [u8]>,
@@ -159,7 +159,7 @@ impl<'a> RpcRequest<'a> {
 }
 
 impl Caller {
-    /// Does what one request of a body that [`json::check`] has seen asks for.
+    /// Handles one request of a body that [`json::check`] has accepted.
     pub async fn answer<'a>(&self, text: &'a [u8], named: Option<Named<'a>>, budget: &Rc<ReplyBudget>) -> Answer<'a> {
         if !json::is_sound(text) {
             return Answer::fault(Fault::Parse);
@@ -196,7 +196,7 @@ impl Caller {
         self.within(self.call(&call, budget)).await
     }
 
-    /// The objects of one pattern, or all. That there is none is no error.
+    /// The objects that match a pattern, or all. No match is not an error.
     pub async fn list(&self, pattern: Option<&[u8]>, budget: &Rc<ReplyBudget>) -> Result<Data, Fault> {
         let listed = async { Ok(self.client.list(pattern, Some(budget)).await?.data) };
         self.within(listed).await
@@ -212,13 +212,13 @@ impl Caller {
         };
         match self.client.invoke(&call.object, id, &call.method, Some(budget), &arguments).await {
             Ok(reply) => Ok(CallOutcome::Called { status: reply.status, data: reply.data }),
-            // It has been made, whatever became of its answer.
+            // The call was made, even if the reply is too long.
             Err(CallError::TooMuch) => Ok(CallOutcome::Called { status: status::OUT_OF_MEMORY, data: Data::default() }),
             Err(failure) => Err(failure.into()),
         }
     }
 
-    /// The object's id, if the session may call this method of it. Both are asked for at once.
+    /// The id of the object, if the session may call this method. Both are requested at the same time.
     async fn admit(&self, sid: &[u8], object: &[u8], method: &[u8]) -> Result<u32, Fault> {
         let mut id = pin!(self.client.object(object));
         if self.no_auth {
@@ -246,18 +246,18 @@ impl Caller {
         .await
     }
 
-    /// Whether the session may call this method of this object, be there one or not.
+    /// Checks that the session may call this method of this object, whether or not the object exists.
     pub async fn permit(&self, sid: &[u8], object: &[u8], method: &[u8]) -> Result<(), Fault> {
         if self.no_auth || self.client.allows(sid, object, method).await? { Ok(()) } else { Err(Fault::Access) }
     }
 
-    /// Bounds the time for an answer.
+    /// Limits the time of a call.
     pub async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         ecohttpd::timeout(self.timeout, work).await.unwrap_or(Err(Fault::Timeout))
     }
 }
 
-/// What a `list` with these parameters asks for.
+/// The listing that a `list` with these parameters asks for.
 fn list(params: Option<&[u8]>) -> Result<CallOutcome<'_>, Fault> {
     let patterns = params.filter(|params| json::elements(params).is_some());
     let mut each = patterns.and_then(json::elements).into_iter().flatten();

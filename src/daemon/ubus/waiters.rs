@@ -1,11 +1,11 @@
-//! Waiters of those who wait until there is room for one call more.
+//! Tasks that wait for room for another call.
 
 use std::task::{Context, Waker};
 
-/// Connections that wait before all are woken, as some of so many will have left.
+/// Waiting tasks at which all are woken: among so many some will have ended.
 const MAX_WAITING: usize = 512;
 
-/// Who waits, in their order.
+/// The waiting tasks, in order.
 #[derive(Default)]
 pub struct Waiters(Vec<Waker>);
 
@@ -21,7 +21,7 @@ impl Waiters {
         self.0.push(cx.waker().clone());
     }
 
-    /// There is room: wakes all, who was first the last time now last, as it may ask for more than there is ever room for.
+    /// There is room: wakes all. The one that was first the last time is last, as it may always want more than there is.
     pub fn begin(&mut self) {
         if !self.0.is_empty() {
             self.0.rotate_left(1);

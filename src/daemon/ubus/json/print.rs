@@ -4,20 +4,20 @@ use crate::daemon::sys::float;
 use crate::daemon::ubus::blob::{Attr, Attrs, Field, Value};
 use std::io::Write;
 
-/// Deepest nesting that is printed; what lies deeper appears as null.
+/// Deepest nesting that is printed. Deeper values appear as null.
 const MAX_PRINT_DEPTH: usize = 64;
 
 /// Bytes printed before the printer pauses for them to be sent: a few packets.
 pub const PIECE: usize = 8 << 10;
 
-/// Bytes of a text that are escaped at once.
+/// Most bytes of text that are escaped at once.
 pub const TEXT_PIECE: usize = 2 << 10;
 
-/// Prints a table as it lies in a blob, in pieces, whatever its size and depth.
+/// Prints a table of a blob in pieces, whatever its size and depth.
 pub struct Printer<'a> {
-    /// The tables and arrays that are begun.
+    /// The open tables and arrays.
     levels: Vec<Level<'a>>,
-    /// The rest of a string or of a name that is begun.
+    /// The rest of an unfinished string or name.
     text: Option<&'a [u8]>,
     /// The value that follows the name.
     named: Option<Value<'a>>,
@@ -30,14 +30,14 @@ struct Level<'a> {
 }
 
 impl<'a> Printer<'a> {
-    /// Begins a table, whose fields these are.
+    /// Begins a table with these fields.
     pub fn new(fields: &'a [u8], out: &mut Vec<u8>) -> Printer<'a> {
         let mut printer = Printer { levels: Vec::new(), text: None, named: None };
         printer.begin(fields, false, out);
         printer
     }
 
-    /// Goes on until `out` holds a piece; false at the end.
+    /// Prints until `out` holds a piece. Returns false at the end.
     pub fn fill(&mut self, out: &mut Vec<u8>) -> bool {
         while out.len() < PIECE {
             if let Some(text) = self.text {
@@ -107,7 +107,7 @@ pub fn push_int(out: &mut Vec<u8>, value: i64) {
     let _ = write!(out, "{value}");
 }
 
-/// Six digits behind the point, as the reference has it; what JSON cannot say is null.
+/// Six digits after the point, as in the reference. What JSON can't represent is null.
 fn push_double(out: &mut Vec<u8>, value: f64) {
     if !value.is_finite() {
         out.extend_from_slice(b"null");
@@ -127,7 +127,7 @@ pub fn push_text(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Appends the first piece of a string's content, and the closing quote after the last; returns what is left.
+/// Appends the first piece of a string's content, and the closing quote after the last one. Returns the rest.
 fn push_piece<'a>(out: &mut Vec<u8>, text: &'a [u8]) -> Option<&'a [u8]> {
     let piece = text.get(..TEXT_PIECE).unwrap_or(text);
     let is_last = piece.len() == text.len();
@@ -136,7 +136,7 @@ fn push_piece<'a>(out: &mut Vec<u8>, text: &'a [u8]) -> Option<&'a [u8]> {
         let (valid, invalid) = (chunk.valid(), chunk.invalid());
         push_escaped(out, valid.as_bytes());
         done += valid.len();
-        // A character that the piece's end may have cut is the next piece's.
+        // A character that may be cut by the end of the piece is left for the next one.
         if !invalid.is_empty() && (is_last || done + invalid.len() < piece.len()) {
             out.extend_from_slice("\u{fffd}".as_bytes());
             done += invalid.len();

@@ -10,8 +10,8 @@ const MAX_READ_DEPTH: u32 = 32;
 /// Longest name of a member, in bytes: a blob has two bytes for its length.
 const MAX_NAME: usize = u16::MAX as usize;
 
-/// The one value that a text consists of, without the space around it; `None` if it is no JSON. What is in its strings
-/// is [`is_sound`]'s to say.
+/// The value that a text consists of, without the space around it; `None` if it is not JSON. The content of strings is
+/// checked by [`is_sound`].
 pub fn check(text: &[u8]) -> Option<&[u8]> {
     let mut reader = Reader::new(text);
     let value = reader.skip(0)?;
@@ -19,13 +19,13 @@ pub fn check(text: &[u8]) -> Option<&[u8]> {
     reader.rest.is_empty().then_some(value)
 }
 
-/// Whether the strings in a value that [`check`] has seen are UTF-8 (RFC 8259 §8.1), and free of U+0000.
+/// Whether the strings in a value that [`check`] has accepted are UTF-8 (RFC 8259 §8.1) without U+0000.
 pub fn is_sound(value: &[u8]) -> bool {
     let mut reader = Reader::new(value);
     str::from_utf8(value).is_ok() && reader.skip(0).is_some() && !reader.nul
 }
 
-/// The elements of an array that [`check`] has seen; `None` if it is none.
+/// The elements of an array that [`check`] has accepted; `None` if it is not an array.
 pub fn elements(array: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let mut reader = Reader::new(array.strip_prefix(b"[")?);
     Some(std::iter::from_fn(move || {
@@ -34,7 +34,7 @@ pub fn elements(array: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     }))
 }
 
-/// The members of an object that [`check`] has seen; `None` if it is none.
+/// The members of an object that [`check`] has accepted; `None` if it is not an object.
 pub fn members(object: &[u8]) -> Option<impl Iterator<Item = (Cow<'_, [u8]>, &[u8])>> {
     let mut reader = Reader::new(object.strip_prefix(b"{")?);
     Some(std::iter::from_fn(move || {
@@ -44,13 +44,13 @@ pub fn members(object: &[u8]) -> Option<impl Iterator<Item = (Cow<'_, [u8]>, &[u
     }))
 }
 
-/// The content of a string; `None` if it is none.
+/// The content of a string; `None` if it is not a string.
 pub fn string(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     Reader::new(value).string()
 }
 
-/// Writes a value that [`check`] has seen as a field of a blob: whole numbers in 32 bits or else in 64 (beyond those the
-/// nearest), other numbers as doubles, null without a value.
+/// Writes a value that [`check`] has accepted as a field of a blob: whole numbers in 32 or 64 bits (the nearest if they do
+/// not fit), other numbers as doubles, null without a value.
 pub fn write(value: &[u8], name: &[u8], out: &mut Writer<'_>) {
     match value.first() {
         Some(b'{') => {
@@ -76,10 +76,10 @@ pub fn write(value: &[u8], name: &[u8], out: &mut Writer<'_>) {
     }
 }
 
-/// The text that is still to be read. `None` of its methods means: not JSON.
+/// The text that is left to read. Its methods return `None` if it is not JSON.
 struct Reader<'a> {
     rest: &'a [u8],
-    /// A string with an escape of U+0000 has been passed.
+    /// A string with an escape of U+0000 was read.
     nul: bool,
 }
 
@@ -94,19 +94,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over a byte, with space before it.
+    /// Skips a byte, and space before it.
     fn take(&mut self, byte: u8) -> Option<()> {
         self.space();
         self.rest = self.rest.strip_prefix(&[byte])?;
         Some(())
     }
 
-    /// What stands between elements whose syntax has been checked.
+    /// Skips the comma between elements whose syntax has been checked.
     fn comma(&mut self) {
         let _ = self.take(b',');
     }
 
-    /// A member's name and its colon.
+    /// Reads a member's name and its colon.
     fn name(&mut self) -> Option<Cow<'a, [u8]>> {
         self.space();
         let name = self.string()?;
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         (name.len() <= MAX_NAME).then_some(name)
     }
 
-    /// Passes over a value, with space before it, and returns it.
+    /// Skips a value, and space before it, and returns it.
     fn skip(&mut self, depth: u32) -> Option<&'a [u8]> {
         self.space();
         let before = self.rest;
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         before.get(..before.len() - self.rest.len())
     }
 
-    /// Passes over an object or an array, each of whose items `item` passes over.
+    /// Skips an object or an array; `item` skips one of its items.
     fn skip_all(&mut self, end: u8, depth: u32, item: fn(&mut Self, u32) -> Option<()>) -> Option<()> {
         if depth == MAX_READ_DEPTH {
             return None;
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Passes over a string; returns what is between its quotes, and whether there are escapes in it.
+    /// Skips a string. Returns what is between its quotes, and whether it contains escapes.
     fn pass_string(&mut self) -> Option<(&'a [u8], bool)> {
         let content = self.rest.strip_prefix(b"\"")?;
         let mut escaped = false;
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The character that an escape means, and its length in the text.
+/// The character of an escape, and the length of the escape.
 fn escape(text: &[u8]) -> Option<(char, usize)> {
     let character = match text.get(1)? {
         b'"' => '"',
