@@ -56,6 +56,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("cargo run --example workers", Example("workers")),
     ("cargo test", Tests("")),
     ("cargo test --test files", Tests("files")),
+    ("cargo test --bin ecohttpd documents", Tests("")),
     ("cargo test --test openwrt", Tests("openwrt")),
     ("ECOHTTPD_SOAK=120 cargo test --test soak", Tests("soak")),
     ("ECOHTTPD_MIPS=$(cross/build.sh mips-unknown-linux-musl) cargo test --test openwrt", Script(CI, "cargo test --locked --test openwrt")),
