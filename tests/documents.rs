@@ -46,7 +46,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("cargo run --release -- -f -s 127.0.0.1:8443 --self-signed -C target/cert.pem -K target/key.pem -h examples", Serves),
     ("ecohttpd -f -p 127.0.0.1:8080 -h /www", Serves),
     ("ecohttpd -f --config /etc/config/uhttpd", Serves),
-    ("ecohttpd --config /etc/config/uhttpd --test", Prints("the configuration is right\n")),
+    ("ecohttpd --config /etc/config/uhttpd --test", Prints("configuration")),
     ("ecohttpd --config /etc/config/uhttpd --dump", Prints("config uhttpd")),
     ("ecohttpd --urldecode 'a%20b'", Prints("a b")),
     ("ecohttpd --md5crypt secret", Prints("$1$")),
