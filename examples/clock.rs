@@ -1,4 +1,4 @@
-//! Replies that take their time: server-sent events, and a body that grows line by line.
+//! Replies that take long: server-sent events, and a body that grows line by line.
 //!
 //! ```sh
 //! cargo run --release --example clock            # or: ... clock 127.0.0.1:0, a free port
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! <http://127.0.0.1:8080/> shows a clock that ticks each second; curl prints ten lines, one a second.
-//! Thousands of such clients share one thread: a handler that waits costs its future, nothing else.
+//! Thousands of such clients share one thread: a waiting handler costs the memory of its future and nothing else.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

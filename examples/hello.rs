@@ -1,4 +1,4 @@
-//! The smallest handler: every request is answered with a line of text.
+//! The smallest handler: it answers every request with a line of text.
 //!
 //! ```sh
 //! cargo run --release --example hello            # or: ... hello 127.0.0.1:0, a free port
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         con.send("hello\n").await
     };
 
-    // `ecohttpd::listen` does the same in one call; in steps, the port that was bound can be told.
+    // `ecohttpd::listen` does the same in one call; in steps, the port that was bound can be printed.
     let mut server = Server::new(Options::new(), hello)?;
     let bound = server.bind(addr.ip().to_string().as_str(), addr.port())?;
     println!("listening on http://{bound}");

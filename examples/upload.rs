@@ -1,11 +1,11 @@
-//! A form that uploads a file, with its progress, into a folder of its own below the temp folder.
+//! A form that uploads a file and shows its progress. Files are stored in a new folder below the temp folder.
 //!
 //! ```sh
 //! cargo run --release --example upload           # or: ... upload 127.0.0.1:0, a free port
 //! curl -F file=@Cargo.toml http://127.0.0.1:8080/upload
 //! ```
 //!
-//! <http://127.0.0.1:8080/> shows the form; the reply tells the name and size of what was stored.
+//! <http://127.0.0.1:8080/> shows the form; the reply has the name and size of the file.
 //! The file is written as it arrives: a gigabyte takes no more memory than a kilobyte.
 
 use std::fs::{self, File};
@@ -20,8 +20,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let addr = std::env::args().nth(1);
     let addr: SocketAddr = addr.as_deref().unwrap_or("127.0.0.1:8080").parse()?;
 
-    // Made by us and for us alone: in a temp folder that others can write to, a name that
-    // exists already may be a trap.
+    // Only we can enter it. It must be new: others can write to the temp folder, too, so a name
+    // that exists may be a trap.
     let folder = std::env::temp_dir().join(format!("upload-{}", std::process::id()));
     fs::DirBuilder::new().mode(0o700).create(&folder)?;
     println!("storing in {}", folder.display());
@@ -31,7 +31,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         ("POST", "/upload") => upload(con, req, &folder).await,
         _ => con.send_error(404, None, "not found\n").await,
     };
-    // A body over the limit is refused with 413.
+    // A larger body is refused with 413.
     let options = Options::new().max_body(1 << 30);
     let mut server = Server::new(options, handler)?;
     let bound = server.bind(addr.ip().to_string().as_str(), addr.port())?;

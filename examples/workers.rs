@@ -1,4 +1,4 @@
-//! One process a core: workers that share a port through `SO_REUSEPORT`.
+//! One process per core: workers that share a port through `SO_REUSEPORT`.
 //!
 //! ```sh
 //! cargo run --release --example workers                      # or: ... workers 127.0.0.1:8080 4
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The kernel spreads the connections, so the replies name different process ids. Kill a worker, and
-//! another takes its place; end the parent, by whatever signal, and the workers finish what they serve and go.
+//! another takes its place. End the parent with any signal, and the workers finish what they serve and exit.
 
 use std::error::Error;
 use std::io::Read;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Keeps `count` workers running, a thread watching each.
+/// Keeps `count` workers running. A thread watches each.
 fn parent(addr: SocketAddr, count: usize) -> io::Result<()> {
     if addr.port() == 0 {
         // Each worker would get a port of its own.

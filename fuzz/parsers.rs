@@ -19,7 +19,7 @@ pub mod httpd_conf;
 pub mod json;
 #[path = "../src/daemon/access/network.rs"]
 pub mod network;
-#[path = "../src/files/path.rs"]
+#[path = "../src/files/dot_segments.rs"]
 pub mod path;
 #[path = "../src/daemon/prefix.rs"]
 pub mod prefix;

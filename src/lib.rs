@@ -37,33 +37,46 @@
 //! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
 //! | `server` | all of them tied together: the tick, connections, handlers | all above |
 //! | `files` | static files | all above |
+//! | `serve_file` | the method of a connection that is at home in `files` | `files`, `server` |
 //!
 //! A request costs a read, what its handler does, and a write; a connection that idles costs its slot of the slab and
 //! an entry in the table of deadlines, and no buffer. What a client may cost is bounded by [`Options`].
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
+//! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
+//! | `daemon`, `ubus` | the program `ecohttpd`, and its `/ubus`; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod buf;
 mod files;
 mod http;
 mod net;
 mod rt;
+mod serve_file;
 mod server;
 mod sys;
 
 // The public interface is:
 pub use files::{CleanPath, Files, Inspected};
-pub use http::{Chunked, Disposition, status_reason};
+pub use http::{BadChunk, Chunked, Disposition, status_reason};
 pub use net::PeerAddr;
-pub use rt::{AsyncFd, sleep, spawn};
+pub use rt::{AsyncFd, Task, sleep, spawn};
 pub use server::{
-    Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Request, Result,
-    Server, Site, Upgraded, listen, timeout,
+    Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
+    Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };
 
 /// X.509 as far as a server needs it: makes a self-signed certificate, reads its own, and the subject of a client's.
 #[cfg(feature = "tls")]
 pub mod x509 {
     pub use crate::net::tls::{read_cert, read_key};
-    pub use crate::net::x509::{Facts, SanName, SelfSigned, facts, is_dns_name, self_signed, self_signed_by, subject};
+    pub use crate::net::x509::{
+        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, self_signed, self_signed_by, subject,
+    };
 }

@@ -361,7 +361,8 @@ fn upgrade_hands_over_the_stream() {
             spawn(async {
                 sleep(Duration::from_millis(20)).await;
                 echo(stream).await.unwrap();
-            });
+            })
+            .detach();
             return Ok(());
         }
         echo(stream).await

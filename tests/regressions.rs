@@ -89,7 +89,8 @@ fn a_dead_upgraded_stream_leaves_its_successor_alone() {
             while stream.write_all(&[0; 60_000]).await.is_ok() {}
             failed.send(()).unwrap();
             pending::<()>().await;
-        });
+        })
+        .detach();
         Ok(())
     });
     let mut stuck = TcpStream::connect(server.addr).unwrap();
@@ -120,7 +121,8 @@ fn a_busy_upgraded_stream_lets_others_have_their_turn() {
         spawn(async move {
             let mut buffer = vec![0; 64 << 10];
             while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
-        });
+        })
+        .detach();
         Ok(())
     });
     let mut busy = TcpStream::connect(server.addr).unwrap();

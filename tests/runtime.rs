@@ -95,7 +95,7 @@ fn outside_of_a_server_the_runtime_panics() {
         let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     });
     assert!(outside.join().is_err());
-    assert!(thread::spawn(|| spawn(async {})).join().is_err());
+    assert!(thread::spawn(|| spawn(async {}).detach()).join().is_err());
 }
 
 // --- wakes ------------------------------------------------------------------------------------------
@@ -166,14 +166,15 @@ fn tasks_outlive_handlers_and_end_with_the_server() {
                 let _guard = OnDrop::new(&gone, "task");
                 sleep(MOMENT).await;
                 let inner = tell.clone();
-                spawn(async move { inner.send("task of a task").unwrap() });
+                spawn(async move { inner.send("task of a task").unwrap() }).detach();
                 tell.send("task").unwrap();
                 pending::<()>().await;
-            });
+            })
+            .detach();
             con.send("answered").await
         };
         let mut server = Server::new(Options::new(), handler).unwrap();
-        server.spawn(async move { first.send("before run").unwrap() });
+        server.spawn(async move { first.send("before run").unwrap() }).detach();
         let addr = server.bind("127.0.0.1", 0).unwrap();
         (server, addr)
     });
@@ -428,7 +429,8 @@ fn a_handler_that_yields_has_its_share() {
                 yield_now().await;
             }
             ended.store(true, Ordering::SeqCst);
-        });
+        })
+        .detach();
         let mut turns = 0;
         while !over.load(Ordering::SeqCst) {
             yield_now().await;
@@ -652,7 +654,8 @@ fn a_panic_ends_no_more_than_its_own() {
             }
             "/task" => spawn(async {
                 let _bomb = Bomb;
-            }),
+            })
+            .detach(),
             _ => con.send(req.path().to_owned()).await?,
         }
         Ok::<(), Error>(())

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Client, Response, serve, start};
-use ecohttpd::{CleanPath, Connection, Files, Listeners, Listening, Options, Request, Result, Server, Site};
+use ecohttpd::{CleanPath, Connection, Error, Files, Listeners, Listening, Options, Request, Result, Server, Site};
 use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -152,7 +152,7 @@ fn folders_can_be_served_by_hand() {
         let files = Files::new(&options);
         let path = match CleanPath::new(req.path_bytes()) {
             Ok(path) => path,
-            Err(status) => return con.send(format!("refused {status}")).await,
+            Err(refusal) => return con.send(format!("refused {}", refusal.status())).await,
         };
         if req.query_string() == "inspect" {
             let told = match files.inspect(con, path.relative()) {
@@ -161,12 +161,12 @@ fn folders_can_be_served_by_hand() {
             };
             return con.send(told).await;
         }
-        match files.try_serve(con, req, &path).await? {
-            None => Ok(()),
-            Some(status) => {
-                con.set_status(status)?;
+        match files.try_serve(con, req, &path).await {
+            Err(Error::Refused(refusal)) => {
+                con.set_status(refusal.status())?;
                 con.send(format!("no {}", req.path())).await
             }
+            served => served,
         }
     });
     for (target, status, text) in [

@@ -64,7 +64,8 @@ pub fn look_after(sites: &[Tls], now: SystemTime, say: bool) -> bool {
             Err(error) if say => log::warn!("a self-signed certificate can't be renewed: {error}"),
             Err(_) => {}
         }
-        let read = tls.cert.as_deref().filter(|_| say).and_then(|file| Some((file, ecohttpd::x509::read_cert(file).ok()?)));
+        let read =
+            tls.cert.as_deref().filter(|_| say).and_then(|file| Some((file, ecohttpd::x509::read_cert(file).ok()?)));
         if let Some((file, cert)) = read
             && let Some(flaw) = x509::facts(&cert).and_then(|facts| flaw(&facts, now))
         {

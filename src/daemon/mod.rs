@@ -175,17 +175,21 @@ impl Caught {
     fn watch(self, server: &mut Server, serving: Serving, words: Words) {
         let serving = Rc::new(RefCell::new(serving));
         let handle = server.handle();
-        server.spawn(watch(self.stop, move |count| handle.stop(if count == 1 { GRACE } else { Duration::ZERO })));
-        server.spawn(retry(Rc::clone(&serving)));
+        server
+            .spawn(watch(self.stop, move |count| handle.stop(if count == 1 { GRACE } else { Duration::ZERO })))
+            .detach();
+        server.spawn(retry(Rc::clone(&serving))).detach();
         #[cfg(feature = "tls")]
-        server.spawn(look_after_certificates(Rc::clone(&serving), server.handle(), HOUR));
-        server.spawn(watch(self.reload, move |_| {
-            match reload(&mut serving.borrow_mut(), &words) {
-                Ok(()) => log::info!("the configuration was read anew"),
-                Err(failure) => log::error!("the old configuration stays: {}", failure.text()),
-            }
-            ecohttpd::spawn(retry(Rc::clone(&serving)));
-        }));
+        server.spawn(look_after_certificates(Rc::clone(&serving), server.handle(), HOUR)).detach();
+        server
+            .spawn(watch(self.reload, move |_| {
+                match reload(&mut serving.borrow_mut(), &words) {
+                    Ok(()) => log::info!("the configuration was read anew"),
+                    Err(failure) => log::error!("the old configuration stays: {}", failure.text()),
+                }
+                ecohttpd::spawn(retry(Rc::clone(&serving))).detach();
+            }))
+            .detach();
     }
 }
 
@@ -261,11 +265,13 @@ fn on_loop(test: impl AsyncFn() + 'static) {
 
     let mut server = Server::new(Options::new(), async |_: &mut Connection, _: &mut Request| ()).unwrap();
     let (stop, (done, ended)) = (Stop(server.handle()), std::sync::mpsc::channel());
-    server.spawn(async move {
-        let _stop = stop;
-        ecohttpd::timeout(Duration::from_secs(20), test()).await.expect("it hangs");
-        done.send(()).unwrap();
-    });
+    server
+        .spawn(async move {
+            let _stop = stop;
+            ecohttpd::timeout(Duration::from_secs(20), test()).await.expect("it hangs");
+            done.send(()).unwrap();
+        })
+        .detach();
     server.run().unwrap();
     ended.try_recv().expect("the test failed");
 }
@@ -298,18 +304,20 @@ mod tests {
         let old = ecohttpd::x509::self_signed_by(&key, &[], now - 390 * DAY, now + 7 * DAY).unwrap();
         fs::write(&cert, old).unwrap();
         let (serving, handle) = (Rc::new(RefCell::new(serving)), server.handle());
-        server.spawn(look_after_certificates(serving, server.handle(), Duration::from_millis(5)));
+        server.spawn(look_after_certificates(serving, server.handle(), Duration::from_millis(5))).detach();
         let watched = cert.clone();
-        server.spawn(async move {
-            for _ in 0..2000 {
-                let read = ecohttpd::x509::read_cert(&watched).ok().and_then(|cert| ecohttpd::x509::facts(&cert));
-                if read.is_some_and(|facts| facts.not_after > now + 300 * DAY) {
-                    break;
+        server
+            .spawn(async move {
+                for _ in 0..2000 {
+                    let read = ecohttpd::x509::read_cert(&watched).ok().and_then(|cert| ecohttpd::x509::facts(&cert));
+                    if read.is_some_and(|facts| facts.not_after > now + 300 * DAY) {
+                        break;
+                    }
+                    ecohttpd::sleep(Duration::from_millis(5)).await;
                 }
-                ecohttpd::sleep(Duration::from_millis(5)).await;
-            }
-            handle.stop(Duration::ZERO);
-        });
+                handle.stop(Duration::ZERO);
+            })
+            .detach();
         server.run().unwrap();
         assert!(not_after() > now + 300 * DAY, "it was not renewed");
     }

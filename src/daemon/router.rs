@@ -12,7 +12,7 @@ use super::scripts::{self, Found, Located, Scripts};
 use super::secure::Secure;
 #[cfg(feature = "ubus")]
 use super::ubus::{self, Ubus};
-use ecohttpd::{CleanPath, Connection, Files, Options, Request, Result};
+use ecohttpd::{CleanPath, Connection, Error, Files, Options, Request, Result};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -142,13 +142,13 @@ impl Site {
             Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
             Ok(path) if self.is_plain(con, &path) => {
                 self.add_headers(con, &path)?;
-                match self.files.try_serve(con, req, &path).await? {
+                match refused(self.files.try_serve(con, req, &path).await)? {
                     Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
                     status => Err(status),
                 }
             }
             Ok(path) => Ok((path, None)),
-            Err(status) => Err(Some(status)),
+            Err(refusal) => Err(Some(refusal.status())),
         };
         let status = match way {
             Ok((path, redirected)) => Box::pin(self.route(con, req, path, redirected)).await?,
@@ -243,7 +243,7 @@ impl Site {
         }
         match found {
             // Where no script is, nobody else has an answer to this.
-            Found::Refused(404) if req.method() == "OPTIONS" => self.files.try_serve(con, req, path).await,
+            Found::Refused(404) if req.method() == "OPTIONS" => refused(self.files.try_serve(con, req, path).await),
             Found::Refused(status) => Ok(Some(status)),
             Found::Script(located) => self.run(con, req, &located, login.as_ref(), redirected).await,
             Found::Index(index) => self.send(con, req, &index, redirected.is_some()).await,
@@ -292,7 +292,7 @@ impl Site {
         // A precompressed file may be protected where the file itself is not.
         let is_open = !self.is_guarded() || Files::CODED_SUFFIXES.iter().all(open);
         let files = if is_open { &self.files } else { &self.plain_files };
-        files.try_serve(con, req, path).await
+        refused(files.try_serve(con, req, path).await)
     }
 
     /// Runs a script, and then what it redirects to within the site.
@@ -323,7 +323,7 @@ impl Site {
                 let redirected = Redirected { query: query.to_owned(), left };
                 Box::pin(self.route(con, req, path, Some(redirected))).await
             }
-            Err(status) => Ok(Some(status)),
+            Err(refusal) => Ok(Some(refusal.status())),
         }
     }
 
@@ -467,6 +467,15 @@ impl Site {
     /// Takes back what is for answers that succeed.
     fn clear(&self, con: &mut Connection) -> Result<()> {
         self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
+    }
+}
+
+/// The status of a refusal, which is still to be answered.
+fn refused(served: Result<()>) -> Result<Option<u16>> {
+    match served {
+        Ok(()) => Ok(None),
+        Err(Error::Refused(refusal)) => Ok(Some(refusal.status())),
+        Err(error) => Err(error),
     }
 }
 

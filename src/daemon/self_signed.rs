@@ -42,7 +42,9 @@ pub fn renew(tls: &Tls, now: SystemTime) -> io::Result<bool> {
     let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
         return Ok(false);
     };
-    let Some(facts) = x509::facts(&ecohttpd::x509::read_cert(cert)?).filter(|facts| facts.is_own) else { return Ok(false) };
+    let Some(facts) = x509::facts(&ecohttpd::x509::read_cert(cert)?).filter(|facts| facts.is_own) else {
+        return Ok(false);
+    };
     let names = wanted(tls);
     let lasting: Vec<&SanName> = names.iter().filter(|name| lasts(name, &tls.listen)).collect();
     if !is_due(&facts, &lasting, now) {
@@ -71,8 +73,8 @@ fn is_due(facts: &Facts, names: &[&SanName], now: SystemTime) -> bool {
 /// have to be told anew to take it.
 fn lasts(name: &SanName, listen: &[Listen]) -> bool {
     match name {
-        SanName::Dns(_) => true,
         SanName::Ip(ip) => is_private(*ip) || listen.iter().any(|listen| listen.addr() == Some(*ip)),
+        _ => true,
     }
 }
 

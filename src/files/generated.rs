@@ -1,4 +1,4 @@
-//! Files that the kernel makes up as they are read: those of proc, sysfs and their like have a length that is not true.
+//! Files that the kernel generates while they are read: stat(2) does not know the length of files in proc and sysfs.
 
 use super::limits::GENERATED_PIECE;
 use super::mime;
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 
-/// The file systems whose files have no length before their end, by their number in statfs(2).
+/// The file systems of such files, by their number in statfs(2).
 #[rustfmt::skip]
 const GENERATING: &[u32] = &[
     0x0000_9fa0, // proc
@@ -21,13 +21,13 @@ const GENERATING: &[u32] = &[
     0x6367_7270, // cgroup2
 ];
 
-/// Whether the length that stat(2) tells of a file may not be true: it is none then, or a page.
+/// Whether the length that stat(2) reports may be wrong. Then it is zero, or a power of two from a page on.
 pub(super) fn is_generated(file: &File, stat: &Stat) -> io::Result<bool> {
     let may_be = stat.size == 0 || stat.size >= 4096 && stat.size.is_power_of_two();
     Ok(may_be && GENERATING.contains(&sys::file_system(file.as_fd())?))
 }
 
-/// Sends what there is to read, without a length, ranges or validators.
+/// Sends the file to its end, without a length, ranges or validators.
 pub(super) async fn serve(con: &mut Connection, req: &Request, mut file: File, relative: &[u8]) -> Result<()> {
     con.add_header("content-type", mime::content_type(relative))?;
     if req.head.is_head() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 /// Bytes that the path of nearly every request fits in.
 pub const PATH_ROOM: usize = 128;
 
-/// Bytes of a file that is read and sent from memory rather than by sendfile(2).
+/// Bytes of the largest file that is sent from memory rather than by sendfile(2).
 ///
-/// Up to here one gathering write of head and body is cheaper than a second system call.
+/// Up to here, one gathering write of head and body is cheaper than a second system call.
 pub const SMALL_FILE: u64 = 16 << 10;
 
 /// Places of the cache of hot files; a power of two.
@@ -19,41 +19,42 @@ pub const HOT_BYTES: u64 = 256 << 10;
 /// Hot files that are kept open rather than in memory.
 pub const HOT_DESCRIPTORS: usize = 16;
 
-/// How long a hot file, or the document root's folder, is kept unused, and up to twice as long: an idle server gives its
-/// memory back and holds nobody's disk busy.
+/// How often hot files and the document root are looked through. One that was not used since the last time is closed, so
+/// an idle server frees its memory, and its disk can be unmounted.
 pub const HOT_TIME: Duration = Duration::from_millis(2500);
 
-/// Bytes read at a time of a file that the kernel makes up; those of sysfs are given whole, in a page at most.
+/// Bytes of a generated file read at a time; files of sysfs have no more than a page, and must be read whole.
 pub const GENERATED_PIECE: usize = 16 << 10;
 
-/// How long ago a file must have changed before what was read of it may be kept.
+/// How long ago a file must have changed before its content may be cached.
 ///
-/// File times have the kernel's tick (some milliseconds) as their step: a change within the step of the one before
-/// leaves them equal. Three seconds also cover file systems with steps of a second or two, as FAT has.
+/// File times have a resolution, the kernel's tick of some milliseconds: two changes within one tick leave the same time.
+/// Three seconds also cover FAT, whose resolution is two seconds.
 pub const SETTLED: Duration = Duration::from_secs(3);
 
-/// Attempts with openat2(2), which gives up on a `..` in a link when anything anywhere is renamed meanwhile.
+/// Attempts with openat2(2). It fails with `EAGAIN` if a link holds `..` and any file is renamed meanwhile.
 pub const OPENAT2_TRIES: u32 = 4;
 
-/// How often the document root itself is looked up again, and what is known of the folders beneath it, in milliseconds.
+/// Milliseconds after which the document root and the folders beneath it are checked again.
 pub const ROOT_CHECK: u64 = 1000;
 
-/// Folders beneath the root that are known at once: of what is deeper, more is asked.
-pub const WAYS_KEPT: usize = 16;
+/// Folders whose check is kept. More of them only means that some are checked more often.
+pub const FOLDERS_KEPT: usize = 16;
 
-/// Names that are kept of folders on file systems with several names for a file, eight bytes each.
+/// Names that are kept for all folders together, eight bytes each; only for file systems with several names per file.
 pub const NAMES_KEPT: usize = 4096;
 
-/// Entries of a folder that are listed, some 100 bytes each until the page is out; a page of fewer says so.
+/// Entries of a folder that are listed. Each takes about 100 bytes until the page is sent. A page that leaves some out
+/// says so.
 pub const LISTED: usize = 4000;
 
-/// Folders being listed at once: they take memory as long as their clients take to read them.
+/// Listings in progress at once: each takes memory until its client has read it.
 pub const LISTINGS: usize = 8;
 
-/// Entries looked at before other connections get their turn.
+/// Entries read before other connections get their turn.
 pub const LISTED_AT_ONCE: usize = 128;
 
-/// Most levels of a listing's path that are links, counted from the directory itself.
+/// Levels of a listing's path that are links, counted from the directory itself.
 ///
-/// Each link climbs all the levels below it: without a bound the head of the page would grow with the square of the depth.
+/// Each link climbs all the levels below it. Without a bound, the head of the page would grow with the square of the depth.
 pub const MAX_CRUMBS: usize = 32;

@@ -1,14 +1,13 @@
 //! Content types by file name.
 
-/// The content type of a file, by the extension of its name in any case.
+/// The content type of a file, by its extension in any case; `application/octet-stream` if it is unknown.
 ///
-/// `name` may be a whole path. Only text types carry a charset, UTF-8; what is not known is
-/// `application/octet-stream`.
+/// `name` may be a whole path. Only text types have a charset: UTF-8.
 pub fn content_type(name: &[u8]) -> &'static str {
     lookup(name).unwrap_or("application/octet-stream")
 }
 
-/// Finds the type by extension, else by the whole name.
+/// Finds a type by the extension, else by the whole name.
 fn lookup(path: &[u8]) -> Option<&'static str> {
     let name = path.rsplit(|&b| b == b'/').next()?;
     let mut pieces = name.rsplitn(3, |&b| b == b'.');
@@ -30,7 +29,7 @@ fn lookup(path: &[u8]) -> Option<&'static str> {
     TEXTS.iter().any(|known| name.eq_ignore_ascii_case(known)).then_some("text/plain; charset=utf-8")
 }
 
-/// Looks through the table line by line: it comes first what is asked for most, and the result is kept with hot files.
+/// Searches the table line by line. The most frequent types come first, and hot files keep the result.
 fn by_extension(extension: &[u8]) -> Option<&'static str> {
     TYPES.lines().find_map(|line| {
         let (content_type, extensions) = line.split_once('\t')?;
@@ -39,12 +38,13 @@ fn by_extension(extension: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Texts that are known by their whole name.
+/// Text files that have no extension.
 const TEXTS: &[&[u8]] = &[b"readme", b"license", b"copying", b"changelog", b"makefile"];
 
-/// Types and their extensions: uhttpd's, with today's names, and what the web has come to use since.
+/// Types and their extensions: those of uhttpd under their current names, and newer ones.
 ///
-/// One text rather than a table of slices: each slice would cost a relocation and a pointer, more than its bytes.
+/// One string instead of a table of slices, because the relocation and the pointer of a slice take more bytes than its
+/// text.
 const TYPES: &str = "\
 text/html; charset=utf-8\thtml htm\n\
 text/css; charset=utf-8\tcss\n\

@@ -3,6 +3,8 @@
 use super::headers::{is_tchar, is_value_byte};
 use super::limits::{CHUNK_EXTENSION, CHUNK_FREE, CHUNK_OVERHEAD, CHUNK_SIZE_DIGITS, TRAILER, TRAILER_FIELDS};
 use super::reject::Reject;
+use std::error::Error;
+use std::fmt;
 
 /// Takes one chunked body apart, as its bytes come (RFC 9112 §7.1); by default before its first chunk.
 ///
@@ -40,6 +42,25 @@ pub struct Piece {
     pub used: usize,
 }
 
+/// What is wrong with a chunked body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadChunk(&'static str);
+
+impl BadChunk {
+    /// What is wrong, in a few words.
+    pub fn reason(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for BadChunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for BadChunk {}
+
 impl Chunked {
     /// Whether the last chunk and the trailers were taken.
     pub fn is_done(&self) -> bool {
@@ -51,9 +72,9 @@ impl Chunked {
     /// It is empty when the body has ended, or `input` was used up; nothing is taken behind the body's end.
     ///
     /// # Errors
-    /// What is wrong. The body can't be read on.
-    pub fn take<'a>(&mut self, input: &mut &'a [u8]) -> Result<&'a [u8], &'static str> {
-        let piece = self.decode(input).map_err(|reject| reject.reason)?;
+    /// If the body breaks the coding. The rest of it can't be read.
+    pub fn take<'a>(&mut self, input: &mut &'a [u8]) -> Result<&'a [u8], BadChunk> {
+        let piece = self.decode(input).map_err(|reject| BadChunk(reject.reason))?;
         let payload = input.get(piece.start..piece.end).unwrap_or_default();
         *input = input.get(piece.used..).unwrap_or_default();
         Ok(payload)
@@ -323,7 +344,7 @@ mod tests {
             }
             assert_eq!((&payload[..], &left[..]), (&b"abcde"[..], &b"next"[..]), "{step}");
         }
-        assert_eq!(Chunked::default().take(&mut &b"x"[..]), Err("chunk without a size"));
+        assert_eq!(Chunked::default().take(&mut &b"x"[..]), Err(BadChunk("chunk without a size")));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub mod scan;
 pub mod status;
 pub mod target;
 
-pub use chunked::Chunked;
+pub use chunked::{BadChunk, Chunked};
 pub use coding::{Coding, acceptable};
 pub use encoder::{CHUNK_END, CONTINUE, Encoder, Frame, LAST_CHUNK, Persistence, chunk_head, write_head};
 pub use exchange::{BodyState, Carry, Exchange, Receiving, SendError, Sending};

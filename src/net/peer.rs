@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The address of a peer, or of our own end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PeerAddr {
     /// TCP: address and port. An IPv4 peer of a dual-stack listener appears as IPv4.
     Ip(SocketAddr),

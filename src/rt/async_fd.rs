@@ -3,6 +3,7 @@
 use super::reactor::{Direction, Readiness};
 use super::runtime::Runtime;
 use super::slots::Key;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -76,6 +77,12 @@ impl<T: AsFd> AsyncFd<T> {
                 result => return result,
             }
         }
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncFd").field(&self.io).finish()
     }
 }
 

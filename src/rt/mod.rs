@@ -9,8 +9,8 @@
 //! | `timers` | one ordered table of deadlines |
 //! | `reactor` | `mio::Poll`, and the table of awaited descriptors |
 //! | `tasks` | futures of the loop that belong to no connection |
-//! | `runtime` | all of them together, and [`spawn`] |
-//! | `sleep`, `async_fd` | what futures await: time and descriptors |
+//! | `runtime` | all of them together |
+//! | `sleep`, `async_fd`, `task` | what futures await: time, descriptors, and tasks that they [`spawn`] |
 //!
 //! [`Runtime`] is shared (`Rc`) by the server, its connections and every future that awaits something of
 //! the loop; free functions such as [`sleep`](sleep::sleep) find it through a thread-local that is set while the loop runs.
@@ -20,6 +20,7 @@ mod reactor;
 mod runtime;
 mod sleep;
 mod slots;
+mod task;
 mod tasks;
 mod timers;
 mod wake;
@@ -27,10 +28,10 @@ mod wake;
 pub use async_fd::AsyncFd;
 pub(crate) use reactor::{Edges, Source};
 pub(crate) use runtime::Runtime;
-pub use runtime::spawn;
 pub use sleep::sleep;
 pub(crate) use sleep::within;
 pub(crate) use slots::{Key, MAX_SLOTS, Slots};
+pub use task::{Task, spawn};
 pub(crate) use tasks::drop_contained;
 pub(crate) use timers::{Due, TimerId, deadline, millis};
 pub(crate) use wake::{SlotWaker, WakeQueue, Woken};

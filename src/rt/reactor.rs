@@ -4,9 +4,9 @@ use super::slots::{Key, Slots};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{self, Context};
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub(crate) struct Reactor {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
     fds: RefCell<Slots<Rc<Readiness>>>,
+    /// A duplicate of the poll's descriptor, once somebody asked for it.
+    descriptor: OnceCell<OwnedFd>,
 }
 
 impl Reactor {
@@ -60,7 +62,17 @@ impl Reactor {
             poll: RefCell::new(Poll::new()?),
             events: RefCell::new(Events::with_capacity(EVENTS)),
             fds: RefCell::default(),
+            descriptor: OnceCell::new(),
         })
+    }
+
+    /// A descriptor that is readable when there are events.
+    pub(crate) fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+        if let Some(descriptor) = self.descriptor.get() {
+            return Ok(descriptor.as_fd());
+        }
+        let duplicate = self.poll.borrow().registry().as_fd().try_clone_to_owned()?;
+        Ok(self.descriptor.get_or_init(|| duplicate).as_fd())
     }
 
     pub(crate) fn waker(&self) -> io::Result<Waker> {

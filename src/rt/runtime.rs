@@ -6,10 +6,10 @@ use super::tasks::{Boxed, Tasks};
 use super::timers::{Timers, deadline, millis};
 use super::wake::WakeQueue;
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 thread_local! {
@@ -56,9 +56,19 @@ impl Runtime {
         Entered(CURRENT.replace(Some(Rc::clone(self))))
     }
 
-    /// Runs `future` beside the connections.
-    pub(crate) fn spawn(&self, future: Boxed) {
-        self.tasks.spawn(future, &self.wakes);
+    /// Runs a future until it ends or the loop does. Returns its key, unless there are too many.
+    pub(crate) fn spawn(&self, future: Boxed) -> Option<Key> {
+        self.tasks.spawn(future, &self.wakes)
+    }
+
+    /// Wakes `waker` when the task ends.
+    pub(super) fn wake_after(&self, task: Key, waker: &Waker) {
+        self.tasks.wake_after(task, waker);
+    }
+
+    /// Drops a task. If it is being polled, it is dropped after that.
+    pub(super) fn cancel(&self, task: Key) {
+        self.tasks.cancel(task);
     }
 
     /// Polls one task if it was woken.
@@ -96,16 +106,23 @@ impl Runtime {
         deadline(millis(now).saturating_add(1), after)
     }
 
-    /// Waits for events until the next timer is due; at once when something is ready already.
-    pub(crate) fn wait(&self, ready: bool) -> io::Result<()> {
-        let wait = if ready || self.wakes.about_to_sleep() {
-            Some(Duration::ZERO)
-        } else {
-            // Since the tick began, its handlers have worked.
-            self.read_clock();
-            let next = self.timers.borrow().next();
-            next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
-        };
+    /// How long the loop may sleep unless an event comes; `None` is for ever. From now on a wake is such an event.
+    pub(crate) fn idle_time(&self, ready: bool) -> Option<Duration> {
+        if ready || self.wakes.about_to_sleep() {
+            return Some(Duration::ZERO);
+        }
+        // Since the tick began, its handlers have worked.
+        self.read_clock();
+        let next = self.timers.borrow().next();
+        next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
+    }
+
+    /// Waits for events until the next timer is due, and no longer than `at_most`; not at all when something is ready.
+    pub(crate) fn wait(&self, ready: bool, at_most: Option<Duration>) -> io::Result<()> {
+        let mut wait = self.idle_time(ready);
+        if let Some(at_most) = at_most {
+            wait = Some(wait.map_or(at_most, |wait| wait.min(at_most)));
+        }
         let polled = self.reactor.poll(wait);
         self.wakes.awake();
         self.read_clock();
@@ -120,12 +137,4 @@ impl Drop for Entered {
     fn drop(&mut self) {
         CURRENT.set(self.0.take());
     }
-}
-
-/// Runs `future` on the loop, beside the connections; it lives until it ends or the server does.
-///
-/// # Panics
-/// When called outside of a handler or task of a running server ([`Server::spawn`](crate::Server::spawn) works before that).
-pub fn spawn(future: impl Future<Output = ()> + 'static) {
-    Runtime::current().spawn(Box::pin(future));
 }

@@ -20,26 +20,40 @@ pub(crate) fn drop_contained<T>(value: T) {
 
 /// The tasks of one loop.
 #[derive(Default)]
-pub(crate) struct Tasks(RefCell<Slots<Task>>);
+pub(crate) struct Tasks(RefCell<Slots<Running>>);
 
-struct Task {
+struct Running {
     /// Absent while it is being polled.
     future: Option<Boxed>,
     woken: Arc<SlotWaker>,
     waker: Waker,
+    /// Who awaits its end.
+    awaiting: Option<Waker>,
 }
 
 impl Tasks {
-    pub(crate) fn spawn(&self, future: Boxed, wakes: &Arc<WakeQueue>) {
+    /// Adds a task. Returns its key, unless there are too many.
+    pub(super) fn spawn(&self, future: Boxed, wakes: &Arc<WakeQueue>) -> Option<Key> {
         let spawned = self.0.borrow_mut().insert_with(|key| {
             let woken = SlotWaker::new(Woken::Task(key), wakes);
             let waker = Waker::from(Arc::clone(&woken));
             waker.wake_by_ref();
-            Ok(Task { future: Some(future), woken, waker })
+            Ok(Running { future: Some(future), woken, waker, awaiting: None })
         });
-        if let Err(error) = spawned {
-            log::error!("cannot spawn a task: {error}");
+        spawned.inspect_err(|error| log::error!("cannot spawn a task: {error}")).ok()
+    }
+
+    pub(super) fn wake_after(&self, key: Key, waker: &Waker) {
+        if let Some(task) = self.0.borrow_mut().get_mut(key) {
+            task.awaiting = Some(waker.clone());
         }
+    }
+
+    /// Drops a task. If it is being polled, it is dropped after that.
+    pub(super) fn cancel(&self, key: Key) {
+        let task = self.0.borrow_mut().remove(key);
+        // Not borrowed here: dropping the future may spawn or cancel another.
+        drop_contained(task);
     }
 
     /// Polls one task if it was woken.
@@ -56,10 +70,11 @@ impl Tasks {
         };
         // Not borrowed here: a task may spawn another. Where panics unwind, a task's ends no other.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-        if let Ok(Poll::Pending) = polled {
-            if let Some(task) = self.0.borrow_mut().get_mut(key) {
-                task.future = Some(future);
-            }
+        // Gone from the table: it was cancelled while it was polled.
+        if let Ok(Poll::Pending) = polled
+            && let Some(task) = self.0.borrow_mut().get_mut(key)
+        {
+            task.future = Some(future);
             return;
         }
         if polled.is_err() {
@@ -67,7 +82,9 @@ impl Tasks {
         }
         drop_contained(future);
         let task = self.0.borrow_mut().remove(key);
-        drop(task);
+        if let Some(waker) = task.and_then(|task| task.awaiting) {
+            waker.wake();
+        }
     }
 
     /// Drops every task: called when the loop ends.

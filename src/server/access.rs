@@ -1,4 +1,4 @@
-//! What an access log wants to know of an exchange.
+//! What an access log gets to know of an exchange.
 
 use crate::net::PeerAddr;
 use std::time::Duration;
@@ -17,11 +17,11 @@ pub struct Access<'a> {
     pub target: &'a str,
     /// 0 or 1: the minor version of HTTP/1.
     pub minor_version: u8,
-    /// The status that was sent; 499 when the client left before one was.
+    /// The status that was sent; 499 if the client left before.
     pub status: u16,
     /// Bytes of body that went out, with their chunk framing.
     pub bytes: u64,
-    /// From the end of the request's head to the last byte handed to the kernel, in steps of a millisecond.
+    /// From the end of the request's head to the last byte passed to the kernel; the resolution is a millisecond.
     pub duration: Duration,
     /// The request's `Referer`, if it is text.
     pub referer: Option<&'a str>,

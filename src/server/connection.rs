@@ -5,6 +5,7 @@ use super::error::{Error, Outcome, Result};
 use super::form::FormEvent;
 use super::http1::Http1;
 use super::limits;
+use super::options::Options;
 use super::request::Request;
 use super::shared::Shared;
 use super::site_options::SiteOptions;
@@ -15,29 +16,36 @@ use crate::net::PeerAddr;
 use crate::rt::Key;
 use crate::sys;
 use std::cell::{RefCell, RefMut};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs::File;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// One client's connection, in the hands of the handler of one request.
 ///
-/// Its asynchronous methods wait for the client; while they do, the loop serves others. When the connection is reset or
-/// breaks, the handler is dropped where it waits. A client that merely ends its own direction may still want its answer;
-/// that it is gone altogether shows with the first bytes sent to it.
+/// Its asynchronous methods wait for the client. Meanwhile the loop serves others. When the connection breaks, the handler is
+/// dropped where it waits. A client that has half-closed the connection may still want its answer. If it is gone, the first
+/// bytes sent to it show that.
 pub struct Connection {
-    pub(crate) core: Rc<Shared>,
-    pub(crate) site: Rc<SiteOptions>,
+    core: Rc<Shared>,
+    site: Rc<SiteOptions>,
     http1: Rc<RefCell<Http1>>,
     key: Key,
     peer: PeerAddr,
     /// Whether the client's own connection is encrypted, if it is another one.
     encrypted: Option<bool>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 impl Connection {
@@ -46,16 +54,16 @@ impl Connection {
         Connection { core, site, http1, key, peer, encrypted: None }
     }
 
-    /// The client's address; for a request that [is another's](Connection::set_client), that one's.
+    /// The client's address. Behind a proxy, [`set_client`](Connection::set_client) sets that of the proxy's client.
     pub fn remote_addr(&self) -> &PeerAddr {
         &self.peer
     }
 
-    /// Has this request count as that of another client: a trusted proxy's fields name whom it asks for.
+    /// Sets the client that a trusted proxy forwards this request for.
     ///
-    /// From here on [`remote_addr`](Connection::remote_addr) and the access log tell this address, and
-    /// [`is_tls`](Connection::is_tls) whether that client's connection is encrypted, where that is known. The next request
-    /// of the connection is the peer's again. Whom the server makes room for, at its limit of connections, stays the peer.
+    /// Afterwards, [`remote_addr`](Connection::remote_addr) and the access log have this address, and
+    /// [`is_tls`](Connection::is_tls) says whether that client's connection is encrypted, if that is known. It holds for this
+    /// request only. The limits on connections still count the peer.
     pub fn set_client(&mut self, addr: PeerAddr, encrypted: Option<bool>) {
         self.peer = addr;
         self.encrypted = encrypted;
@@ -67,36 +75,36 @@ impl Connection {
     /// Our address on this connection.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system can't tell.
+    /// [`Error::Io`] if the system does not know it.
     pub fn local_addr(&self) -> Result<PeerAddr> {
         Ok(self.http1.borrow_mut().link.local_addr()?)
     }
 
-    /// Whether the connection is encrypted; for a request that [is another's](Connection::set_client), that one's.
+    /// Whether the client's connection is encrypted; behind a proxy, that of [`set_client`](Connection::set_client).
     pub fn is_tls(&self) -> bool {
         self.encrypted.unwrap_or_else(|| self.http1.borrow().link.transport.is_tls())
     }
 
-    /// The subject of the certificate that the client showed and [`Options::ca`](crate::Options::ca) verified, as text
-    /// (RFC 4514: `CN=router,O=home`); `None` without one.
+    /// The subject of the client's certificate, if [`Options::ca`](crate::Options::ca) verified one. It is text of RFC 4514:
+    /// `CN=router,O=home`.
     #[cfg(feature = "tls")]
     pub fn peer_subject(&self) -> Option<String> {
         crate::net::x509::subject(self.http1.borrow().link.transport.peer_certificate()?)
     }
 
-    /// Sets a header field of the response, in the place of those of the same name in any case.
+    /// Sets a header field of the response. It replaces fields of the same name, in any case.
     ///
     /// `content-length` fixes the length of the body; `connection: close` closes after the reply;
     /// `date` and `server` replace the library's own.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head is out. [`Error::BadHeader`] for a name that is no token, a value with CR, LF,
-    /// NUL or another control (RFC 9110 §5.5), and `transfer-encoding`, which is not the handler's to set.
+    /// [`Error::HeadSent`] once the head is out. [`Error::BadHeader`] for a name that is not a token, for a value with
+    /// control characters (RFC 9110 §5.5), and for `transfer-encoding`, which only the library sets.
     pub fn add_header(&mut self, name: &str, value: impl Display) -> Result<()> {
         Ok(self.response()?.set(name, value)?)
     }
 
-    /// Adds a header field of the response beside those of the same name, as `set-cookie` needs it.
+    /// Adds a header field of the response and keeps those of the same name, as `set-cookie` needs it.
     ///
     /// # Errors
     /// As [`add_header`](Connection::add_header).
@@ -114,7 +122,7 @@ impl Connection {
         Ok(self.response()?.append_bytes(name, value)?)
     }
 
-    /// Takes the response's header fields of that name, in any case, back.
+    /// Removes the response's header fields of that name, in any case.
     ///
     /// # Errors
     /// [`Error::HeadSent`] once the head is out.
@@ -123,11 +131,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Sets the response's status, with the standard's reason phrase; 200 when never called.
+    /// Sets the response's status, with its standard reason phrase. Without a call it is 200.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head is out, [`Error::BadStatus`] outside 100..=999 and for 1xx, which
-    /// end no exchange ([`upgrade`](Connection::upgrade) sends 101).
+    /// [`Error::HeadSent`] once the head is out. [`Error::BadStatus`] outside 200..=999: a 1xx is not a final response, and
+    /// [`upgrade`](Connection::upgrade) sends 101.
     pub fn set_status(&mut self, code: u16) -> Result<()> {
         self.status(code, None)
     }
@@ -140,7 +148,7 @@ impl Connection {
         self.status(code, Some(reason))
     }
 
-    /// Answers with `code`, a reason phrase if given, and `content` (else an empty body); then the connection closes.
+    /// Answers with `code`, with a reason phrase and a body if they are given, and closes the connection.
     ///
     /// Headers set before are sent too; the content is `text/plain` unless they say otherwise.
     ///
@@ -174,7 +182,7 @@ impl Connection {
         self.answer_redirect(code, location)
     }
 
-    /// Sends a piece of the body; waits only while more than the high-water mark of it waits already.
+    /// Sends a piece of the body. Waits only while more than the high-water mark is queued already.
     ///
     /// The first call sends the head: with `content-length` if the handler set it, else chunked on HTTP/1.1 and ended by
     /// closing on 1.0 (RFC 9112 §6). An empty piece sends just the head. For HEAD, 204 and 304 the bytes are dropped.
@@ -194,10 +202,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends as much of `data` as there is room for, and tells how much; pending while there is no room.
+    /// Sends as much of `data` as there is room for, and returns how much; pending while there is no room.
     ///
-    /// For a relay, which waits for both directions at once. Like [`send`](Connection::send) it sends the head first, and
-    /// of an empty piece only that.
+    /// For a relay, which waits for both directions at once. Like [`send`](Connection::send), it sends the head first, and
+    /// only the head for an empty piece.
     ///
     /// # Errors
     /// As [`send`](Connection::send); [`Error::Closed`] when the connection is over.
@@ -233,7 +241,7 @@ impl Connection {
         respond::push_file(&mut self.http1.borrow_mut(), &self.core, Rc::new(file), offset, count)
     }
 
-    /// Waits until all that was queued is in the kernel's hands.
+    /// Waits until everything queued has been passed to the kernel.
     ///
     /// # Errors
     /// [`Error::Closed`] when the connection is over.
@@ -241,37 +249,36 @@ impl Connection {
         poll_fn(|cx| respond::poll_flushed(&mut self.http1.borrow_mut(), cx)).await
     }
 
-    /// Bytes of answers that the client has not taken: those that wait here, and those that the kernel holds for it.
+    /// Bytes of answers that the client has not received: those queued here and those that the kernel holds.
     ///
-    /// For a handler that wants to know whether a slow client takes anything at all.
+    /// A handler can see from it whether a slow client reads at all.
     pub fn undelivered(&self) -> u64 {
         let http1 = self.http1.borrow();
         let waiting = http1.in_flight.as_ref().map_or(0, |in_flight| in_flight.output.mem());
         u64::from(http1.link.transport.queued()).saturating_add(waiting as u64)
     }
 
-    /// Waits until the client has ended its direction: mostly it has left, though it may still read what it is sent.
+    /// Waits until the client has half-closed the connection. Usually it has left then, but it may still read.
     ///
-    /// For answers that wait long for their next piece. It may be awaited beside the other methods, in the same task. A
-    /// client that has left altogether resets the connection at the first bytes it is sent, and the handler is dropped.
+    /// For answers that wait long for their next piece. It may be awaited together with the other methods, in the same task.
+    /// A client that has left resets the connection when bytes are sent to it, and the handler is dropped.
     pub async fn closed(&self) {
         poll_fn(|cx| respond::poll_closed(&mut self.http1.borrow_mut(), cx)).await;
     }
 
-    /// Whether a line of the log about this client is to be written, or was counted only: for lines that clients can cause
-    /// as they like.
+    /// Whether a line about this client should go to the log: false if there were too many. For lines that a client can cause
+    /// at will.
     ///
-    /// The server's own lines count, too: ten a minute are written for each client ([`PeerAddr::network`]), and then one
-    /// that tells how many were not.
+    /// Each client ([`PeerAddr::network`]) has ten lines a minute, the server's own included. Further lines are counted, and
+    /// one line says how many there were.
     pub fn takes_log_line(&self) -> bool {
         self.core.takes_log_line(&self.peer)
     }
 
-    /// Has the client asked, a second after it ended its own direction and if no head was sent by then, whether it is there.
+    /// Drops this handler soon if the client leaves while it works: for one that takes long before it sends the head.
     ///
-    /// For a handler that waits long and is not to wait for nobody. The question is an interim `100 Continue`, which a
-    /// client of HTTP/1.1 discards (RFC 9110 §15.2.1); from one that has left comes a reset, and the handler is dropped.
-    /// It holds for this one request.
+    /// A second after the client has half-closed the connection, it is sent an interim `100 Continue`, which a client of
+    /// HTTP/1.1 discards (RFC 9110 §15.2.1). A client that has left answers with a reset. Holds for this request only.
     pub fn notice_departure(&mut self) {
         self.http1.borrow_mut().probe = true;
     }
@@ -305,10 +312,10 @@ impl Connection {
         Ok(body)
     }
 
-    /// Appends what has come of the request body to `into`, as long as that holds less than `upto` bytes.
+    /// Appends what has arrived of the request body to `into`, until that holds `upto` bytes.
     ///
-    /// For a relay, which waits for both directions at once: pending when there is nothing, ready with nothing added at
-    /// the body's end. After `Pending` it is to be called again until it is ready, for the server's `body_timeout` runs.
+    /// For a relay, which waits for both directions at once. It is pending while there is nothing, and ready with nothing
+    /// added at the body's end. After `Pending`, call it again until it is ready: the server's `body_timeout` runs.
     ///
     /// # Errors
     /// Those of [`read_body`](Connection::read_body).
@@ -348,7 +355,7 @@ impl Connection {
         }
     }
 
-    /// Reads the rest of the request body and forgets it.
+    /// Reads the rest of the request body and discards it.
     ///
     /// # Errors
     /// Those of [`read_body`](Connection::read_body).
@@ -381,6 +388,21 @@ impl Connection {
     }
 
     // --- for the layers above ---------------------------------------------------------------------
+
+    /// The loop's clock in milliseconds, read once a tick.
+    pub(crate) fn now(&self) -> u64 {
+        self.core.runtime.now()
+    }
+
+    /// Runs a task on the loop, beside the connections.
+    pub(crate) fn spawn(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
+        self.core.runtime.spawn(task);
+    }
+
+    /// What the layer above keeps for all connections of this site; made from its options when it is first needed.
+    pub(crate) fn extension<T: 'static>(&self, make: impl FnOnce(&Options) -> T) -> Rc<T> {
+        self.site.extension(make)
+    }
 
     /// The response's head, as long as it can be changed.
     pub(crate) fn response(&mut self) -> Result<RefMut<'_, ResponseHead>> {

@@ -1,12 +1,13 @@
 //! Controlling a server from other threads: stopping it, reloading its certificates.
 
 use crate::rt::WakeQueue;
+use std::fmt;
 #[cfg(feature = "tls")]
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Controls a [`Server`] from another thread, a signal's watcher, or a handler.
+/// Controls a [`Server`](crate::Server) from another thread, a signal's watcher, or a handler.
 #[derive(Clone)]
 pub struct Handle(pub(super) Arc<Control>);
 
@@ -14,6 +15,7 @@ pub struct Handle(pub(super) Arc<Control>);
 pub(super) struct Control {
     /// The grace of a stop that the loop has not yet seen.
     stop: Mutex<Option<Duration>>,
+    /// The certificates must be reloaded.
     #[cfg(feature = "tls")]
     reload: AtomicBool,
     wakes: Arc<WakeQueue>,
@@ -41,9 +43,15 @@ impl Control {
     }
 }
 
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
 impl Handle {
-    /// Stops the server: it accepts no more, closes idle connections, and lets those with a request in flight finish it
-    /// within `grace`. A second call may shorten the grace. [`Server::run`] then returns `Ok`.
+    /// Stops the server: it accepts no more connections, closes idle ones, and gives requests in flight `grace` to finish.
+    /// [`Server::run`](crate::Server::run) then returns `Ok`. A second call may shorten the grace.
     pub fn stop(&self, grace: Duration) {
         let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
         *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
@@ -51,9 +59,9 @@ impl Handle {
         self.0.wakes.rouse();
     }
 
-    /// Reloads the certificates of TLS listeners for new connections; existing connections keep theirs.
+    /// Reloads the certificates of TLS listeners. Only new connections use them.
     ///
-    /// When that fails, a line of the log says which file is wrong, and the old certificates stay in use.
+    /// If that fails, the old certificates stay, and a line of the log says which file is wrong.
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self) {
         self.0.reload.store(true, Ordering::SeqCst);

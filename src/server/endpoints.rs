@@ -21,7 +21,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// The address that is listened on, with the port that was picked where none was asked for.
+    /// The address that is listened on, with the port that the system picked if it was 0.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }

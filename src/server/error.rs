@@ -1,6 +1,6 @@
 //! What can go wrong in a handler, and what a handler can say.
 
-use crate::http::{BadForm, BadHead, Reject};
+use crate::http::{BadForm, BadHead, Reject, status_reason};
 use crate::sys;
 use std::fmt;
 use std::io;
@@ -11,17 +11,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a method of [`Connection`](crate::Connection) failed; each knows the [status](Error::status) that answers it.
 ///
-/// One that a handler returns after the response's head cuts the reply: what was sent before it arrives, then the
-/// connection ends in a way that the client can't take for the reply's end. After [`Timeout`](Error::Timeout) and
-/// [`Closed`](Error::Closed), which are the client's, it is reset at once.
+/// If a handler returns one after the response's head was sent, the reply is cut: what was sent before arrives, and then the
+/// connection ends in a way that the client can't mistake for the reply's end. After [`Timeout`](Error::Timeout) and
+/// [`Closed`](Error::Closed), the connection is reset at once.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The handler's: the response head is out, so it can't be changed any more.
     HeadSent,
-    /// The handler's: CR, LF, NUL or another control in a header, a name that is no token, or a framing field that is not the handler's to set.
+    /// The handler's: a control character in a header field, a name that is not a token, or a field that only the library
+    /// sets.
     BadHeader,
-    /// The handler's: a status outside 100..=999, or one that the method does not take.
+    /// The handler's: a status outside 100..=999, or one that the method does not allow.
     BadStatus,
     /// The handler's: more or fewer bytes sent than its `content-length` promised; the connection is cut.
     LengthMismatch,
@@ -35,13 +36,42 @@ pub enum Error {
     BadBody(&'static str),
     /// The system's: a file could not be opened or read.
     Io(io::Error),
+    /// The request's: it can't be served. Nothing was sent yet, so the handler can still answer.
+    Refused(Refusal),
 }
+
+/// Why a request is not served: the status that answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// As wide as the other fields of `Error`: a narrow one would make each move of a `Result` one of several pieces.
+#[repr(align(4))]
+pub struct Refusal {
+    status: u16,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16) -> Refusal {
+        Refusal { status }
+    }
+
+    /// The status, 400 to 599.
+    pub fn status(self) -> u16 {
+        self.status
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(status_reason(self.status))
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 impl Error {
     /// The status that answers this error when a handler returns it before the head was sent.
     ///
-    /// 408, 413 and 400 for the client's errors, 404, 403 and 503 for files that are missing, forbidden or beyond
-    /// the limit of descriptors, 500 for everything else.
+    /// 408, 413 and 400 for the client's errors; that of a refusal; 404, 403 and 503 for files that are missing, forbidden
+    /// or beyond the limit of descriptors; 500 for everything else.
     pub fn status(&self) -> u16 {
         match self {
             Error::HeadSent | Error::BadHeader | Error::BadStatus | Error::LengthMismatch => 500,
@@ -49,6 +79,7 @@ impl Error {
             Error::Closed | Error::BadBody(_) => 400,
             Error::BodyTooLarge => 413,
             Error::Io(error) => Error::status_of_io(error),
+            Error::Refused(refusal) => refusal.status,
         }
     }
 
@@ -77,6 +108,7 @@ impl fmt::Display for Error {
             Error::BodyTooLarge => f.write_str("the request body is too large"),
             Error::BadBody(how) => write!(f, "malformed request body: {how}"),
             Error::Io(error) => error.fmt(f),
+            Error::Refused(refusal) => refusal.fmt(f),
         }
     }
 }
@@ -85,6 +117,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io(error) => Some(error),
+            Error::Refused(refusal) => Some(refusal),
             _ => None,
         }
     }
@@ -93,6 +126,12 @@ impl std::error::Error for Error {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Error::Io(error)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Refused(refusal)
     }
 }
 
@@ -119,6 +158,7 @@ impl From<BadHead> for Error {
 
 /// What becomes of the connection after a handler's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It stays open for the next request, if the client and the protocol allow it.
     KeepAlive,
@@ -126,8 +166,10 @@ pub enum Outcome {
     Close,
 }
 
-/// What a handler may return.
-pub trait IntoOutcome {
+/// What a handler may return: `()`, `bool`, an [`Outcome`], or a [`Result`] of one of these.
+///
+/// No other type can implement it.
+pub trait IntoOutcome: sealed::Sealed {
     /// Turns the handler's value into the connection's fate, or the error that answers the request.
     ///
     /// # Errors
@@ -158,6 +200,14 @@ impl<T: IntoOutcome> IntoOutcome for Result<T> {
     fn into_outcome(self) -> Result<Outcome> {
         self?.into_outcome()
     }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl Sealed for bool {}
+    impl Sealed for super::Outcome {}
+    impl<T: super::IntoOutcome> Sealed for super::Result<T> {}
 }
 
 /// Runs `future` for at most `duration`; when the time is up first, it is dropped.

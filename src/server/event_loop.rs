@@ -8,14 +8,19 @@ use super::shared::Shared;
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
 use crate::rt::{Due, Runtime, Source, Woken};
+use std::cell::Cell;
 use std::io;
+use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// All that one server's thread looks after.
 pub(super) struct EventLoop {
     pub(super) shared: Rc<Shared>,
     pub(super) sessions: Rc<Sessions>,
     pub(super) acceptor: Acceptor,
+    /// Empty between turns: kept for its memory.
+    woken: Cell<Vec<Woken>>,
 }
 
 impl EventLoop {
@@ -23,7 +28,7 @@ impl EventLoop {
         let shared = Rc::new(Shared::new(runtime));
         let sessions = Rc::new(Sessions::new(Rc::clone(&shared)));
         let acceptor = Acceptor::new(Rc::clone(&shared), Rc::clone(&sessions));
-        EventLoop { shared, sessions, acceptor }
+        EventLoop { shared, sessions, acceptor, woken: Cell::default() }
     }
 
     pub(super) fn endpoints(&self) -> &Endpoints {
@@ -37,32 +42,45 @@ impl EventLoop {
     pub(super) fn run(&self, control: &Control) -> io::Result<()> {
         let _entered = self.shared.runtime.enter();
         self.shared.runtime.read_clock();
-        let mut woken = Vec::new();
-        let served = loop {
-            if let Err(error) = self.tick(&mut woken, || self.apply_commands(control)) {
-                break Err(error);
-            }
-            if self.has_stopped() {
-                break Ok(());
-            }
-        };
-        self.drop_all();
-        served
+        while !self.has_stopped() {
+            self.tick(control, None)?;
+        }
+        Ok(())
     }
 
-    /// One turn: wait, notice, drive what is ready, then accept.
-    pub(super) fn tick(&self, woken: &mut Vec<Woken>, apply_commands: impl FnOnce()) -> io::Result<()> {
+    /// Turns once, and waits at most for `at_most`; whether a command has stopped the loop.
+    ///
+    /// # Errors
+    /// Those of [`run`](EventLoop::run).
+    pub(super) fn turn(&self, control: &Control, at_most: Duration) -> io::Result<ControlFlow<()>> {
+        let _entered = self.shared.runtime.enter();
+        self.tick(control, Some(at_most))?;
+        Ok(if self.has_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// How long the loop may sleep before its next turn, unless an event comes; `None` is for ever.
+    pub(super) fn idle_time(&self) -> Option<Duration> {
+        self.shared.runtime.idle_time(self.is_ready())
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.shared.ready.borrow().is_empty()
+    }
+
+    /// Waits, notices, drives what is ready, then accepts.
+    pub(super) fn tick(&self, control: &Control, at_most: Option<Duration>) -> io::Result<()> {
         let runtime = &self.shared.runtime;
         #[cfg(feature = "tls")]
         TlsContext::new_tick();
-        runtime.wait(!self.shared.ready.borrow().is_empty())?;
+        runtime.wait(self.is_ready(), at_most)?;
         runtime.reactor.dispatch(|source, event| match source {
             Source::Conn(key) => self.sessions.notice(key, event),
             Source::Listener(key) => self.endpoints().notice(key),
             Source::Fd(_) => {}
         });
-        if runtime.wakes.take(woken) {
-            apply_commands();
+        let mut woken = self.woken.take();
+        if runtime.wakes.take(&mut woken) {
+            self.apply_commands(control);
             for key in woken.drain(..) {
                 match key {
                     Woken::Conn(key) => self.sessions.woken(key),
@@ -70,6 +88,7 @@ impl EventLoop {
                 }
             }
         }
+        self.woken.set(woken);
         self.pop_timers();
         self.sessions.drive_ready();
         self.acceptor.accept();
@@ -118,7 +137,8 @@ impl EventLoop {
     }
 
     /// Ends everything: tasks, handlers, connections, listeners.
-    fn drop_all(&self) {
+    pub(super) fn drop_all(&self) {
+        let _entered = self.shared.runtime.enter();
         self.shared.runtime.drop_tasks();
         self.sessions.shut_all();
         self.endpoints().close_all();
@@ -126,6 +146,7 @@ impl EventLoop {
         self.shared.runtime.drop_tasks();
     }
 }
+
 #[cfg(test)]
 mod tests {
     use crate::net::Transport;
@@ -156,7 +177,7 @@ mod tests {
             let start = std::time::Instant::now();
             while !is_so(self) {
                 assert!(start.elapsed() < PATIENCE);
-                self.server.event_loop.tick(&mut Vec::new(), || {}).unwrap();
+                self.server.event_loop.tick(&self.server.control, None).unwrap();
             }
         }
 

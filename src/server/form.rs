@@ -4,6 +4,7 @@ use crate::http::multipart;
 
 /// One event of a `multipart/form-data` body.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 7578 knows no other, and programs match on these without a wildcard")]
 pub enum FormEvent {
     /// A header field of the part that begins; the name in lower case.
     Header {

@@ -3,18 +3,25 @@
 use super::endpoints::Listening;
 use super::event_loop::EventLoop;
 use super::site::Site;
+use std::fmt;
 use std::io;
 use std::rc::{Rc, Weak};
 
-/// The listeners of a [`Server`](crate::Server), for its tasks and handlers to change while it runs.
+/// The listeners of a [`Server`](crate::Server), with which tasks and handlers change them while it runs.
 #[derive(Clone)]
 pub struct Listeners(pub(super) Weak<EventLoop>);
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners").finish_non_exhaustive()
+    }
+}
 
 impl Listeners {
     /// Listens on a TCP address for `site`, with its options: see [`Server::bind`](crate::Server::bind).
     ///
     /// # Errors
-    /// Those of [`Server::bind`](crate::Server::bind); `NotConnected` when the server stops or is gone.
+    /// Those of [`Server::bind`](crate::Server::bind); `NotConnected` if the server is stopping or gone.
     pub fn bind<'a>(&self, site: &Site, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<Listening> {
         self.event_loop()?.endpoints().bind(site, ipaddr.into(), port)
     }
@@ -28,24 +35,24 @@ impl Listeners {
         self.event_loop()?.endpoints().bind_tls(site, ipaddr.into(), port)
     }
 
-    /// Has a listener, and the connections that it accepted, served by another site from their next request on.
+    /// Gives another site to a listener and to the connections it has accepted, from their next request on.
     ///
-    /// How the listener's socket was made stays as it is: backlog, keep-alive probes and the like.
+    /// The options of the socket stay: backlog, keep-alive probes and the like.
     ///
     /// # Errors
-    /// For a TLS listener, those of the certificates; then nothing has changed. `NotConnected` when the server is gone.
+    /// For a TLS listener, if the certificates can't be loaded; nothing changes then. `NotConnected` if the server is gone.
     pub fn serve(&self, listening: &Listening, site: &Site) -> io::Result<()> {
         self.event_loop()?.endpoints().serve(listening, site)
     }
 
-    /// Listens there no more; connections that were accepted go on.
+    /// Stops listening there. Connections that were accepted go on.
     pub fn close(&self, listening: Listening) {
         if let Ok(event_loop) = self.event_loop() {
             event_loop.endpoints().close(listening);
         }
     }
 
-    /// Sets how many connections the server has at once: see [`Options::max_connections`](crate::Options::max_connections).
+    /// Sets how many connections the server may have at once: see [`Options::max_connections`](crate::Options::max_connections).
     pub fn max_connections(&self, count: usize) {
         if let Ok(event_loop) = self.event_loop() {
             event_loop.acceptor.fit_to_descriptors(count.max(1));

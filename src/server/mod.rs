@@ -18,6 +18,7 @@
 //! | `requests`, `ending` | requests one after another; how a connection ends |
 //! | `timeouts` | timeouts, and what they do |
 //! | `connection`, `request`, `form`, `upgrade` | what handlers see |
+//! | `http_crate` | conversions from and to the types of the crate `http` |
 //! | `site` | a site: options and a handler |
 //! | `session` | a connection and the handler that runs for it |
 //! | `endpoints`, `accept` | listeners; new connections |
@@ -36,6 +37,8 @@ mod event_loop;
 mod eviction;
 mod form;
 mod http1;
+#[cfg(feature = "http")]
+mod http_crate;
 mod in_flight;
 mod limits;
 mod link;
@@ -61,28 +64,32 @@ pub use access::Access;
 pub use connection::Connection;
 pub use control::Handle;
 pub use endpoints::Listening;
-pub use error::{Error, IntoOutcome, Outcome, Result, timeout};
+pub use error::{Error, IntoOutcome, Outcome, Refusal, Result, timeout};
 pub use form::FormEvent;
 pub use listeners::Listeners;
 pub use options::Options;
 pub use request::Request;
 pub use site::Site;
-pub use upgrade::Upgraded;
+pub use upgrade::{Upgraded, UpgradedReader, UpgradedWriter};
 
 use self::control::Control;
 use self::event_loop::EventLoop;
-use crate::rt::Runtime;
+use crate::rt::{Runtime, Task};
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Listens on `ipaddr` and `port` and serves each request with `handler` until the process ends.
 ///
-/// `None` is every address, IPv6 and IPv4 where the kernel allows both; else an IPv4 or IPv6 literal, a scoped one
-/// (`fe80::1%br-lan`) too. For several listeners, a port picked by the system, or a way to stop, see [`Server`].
+/// `None` is every address, IPv6 and IPv4 where the kernel allows both. An address may be scoped: `fe80::1%br-lan`. For
+/// several listeners, a port picked by the system, or a way to stop, see [`Server`].
 ///
 /// # Errors
 /// `InvalidInput` if `ipaddr` is not an IP address; errors of bind(2) and listen(2).
@@ -104,6 +111,27 @@ where
 }
 
 /// A server: listeners, connections, and the loop that drives them on the thread that calls [`run`](Server::run).
+///
+/// A program with a loop of its own, of poll(2) or another kind, calls [`turn`](Server::turn) instead:
+///
+/// ```no_run
+/// use std::os::fd::{AsRawFd, BorrowedFd};
+/// use std::time::Duration;
+///
+/// # fn wait(_: BorrowedFd<'_>, _: Option<Duration>) {}
+/// # fn main() -> std::io::Result<()> {
+/// let handler = async |con: &mut ecohttpd::Connection, _: &mut ecohttpd::Request| con.send("hello").await;
+/// let mut server = ecohttpd::Server::new(ecohttpd::Options::new(), handler)?;
+/// server.bind("127.0.0.1", 8080)?;
+/// loop {
+///     // Waits until the descriptor is readable or the time is up. It may wait for other things, too.
+///     wait(server.as_fd()?, server.next_turn());
+///     if server.turn(Duration::ZERO)?.is_break() {
+///         return Ok(());
+///     }
+/// }
+/// # }
+/// ```
 pub struct Server {
     event_loop: Rc<EventLoop>,
     /// What the listeners serve that are bound without a site of their own.
@@ -114,10 +142,10 @@ pub struct Server {
 impl Server {
     /// Makes a server without listeners.
     ///
-    /// `handler` is an async closure or function; it runs on the loop's thread and needs to be neither `Send` nor `Sync`.
+    /// `handler` is an async closure or function. It runs on the loop's thread, so it need not be `Send` or `Sync`.
     ///
     /// # Errors
-    /// When the system has no descriptor left for the loop.
+    /// If the system has no descriptor left.
     pub fn new<H, R>(options: Options, handler: H) -> io::Result<Server>
     where
         H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
@@ -147,7 +175,7 @@ impl Server {
         self.event_loop.endpoints().bind_tls(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
-    /// Listens on a Unix socket, replacing one whose server is gone; the file is removed when the server ends.
+    /// Listens on a Unix socket. Replaces the socket of a server that is gone, and removes its own when the server ends.
     ///
     /// # Errors
     /// Errors of bind(2): `AddrInUse` when a server listens there, or another file has the name.
@@ -155,26 +183,67 @@ impl Server {
         self.event_loop.endpoints().bind_unix(&self.site, path.as_ref())
     }
 
-    /// The server's listeners, to be changed while it runs.
+    /// The server's listeners, to change them while it runs.
     pub fn listeners(&self) -> Listeners {
         Listeners(Rc::downgrade(&self.event_loop))
     }
 
-    /// A handle by which other threads, and handlers, control this server.
+    /// A handle with which handlers and other threads control this server.
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.control))
     }
 
-    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called.
-    pub fn spawn(&mut self, future: impl Future<Output = ()> + 'static) {
-        self.event_loop.shared.runtime.spawn(Box::pin(future));
+    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called: see [`spawn`](crate::spawn).
+    pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> Task<T> {
+        Task::start(&self.event_loop.shared.runtime, Box::pin(future))
     }
 
     /// Serves until a [`Handle`] stops it.
     ///
     /// # Errors
-    /// When the system refuses to wait for events, which no running system does.
+    /// If the system cannot wait for events, which no running system refuses.
     pub fn run(self) -> io::Result<()> {
         self.event_loop.run(&self.control)
+    }
+
+    /// Runs one turn of the loop, for a program that has a loop of its own.
+    ///
+    /// Waits for events, at most for `timeout`, and serves what is ready. Handlers and tasks only run during a turn. Returns
+    /// `Break` once a [`Handle`] has stopped the server: it can be dropped then.
+    ///
+    /// # Errors
+    /// Those of [`run`](Server::run).
+    pub fn turn(&mut self, timeout: Duration) -> io::Result<ControlFlow<()>> {
+        self.event_loop.turn(&self.control, timeout)
+    }
+
+    /// How long another loop may wait before it calls [`turn`](Server::turn); `None` if for ever.
+    ///
+    /// It must call sooner if [`as_fd`](Server::as_fd) becomes readable. Ask for this each time, right before waiting.
+    pub fn next_turn(&self) -> Option<Duration> {
+        self.event_loop.idle_time()
+    }
+
+    /// A descriptor that becomes readable when there is something to do, for another loop to wait for.
+    ///
+    /// It belongs to an epoll(7) instance. The first call makes it, and all others return the same.
+    ///
+    /// # Errors
+    /// If the system has no descriptor left.
+    pub fn as_fd(&self) -> io::Result<BorrowedFd<'_>> {
+        self.event_loop.shared.runtime.reactor.descriptor()
+    }
+}
+
+/// Ends what is in flight: handlers and tasks are dropped where they wait.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.event_loop.drop_all();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("site", &self.site).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use crate::http::HeadLimits;
 use crate::net::Bind;
 #[cfg(feature = "tls")]
 use crate::net::TlsFiles;
+use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// Who is told of each exchange.
 type AccessLog = Rc<dyn Fn(&Access<'_>)>;
 
-/// How a server listens, what it serves and what it allows; each setter returns the options.
+/// How a server listens, what it serves and what it allows. Each setter returns the options.
 ///
 /// The names are those of the reference's option table; times are [`Duration`]s.
 ///
@@ -23,6 +24,7 @@ type AccessLog = Rc<dyn Fn(&Access<'_>)>;
 /// # let _ = options;
 /// ```
 #[derive(Clone)]
+#[must_use = "each setter returns the options"]
 pub struct Options {
     pub(crate) docroot: PathBuf,
     pub(crate) index: Vec<String>,
@@ -98,6 +100,19 @@ impl Default for Options {
     }
 }
 
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("docroot", &self.docroot)
+            .field("http_keepalive", &self.keep_alive)
+            .field("header_timeout", &self.header_timeout)
+            .field("body_timeout", &self.body_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Options {
     /// The defaults.
     pub fn new() -> Self {
@@ -106,7 +121,7 @@ impl Options {
 
     /// The folder that `serve_file` serves; default `.`.
     ///
-    /// It is looked up again when it is replaced, so a build tool may delete and remake it.
+    /// A folder that replaces it is found within a second, so a build tool may delete it and make it again.
     pub fn docroot(mut self, path: impl Into<PathBuf>) -> Self {
         self.docroot = path.into();
         self
@@ -143,22 +158,22 @@ impl Options {
 
     /// The charset that listings declare for the names of files; default `utf-8`.
     ///
-    /// Names that are no UTF-8 are shown with U+FFFD; with any other charset they are sent as they are.
+    /// With `utf-8`, invalid bytes are shown as U+FFFD. With another charset, names are sent as they are.
     pub fn listing_charset(mut self, charset: impl Into<String>) -> Self {
         self.listing_charset = charset.into();
         self
     }
 
-    /// Serve only files, and list only folders, that all users of the system may read (`S_IROTH`), by folders beneath the
-    /// document root that they may go through (`S_IXOTH`); default false: what this process may read. The others are 403.
+    /// Serve files and list folders only if all users of the system may read them (`S_IROTH`) and enter the folders on the
+    /// way (`S_IXOTH`); others are 403. Default false: whatever this process may read.
     pub fn world_readable(mut self, yes: bool) -> Self {
         self.world_readable = yes;
         self
     }
 
-    /// A file that is never served, by whatever name: a key, a list of passwords. Several calls withhold several.
+    /// A file that is never served under any name, such as a key or a list of passwords; requests for it are 403.
     ///
-    /// Requests for it are 403. The keys of these options need not be named.
+    /// Several calls withhold several files. The TLS keys of these options are always withheld.
     pub fn withhold(mut self, path: impl Into<PathBuf>) -> Self {
         self.withheld.push(path.into());
         self
@@ -176,15 +191,15 @@ impl Options {
         self
     }
 
-    /// How long a request body may stand still while the handler waits for it; default 60 s.
+    /// How long the handler waits for more of a request body; default 60 s.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
     }
 
-    /// How long a client may refuse to take what waits for it; default 5 minutes. Then the connection is reset.
+    /// How long a client may read nothing of what is queued for it; default 5 minutes. Then the connection is reset.
     ///
-    /// At [`max_connections`](Options::max_connections) it is closed earlier, if a new connection needs its place.
+    /// At [`max_connections`](Options::max_connections) it may be closed earlier, to make room for a new connection.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
@@ -192,9 +207,9 @@ impl Options {
 
     /// Connections at once, at least 1; default 1024, less where the system allows fewer descriptors.
     ///
-    /// At the limit the connection that idles longest is closed for a new one. With none idle one goes whose client keeps
-    /// the others waiting: with an unfinished head, with more than its share, or that has stood still for 30 s. Else new
-    /// ones wait.
+    /// At the limit, the connection that has been idle longest is closed for a new one. If none is idle, one is closed that
+    /// keeps others waiting: with an unfinished head, of a client with more than its share, or without progress for 30 s.
+    /// Otherwise the new one waits.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = count.max(1);
         self
@@ -239,7 +254,7 @@ impl Options {
         self
     }
 
-    /// Calls `log` after each exchange, with what an access log wants to know; default none.
+    /// Call `log` after each exchange, with what an access log needs; default none.
     pub fn access_log(mut self, log: impl Fn(&Access<'_>) + 'static) -> Self {
         self.access_log = Some(Rc::new(log));
         self
@@ -261,34 +276,34 @@ impl Options {
 
     /// A further certificate and its key, for clients that ask for a name in it (SNI, RFC 6066 §3).
     ///
-    /// Those that name no host, or one that no certificate has, get the one of [`cert`](Options::cert), else the first.
+    /// Clients that name no host, or an unknown one, get that of [`cert`](Options::cert), else the first.
     #[cfg(feature = "tls")]
     pub fn cert_key(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls.pairs.push((cert.into(), key.into()));
         self
     }
 
-    /// The TLS 1.2 cipher suites to offer, by OpenSSL's names (`ECDHE-ECDSA-AES128-GCM-SHA256`); default, and with none
-    /// named: all there are. Those of TLS 1.3 are always offered.
+    /// The TLS 1.2 cipher suites to offer, by OpenSSL's names (`ECDHE-ECDSA-AES128-GCM-SHA256`). By default, and if the list
+    /// is empty, all are offered. Those of TLS 1.3 are always offered.
     ///
-    /// Names that are not known are passed over; loading the certificates fails when no other is left.
+    /// Unknown names are ignored. If no other is left, loading the certificates fails.
     #[cfg(feature = "tls")]
     pub fn ciphers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tls.ciphers = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Ask clients for a certificate that one of the authorities in this file signed, and refuse them without; default none.
+    /// Require clients to have a certificate signed by one of the authorities in this file; default none.
     #[cfg(feature = "tls")]
     pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
         self.tls.ca = Some(path.into());
         self
     }
 
-    /// With [`ca`](Options::ca): let clients in that show no certificate, or one that none of the authorities signed;
+    /// With [`ca`](Options::ca): accept clients without a certificate, or with one that none of the authorities signed;
     /// default false.
     ///
-    /// [`Connection::peer_subject`](crate::Connection::peer_subject) tells who showed one that counts.
+    /// [`Connection::peer_subject`](crate::Connection::peer_subject) says who has a valid one.
     #[cfg(feature = "tls")]
     pub fn insecure(mut self, yes: bool) -> Self {
         self.tls.insecure = yes;
@@ -337,9 +352,9 @@ impl Options {
         self
     }
 
-    /// `IP_FREEBIND`: listen on addresses that this system does not have, or not yet; default false.
+    /// `IP_FREEBIND`: listen on addresses that this system does not have yet; default false.
     ///
-    /// A server that starts before its network does need not wait for it, nor be restarted when an address comes back.
+    /// So a server can start before its network, and need not be restarted when an address comes back.
     pub fn freebind(mut self, yes: bool) -> Self {
         self.bind.freebind = yes;
         self
@@ -363,7 +378,7 @@ impl Options {
         self
     }
 
-    /// `TCP_NODELAY`; default true. Without it Nagle's algorithm may hold a reply back for 40 ms.
+    /// `TCP_NODELAY`; default true. Without it, Nagle's algorithm may delay a reply by 40 ms.
     pub fn tcp_nodelay(mut self, yes: bool) -> Self {
         self.bind.tcp_nodelay = yes;
         self
@@ -381,7 +396,7 @@ impl Options {
         self
     }
 
-    /// `TCP_KEEPCNT`: unanswered probes before the peer is taken for dead.
+    /// `TCP_KEEPCNT`: unanswered probes before the peer counts as dead.
     pub fn tcp_keepcnt(mut self, count: u32) -> Self {
         self.bind.tcp_keepcnt = Some(count);
         self

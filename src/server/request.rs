@@ -1,7 +1,9 @@
 //! What a handler sees of a request.
 
+use super::error::Refusal;
 use crate::http::{Head, Multipart, query};
 use std::borrow::Cow;
+use std::fmt;
 use std::rc::Rc;
 
 /// The head of a request: method, target and header fields (RFC 9112 §3, §5).
@@ -11,6 +13,16 @@ pub struct Request {
     pub(crate) head: Rc<Head>,
     /// The parser of the body, once `read_formdata` was called.
     pub(crate) form: Option<Box<Multipart>>,
+}
+
+/// Shows the request line alone: header fields may hold passwords.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &self.target())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Request {
@@ -23,11 +35,12 @@ impl Request {
         self.head.method()
     }
 
-    /// The status that answers a method which what is asked for does not take: 405, or 501 for one that is neither of
-    /// RFC 9110 §9.3 nor PATCH.
-    pub fn method_error(&self) -> u16 {
+    /// Refuses the method: 405 for one of RFC 9110 §9.3 or PATCH, 501 for one that nobody knows.
+    ///
+    /// To 405 belongs the field `Allow`, which only the handler can know.
+    pub fn refuse_method(&self) -> Refusal {
         const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-        if KNOWN.contains(&self.method()) { 405 } else { 501 }
+        Refusal::new(if KNOWN.contains(&self.method()) { 405 } else { 501 })
     }
 
     /// The request's target as it was sent (RFC 9112 §3.2); bytes that are not UTF-8 appear as U+FFFD.

@@ -6,6 +6,7 @@ use super::options::Options;
 use super::request::Request;
 use super::site_options::SiteOptions;
 use std::cell::RefCell;
+use std::fmt;
 use std::future::Future;
 #[cfg(feature = "tls")]
 use std::io;
@@ -14,10 +15,10 @@ use std::rc::Rc;
 
 /// What a listener serves: options and a handler.
 ///
-/// A server may have several, each with listeners of its own, and another may take a listener over while the server
-/// runs: see [`Listeners`](crate::Listeners). Of the options, [`max_connections`](Options::max_connections) alone is the
-/// server's.
+/// A server may have several sites, each with its own listeners. A listener can be given another site while the server runs:
+/// see [`Listeners`](crate::Listeners). Only [`max_connections`](Options::max_connections) counts for the whole server.
 #[derive(Clone)]
+#[must_use = "a site is served once a listener has it"]
 pub struct Site {
     pub(super) options: Rc<SiteOptions>,
     pub(super) handler: Rc<dyn Handler>,
@@ -35,6 +36,12 @@ pub(super) trait Handler {
     fn start(&self, con: Connection, req: Request) -> Running;
 }
 
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("options", &self.options.options).finish_non_exhaustive()
+    }
+}
+
 impl Site {
     /// Serves each request with `handler`, an async closure or function, as [`Server::new`](crate::Server::new) has it.
     pub fn new<H, R>(options: Options, handler: H) -> Site
@@ -45,7 +52,7 @@ impl Site {
         Site { options: Rc::new(SiteOptions::new(options)), handler: erase(handler) }
     }
 
-    /// Loads the certificates of the options, unless they are loaded: what binding a TLS listener would do.
+    /// Loads the certificates of the options if they are not loaded yet. Binding a TLS listener does so, too.
     ///
     /// # Errors
     /// One line naming the file that is missing or wrong, and why.

@@ -8,73 +8,201 @@ use super::shared::Shared;
 use super::waiter::Want;
 use crate::rt::Key;
 use std::cell::RefCell;
+use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
-/// A connection that speaks another protocol now; dropped, it is closed once what waits was sent.
-pub struct Upgraded {
+/// A connection that speaks another protocol now. Dropping it sends what was written, and then closes it.
+#[derive(Debug)]
+pub struct Upgraded(Stream);
+
+impl Upgraded {
+    pub(super) fn new(shared: Rc<Shared>, http1: Rc<RefCell<Http1>>, key: Key) -> Upgraded {
+        Upgraded(Stream { shared, http1, key })
+    }
+
+    /// Reads at most `buffer.len()` bytes, waiting for the first of them; 0 at the stream's end.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection broke.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        poll_fn(|cx| self.0.poll_read(cx, buffer)).await
+    }
+
+    /// Queues all of `data`. Waits only while more than the high-water mark is queued already.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection broke.
+    pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
+        poll_fn(|cx| self.0.poll_write_all(cx, &mut data)).await
+    }
+
+    /// Waits until everything written has been passed to the kernel, and closes.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection broke before.
+    pub async fn close(self) -> Result<()> {
+        poll_fn(|cx| self.0.poll_flushed(cx)).await
+    }
+
+    /// Splits the stream into two halves, to read and write at once. They may be used in one task or in two.
+    ///
+    /// The connection closes when both halves are dropped.
+    ///
+    /// ```no_run
+    /// # async fn demo(con: &mut ecohttpd::Connection) -> ecohttpd::Result<()> {
+    /// let (mut reader, mut writer) = con.upgrade().await?.split();
+    /// let ticker = ecohttpd::spawn(async move {
+    ///     while writer.write_all(b"tick\n").await.is_ok() {
+    ///         ecohttpd::sleep(std::time::Duration::from_secs(1)).await;
+    ///     }
+    /// });
+    /// let mut buffer = [0; 512];
+    /// while reader.read(&mut buffer).await? > 0 {}
+    /// drop(ticker);
+    /// # Ok(()) }
+    /// ```
+    pub fn split(self) -> (UpgradedReader, UpgradedWriter) {
+        let stream = Rc::new(self.0);
+        let waiting = Arc::new(Waiting::default());
+        let half = |side| Half { stream: Rc::clone(&stream), waiting: Arc::clone(&waiting), side };
+        (UpgradedReader(half(Side::Reader)), UpgradedWriter(half(Side::Writer)))
+    }
+}
+
+/// The half of an [`Upgraded`] that reads.
+#[derive(Debug)]
+pub struct UpgradedReader(Half);
+
+impl UpgradedReader {
+    /// Reads as [`Upgraded::read`] does.
+    ///
+    /// # Errors
+    /// Those of [`Upgraded::read`].
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        poll_fn(|cx| self.0.poll(cx, |stream, cx| stream.poll_read(cx, buffer))).await
+    }
+}
+
+/// The half of an [`Upgraded`] that writes.
+#[derive(Debug)]
+pub struct UpgradedWriter(Half);
+
+impl UpgradedWriter {
+    /// Writes as [`Upgraded::write_all`] does.
+    ///
+    /// # Errors
+    /// Those of [`Upgraded::write_all`].
+    pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
+        poll_fn(|cx| self.0.poll(cx, |stream, cx| stream.poll_write_all(cx, &mut data))).await
+    }
+
+    /// Waits until everything written has been passed to the kernel.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection broke before.
+    pub async fn flush(&mut self) -> Result<()> {
+        poll_fn(|cx| self.0.poll(cx, |stream, cx| stream.poll_flushed(cx))).await
+    }
+}
+
+#[derive(Debug)]
+struct Half {
+    stream: Rc<Stream>,
+    waiting: Arc<Waiting>,
+    side: Side,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Reader,
+    Writer,
+}
+
+impl Half {
+    /// Polls the stream, which knows one waker, with one that wakes both halves.
+    fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&Stream, &mut Context<'_>) -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        self.waiting.set(self.side, Some(cx.waker().clone()));
+        let polled = poll(&self.stream, &mut Context::from_waker(&Waker::from(Arc::clone(&self.waiting))));
+        if polled.is_ready() {
+            self.waiting.set(self.side, None);
+        }
+        polled
+    }
+}
+
+/// The wakers of the halves that wait.
+#[derive(Debug, Default)]
+struct Waiting(Mutex<[Option<Waker>; 2]>);
+
+impl Waiting {
+    fn set(&self, side: Side, waker: Option<Waker>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[side as usize] = waker;
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        // The lock is free again when they are called.
+        let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// What both halves share.
+struct Stream {
     shared: Rc<Shared>,
     http1: Rc<RefCell<Http1>>,
     key: Key,
 }
 
-impl Upgraded {
-    pub(super) fn new(shared: Rc<Shared>, http1: Rc<RefCell<Http1>>, key: Key) -> Upgraded {
-        Upgraded { shared, http1, key }
+impl Stream {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        self.renew_credit();
+        poll_read(&mut self.http1.borrow_mut(), &self.shared, cx, buffer)
     }
 
-    /// Reads what has come, at most `buffer.len()` bytes, and waits for the first of them; 0 at the stream's end.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] when the connection broke.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        poll_fn(|cx| {
-            self.renew_credit();
-            poll_read(&mut self.http1.borrow_mut(), &self.shared, cx, buffer)
-        })
-        .await
-    }
-
-    /// Queues all of `data`; waits only while more than the high-water mark waits already.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] when the connection broke.
-    pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
+    /// Queues `data` piece by piece, and shortens it to what is left.
+    fn poll_write_all(&self, cx: &mut Context<'_>, data: &mut &[u8]) -> Poll<Result<()>> {
         while !data.is_empty() {
-            poll_fn(|cx| {
-                self.renew_credit();
-                respond::poll_room(&mut self.http1.borrow_mut(), cx)
-            })
-            .await?;
+            self.renew_credit();
             let mut http1 = self.http1.borrow_mut();
+            std::task::ready!(respond::poll_room(&mut http1, cx))?;
             let (piece, rest) = data.split_at(data.len().min(respond::room(&http1)));
             http1.in_flight()?.output.push(piece);
-            data = rest;
-            // Written from a task of its own, nobody else would look at the connection.
+            *data = rest;
+            // If a task of its own writes, nobody else would drive the connection.
             http1.make_ready(&self.shared, self.key);
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
-    /// Asks for the connection's next turn when this one is spent: in a task of its own, nobody else does.
+    fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        respond::poll_flushed(&mut self.http1.borrow_mut(), cx)
+    }
+
+    /// Asks for the connection's next turn if this one is used up. If a task of its own has the stream, nobody else does.
     fn renew_credit(&self) {
         let mut http1 = self.http1.borrow_mut();
         if http1.link.credit == 0 {
             http1.make_ready(&self.shared, self.key);
         }
     }
+}
 
-    /// Waits until all that was written is in the kernel's hands, then closes.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] when the connection broke before.
-    pub async fn close(self) -> Result<()> {
-        poll_fn(|cx| respond::poll_flushed(&mut self.http1.borrow_mut(), cx)).await
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
-impl Drop for Upgraded {
+impl Drop for Stream {
     fn drop(&mut self) {
         let mut http1 = self.http1.borrow_mut();
         if http1.phase == Phase::Upgraded {

@@ -212,7 +212,8 @@ impl Auth {
             let mut told = told.borrow_mut();
             told.0 = Poll::Ready(right);
             told.1.wake_by_ref();
-        });
+        })
+        .detach();
         poll_fn(|cx: &mut Context<'_>| {
             let mut answer = answer.borrow_mut();
             answer.1.clone_from(cx.waker());

@@ -41,7 +41,8 @@ impl Followed {
         ecohttpd::spawn(async move {
             follow(pipe, &name).await;
             count.set(count.get().saturating_sub(1));
-        });
+        })
+        .detach();
     }
 }
 

@@ -49,7 +49,7 @@ impl Process {
                 Ok(Process { child: Some(child), patience })
             }
             Err(error) => {
-                ecohttpd::spawn(undo(pid, place));
+                ecohttpd::spawn(undo(pid, place)).detach();
                 Err(error)
             }
         }
@@ -75,7 +75,7 @@ impl Process {
         if child.poll_end(&mut Context::from_waker(Waker::noop())).is_pending() {
             // Its work may be what stops this server.
             child.doomed = false;
-            ecohttpd::spawn(child.run_out(self.patience));
+            ecohttpd::spawn(child.run_out(self.patience)).detach();
         }
     }
 }
@@ -84,7 +84,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if let Some(child) = self.child.take() {
             child.signal(SIGTERM);
-            ecohttpd::spawn(child.end(self.patience.grace));
+            ecohttpd::spawn(child.end(self.patience.grace)).detach();
         }
     }
 }
@@ -219,7 +219,8 @@ impl Watch {
             while receiver.read_with(|mut signals| signals.read(&mut [0; 64])).await.is_ok() {
                 woken.wake();
             }
-        });
+        })
+        .detach();
         Ok(Watch::Signal(wakers))
     }
 }

@@ -445,8 +445,8 @@ impl State {
                 }
                 Ok([]) => break,
                 Ok(piece) => payload.extend_from_slice(piece),
-                Err(what) => {
-                    self.broken = Some(what);
+                Err(bad) => {
+                    self.broken = Some(bad.reason());
                     self.no_more = true;
                     break;
                 }

@@ -211,7 +211,7 @@ impl Client {
         match self.open().and_then(AsyncFd::new) {
             Ok(socket) => {
                 self.connected.set(true);
-                ecohttpd::spawn(Rc::clone(self).run(socket));
+                ecohttpd::spawn(Rc::clone(self).run(socket)).detach();
                 Ok(())
             }
             Err(error) => {

@@ -225,7 +225,7 @@ fn empty(con: &mut Connection, req: &Request) -> Result<()> {
     con.set_status(match req.method() {
         "OPTIONS" => 200,
         "GET" | "HEAD" => 404,
-        _ => req.method_error(),
+        _ => req.refuse_method().status(),
     })?;
     con.add_header("allow", METHODS)
 }

@@ -6,6 +6,8 @@ use super::der::{
 };
 use super::names::SanName;
 use crate::http::date::civil;
+use std::error::Error;
+use std::fmt;
 use std::net::IpAddr;
 
 use ring::digest;
@@ -23,10 +25,22 @@ const SERIAL_LEN: usize = 16;
 const KEY_ID_LEN: usize = 20;
 
 /// Why there is no key, or no signature.
-const NO_RANDOM: &str = "the system gives no random numbers";
+const NO_RANDOM: CannotSign = CannotSign("the system gives no random numbers");
 
 /// The name of a server that has none, as OpenWrt calls itself.
 const DEFAULT_NAME: &str = "OpenWrt";
+
+/// Why no certificate was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CannotSign(&'static str);
+
+impl fmt::Display for CannotSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for CannotSign {}
 
 /// A certificate and its private key.
 pub struct SelfSigned {
@@ -36,21 +50,35 @@ pub struct SelfSigned {
     pub key: Vec<u8>,
 }
 
+/// Shows the certificate's length: the key is secret.
+impl fmt::Debug for SelfSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelfSigned").field("cert_bytes", &self.cert.len()).finish_non_exhaustive()
+    }
+}
+
 /// Makes a key (ECDSA P-256) and a server's certificate for it, valid between two times in Unix seconds.
 ///
-/// The common name is the first host name that fits, or `OpenWrt`; without names that is what the certificate names.
-pub fn self_signed(names: &[SanName], not_before: u64, not_after: u64) -> Result<SelfSigned, &'static str> {
+/// The common name is the first host name that fits, else `OpenWrt`. If `names` is empty, that is the only name.
+///
+/// # Errors
+/// For a host name that [`is_dns_name`] refuses, times out of order or after the year 9999, and if the system gives no
+/// random numbers.
+pub fn self_signed(names: &[SanName], not_before: u64, not_after: u64) -> Result<SelfSigned, CannotSign> {
     let random = SystemRandom::new();
     let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).map_err(|_| NO_RANDOM)?;
     let cert = self_signed_by(key.as_ref(), names, not_before, not_after)?;
     Ok(SelfSigned { cert, key: key.as_ref().to_vec() })
 }
 
-/// Makes a certificate (DER) as [`self_signed`] does, for a key that there is: ECDSA P-256, in DER (PKCS#8).
-pub fn self_signed_by(key: &[u8], names: &[SanName], not_before: u64, not_after: u64) -> Result<Vec<u8>, &'static str> {
+/// Makes a certificate (DER) as [`self_signed`] does, for an existing key: ECDSA P-256, in DER (PKCS#8).
+///
+/// # Errors
+/// Those of [`self_signed`], and for another kind of key.
+pub fn self_signed_by(key: &[u8], names: &[SanName], not_before: u64, not_after: u64) -> Result<Vec<u8>, CannotSign> {
     let random = SystemRandom::new();
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key, &random)
-        .map_err(|_| "the key is not one of ECDSA P-256 in PKCS#8")?;
+        .map_err(|_| CannotSign("the key is not an ECDSA P-256 key in PKCS#8"))?;
     let mut serial = [0; SERIAL_LEN];
     random.fill(&mut serial).map_err(|_| NO_RANDOM)?;
 
@@ -96,9 +124,9 @@ fn to_be_signed(
     not_after: u64,
     mut serial: [u8; SERIAL_LEN],
     public_key: &[u8],
-) -> Result<Vec<u8>, &'static str> {
+) -> Result<Vec<u8>, CannotSign> {
     if not_before > not_after {
-        return Err("the certificate would end before it begins");
+        return Err(CannotSign("the certificate would end before it begins"));
     }
     // Neither negative nor with a zero in front, which DER would leave out.
     serial[0] = serial[0] & 0x7f | 0x40;
@@ -111,7 +139,7 @@ fn to_be_signed(
                 common_name = common_name.or(Some(name.as_str()).filter(|name| name.len() <= COMMON_NAME_MAX));
                 alt_names.extend(der(DNS_NAME, &[name.as_bytes()]));
             }
-            SanName::Dns(_) => return Err("a host name is not one that a certificate can hold"),
+            SanName::Dns(_) => return Err(CannotSign("a host name is not valid in a certificate")),
             SanName::Ip(IpAddr::V4(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
             SanName::Ip(IpAddr::V6(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
         }
@@ -155,7 +183,7 @@ fn extension(id: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// A time in Unix seconds: with two digits of the year to 2049, with four from 2050 (RFC 5280 §4.1.2.5).
-fn time(seconds: u64) -> Result<Vec<u8>, &'static str> {
+fn time(seconds: u64) -> Result<Vec<u8>, CannotSign> {
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     let (tag, year) = if year < 2050 {
@@ -163,7 +191,7 @@ fn time(seconds: u64) -> Result<Vec<u8>, &'static str> {
     } else if year < 10_000 {
         (GENERALIZED_TIME, format!("{year}"))
     } else {
-        return Err("a year has more than four digits");
+        return Err(CannotSign("a year has more than four digits"));
     };
     Ok(der(tag, &[format!("{year}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z").as_bytes()]))
 }

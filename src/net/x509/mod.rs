@@ -8,7 +8,7 @@ mod facts;
 mod names;
 mod subject;
 
-pub use create::{SelfSigned, is_dns_name, self_signed, self_signed_by};
+pub use create::{CannotSign, SelfSigned, is_dns_name, self_signed, self_signed_by};
 pub(crate) use facts::public_key;
 pub use facts::{Facts, facts};
 pub use names::SanName;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 /// A name that a certificate speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SanName {
     /// A host name: letters, digits, `-` and `_` in labels.
     Dns(String),

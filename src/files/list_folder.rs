@@ -1,10 +1,11 @@
-//! Answering with a folder's listing, streamed in bounded pieces.
+//! Answering with the listing of a folder, sent in bounded pieces.
 
+use super::descriptors::proc_path;
 use super::limits::{LISTED, LISTED_AT_ONCE, LISTINGS};
-use super::listing::{Entry, Page, order_from_query, sort};
-use super::root::proc_path;
-use super::{Store, status_of};
-use crate::server::{Connection, Request, Result};
+use super::listing_page::{Entry, Page, order_from_query, sort};
+use super::lookup::status_of;
+use super::store::Store;
+use crate::server::{Connection, Refusal, Request, Result};
 use crate::sys;
 use std::ffi::CString;
 use std::fs::File;
@@ -14,28 +15,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::task::Poll;
 
-/// Lists the folder `relative` beneath the document root, or returns the status of an error.
-pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Store, relative: &[u8]) -> Result<Option<u16>> {
-    let content_type = format!("text/html; charset={}", files.charset);
-    // Held until the page is out.
-    let turn = Rc::clone(&files.listings);
+/// Lists the folder `relative` beneath the document root.
+///
+/// # Errors
+/// [`Error::Refused`](crate::Error::Refused), before anything was sent; those of [`Connection::send`].
+pub(super) async fn serve(con: &mut Connection, req: &Request, store: &Rc<Store>, relative: &[u8]) -> Result<()> {
+    // Held until the page is sent.
+    let turn = Rc::clone(&store.listings);
     if Rc::strong_count(&turn) > LISTINGS + 1 {
-        return Ok(Some(503));
+        return Err(Refusal::new(503).into());
     }
-    let opened = CString::new(relative).map_err(io::Error::from).and_then(|name| files.root.borrow().open(&name));
-    let entries = match opened {
-        Ok(dir) if files.may_list(&dir) && req.head.is_head() => {
-            con.add_header("content-type", content_type)?;
-            return con.send("").await.map(|()| None);
-        }
-        Ok(dir) if files.may_list(&dir) => read(con, files, relative, &dir).await,
-        Ok(_) => return Ok(Some(403)),
-        Err(error) => Err(error),
-    };
-    let (entries, cut) = match entries {
-        Ok(entries) => entries,
-        Err(error) => return Ok(Some(status_of(&error))),
-    };
+    let content_type = format!("text/html; charset={}", store.charset);
+    let refusal = |error: io::Error| Refusal::new(status_of(&error));
+    let opened = CString::new(relative).map_err(io::Error::from).and_then(|name| store.root(con).open(&name));
+    let dir = opened.map_err(refusal)?;
+    if !store.may_list(&dir) {
+        return Err(Refusal::new(403).into());
+    }
+    if req.head.is_head() {
+        con.add_header("content-type", content_type)?;
+        return con.send("").await;
+    }
+    let (entries, cut) = read(con, store, relative, &dir).await.map_err(refusal)?;
     let order = order_from_query(req.query_string());
     let entries = sort(entries, order);
     let mut path = vec![b'/'];
@@ -43,7 +44,7 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Store, re
     if !relative.is_empty() {
         path.push(b'/');
     }
-    let page = Page { path: &path, order, charset: &files.charset };
+    let page = Page { path: &path, order, charset: &store.charset };
     con.add_header("content-type", content_type)?;
     let mut out = Vec::new();
     page.head(&mut out);
@@ -60,11 +61,13 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, files: &Store, re
     page.foot(&mut out);
     con.send(&out).await?;
     drop(turn);
-    Ok(None)
+    Ok(())
 }
 
-/// Reads a folder's files and folders; what is neither, can't be looked at or leads outside is left out.
-async fn read(con: &Connection, files: &Store, relative: &[u8], dir: &File) -> io::Result<(Vec<Entry>, bool)> {
+/// Reads the files and folders in a folder; true if some were left out because there are too many.
+///
+/// Whatever else is in there is left out, and so is what clients may not read.
+async fn read(con: &Connection, store: &Rc<Store>, relative: &[u8], dir: &File) -> io::Result<(Vec<Entry>, bool)> {
     let mut entries = Vec::new();
     for (n, entry) in std::fs::read_dir(proc_path(dir.as_fd()))?.enumerate() {
         let entry = entry?;
@@ -73,7 +76,7 @@ async fn read(con: &Connection, files: &Store, relative: &[u8], dir: &File) -> i
             return Ok((entries, true));
         }
         if n % LISTED_AT_ONCE == LISTED_AT_ONCE - 1 {
-            pause().await;
+            yield_now().await;
         }
         let stat = if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
             let path = CString::new(if relative.is_empty() {
@@ -81,12 +84,12 @@ async fn read(con: &Connection, files: &Store, relative: &[u8], dir: &File) -> i
             } else {
                 [relative, b"/", name.as_bytes()].concat()
             })?;
-            files.root.borrow_mut().stat(&path, con.core.runtime.now())
+            store.root(con).stat(&path, con.now())
         } else {
             sys::stat_at(dir.as_fd(), &CString::new(name.as_bytes())?)
         };
         let Ok(stat) = stat else { continue };
-        let shown = stat.is_file() && files.may_read(stat.mode) || stat.is_dir() && files.may_enter(stat.mode);
+        let shown = stat.is_file() && store.may_read(stat.mode) || stat.is_dir() && store.may_enter(stat.mode);
         if shown {
             let name = name.as_bytes().to_vec();
             entries.push(Entry { name, dir: stat.is_dir(), size: stat.size, mtime: stat.mtime.0 });
@@ -96,13 +99,13 @@ async fn read(con: &Connection, files: &Store, relative: &[u8], dir: &File) -> i
 }
 
 /// Lets the other connections have their turn.
-async fn pause() {
-    let mut paused = false;
+async fn yield_now() {
+    let mut yielded = false;
     std::future::poll_fn(|cx| {
-        if paused {
+        if yielded {
             return Poll::Ready(());
         }
-        paused = true;
+        yielded = true;
         cx.waker().wake_by_ref();
         Poll::Pending
     })

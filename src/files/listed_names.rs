@@ -1,11 +1,11 @@
-//! The way to a file: the folders that its path leads through, and the name that the last of them lists.
+//! Checking each segment of a path: is the name listed by its folder, and may clients enter that folder?
 //!
-//! FAT knows one file by several names: `private-things` is `PRIVAT~1` and `private-things.` as well. A login, or what is
-//! run instead of sent, is told by the name, so a file is served by the one that its folder lists and by no other. Only
-//! case may differ there, and only that of ASCII: whatever compares paths ignores that, too.
+//! FAT knows a file by several names: `private-things` is `PRIVAT~1` and `private-things.`, too. Logins and scripts go by
+//! names, so a file is served only under the name that its folder lists. The case of ASCII letters may differ, because
+//! everything that compares paths ignores it as well.
 
-use super::limits::{NAMES_KEPT, WAYS_KEPT};
-use super::root::proc_path;
+use super::descriptors::proc_path;
+use super::limits::{FOLDERS_KEPT, NAMES_KEPT};
 use crate::sys;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -13,38 +13,39 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
-/// What is known of folders, each for [`ROOT_CHECK`](super::limits::ROOT_CHECK).
+/// The folders that were checked lately, each kept for [`ROOT_CHECK`](super::limits::ROOT_CHECK).
 #[derive(Default)]
-pub(crate) struct Ways {
-    folders: Vec<Way>,
-    /// Keyed, so that nobody finds a name that passes for another.
+pub(super) struct ListedNames {
+    folders: Vec<Folder>,
+    /// Keyed, so that nobody can find two names with one hash.
     hasher: RandomState,
 }
 
 /// A folder that a path leads through.
-struct Way {
-    /// Beneath the document root; empty is the root itself.
+struct Folder {
+    /// Relative to the document root, which itself is the empty path.
     path: Vec<u8>,
+    /// When it must be checked again, in milliseconds of the loop's clock.
     until: u64,
-    /// All users of the system may go through it: `S_IXOTH`.
+    /// All users of the system may enter it: `S_IXOTH`.
     public: bool,
     names: Names,
 }
 
-/// How a folder's file system tells names apart.
+/// Which names open the files of a folder.
 enum Names {
-    /// It opens a file by the name that it lists alone.
+    /// Only those that it lists.
     Exact,
-    /// By others, too. Hashes of the names that it lists, in lower case.
+    /// Others, too. These are the hashes of those that it lists, in lower case.
     Listed(Vec<u64>),
-    /// Likewise, but there are too many to be kept: the folder is read each time.
+    /// Others, too, and it lists too many to keep: the folder is read each time.
     Many,
 }
 
 /// `S_IXOTH`.
 const WORLD_ENTERS: u16 = 0o001;
 
-/// The file systems that are known to have one name for each file, by their number in statfs(2).
+/// File systems that have one name for each file, by their number in statfs(2).
 #[rustfmt::skip]
 const EXACT: &[u32] = &[
     0x7371_7368, // squashfs
@@ -62,7 +63,7 @@ const EXACT: &[u32] = &[
     0x0000_0187, // autofs, which may not list what it mounts on demand
 ];
 
-/// Those whose folders fold case one by one: a flag tells which do.
+/// File systems on which single folders may ignore case: a flag says which do.
 #[rustfmt::skip]
 const FOLDING: &[u32] = &[
     0x0000_ef53, // ext2, ext3, ext4
@@ -70,18 +71,18 @@ const FOLDING: &[u32] = &[
     0x0102_1994, // tmpfs
 ];
 
-impl Ways {
-    /// Whether `name` in the folder at `path` may be used; `None` if the folder is not known, or not lately enough.
+impl ListedNames {
+    /// Whether clients may use `name` in the folder at `path`; `None` if the folder must be checked first.
     ///
     /// # Errors
-    /// `NotFound` if the folder does not list the name, `PermissionDenied` if not all users may go through the folder and
-    /// `public` says that they must.
-    pub(crate) fn leads(&self, path: &[u8], name: &[u8], public: bool, now: u64) -> Option<io::Result<()>> {
-        let way = self.folders.iter().find(|way| way.path == path && now < way.until)?;
-        if public && !way.public {
+    /// `NotFound` if the folder does not list the name; `PermissionDenied` if `public` asks for folders that all users may
+    /// enter, and this is none.
+    pub(super) fn check_known(&self, path: &[u8], name: &[u8], public: bool, now: u64) -> Option<io::Result<()>> {
+        let folder = self.folders.iter().find(|folder| folder.path == path && now < folder.until)?;
+        if public && !folder.public {
             return Some(Err(io::ErrorKind::PermissionDenied.into()));
         }
-        let listed = match &way.names {
+        let listed = match &folder.names {
             Names::Exact => true,
             Names::Listed(names) => names.contains(&self.hash(name)),
             Names::Many => return None,
@@ -89,13 +90,20 @@ impl Ways {
         Some(if listed { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) })
     }
 
-    /// Looks at a folder and keeps what it tells, until then; the same answer as of [`leads`](Ways::leads).
-    pub(crate) fn look(&mut self, path: &[u8], dir: &File, name: &[u8], public: bool, until: u64) -> io::Result<()> {
+    /// Reads a folder, keeps the result until `until`, and answers as [`check_known`](ListedNames::check_known) does.
+    pub(super) fn check_folder(
+        &mut self,
+        path: &[u8],
+        dir: &File,
+        name: &[u8],
+        public: bool,
+        until: u64,
+    ) -> io::Result<()> {
         let mode = sys::stat_at(dir.as_fd(), c"")?.mode;
-        // The root itself was named by the operator.
+        // The document root was chosen by the operator.
         let open = path.is_empty() || mode & WORLD_ENTERS != 0;
         let (listed, names) = if is_exact(dir)? { (true, Names::Exact) } else { self.read(dir, name)? };
-        self.keep(Way { path: path.to_vec(), until, public: open, names });
+        self.keep(Folder { path: path.to_vec(), until, public: open, names });
         match (public && !open, listed) {
             (true, _) => Err(io::ErrorKind::PermissionDenied.into()),
             (false, true) => Ok(()),
@@ -104,11 +112,11 @@ impl Ways {
     }
 
     /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.folders = Vec::new();
     }
 
-    /// Reads the names of a folder; whether `name` is one of them.
+    /// Reads the names of a folder. Returns whether `name` is one of them, too.
     fn read(&self, dir: &File, name: &[u8]) -> io::Result<(bool, Names)> {
         let wanted = self.hash(name);
         let (mut names, mut listed) = (Vec::new(), false);
@@ -124,16 +132,16 @@ impl Ways {
         Ok((listed, if names.len() < NAMES_KEPT { Names::Listed(names) } else { Names::Many }))
     }
 
-    /// Keeps what is known of a folder; what was known longest goes for it.
-    fn keep(&mut self, way: Way) {
+    /// Keeps what is known of a folder, in place of what was kept longest.
+    fn keep(&mut self, folder: Folder) {
         let count = |names: &Names| if let Names::Listed(names) = names { names.len() } else { 0 };
-        let kept: usize = self.folders.iter().map(|way| count(&way.names)).sum();
-        let room = NAMES_KEPT - count(&way.names);
-        self.folders.retain(|other| other.path != way.path && (kept <= room || count(&other.names) == 0));
-        if self.folders.len() >= WAYS_KEPT {
+        let kept: usize = self.folders.iter().map(|folder| count(&folder.names)).sum();
+        let room = NAMES_KEPT - count(&folder.names);
+        self.folders.retain(|other| other.path != folder.path && (kept <= room || count(&other.names) == 0));
+        if self.folders.len() >= FOLDERS_KEPT {
             self.folders.remove(0);
         }
-        self.folders.push(way);
+        self.folders.push(folder);
     }
 
     fn hash(&self, name: &[u8]) -> u64 {
@@ -143,7 +151,8 @@ impl Ways {
     }
 }
 
-/// Whether a folder opens a file by the name that it lists alone. Of one that can't be read the file system tells.
+/// Whether a folder opens files only by the names that it lists. The file system decides, so this works for folders that
+/// can't be read, too.
 fn is_exact(dir: &File) -> io::Result<bool> {
     let kind = sys::file_system(dir.as_fd())?;
     Ok(EXACT.contains(&kind) || FOLDING.contains(&kind) && !sys::folds_case(dir.as_fd()))
@@ -166,9 +175,9 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_name_leads() {
+    fn only_listed_names_open_a_file() {
         let temp = folder(&["private-things", "page.sh", "ÄRGER.txt", "x (deleted)"]);
-        let ways = Ways::default();
+        let known = ListedNames::default();
         #[rustfmt::skip]
         let rows = [
             ("private-things", true, "as it is listed"),
@@ -189,10 +198,10 @@ mod tests {
             ("x (deleted)", true, "what the kernel says of files that are gone"),
         ];
         for (name, expected, what) in rows {
-            let (listed, names) = ways.read(&open(temp.path()), name.as_bytes()).unwrap();
+            let (listed, names) = known.read(&open(temp.path()), name.as_bytes()).unwrap();
             assert_eq!(listed, expected, "{what}: {name:?}");
             let Names::Listed(names) = names else { panic!("four names are few") };
-            assert_eq!(names.contains(&ways.hash(name.as_bytes())), expected, "kept: {what}: {name:?}");
+            assert_eq!(names.contains(&known.hash(name.as_bytes())), expected, "kept: {what}: {name:?}");
         }
     }
 
@@ -201,14 +210,14 @@ mod tests {
         let temp = folder(&["file"]);
         std::fs::create_dir(temp.path().join("sub")).unwrap();
         let sub = open(&temp.path().join("sub"));
-        let mut ways = Ways::default();
-        assert!(ways.leads(b"sub", b"x", false, 5).is_none(), "nothing is known");
-        ways.look(b"sub", &sub, b"x", false, 1000).unwrap();
-        assert!(ways.leads(b"sub", b"y", true, 999).is_some_and(|answer| answer.is_ok()));
-        assert!(ways.leads(b"sub", b"y", true, 1000).is_none());
-        assert!(ways.leads(b"su", b"y", true, 5).is_none(), "another folder");
-        ways.clear();
-        assert!(ways.leads(b"sub", b"y", true, 5).is_none());
+        let mut known = ListedNames::default();
+        assert!(known.check_known(b"sub", b"x", false, 5).is_none(), "nothing is known");
+        known.check_folder(b"sub", &sub, b"x", false, 1000).unwrap();
+        assert!(known.check_known(b"sub", b"y", true, 999).is_some_and(|answer| answer.is_ok()));
+        assert!(known.check_known(b"sub", b"y", true, 1000).is_none());
+        assert!(known.check_known(b"su", b"y", true, 5).is_none(), "another folder");
+        known.clear();
+        assert!(known.check_known(b"sub", b"y", true, 5).is_none());
     }
 
     #[test]
@@ -218,12 +227,12 @@ mod tests {
         std::fs::create_dir(&sub).unwrap();
         for (mode, open_to_all) in [(0o700, false), (0o750, false), (0o704, false), (0o701, true), (0o755, true)] {
             std::fs::set_permissions(&sub, PermissionsExt::from_mode(mode)).unwrap();
-            let mut ways = Ways::default();
-            let looked = ways.look(b"sub", &open(&sub), b"x", true, 9);
+            let mut known = ListedNames::default();
+            let looked = known.check_folder(b"sub", &open(&sub), b"x", true, 9);
             assert_eq!(looked.is_ok(), open_to_all, "{mode:o}");
-            assert_eq!(ways.leads(b"sub", b"x", true, 1).unwrap().is_ok(), open_to_all, "{mode:o}");
-            assert!(ways.leads(b"sub", b"x", false, 1).unwrap().is_ok(), "{mode:o}: nobody asks for that");
-            ways.look(b"", &open(&sub), b"x", true, 9).unwrap();
+            assert_eq!(known.check_known(b"sub", b"x", true, 1).unwrap().is_ok(), open_to_all, "{mode:o}");
+            assert!(known.check_known(b"sub", b"x", false, 1).unwrap().is_ok(), "{mode:o}: nobody asks for that");
+            known.check_folder(b"", &open(&sub), b"x", true, 9).unwrap();
         }
     }
 
@@ -233,21 +242,21 @@ mod tests {
         for n in 0..NAMES_KEPT + 5 {
             std::fs::write(temp.path().join(format!("{n}")), "").unwrap();
         }
-        let mut ways = Ways::default();
-        let (listed, names) = ways.read(&open(temp.path()), b"7").unwrap();
+        let mut known = ListedNames::default();
+        let (listed, names) = known.read(&open(temp.path()), b"7").unwrap();
         assert!(listed && matches!(names, Names::Many));
-        let (listed, names) = ways.read(&open(temp.path()), b"7.").unwrap();
+        let (listed, names) = known.read(&open(temp.path()), b"7.").unwrap();
         assert!(!listed && matches!(names, Names::Many));
         for n in 0..100_u8 {
             let names = if n % 2 == 0 { Names::Exact } else { Names::Listed(vec![0; 1500]) };
-            ways.keep(Way { path: vec![n], until: 9, public: true, names });
-            let kept = |way: &Way| if let Names::Listed(names) = &way.names { names.len() } else { 0 };
-            assert!(ways.folders.len() <= WAYS_KEPT && ways.folders.iter().map(kept).sum::<usize>() <= NAMES_KEPT);
-            assert_eq!(ways.folders.last().unwrap().path, [n]);
+            known.keep(Folder { path: vec![n], until: 9, public: true, names });
+            let kept = |folder: &Folder| if let Names::Listed(names) = &folder.names { names.len() } else { 0 };
+            assert!(known.folders.len() <= FOLDERS_KEPT && known.folders.iter().map(kept).sum::<usize>() <= NAMES_KEPT);
+            assert_eq!(known.folders.last().unwrap().path, [n]);
         }
-        ways.keep(Way { path: vec![99], until: 9, public: true, names: Names::Many });
-        assert!(ways.leads(&[99], b"x", false, 1).is_none(), "it is read each time");
-        assert_eq!(ways.folders.iter().filter(|way| way.path == [99]).count(), 1, "once");
+        known.keep(Folder { path: vec![99], until: 9, public: true, names: Names::Many });
+        assert!(known.check_known(&[99], b"x", false, 1).is_none(), "it is read each time");
+        assert_eq!(known.folders.iter().filter(|folder| folder.path == [99]).count(), 1, "once");
     }
 
     /// What these tests run on is one of either kind, and folds nothing.

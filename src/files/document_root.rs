@@ -1,30 +1,31 @@
-//! The document root, and opening what lies beneath it.
+//! The document root, and opening files beneath it.
 
+use super::descriptors::{is_same, proc_path};
 use super::limits::{OPENAT2_TRIES, ROOT_CHECK};
-use super::ways::Ways;
+use super::listed_names::ListedNames;
 use crate::sys::{self, Stat};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The document root: a folder held open, found again by its path when it was replaced.
-pub(crate) struct Root {
+/// The document root: a folder that is held open. If its path names another folder later, that one is opened.
+pub(super) struct DocumentRoot {
     path: PathBuf,
     follow_symlinks: bool,
-    /// Folders that not all users of the system may go through are closed.
+    /// Clients may use only folders that all users of the system may enter.
     world_readable: bool,
     held: Option<Held>,
-    /// When the path was last compared with the folder held.
+    /// When the path was last compared with the folder held, in milliseconds of the loop's clock.
     checked: Option<u64>,
-    /// openat2(2) is missing: Linux before 5.6, or a sandbox that knows it not.
+    /// There is no openat2(2): Linux before 5.6, or a sandbox that refuses it.
     no_openat2: Cell<bool>,
-    ways: Ways,
-    /// Asked for since [`rest`](Root::rest).
+    names: ListedNames,
+    /// Used since the last [`release_if_unused`](DocumentRoot::release_if_unused).
     used: bool,
 }
 
@@ -33,101 +34,113 @@ struct Held {
     id: (u64, u64),
 }
 
-impl Root {
-    pub(crate) fn new(path: PathBuf, follow_symlinks: bool, world_readable: bool) -> Root {
-        Root {
+impl DocumentRoot {
+    pub(super) fn new(path: PathBuf, follow_symlinks: bool, world_readable: bool) -> DocumentRoot {
+        DocumentRoot {
             path,
             follow_symlinks,
             world_readable,
             held: None,
             checked: None,
             no_openat2: Cell::new(false),
-            ways: Ways::default(),
+            names: ListedNames::default(),
             used: false,
         }
     }
 
-    /// What stat(2) tells of `name`, wherever links lead: to be compared with what was told of a file opened before.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// stat(2) of `name`, following every link: only to be compared with the stat of a file that was opened before.
     ///
-    /// `now` is the loop's clock, in milliseconds.
-    pub(crate) fn glance(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
-        self.check(now)?;
+    /// `now` is the loop's clock, in milliseconds, here and below.
+    pub(super) fn stat_unchecked(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
+        self.refresh(now)?;
         sys::stat_at(self.dir()?, name)
     }
 
-    /// What stat(2) tells of `name`, if clients may use that name; nothing of what lies outside unless links may be
-    /// followed there.
-    pub(crate) fn stat(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
+    /// stat(2) of `name`, if clients may use that name.
+    ///
+    /// # Errors
+    /// Those of [`check_path`](DocumentRoot::check_path); `EXDEV` if a link leads outside and links may not.
+    pub(super) fn stat(&mut self, name: &CStr, now: u64) -> io::Result<Stat> {
         if !self.follow_symlinks {
-            return sys::stat_at(self.name(name, now)?.as_fd(), c"");
+            return sys::stat_at(self.hold(name, now)?.as_fd(), c"");
         }
-        let stat = self.glance(name, now)?;
-        self.follow(name, now)?;
+        let stat = self.stat_unchecked(name, now)?;
+        self.check_path(name, now)?;
         Ok(stat)
     }
 
-    /// Names what [`stat`](Root::stat) tells of: `O_PATH`.
-    pub(crate) fn name(&mut self, name: &CStr, now: u64) -> io::Result<File> {
-        self.check(now)?;
-        let named = self.open_as(name, sys::NAME)?;
-        self.follow(name, now)?;
-        Ok(named)
-    }
-
-    /// Sees that `name`, which is there, is what the folders list that it leads through, and that they are open.
+    /// A descriptor (`O_PATH`) of what [`stat`](DocumentRoot::stat) describes.
     ///
     /// # Errors
-    /// `NotFound`, or `PermissionDenied` of a folder that not all users may go through if `world_readable` is set.
-    pub(crate) fn follow(&mut self, name: &CStr, now: u64) -> io::Result<()> {
+    /// Those of [`stat`](DocumentRoot::stat).
+    pub(super) fn hold(&mut self, name: &CStr, now: u64) -> io::Result<File> {
+        self.refresh(now)?;
+        let held = self.open_as(name, sys::NAME)?;
+        self.check_path(name, now)?;
+        Ok(held)
+    }
+
+    /// Checks each segment of a name that exists: its folder lists it under that name, and clients may enter the folder.
+    ///
+    /// # Errors
+    /// `NotFound`; `PermissionDenied` for a folder that not all users may enter, if `world_readable` is set.
+    pub(super) fn check_path(&mut self, name: &CStr, now: u64) -> io::Result<()> {
         let name = name.to_bytes();
         let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let mut start = 0_usize;
         for end in slashes.chain([name.len()]) {
             let folder = name.get(..start.saturating_sub(1)).unwrap_or_default();
-            let last = name.get(start..end).unwrap_or_default();
-            if !last.is_empty() {
-                self.step(folder, last, now)?;
+            let segment = name.get(start..end).unwrap_or_default();
+            if !segment.is_empty() {
+                self.check_segment(folder, segment, now)?;
             }
             start = end + 1;
         }
         Ok(())
     }
 
-    fn step(&mut self, folder: &[u8], name: &[u8], now: u64) -> io::Result<()> {
-        if let Some(answer) = self.ways.leads(folder, name, self.world_readable, now) {
-            return answer;
+    fn check_segment(&mut self, folder: &[u8], name: &[u8], now: u64) -> io::Result<()> {
+        if let Some(verdict) = self.names.check_known(folder, name, self.world_readable, now) {
+            return verdict;
         }
         let path = CString::new(folder)?;
         let dir = match self.open_as(&path, sys::READ | sys::O_DIRECTORY) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.open_as(&path, sys::NAME)?,
             dir => dir?,
         };
-        self.ways.look(folder, &dir, name, self.world_readable, now.saturating_add(ROOT_CHECK))
+        self.names.check_folder(folder, &dir, name, self.world_readable, now.saturating_add(ROOT_CHECK))
     }
 
-    /// Lets go of the folder if nobody asked for anything since the last call: its file system may be unmounted then.
+    /// Closes the folder if it was not used since the last call, so that its file system can be unmounted.
     ///
-    /// True: it is not held any more.
-    pub(crate) fn rest(&mut self) -> bool {
+    /// Returns whether it is closed.
+    pub(super) fn release_if_unused(&mut self) -> bool {
         if !std::mem::take(&mut self.used) {
             self.held = None;
-            self.ways.clear();
+            self.names.clear();
         }
         self.held.is_none()
     }
 
-    pub(crate) fn is_folder(&mut self, name: &CStr, now: u64) -> bool {
+    pub(super) fn is_folder(&mut self, name: &CStr, now: u64) -> bool {
         self.stat(name, now).is_ok_and(|stat| stat.is_dir())
     }
 
-    /// Opens `name` for reading, every step of it beneath the root unless links may be followed out of it.
-    pub(crate) fn open(&self, name: &CStr) -> io::Result<File> {
+    /// Opens `name` for reading. Every step stays beneath the root, unless links may lead out of it.
+    ///
+    /// # Errors
+    /// Those of openat2(2); `NotFound` if the document root is not there.
+    pub(super) fn open(&self, name: &CStr) -> io::Result<File> {
         self.open_as(name, sys::READ)
     }
 
     fn open_as(&self, name: &CStr, flags: i32) -> io::Result<File> {
         let dir = self.dir()?;
-        // The root itself: to open, it needs a name.
+        // The root itself: openat(2) takes no empty name.
         let name = if name.is_empty() { c"." } else { name };
         if self.follow_symlinks {
             return sys::open_at(dir, name, flags);
@@ -157,8 +170,8 @@ impl Root {
         }
     }
 
-    /// Opens the root again if its path names another folder than it did.
-    fn check(&mut self, now: u64) -> io::Result<()> {
+    /// Opens the root, or opens it again if its path names another folder by now.
+    fn refresh(&mut self, now: u64) -> io::Result<()> {
         self.used = true;
         if self.held.is_some() && self.checked.is_some_and(|checked| now < checked.saturating_add(ROOT_CHECK)) {
             return Ok(());
@@ -175,15 +188,15 @@ impl Root {
         if self.held.as_ref().is_none_or(|held| held.id != id) {
             let dir = File::options().read(true).custom_flags(sys::O_PATH | sys::O_DIRECTORY).open(&self.path)?;
             self.held = Some(Held { dir, id });
-            self.ways.clear();
+            self.names.clear();
         }
         Ok(())
     }
 }
 
-/// Opens beneath `dir` wherever links lead on the way: names the file first, then asks where the name led.
+/// Opens `name` beneath `dir` without openat2(2): opens it as `O_PATH` first, then asks the kernel where that is.
 ///
-/// The check is made on the very object that is opened, so nobody can swap a link in between.
+/// The object that is checked is the object that is opened, so swapping a link in between gains nothing.
 fn open_checked(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> io::Result<File> {
     let root = std::fs::read_link(proc_path(dir))?;
     let outside = || io::Error::from_raw_os_error(sys::EXDEV);
@@ -198,11 +211,11 @@ fn open_checked(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> io::Result<File
     File::options().read(true).custom_flags(flags).open(proc_path(named.as_fd()))
 }
 
-/// Whether a folder on the way to `name`, which can't be opened, is outside: what is not there must not be told.
+/// Whether `name`, which can't be opened, leads through a folder outside. Clients must not learn what is missing there.
 fn leads_out(dir: BorrowedFd<'_>, root: &Path, name: &CStr) -> bool {
     let name = name.to_bytes();
     let slashes = name.iter().enumerate().filter(|&(_, &byte)| byte == b'/');
-    // Ends where the folders do, so a long name costs no more than the folders that there are.
+    // Stops at the first folder that is missing, so a long name costs no more than the folders that exist.
     let mut steps = slashes.map_while(|(at, _)| {
         let step = CString::new(name.get(..at)?).ok()?;
         sys::open_at(dir, &step, sys::NAME).ok()
@@ -213,20 +226,9 @@ fn leads_out(dir: BorrowedFd<'_>, root: &Path, name: &CStr) -> bool {
 /// Whether the kernel's name for what was opened is one beneath `root`.
 fn is_beneath(root: &Path, opened: &File) -> io::Result<bool> {
     let target = std::fs::read_link(proc_path(opened.as_fd()))?;
-    // The kernel marks what has no name any more; such a path says nothing. A file may be called so as well.
+    // The kernel marks a file that was deleted; its path says nothing then. But a file may also have such a name.
     let marked = target.as_os_str().as_bytes().ends_with(b" (deleted)");
     Ok(target.starts_with(root) && (!marked || is_same(opened, &target)))
-}
-
-/// Whether a file is the one that a path names.
-pub(crate) fn is_same(file: &File, path: &Path) -> bool {
-    let id = |meta: &Metadata| (meta.dev(), meta.ino());
-    file.metadata().is_ok_and(|own| std::fs::metadata(path).is_ok_and(|named| id(&named) == id(&own)))
-}
-
-/// The name by which the kernel gives access to an open descriptor.
-pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 #[cfg(test)]
@@ -276,9 +278,9 @@ mod tests {
         let (_temp, path) = tree();
         for no_openat2 in [false, true] {
             for follow in [false, true] {
-                let mut root = Root::new(path.clone(), follow, false);
+                let mut root = DocumentRoot::new(path.clone(), follow, false);
                 root.no_openat2.set(no_openat2);
-                root.check(0).unwrap();
+                root.refresh(0).unwrap();
                 for &(name, kept_in, followed) in ROWS {
                     let may = if follow { followed } else { kept_in };
                     let opened = root.open(name);
@@ -288,12 +290,12 @@ mod tests {
         }
     }
 
-    /// Whether it is there or not: for a client the one is as good as the other.
+    /// Clients can not tell whether a file outside exists.
     #[test]
     fn nothing_outside_the_root_is_told_of() {
         let (_temp, path) = tree();
         for no_openat2 in [false, true] {
-            let mut root = Root::new(path.clone(), false, false);
+            let mut root = DocumentRoot::new(path.clone(), false, false);
             root.no_openat2.set(no_openat2);
             for (name, error) in [
                 (c"neighbour/file", sys::EXDEV),
@@ -311,13 +313,13 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_rests_is_not_held() {
+    fn an_unused_root_is_closed() {
         let (_temp, path) = tree();
-        let mut root = Root::new(path, false, false);
-        assert!(root.rest(), "nothing was asked for");
+        let mut root = DocumentRoot::new(path, false, false);
+        assert!(root.release_if_unused(), "nothing was asked for");
         root.stat(c"sub/file", 0).unwrap();
-        assert!(!root.rest(), "it was used");
-        assert!(root.rest() && root.held.is_none());
+        assert!(!root.release_if_unused(), "it was used");
+        assert!(root.release_if_unused() && root.held.is_none());
         root.stat(c"sub/file", 1).unwrap();
     }
 
@@ -331,7 +333,7 @@ mod tests {
         }
         let link = temp.path().join("current");
         symlink("1", &link).unwrap();
-        let mut root = Root::new(link.clone(), false, false);
+        let mut root = DocumentRoot::new(link.clone(), false, false);
         assert_eq!(root.stat(c"file", 0).unwrap().size, 1);
         std::fs::remove_file(&link).unwrap();
         symlink("22", &link).unwrap();
@@ -341,7 +343,7 @@ mod tests {
     #[test]
     fn a_replaced_root_is_found_again() {
         let (_temp, path) = tree();
-        let mut root = Root::new(path.clone(), false, false);
+        let mut root = DocumentRoot::new(path.clone(), false, false);
         root.stat(c"sub/file", 0).unwrap();
         std::fs::remove_dir_all(&path).unwrap();
         assert_eq!(root.stat(c"sub/file", 1).unwrap_err().kind(), io::ErrorKind::NotFound);

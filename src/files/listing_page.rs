@@ -1,18 +1,17 @@
-//! The page that lists a directory.
+//! The HTML page that lists a directory.
 
+use super::header_lines::modified_secs;
+use super::limits::MAX_CRUMBS;
+use crate::http::date::civil;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::io::Write as _;
 
-use crate::files::limits::MAX_CRUMBS;
-use crate::files::plan::modified_secs;
-use crate::http::date::civil;
-
 /// One file or directory of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name: one path segment, in whatever bytes.
+    /// Its name: one path segment, any bytes.
     pub name: Vec<u8>,
     /// It is a directory.
     pub dir: bool,
@@ -33,16 +32,16 @@ pub enum SortKey {
     Time,
 }
 
-/// How a listing is sorted: by name and ascending, unless asked otherwise.
+/// How a listing is sorted; by name and ascending if the query does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
-    /// By what.
+    /// The column that it is sorted by.
     pub key: SortKey,
-    /// The largest or newest first.
+    /// Whether the largest or newest comes first.
     pub descending: bool,
 }
 
-/// Reads the order from a query, `C=` one of `N S M` and `O=` one of `A D`, as Apache's listings have it.
+/// Reads the order from a query as in Apache's listings: `C=` and one of `N S M`, `O=` and one of `A D`.
 pub fn order_from_query(query: &str) -> Order {
     let mut order = Order { key: SortKey::Name, descending: false };
     for piece in query.split(['&', ';']) {
@@ -60,7 +59,7 @@ pub fn order_from_query(query: &str) -> Order {
 
 /// Sorts the entries, directories first.
 ///
-/// By a heap: the standard library's sorts are faster, and six times the code.
+/// Uses a heap: the standard library's sorts are faster, but six times the code.
 pub fn sort(entries: Vec<Entry>, order: Order) -> Vec<Entry> {
     let heap: BinaryHeap<Ranked> = entries.into_iter().map(|entry| Ranked { entry, order }).collect();
     heap.into_sorted_vec().into_iter().map(|ranked| ranked.entry).collect()
@@ -77,7 +76,7 @@ impl Ord for Ranked {
         let (a, b) = (&self.entry, &other.entry);
         let by_key = match self.order.key {
             SortKey::Name => a.name.cmp(&b.name),
-            // The size of a directory says nothing, and is not shown.
+            // The size of a directory means nothing and is not shown.
             SortKey::Size if a.dir => Ordering::Equal,
             SortKey::Size => a.size.cmp(&b.size),
             SortKey::Time => a.mtime.cmp(&b.mtime),
@@ -111,14 +110,14 @@ pub struct Page<'a> {
     pub path: &'a [u8],
     /// How the rows are sorted.
     pub order: Order,
-    /// The charset of the names, `utf-8` by default: what is not valid in that becomes U+FFFD.
+    /// The charset of the names. With `utf-8`, invalid bytes are shown as U+FFFD.
     ///
-    /// In another one the bytes are written as they are; it must be one in which ASCII is ASCII.
+    /// With another one, the bytes are written as they are. ASCII must mean ASCII in it.
     pub charset: &'a str,
 }
 
 impl Page<'_> {
-    /// Writes what goes before the rows.
+    /// Writes everything before the rows.
     pub fn head(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"");
         push_html(out, self.charset.as_bytes());
@@ -162,17 +161,17 @@ impl Page<'_> {
         out.extend_from_slice(b"</td></tr>\n");
     }
 
-    /// Writes, after the rows, that there would be more.
+    /// Writes a last row that says that some are left out.
     pub fn cut(&self, out: &mut Vec<u8>) {
         out.extend_from_slice("<tr><td>… and more, not listed</td><td></td><td></td></tr>\n".as_bytes());
     }
 
-    /// Writes what goes after the rows.
+    /// Writes everything after the rows.
     pub fn foot(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"</tbody>\n</table>\n</body>\n</html>\n");
     }
 
-    /// Writes the path with a link to each directory above, relative so that they hold behind a proxy's prefix.
+    /// Writes the path with a link to each directory above. The links are relative, so they work behind a proxy's prefix.
     fn push_crumbs(&self, out: &mut Vec<u8>) {
         let segments = || self.path.split(|&b| b == b'/').filter(|s| !s.is_empty());
         let mut above = segments().count();
@@ -192,7 +191,7 @@ impl Page<'_> {
         }
     }
 
-    /// Writes the heading of a column, a link that sorts by it; by the present one, the other way round.
+    /// Writes the heading of a column: a link that sorts by it, or reverses the order if it is the current one.
     fn push_heading(&self, out: &mut Vec<u8>, key: SortKey, label: &str, letter: &str) {
         let (sort, next, arrow) = match (self.order.key == key, self.order.descending) {
             (true, false) => (" aria-sort=\"ascending\"", "D", " &#9650;"),
@@ -213,7 +212,7 @@ impl Page<'_> {
     }
 }
 
-/// Sent with each page, which asks for nothing else.
+/// The page's style, inside of the page: a listing is one request.
 const STYLE: &[u8] = b"\
 body{margin:1em auto;max-width:60em;padding:0 1em;font:1em/1.5 system-ui,sans-serif}
 h1{font-size:1.2em;overflow-wrap:anywhere}
@@ -230,7 +229,7 @@ td a{display:block}
 
 /// Writes text for HTML, in elements and in quoted attributes.
 ///
-/// Control characters, which names may hold, become U+FFFD: some charsets switch their meaning of ASCII by one.
+/// Control characters become U+FFFD: in some charsets they change the meaning of the ASCII that follows.
 fn push_html(out: &mut Vec<u8>, text: &[u8]) {
     for &byte in text {
         match byte {
@@ -245,7 +244,7 @@ fn push_html(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Writes a path segment for a URL: all but unreserved characters are escaped (RFC 3986 §2.3).
+/// Writes a path segment for a URL, escaping everything but unreserved characters (RFC 3986 §2.3).
 pub fn push_url(out: &mut Vec<u8>, segment: &[u8]) {
     for &byte in segment {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -257,7 +256,7 @@ pub fn push_url(out: &mut Vec<u8>, segment: &[u8]) {
     }
 }
 
-/// Writes the rest of a cell with a length: exact in its title, in a unit that suits as its text.
+/// Writes the rest of a cell with a length: the exact one as its title, a rounded one as its text.
 fn push_size(out: &mut Vec<u8>, size: u64) {
     let _ = write!(out, " title=\"{size} bytes\">");
     let (mut whole, mut rest) = (size, 0);
@@ -273,7 +272,7 @@ fn push_size(out: &mut Vec<u8>, size: u64) {
     };
 }
 
-/// Writes a time in UTC; one before 1970 as 1970, one after 9999 as the end of 9999.
+/// Writes a time in UTC. Times before 1970 become 1970, and times after 9999 the end of 9999.
 fn push_time(out: &mut Vec<u8>, mtime: i64) {
     let seconds = modified_secs(mtime);
     let (year, month, day) = civil(seconds / 86_400);

@@ -1,18 +1,18 @@
-//! The path of a request made a path beneath the docroot, textually.
+//! Resolving the dot segments and duplicate slashes of a path, by its text alone.
 
 /// Why a path names nothing beneath the docroot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathError {
     /// It climbs above the root: 403.
     Escapes,
-    /// It holds a NUL, which no file name does: 400.
+    /// It holds a NUL, which no file name can: 400.
     BadByte,
 }
 
-/// Resolves dot segments and duplicate slashes of a decoded path, textually.
+/// Resolves the dot segments and duplicate slashes of a decoded path.
 ///
-/// `out` is cleared and gets the path relative to the root, without slash at either end; empty is the root itself.
-/// Returns whether the path names a directory by its form: it ended in a slash or a dot segment.
+/// Replaces `out` with the path relative to the root, without a slash at either end. It is empty for the root itself.
+/// Returns true if the path ends in a slash or a dot segment, which only a directory's may.
 pub fn normalize(decoded: &[u8], out: &mut Vec<u8>) -> Result<bool, PathError> {
     out.clear();
     let relative = decoded.strip_prefix(b"/").unwrap_or(decoded);
@@ -39,7 +39,7 @@ pub fn normalize(decoded: &[u8], out: &mut Vec<u8>) -> Result<bool, PathError> {
     Ok(directory)
 }
 
-/// Says whether nothing needs resolving: no segment is empty, save the last, or starts with a dot.
+/// Whether nothing needs resolving: no segment but the last is empty, and none starts with a dot.
 fn is_plain(relative: &[u8]) -> Result<bool, PathError> {
     let mut plain = true;
     let mut before = b'/';
