@@ -38,8 +38,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ("daemon/cgi", &["relay", "upload"]),
     ("daemon/config", &["check", "cli", "dump", "mod", "options", "sections", "values"]),
     ("daemon/ubus", &["account", "blob", "calls", "client", "feed", "json", "message", "mod", "outbox", "rpc"]),
-    ("files", &["cache", "folder", "mod"]),
-    ("files", &["root", "ways"]),
 ];
 
 #[test]

@@ -13,8 +13,6 @@ pub(crate) use peer::Network;
 pub use peer::PeerAddr;
 #[cfg(feature = "tls")]
 pub(crate) use tls::{TlsContext, TlsFiles};
-#[cfg(feature = "tls")]
-pub use tls::{read_cert, read_key};
 pub(crate) use transport::Transport;
 #[cfg(test)]
 pub(crate) use transport::Wire;

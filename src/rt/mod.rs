@@ -10,7 +10,8 @@
 //! | `reactor` | `mio::Poll`, and the table of awaited descriptors |
 //! | `tasks` | futures of the loop that belong to no connection |
 //! | `runtime` | all of them together |
-//! | `sleep`, `async_fd`, `task` | what futures await: time, descriptors, and tasks that they [`spawn`] |
+//! | `spawn` | starts a task: [`spawn`](spawn()) and its handle, [`Task`] |
+//! | `sleep`, `async_fd` | what futures await: time and descriptors |
 //!
 //! [`Runtime`] is shared (`Rc`) by the server, its connections and every future that awaits something of
 //! the loop; free functions such as [`sleep`](sleep::sleep) find it through a thread-local that is set while the loop runs.
@@ -20,7 +21,7 @@ mod reactor;
 mod runtime;
 mod sleep;
 mod slots;
-mod task;
+mod spawn;
 mod tasks;
 mod timers;
 mod wake;
@@ -31,7 +32,7 @@ pub(crate) use runtime::Runtime;
 pub use sleep::sleep;
 pub(crate) use sleep::within;
 pub(crate) use slots::{Key, MAX_SLOTS, Slots};
-pub use task::{Task, spawn};
+pub use spawn::{Task, spawn};
 pub(crate) use tasks::drop_contained;
 pub(crate) use timers::{Due, TimerId, deadline, millis};
 pub(crate) use wake::{SlotWaker, WakeQueue, Woken};

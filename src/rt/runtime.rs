@@ -9,7 +9,6 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 thread_local! {
@@ -20,7 +19,7 @@ thread_local! {
 pub(crate) struct Runtime {
     pub(crate) reactor: Reactor,
     pub(crate) timers: RefCell<Timers>,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     pub(crate) wakes: Arc<WakeQueue>,
     start: Instant,
     now: Cell<u64>,
@@ -56,19 +55,9 @@ impl Runtime {
         Entered(CURRENT.replace(Some(Rc::clone(self))))
     }
 
-    /// Runs a future until it ends or the loop does. Returns its key, unless there are too many.
+    /// Runs `future` beside the connections. Returns its key, unless there are too many.
     pub(crate) fn spawn(&self, future: Boxed) -> Option<Key> {
         self.tasks.spawn(future, &self.wakes)
-    }
-
-    /// Wakes `waker` when the task ends.
-    pub(super) fn wake_after(&self, task: Key, waker: &Waker) {
-        self.tasks.wake_after(task, waker);
-    }
-
-    /// Drops a task. If it is being polled, it is dropped after that.
-    pub(super) fn cancel(&self, task: Key) {
-        self.tasks.cancel(task);
     }
 
     /// Polls one task if it was woken.
@@ -117,11 +106,11 @@ impl Runtime {
         next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
     }
 
-    /// Waits for events until the next timer is due, and no longer than `at_most`; not at all when something is ready.
-    pub(crate) fn wait(&self, ready: bool, at_most: Option<Duration>) -> io::Result<()> {
+    /// Waits for events until the next timer is due, and at most for `timeout`; not at all when something is ready.
+    pub(crate) fn wait(&self, ready: bool, timeout: Option<Duration>) -> io::Result<()> {
         let mut wait = self.idle_time(ready);
-        if let Some(at_most) = at_most {
-            wait = Some(wait.map_or(at_most, |wait| wait.min(at_most)));
+        if let Some(timeout) = timeout {
+            wait = Some(wait.map_or(timeout, |wait| wait.min(timeout)));
         }
         let polled = self.reactor.poll(wait);
         self.wakes.awake();

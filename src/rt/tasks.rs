@@ -32,7 +32,7 @@ struct Running {
 }
 
 impl Tasks {
-    /// Adds a task. Returns its key, unless there are too many.
+    /// Runs a future until it ends or the loop does. Returns its key, unless there are too many.
     pub(super) fn spawn(&self, future: Boxed, wakes: &Arc<WakeQueue>) -> Option<Key> {
         let spawned = self.0.borrow_mut().insert_with(|key| {
             let woken = SlotWaker::new(Woken::Task(key), wakes);
@@ -43,6 +43,7 @@ impl Tasks {
         spawned.inspect_err(|error| log::error!("cannot spawn a task: {error}")).ok()
     }
 
+    /// Has a waker called when the task ends.
     pub(super) fn wake_after(&self, key: Key, waker: &Waker) {
         if let Some(task) = self.0.borrow_mut().get_mut(key) {
             task.awaiting = Some(waker.clone());

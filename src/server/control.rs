@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Controls a [`Server`](crate::Server) from another thread, a signal's watcher, or a handler.
+/// Controls a [`Server`] from another thread, a signal's watcher, or a handler.
 #[derive(Clone)]
 pub struct Handle(pub(super) Arc<Control>);
 
@@ -51,7 +51,7 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     /// Stops the server: it accepts no more connections, closes idle ones, and gives requests in flight `grace` to finish.
-    /// [`Server::run`](crate::Server::run) then returns `Ok`. A second call may shorten the grace.
+    /// [`Server::run`] then returns `Ok`. A second call may shorten the grace.
     pub fn stop(&self, grace: Duration) {
         let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
         *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
@@ -59,9 +59,9 @@ impl Handle {
         self.0.wakes.rouse();
     }
 
-    /// Reloads the certificates of TLS listeners. Only new connections use them.
+    /// Reloads the certificates of TLS listeners for new connections; existing connections keep theirs.
     ///
-    /// If that fails, the old certificates stay, and a line of the log says which file is wrong.
+    /// When that fails, a line of the log says which file is wrong, and the old certificates stay in use.
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self) {
         self.0.reload.store(true, Ordering::SeqCst);

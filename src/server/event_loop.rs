@@ -8,7 +8,6 @@ use super::shared::Shared;
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
 use crate::rt::{Due, Runtime, Source, Woken};
-use std::cell::Cell;
 use std::io;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -19,8 +18,6 @@ pub(super) struct EventLoop {
     pub(super) shared: Rc<Shared>,
     pub(super) sessions: Rc<Sessions>,
     pub(super) acceptor: Acceptor,
-    /// Empty between turns: kept for its memory.
-    woken: Cell<Vec<Woken>>,
 }
 
 impl EventLoop {
@@ -28,7 +25,7 @@ impl EventLoop {
         let shared = Rc::new(Shared::new(runtime));
         let sessions = Rc::new(Sessions::new(Rc::clone(&shared)));
         let acceptor = Acceptor::new(Rc::clone(&shared), Rc::clone(&sessions));
-        EventLoop { shared, sessions, acceptor, woken: Cell::default() }
+        EventLoop { shared, sessions, acceptor }
     }
 
     pub(super) fn endpoints(&self) -> &Endpoints {
@@ -42,44 +39,49 @@ impl EventLoop {
     pub(super) fn run(&self, control: &Control) -> io::Result<()> {
         let _entered = self.shared.runtime.enter();
         self.shared.runtime.read_clock();
+        let mut woken = Vec::new();
         while !self.has_stopped() {
-            self.tick(control, None)?;
+            self.tick(&mut woken, None, control)?;
         }
         Ok(())
     }
 
-    /// Turns once, and waits at most for `at_most`; whether a command has stopped the loop.
+    /// One turn, with which another loop drives this one: waits for `timeout` at most. `Break`: it has stopped.
     ///
     /// # Errors
     /// Those of [`run`](EventLoop::run).
-    pub(super) fn turn(&self, control: &Control, at_most: Duration) -> io::Result<ControlFlow<()>> {
+    pub(super) fn turn(
+        &self,
+        woken: &mut Vec<Woken>,
+        timeout: Duration,
+        control: &Control,
+    ) -> io::Result<ControlFlow<()>> {
         let _entered = self.shared.runtime.enter();
-        self.tick(control, Some(at_most))?;
+        self.tick(woken, Some(timeout), control)?;
         Ok(if self.has_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// How long the loop may sleep before its next turn, unless an event comes; `None` is for ever.
+    /// How long another loop may wait before the next turn; `None` is for ever.
     pub(super) fn idle_time(&self) -> Option<Duration> {
-        self.shared.runtime.idle_time(self.is_ready())
+        self.shared.runtime.idle_time(self.has_ready())
     }
 
-    fn is_ready(&self) -> bool {
+    fn has_ready(&self) -> bool {
         !self.shared.ready.borrow().is_empty()
     }
 
-    /// Waits, notices, drives what is ready, then accepts.
-    pub(super) fn tick(&self, control: &Control, at_most: Option<Duration>) -> io::Result<()> {
+    /// One turn: wait, notice, drive what is ready, then accept.
+    pub(super) fn tick(&self, woken: &mut Vec<Woken>, timeout: Option<Duration>, control: &Control) -> io::Result<()> {
         let runtime = &self.shared.runtime;
         #[cfg(feature = "tls")]
         TlsContext::new_tick();
-        runtime.wait(self.is_ready(), at_most)?;
+        runtime.wait(self.has_ready(), timeout)?;
         runtime.reactor.dispatch(|source, event| match source {
             Source::Conn(key) => self.sessions.notice(key, event),
             Source::Listener(key) => self.endpoints().notice(key),
             Source::Fd(_) => {}
         });
-        let mut woken = self.woken.take();
-        if runtime.wakes.take(&mut woken) {
+        if runtime.wakes.take(woken) {
             self.apply_commands(control);
             for key in woken.drain(..) {
                 match key {
@@ -88,7 +90,6 @@ impl EventLoop {
                 }
             }
         }
-        self.woken.set(woken);
         self.pop_timers();
         self.sessions.drive_ready();
         self.acceptor.accept();
@@ -177,7 +178,7 @@ mod tests {
             let start = std::time::Instant::now();
             while !is_so(self) {
                 assert!(start.elapsed() < PATIENCE);
-                self.server.event_loop.tick(&self.server.control, None).unwrap();
+                self.server.event_loop.tick(&mut Vec::new(), None, &self.server.control).unwrap();
             }
         }
 

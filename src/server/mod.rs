@@ -74,7 +74,7 @@ pub use upgrade::{Upgraded, UpgradedReader, UpgradedWriter};
 
 use self::control::Control;
 use self::event_loop::EventLoop;
-use crate::rt::{Runtime, Task};
+use crate::rt::{Runtime, Task, Woken};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -137,6 +137,8 @@ pub struct Server {
     /// What the listeners serve that are bound without a site of their own.
     site: Site,
     control: Arc<Control>,
+    /// Empty between turns.
+    woken: Vec<Woken>,
 }
 
 impl Server {
@@ -155,7 +157,7 @@ impl Server {
         let control = Arc::new(Control::new(Arc::clone(&runtime.wakes)));
         let event_loop = Rc::new(EventLoop::new(runtime));
         event_loop.acceptor.fit_to_descriptors(options.max_connections);
-        Ok(Server { event_loop, site: Site::new(options, handler), control })
+        Ok(Server { event_loop, site: Site::new(options, handler), control, woken: Vec::new() })
     }
 
     /// Listens on a TCP address, `None` for every one; port 0 picks a free port. Returns the address. May be called again.
@@ -214,7 +216,7 @@ impl Server {
     /// # Errors
     /// Those of [`run`](Server::run).
     pub fn turn(&mut self, timeout: Duration) -> io::Result<ControlFlow<()>> {
-        self.event_loop.turn(&self.control, timeout)
+        self.event_loop.turn(&mut self.woken, timeout, &self.control)
     }
 
     /// How long another loop may wait before it calls [`turn`](Server::turn); `None` if for ever.

@@ -1,4 +1,4 @@
-//! Starting tasks, and awaiting or cancelling them.
+//! Spawning a future on the loop, and the handle of one that runs there.
 
 use super::runtime::Runtime;
 use super::slots::Key;
@@ -68,7 +68,7 @@ impl<T> Future for Task<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         if let Some(key) = self.running() {
-            self.runtime.wake_after(key, cx.waker());
+            self.runtime.tasks.wake_after(key, cx.waker());
             return Poll::Pending;
         }
         match self.output.take() {
@@ -81,7 +81,7 @@ impl<T> Future for Task<T> {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         if let Some(key) = self.running() {
-            self.runtime.cancel(key);
+            self.runtime.tasks.cancel(key);
         }
     }
 }
