@@ -234,7 +234,7 @@ fn the_log_is_bounded() {
         client.send(request("GET", "/secret/file.txt?x", &[], false));
         assert_eq!(client.read_response().status, 403);
     }
-    until("it is logged", || router.log().contains("403: /secret/file.txt is not for this address"));
+    until("it is logged", || router.log().contains("403: /secret/file.txt address not allowed"));
     let log = router.log();
     let first = log.lines().next().unwrap();
     assert!(first.contains("127.0.0.1:") && first.contains("warn"), "{first}");

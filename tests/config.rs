@@ -247,7 +247,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("option config /no/such/httpd.conf", &["uhttpd.main.config", "/no/such/httpd.conf", "not in force"]),
     ("option config @root", &["uhttpd.main.config", "root", "closed"]),
     ("list ubus_socket /a\n list ubus_socket /b", &["uhttpd:6:", "ubus_socket", "one value"]),
-    ("list httpauth a\nconfig httpauth a\n option prefix /x", &["uhttpd:6: uhttpd.a", "username", "password", "/x is closed to all"]),
+    ("list httpauth a\nconfig httpauth a\n option prefix /x", &["uhttpd:6: uhttpd.a", "username", "password", "/x is closed to everyone"]),
     ("list listen_http 127.0.0.9:81\n list listen_https 127.0.0.9:81", &["127.0.0.9:81", "already"]),
     ("list listen_http 127.0.0.9:81\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /usr", &["uhttpd.b.listen_http", "127.0.0.9:81", "uhttpd.main", "server_name"]),
     ("list listen_http 127.0.0.9:81\n list server_name A.lan\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /usr\n list server_name a.lan.", &["127.0.0.9:81", "server_name"]),
@@ -374,8 +374,7 @@ fn unknown_options_are_warned_of_and_served() {
     let daemon = router.start(1);
     assert_eq!(ask(daemon.addr, "GET", "/file.txt", &[]).text(), "content");
     let log = router.log();
-    for (line, named) in log.lines().zip(["htp_keepalive", "ubus_prefx: an unknown option, ignored (is it", "mdns_txt"])
-    {
+    for (line, named) in log.lines().zip(["htp_keepalive", "ubus_prefx: unknown option, ignored (is it", "mdns_txt"]) {
         assert!(line.contains("warn") && line.contains("uhttpd.main.") && line.contains(named), "{line}");
     }
     assert_eq!(log.lines().count(), 3, "{log}");

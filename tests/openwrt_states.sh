@@ -568,7 +568,7 @@ certificates_and_triggers() {
     rm /etc/uhttpd.crt /etc/uhttpd.key
     service ecohttpd reload
     check "renewed" said HUP
-    check "read anew" said 'the configuration was read anew'
+    check "read anew" said 'configuration reloaded'
     check_now "without a restart" is "$before" "$(process ecohttpd)"
     kill -9 "$before"
     in_charge

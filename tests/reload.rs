@@ -119,7 +119,10 @@ fn a_wrong_configuration_is_refused_whole() {
     for (lines, named) in &wrong {
         router.configure(&(changed.clone() + lines));
         let told = router.reload(&daemon);
-        assert!(told.contains("the old configuration stays") && told.contains(named), "{lines}: {told}");
+        assert!(
+            told.contains("reload failed, keeping the old configuration") && told.contains(named),
+            "{lines}: {told}"
+        );
         assert_eq!(index(addr), "one", "{lines}");
         assert!(TcpStream::connect(new).is_err(), "{lines}: a new listener");
         idle.send(request("GET", "/", &[], false));

@@ -357,7 +357,7 @@ fn an_outage_is_logged_once() {
     daemon.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     // Two outages, and the end of the second bus.
     assert_eq!(text.matches("cannot reach ubusd at ").count(), 3, "{text}");
-    assert_eq!(text.matches("ubusd answers again").count(), 2, "{text}");
+    assert_eq!(text.matches("connected to ubusd again").count(), 2, "{text}");
 }
 
 #[test]

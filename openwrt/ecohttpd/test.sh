@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the feed's CI runs in a container of the target's processor, with the package installed: $1 package, $2 version.
-# Nothing but the loopback interface is needed.
+# The CI of the feed runs this in a container of the target's architecture, with the package installed: $1 package,
+# $2 version. It needs only the loopback interface.
 set -e
 
 case "$1" in
@@ -14,7 +14,7 @@ trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$work"' EXIT
 
 [ "$(ecohttpd --version)" = "ecohttpd $2" ]
 
-# What is wrong is named in one line.
+# An error is one line.
 if ecohttpd --http-keepalive x 2>"$work/error"; then exit 1; fi
 grep -e '-k: "x" is wrong' "$work/error"
 
@@ -32,8 +32,7 @@ config uhttpd 'main'
 END
 ecohttpd --config "$work/config" --test
 
-# It says where it serves once it does. The loop that delivers readiness is what stands still on a processor or a
-# kernel that something is wrong with, hence the timeouts.
+# It prints where it serves. The timeouts are for the event loop, which is what hangs on a broken processor or kernel.
 ecohttpd -f --config "$work/config" >"$work/log" 2>&1 &
 pid=$!
 tries=0
@@ -46,7 +45,7 @@ timeout 30 wget -q -O - "$url/" | grep '^a page$'
 timeout 30 wget -q -O - "$url/cgi-bin/hello" | grep '^by GET$'
 if timeout 30 wget -q -O - "$url/missing" 2>/dev/null; then exit 1; fi
 
-# A certificate is made, and HTTPS answers: a request without TLS is told so.
+# A certificate is made, and HTTPS is served.
 if [ "$1" = ecohttpd ]; then
 	kill "$pid"
 	wait "$pid" || true
@@ -62,7 +61,7 @@ if [ "$1" = ecohttpd ]; then
 	grep 'BEGIN CERTIFICATE' "$work/cert"
 fi
 
-# It ends when it is told to.
+# It stops when it is told to.
 kill "$pid"
 wait "$pid"
 pid=""

@@ -1,4 +1,4 @@
-//! Decoding of escapes, leniently: what is malformed stays.
+//! Percent-decoding. Malformed escapes are kept.
 
 /// Decodes `%xx`; and, in forms, `+` as a space.
 pub fn decode(text: &str, plus: bool) -> Vec<u8> {

@@ -1,37 +1,36 @@
-//! Paths that others lie below.
+//! Path prefixes, compared by segments.
 
-/// A path that others lie below, on the boundaries of segments.
-pub struct Prefix(String);
+/// A path prefix that ends at a segment.
+pub struct UrlPrefix(String);
 
-impl Prefix {
-    pub fn new(path: &str) -> Prefix {
-        Prefix(path.trim_matches('/').to_owned())
+impl UrlPrefix {
+    pub fn new(path: &str) -> UrlPrefix {
+        UrlPrefix(path.trim_matches('/').to_owned())
     }
 
-    /// Whether a path, without a slash in front, is this one or lies below it.
+    /// Whether a path, without a leading slash, is this one or below it.
     pub fn holds(&self, relative: &[u8]) -> bool {
         self.rest(relative).is_some()
     }
 
-    /// As `holds`, but for the case of ASCII letters.
+    /// As `holds`, ignoring the case of ASCII letters.
     pub fn holds_in_any_case(&self, relative: &[u8]) -> bool {
         let (start, rest) = relative.split_at_checked(self.0.len()).unwrap_or((b"", relative));
         let fits = start.eq_ignore_ascii_case(self.0.as_bytes());
         fits && (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/"))
     }
 
-    /// What of such a path is below this one.
+    /// The part of a path that is below this one.
     pub fn rest<'a>(&self, relative: &'a [u8]) -> Option<&'a [u8]> {
         let rest = relative.strip_prefix(self.0.as_bytes())?;
         (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
     }
 }
 
-/// A path that guards what lies at and below it, in whatever way that is written.
+/// A path that guards everything at and below it, however a request spells it.
 ///
-/// Paths are compared by segments, so that `/sub` is not `/submarine` (uhttpd thinks otherwise), and without regard to
-/// case, as uhttpd does: on a stick with FAT `/Sub` is `/sub`. Dot segments and doubled slashes are resolved as
-/// `serve_file` does.
+/// Paths are compared by segments, so `/sub` does not match `/submarine` (unlike in uhttpd), and without regard to case, as
+/// in uhttpd: on FAT, `/Sub` is `/sub`. Dot segments and doubled slashes are resolved as by `serve_file`.
 pub struct Guarded(Vec<Vec<u8>>);
 
 impl Guarded {
@@ -39,19 +38,19 @@ impl Guarded {
         Guarded(segments(path.as_bytes()).into_iter().map(<[u8]>::to_vec).collect())
     }
 
-    /// Its segments: of two paths that guard the same place, the one with more is the closer.
+    /// The number of segments: of two paths that match, the deeper one decides.
     pub fn depth(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether a path, as its [`segments`], is this one or lies below it.
+    /// Whether a path, given by its [`segments`], is this one or below it.
     pub fn holds(&self, path: &[&[u8]]) -> bool {
         let Some(start) = path.get(..self.0.len()) else { return false };
         start.iter().zip(&self.0).all(|(one, other)| one.eq_ignore_ascii_case(other))
     }
 }
 
-/// The names that a path leads through.
+/// The segments of a path, with `.` and `..` resolved.
 pub fn segments(path: &[u8]) -> Vec<&[u8]> {
     let mut segments = Vec::new();
     for segment in path.split(|&byte| byte == b'/') {
@@ -81,10 +80,10 @@ mod tests {
             ("/a/b", "a", false),
             ("/a", "A", false),
         ] {
-            assert_eq!(Prefix::new(prefix).holds(path.as_bytes()), verdict, "{prefix} {path}");
+            assert_eq!(UrlPrefix::new(prefix).holds(path.as_bytes()), verdict, "{prefix} {path}");
             let shouted = path.to_uppercase();
             let verdict = verdict || path == "A";
-            assert_eq!(Prefix::new(prefix).holds_in_any_case(shouted.as_bytes()), verdict, "{prefix} {shouted}");
+            assert_eq!(UrlPrefix::new(prefix).holds_in_any_case(shouted.as_bytes()), verdict, "{prefix} {shouted}");
         }
     }
 }

@@ -1,43 +1,45 @@
-//! The way of a request through a site: who may ask, where it leads, what answers.
+//! How a site answers a request: who may ask, what is at the path, what serves it.
 
-use super::access::{Access, Contradiction, Proxies, Refused};
+use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
-use super::config::{self, Header};
+use super::config::{self, Header, seconds};
+use super::escape::Html;
+use super::https_policy::HttpsPolicy;
+use super::log;
 use super::percent;
-use super::prefix::Prefix;
+use super::prefix::UrlPrefix;
 use super::rebinding::is_rebound;
-use super::replies::{Html, error, respond};
+use super::replies::{error, respond};
 use super::scripts::{self, Found, Located, Scripts};
-use super::secure::Secure;
 #[cfg(feature = "ubus")]
-use super::ubus::{self, Ubus};
+use super::ubus::Ubus;
 use ecohttpd::{CleanPath, Connection, Error, Files, Options, Request, Result};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-/// Redirects of scripts to paths of ours (RFC 3875 §6.2.2) that one request may lead through.
+/// Most local redirects by scripts (RFC 3875 §6.2.2) that one request may follow.
 const LOCAL_REDIRECTS: u32 = 5;
 
-/// When a client may try again that there was no room for, in seconds: pages and most scripts take less.
+/// `Retry-After` of 503, in seconds: pages and most scripts take less.
 const RETRY_AFTER: u32 = 2;
 
-/// User and password of a login that was verified.
-type Login = (String, Vec<u8>);
+/// User and password of a verified login.
+type VerifiedLogin = (String, Vec<u8>);
 
-/// One site of the configuration, ready to answer.
-pub struct Site {
+/// One site of the configuration, ready to serve.
+pub struct Router {
     pub names: Vec<String>,
-    secure: Rc<Secure>,
-    /// Scripts are told of clients' certificates.
+    policy: Rc<HttpsPolicy>,
+    /// Scripts get the client certificate.
     #[cfg(feature = "tls")]
     tells_certificate: bool,
     /// Refuse private clients at public addresses.
     rfc1918_filter: bool,
-    aliases: Vec<(Prefix, String)>,
-    headers: Vec<(Prefix, Header)>,
+    aliases: Vec<(UrlPrefix, String)>,
+    headers: Vec<(UrlPrefix, Header)>,
     proxies: Option<Proxies>,
-    access: Option<Access>,
+    access: Option<AccessControl>,
     auth: Option<Rc<Auth>>,
     /// The value of `WWW-Authenticate`.
     challenge: String,
@@ -45,62 +47,62 @@ pub struct Site {
     /// The same folder without precompressed files.
     plain_files: Files,
     scripts: Scripts,
-    /// Scripts are run by what was looked at, which a link can't change any more.
+    /// Scripts are opened before they are checked, and run by descriptor, so no link can be swapped in between.
     no_symlinks: bool,
     cgi: Cgi,
     #[cfg(feature = "ubus")]
-    ubus: Option<(Prefix, Ubus)>,
+    ubus: Option<(UrlPrefix, Ubus)>,
     error_page: Option<CleanPath>,
-    /// The page of an application that makes paths of its own.
+    /// The page of an application that handles its own paths.
     fallback: Option<CleanPath>,
 }
 
-/// What a script that redirected within the site has made of a request.
+/// A request after a local redirect.
 struct Redirected {
     query: String,
-    /// How many more there may be.
+    /// How many more redirects may follow.
     left: u32,
 }
 
-/// A path that is to be answered with, and by what redirection.
-type Way = (CleanPath, Option<Redirected>);
+/// The path to serve next, and the redirect that led there.
+type NextPath = (CleanPath, Option<Redirected>);
 
-/// Why a client may not have what is at a path.
+/// Why a client is refused.
 enum Refusal {
-    /// It is to show a login.
+    /// It must log in.
     Ask,
-    /// It is to wait so many seconds, for it showed too many that were wrong.
+    /// It must wait that many seconds, after too many failed logins.
     Wait(u64),
-    /// It is not one who may.
-    Access(Refused),
+    /// It is not allowed.
+    Denied(Denied),
 }
 
-impl Site {
-    /// A site with the configuration's values; `secure` learns the port of its HTTPS once that is bound.
-    pub fn new(site: &config::Site, secure: Rc<Secure>, options: &Options) -> Site {
+impl Router {
+    /// A site as configured. `policy` learns the port of HTTPS once it is bound.
+    pub fn new(site: &config::SiteConfig, policy: Rc<HttpsPolicy>, options: &Options) -> Router {
         let realms = Realms::new(&site.auth, &Database::default());
         let quoted = site.realm.replace('\\', "\\\\").replace('"', "\\\"");
         let alias = |alias: &config::Alias| {
-            (Prefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone()))
+            (UrlPrefix::new(&alias.from), alias.to.clone().unwrap_or_else(|| site.cgi_prefix.clone()))
         };
         let page = |path: &Option<String>| path.as_ref().and_then(|page| CleanPath::new(page.as_bytes()).ok());
         let limits = Limits {
-            max_requests: site.max_requests,
-            timeout: site.script_timeout,
-            chunked_body: site.chunked_body_limit << 10,
+            max_requests: site.max_requests as usize,
+            timeout: seconds(site.script_timeout),
+            chunked_body: u64::from(site.chunked_body_limit) << 10,
             body_folder: site.body_temp_path.clone(),
             ..Limits::default()
         };
-        Site {
+        Router {
             names: site.server_names.clone(),
-            secure,
+            policy,
             #[cfg(feature = "tls")]
             tells_certificate: site.tls.ca.is_some(),
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
-            headers: site.headers.iter().map(|header| (Prefix::new(&header.prefix), header.clone())).collect(),
-            proxies: Proxies::new(site),
-            access: Access::new(site),
+            headers: site.headers.iter().map(|header| (UrlPrefix::new(&header.prefix), header.clone())).collect(),
+            proxies: Proxies::new(&site.trusted_proxies),
+            access: AccessControl::new(&site.access, &site.client_certs, site.uncertain_proxies, site.tls.ca.is_some()),
             auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
             challenge: format!("Basic realm=\"{quoted}\""),
             files: Files::new(options),
@@ -109,29 +111,32 @@ impl Site {
             no_symlinks: site.no_symlinks,
             cgi: Cgi::new(limits),
             #[cfg(feature = "ubus")]
-            ubus: site.ubus.prefix.as_ref().map(|prefix| (Prefix::new(prefix), ubus(site))),
+            ubus: site.ubus.prefix.as_ref().map(|prefix| {
+                let ubus = Ubus::new(&site.ubus, seconds(site.script_timeout));
+                (UrlPrefix::new(prefix), ubus)
+            }),
             error_page: page(&site.error_page),
             fallback: page(&site.fallback),
         }
     }
 
-    /// Answers a request. All that files seldom need is boxed: each request carries the rest from its first byte on.
+    /// Serves a request. What files rarely need is boxed, as the rest of the future is allocated for each request.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         let proxied = self.proxies.as_ref().map_or(Ok(false), |proxies| proxies.apply(con, req));
         if self.rfc1918_filter && is_rebound(con) {
             let text = "Rejected request from RFC1918 IP to public server address";
             return Box::pin(error(con, 403, text)).await;
         }
-        if self.secure.concerns(con) && Box::pin(self.secure.redirects(con, req, proxied == Ok(true))).await? {
+        if self.policy.concerns(con) && Box::pin(self.policy.redirects(con, req, proxied == Ok(true))).await? {
             return Ok(());
         }
-        // Else of the server as a whole: OPTIONS *.
+        // Otherwise for the server as a whole: OPTIONS *.
         let is_path = req.path_bytes().starts_with(b"/");
         let way = match CleanPath::new(req.path_bytes()) {
             _ if proxied == Err(Contradiction) => {
                 if con.takes_log_line() {
                     let peer = con.remote_addr();
-                    log::info!("{peer}: 400: its fields about whom it was forwarded for contradict each other");
+                    log::info!("{peer}: 400: X-Forwarded-For and Forwarded name different clients");
                 }
                 Err(Some(400))
             }
@@ -160,9 +165,8 @@ impl Site {
         }
     }
 
-    /// Answers a browser that asks whether a page of another origin may make a request (a CORS preflight of the Fetch
-    /// standard), if `header` lines let pages of other origins in there. It asks without a login, whatever the request will
-    /// have.
+    /// Answers a CORS preflight (Fetch standard) where `header` lines allow other origins. A preflight never has a login,
+    /// even if the request that follows does.
     fn answers_preflight(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<bool> {
         let asks = |field| req.header_bytes(field).is_some();
         if req.method() != "OPTIONS" || !asks("origin") || !asks("access-control-request-method") || self.is_ubus(path)
@@ -174,7 +178,7 @@ impl Site {
         }
         let mut lets_in = false;
         for (prefix, Header { name, value, .. }) in &self.headers {
-            // The others may be for those alone who have a login.
+            // Other fields may be meant only for clients with a login.
             if is_of_cors(name) && prefix.holds(path.relative()) {
                 lets_in |= name.eq_ignore_ascii_case("access-control-allow-origin");
                 con.add_header(name, value)?;
@@ -198,7 +202,7 @@ impl Site {
         false
     }
 
-    /// Whether nothing but a file or folder can be at a path, free for all: the short way of most requests.
+    /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
     fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
         if self.is_ubus(path) {
             return false;
@@ -207,12 +211,12 @@ impl Site {
         open && matches!(self.scripts.find(con, &self.files, path), Found::File)
     }
 
-    /// Whether some clients may not have some of it.
+    /// Whether parts of the site are closed to some clients.
     fn is_guarded(&self) -> bool {
         self.auth.is_some() || self.access.is_some()
     }
 
-    /// Answers with what is at a path, or returns the status of an error that is still to be answered.
+    /// Serves what is at a path, or returns the status of an error that the caller answers.
     async fn route(
         &self,
         con: &mut Connection,
@@ -242,7 +246,7 @@ impl Site {
             return ubus.serve(con, req, &rest).await.map(|()| None);
         }
         match found {
-            // Where no script is, nobody else has an answer to this.
+            // There is no script to answer OPTIONS.
             Found::Refused(404) if req.method() == "OPTIONS" => refused(self.files.try_serve(con, req, path).await),
             Found::Refused(status) => Ok(Some(status)),
             Found::Script(located) => self.run(con, req, &located, login.as_ref(), redirected).await,
@@ -257,17 +261,16 @@ impl Site {
         }
     }
 
-    /// The page of an application that answers in the place of a file that is missing, if the client looks for a page: as
-    /// if a script had redirected to it.
-    fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<Way>> {
+    /// The fallback page, if the client asks for a page. It is served like a local redirect.
+    fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<NextPath>> {
         let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(None) };
-        // What holds for long where the missing file would be need not hold for the page.
+        // Fields configured for the missing path, such as for caching, may not be right for the page.
         self.clear(con)?;
         con.add_header("vary", "Accept")?;
         Ok(Some((page.clone(), Some(Redirected { query: req.query_string().to_owned(), left: 0 }))))
     }
 
-    /// What is at a path; where its own name matters, a folder's index by that.
+    /// What is at a path. For a folder the index file, where access depends on its name.
     fn find(&self, con: &Connection, path: &CleanPath, redirected: bool) -> Found<'_> {
         match self.scripts.find(con, &self.files, path) {
             Found::File if path.is_folder() && (redirected || self.is_guarded()) => {
@@ -280,7 +283,7 @@ impl Site {
     /// Sends a file or folder.
     async fn send(&self, con: &mut Connection, req: &Request, path: &CleanPath, other: bool) -> Result<Option<u16>> {
         if other && !matches!(req.method(), "GET" | "HEAD") {
-            // A script has answered by naming it.
+            // The script that redirected here has handled the method.
             return Ok((!self.files.serve_as(con, path, 200).await?).then_some(404));
         }
         let sibling = |suffix: &str| [path.relative(), suffix.as_bytes()].concat();
@@ -289,19 +292,19 @@ impl Site {
             self.auth.as_ref().is_none_or(|auth| auth.is_alike(path.relative(), &sibling))
                 && self.access.as_ref().is_none_or(|access| access.judge(con, req, &sibling).is_ok())
         };
-        // A precompressed file may be protected where the file itself is not.
+        // A precompressed file may be protected though the file itself is not.
         let is_open = !self.is_guarded() || Files::CODED_SUFFIXES.iter().all(open);
         let files = if is_open { &self.files } else { &self.plain_files };
         refused(files.try_serve(con, req, path).await)
     }
 
-    /// Runs a script, and then what it redirects to within the site.
+    /// Runs a script, and follows its local redirect.
     async fn run(
         &self,
         con: &mut Connection,
         req: &mut Request,
         located: &Located<'_>,
-        login: Option<&Login>,
+        login: Option<&VerifiedLogin>,
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
         let query = redirected.as_ref().map(|redirected| redirected.query.as_bytes());
@@ -313,7 +316,7 @@ impl Site {
         let left = redirected.map_or(LOCAL_REDIRECTS, |redirected| redirected.left);
         let Some(left) = left.checked_sub(1) else {
             if con.takes_log_line() {
-                log::error!("{}: scripts redirect in a circle", req.target());
+                log::error!("{}: redirect loop between scripts", req.target());
             }
             return Ok(Some(500));
         };
@@ -327,13 +330,13 @@ impl Site {
         }
     }
 
-    /// Executes a script; with a `query` of its own as for GET, whatever the request was.
+    /// Executes a script. With a `query` it runs as for GET, whatever the request was.
     async fn execute(
         &self,
         con: &mut Connection,
         req: &mut Request,
         located: &Located<'_>,
-        login: Option<&Login>,
+        login: Option<&VerifiedLogin>,
         status: u16,
         query: Option<&[u8]>,
     ) -> Result<Served> {
@@ -359,26 +362,26 @@ impl Site {
         self.cgi.serve(con, req, &script).await
     }
 
-    /// The path that the first alias that fits makes of it: all of the old one behind what the alias names.
+    /// The path rewritten by the first alias that matches: the target of the alias, followed by the whole old path.
     fn rewrite(&self, path: &CleanPath) -> Option<CleanPath> {
         let (_, to) = self.aliases.iter().find(|(prefix, _)| prefix.holds(path.relative()))?;
         let end: &[u8] = if path.is_folder() { b"/" } else { b"" };
         CleanPath::new(&[to.as_bytes(), b"/", path.relative(), end].concat()).ok()
     }
 
-    /// Whether a client may have what is at `path`, which it called `asked`; and by which login.
+    /// Whether a client may get what is at `path`, which it requested as `asked`; and by which login.
     async fn admit(
         &self,
         con: &Connection,
         req: &Request,
         path: &CleanPath,
         asked: &CleanPath,
-    ) -> std::result::Result<Option<Login>, Refusal> {
+    ) -> std::result::Result<Option<VerifiedLogin>, Refusal> {
         if let Some(access) = &self.access
             && let Err(why) = [path, asked].iter().try_for_each(|name| access.judge(con, req, name.relative()))
         {
             access.tell(con, req, why);
-            return Err(Refusal::Access(why));
+            return Err(Refusal::Denied(why));
         }
         let Some(auth) = &self.auth else { return Ok(None) };
         let name = auth.closer(path.relative(), asked.relative());
@@ -392,12 +395,12 @@ impl Site {
         }
     }
 
-    /// Answers with a refusal, or returns the status of an error that is still to be answered.
+    /// Answers a refusal, or returns the status of an error that the caller answers.
     async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
         self.clear(con)?;
         match refusal {
-            Refusal::Access(Refused::Address) => return Ok(Some(403)),
-            Refusal::Access(Refused::Certificate) => error(con, 403, "A client certificate is required.").await?,
+            Refusal::Denied(Denied::Address) => return Ok(Some(403)),
+            Refusal::Denied(Denied::Certificate) => error(con, 403, "A client certificate is required.").await?,
             Refusal::Ask => {
                 con.add_header("www-authenticate", &self.challenge)?;
                 respond(con, 401, "text/plain", "Authorization Required\n").await?;
@@ -410,7 +413,7 @@ impl Site {
         Ok(None)
     }
 
-    /// Answers with an error: by the error page where there is one for it.
+    /// Answers with an error, by the error page if there is one.
     async fn fail(&self, con: &mut Connection, req: &mut Request, status: u16) -> Result<()> {
         self.clear(con)?;
         if let (Some(page), 403 | 404) = (&self.error_page, status)
@@ -427,7 +430,7 @@ impl Site {
                 error(con, 405, "").await
             }
             408 | 413 | 507 => {
-                // The rest of the body would come as slowly, or find as little room.
+                // The rest of the body would be as slow, or find no room either.
                 con.add_header("connection", "close")?;
                 error(con, status, "").await
             }
@@ -444,7 +447,7 @@ impl Site {
         }
     }
 
-    /// Answers with the error page; false: there is none that this client may see.
+    /// Answers with the error page. Returns false if there is none that this client may see.
     async fn fail_with(&self, con: &mut Connection, req: &mut Request, page: &CleanPath, status: u16) -> Result<bool> {
         let Ok(login) = self.admit(con, req, page, page).await else { return Ok(false) };
         let located = match self.scripts.find(con, &self.files, page) {
@@ -458,13 +461,13 @@ impl Site {
         Ok(matches!(served, Served::Done))
     }
 
-    /// Adds the configuration's fields for a path.
+    /// Adds the configured fields for a path.
     fn add_headers(&self, con: &mut Connection, path: &CleanPath) -> Result<()> {
         let fit = self.headers.iter().filter(|(prefix, _)| prefix.holds(path.relative()));
         fit.into_iter().try_for_each(|(_, header)| con.add_header(&header.name, &header.value))
     }
 
-    /// Takes back what is for answers that succeed.
+    /// Removes the fields that are for successful responses.
     fn clear(&self, con: &mut Connection) -> Result<()> {
         self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
     }
@@ -479,26 +482,19 @@ fn refused(served: Result<()>) -> Result<Option<u16>> {
     }
 }
 
-/// Whether a client names HTML among what it takes, as browsers do for pages alone: images, scripts and programs get an
-/// error.
+/// Whether a client accepts HTML, as browsers do only for pages: requests for images and by programs get an error.
 fn asks_for_page(req: &Request) -> bool {
     req.header_bytes("accept").unwrap_or_default().split(|&byte| byte == b',').any(|member| {
         const HTML: &[u8] = b"text/html";
         let (range, rest) = member.trim_ascii().split_at_checked(HTML.len()).unwrap_or_default();
-        // RFC 9110 §12.4.2: what has a weight of zero is not taken.
+        // RFC 9110 §12.4.2: a weight of zero means not acceptable.
         let refused = || !rest.iter().any(|byte| matches!(byte, b'1'..=b'9')) && rest.ends_with(b"0");
         range.eq_ignore_ascii_case(HTML) && matches!(rest.first(), None | Some(b';' | b' ')) && !refused()
     })
 }
 
-/// Whether a field tells browsers what pages of other origins may do, or on what that depends.
+/// Whether a field is part of CORS, or says what it depends on.
 fn is_of_cors(name: &str) -> bool {
     const CORS: &str = "access-control-";
     name.get(..CORS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CORS)) || name.eq_ignore_ascii_case("vary")
-}
-
-#[cfg(feature = "ubus")]
-fn ubus(site: &config::Site) -> Ubus {
-    let config::Ubus { socket, no_auth, cors, retry, .. } = site.ubus.clone();
-    Ubus::new(ubus::Config { socket, no_auth, cors, retry, timeout: site.script_timeout, ..ubus::Config::default() })
 }

@@ -1,61 +1,61 @@
 //! Which paths of a site are scripts, and where a script ends and its `PATH_INFO` begins.
 
 use super::config;
-use super::prefix::Prefix;
+use super::prefix::UrlPrefix;
 use ecohttpd::{CleanPath, Connection, Files};
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Where the scripts of a site are.
+/// Which paths of a site are scripts.
 pub struct Scripts {
     docroot: PathBuf,
-    prefix: Prefix,
-    /// Extensions, with their dot, and what runs their files.
+    prefix: UrlPrefix,
+    /// Extensions, with their dot, and the programs that run them.
     interpreters: Vec<(String, PathBuf)>,
     /// The names of index files.
     index: Vec<String>,
-    /// Whether any of them can be a script.
+    /// Whether any of them may be a script.
     index_scripts: bool,
 }
 
 /// What is at a path.
 pub enum Found<'a> {
-    /// No script: what the files have there.
+    /// Not a script: it is served as a file.
     File,
     /// A script.
     Script(Located<'a>),
-    /// The file that is the index of the folder there.
+    /// The index file of the folder.
     Index(CleanPath),
-    /// Nothing that is for clients: this status.
+    /// Nothing that clients may get: this status.
     Refused(u16),
 }
 
-/// A script, and how it was asked for.
+/// A script, and how the request names it.
 pub struct Located<'a> {
     pub file: PathBuf,
     pub interpreter: Option<&'a Path>,
     /// Its path in URLs.
     pub name: Vec<u8>,
     pub path_info: Option<Vec<u8>>,
-    /// Its path, if it is the index of the folder that was asked for.
+    /// Its path, if it is the index of the requested folder.
     pub index: Option<CleanPath>,
 }
 
 impl Located<'_> {
-    /// Its path beneath the document root.
+    /// Its path below the document root.
     pub fn relative(&self) -> &[u8] {
         self.name.get(1..).unwrap_or_default()
     }
 }
 
 impl Scripts {
-    pub fn new(site: &config::Site) -> Scripts {
+    pub fn new(site: &config::SiteConfig) -> Scripts {
         let interpreters = site.interpreters.iter();
         let mut scripts = Scripts {
             docroot: site.docroot.clone(),
-            prefix: Prefix::new(&site.cgi_prefix),
+            prefix: UrlPrefix::new(&site.cgi_prefix),
             interpreters: interpreters.map(|one| (one.extension.clone(), one.program.clone())).collect(),
             index: site.index.clone(),
             index_scripts: false,
@@ -64,12 +64,12 @@ impl Scripts {
         scripts
     }
 
-    /// Whether a file of that path would be run rather than sent; case does not matter, as on FAT it does not.
+    /// Whether a file at that path would be run rather than sent. Case is ignored, as on FAT.
     pub fn is_script(&self, relative: &[u8]) -> bool {
         self.prefix.holds_in_any_case(relative) || self.interpreter(relative).is_some()
     }
 
-    /// Whether an index file of that name can be a script, in whatever folder.
+    /// Whether an index file of that name may be a script, in any folder.
     pub fn may_be_script(&self, name: &str) -> bool {
         name.contains('/') || self.interpreter(name.as_bytes()).is_some()
     }
@@ -97,9 +97,9 @@ impl Scripts {
                     return Found::Script(self.located(path, end));
                 }
                 Ok(_) => {}
-                // Nor are there compressed scripts.
+                // A compressed file is no substitute for a script.
                 Err(status) if self.is_script(relative) => return Found::Refused(status),
-                // The files say what is wrong.
+                // Serving it as a file reports the error.
                 Err(_) => return Found::File,
             }
         }
@@ -107,7 +107,7 @@ impl Scripts {
             return Found::File;
         }
         match self.find_index(con, files, relative) {
-            // Where scripts are, there is nothing to look at.
+            // There are no listings in a folder of scripts.
             Found::File if below => Found::Refused(403),
             found => found,
         }
@@ -145,9 +145,9 @@ impl Scripts {
     }
 }
 
-/// Where the first file on a path ends; `None`: the path is a folder's. An error is the status of what is not there.
+/// Where the first file on a path ends; `None` if all of it is a folder. The error is the status of what is missing.
 ///
-/// It looks from the root on: what is not there ends the search, however long the path is.
+/// The search starts at the root and stops at what is missing, so a long path costs nothing.
 fn existing(con: &Connection, files: &Files, relative: &[u8]) -> Result<Option<usize>, u16> {
     let slashes = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     for end in slashes.chain([relative.len()]) {
@@ -159,7 +159,7 @@ fn existing(con: &Connection, files: &Files, relative: &[u8]) -> Result<Option<u
     Ok(None)
 }
 
-/// The status that answers it when a script can't be looked at.
+/// The status for a script that can't be accessed.
 pub fn status_of(error: &io::Error) -> u16 {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => 404,

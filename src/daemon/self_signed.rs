@@ -1,5 +1,6 @@
-//! A certificate of the server's own, made where there is none.
+//! Self-signed certificates: made where there is none, and renewed.
 
+use super::log;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,38 +8,40 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::config::{Listen, Tls};
-use super::rebinding::is_private;
+use super::addresses::is_private;
+use super::base64;
+use super::config::{Listen, TlsConfig};
+use super::context;
 use ecohttpd::x509::{self, Facts, SanName, SelfSigned};
 
 pub const DAY: u64 = 86_400;
-/// Seconds before its end that a certificate is renewed, or a third of its life if that is less.
+/// Seconds before its end that a certificate is renewed; or a third of its lifetime, if that is less.
 const RENEWED_BEFORE: u64 = 30 * DAY;
-/// Seconds by which a certificate begins before it is made, for clients whose clock is slow; a quarter of a short life.
+/// Seconds by which a certificate is backdated, for clients whose clock is slow; or a quarter of a short lifetime.
 const BACK_DATED: u64 = DAY;
-/// 2026-01-01 in Unix seconds: the program is no older, so a clock that shows less is wrong.
+/// 2026-01-01 in Unix seconds. The program is not older, so an earlier clock is wrong.
 const EARLIEST: u64 = 1_767_225_600;
 
 /// Characters of a line of PEM (RFC 7468 §2).
 const PEM_LINE: usize = 64;
 
-/// Makes the certificate that the configuration wants to have made, and says so.
-pub fn prepare(tls: &Tls) -> io::Result<()> {
+/// Makes a certificate if the configuration says so and it is missing; renews it if it is due.
+pub fn prepare(tls: &TlsConfig) -> io::Result<()> {
     let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
         return Ok(());
     };
     if ensure(cert, key, &wanted(tls), tls.identity.days.into())? {
         log::info!("made a self-signed certificate: {}", cert.display());
     }
-    // Why that can't be done is said with all that is served; the old one does until then.
+    // A failure is logged by `certificates::look_after`; until then the old one is served.
     let _ = renew(tls, SystemTime::now());
     Ok(())
 }
 
-/// Makes a certificate of ours anew when it is about to end, or does not name this host any more; whether it did.
+/// Renews a certificate that this program made, if it expires soon or lacks a name of this host. Returns whether it did.
 ///
-/// Its key stays: one file alone is replaced, and no loss of power leaves a certificate without its key.
-pub fn renew(tls: &Tls, now: SystemTime) -> io::Result<bool> {
+/// The key is kept: only one file is replaced, so a power failure can't separate certificate and key.
+pub fn renew(tls: &TlsConfig, now: SystemTime) -> io::Result<bool> {
     let (true, Some(cert), Some(key)) = (tls.self_signed && !tls.listen.is_empty(), &tls.cert, &tls.key) else {
         return Ok(false);
     };
@@ -53,24 +56,24 @@ pub fn renew(tls: &Tls, now: SystemTime) -> io::Result<bool> {
     let (not_before, not_after) = validity(now, tls.identity.days.into());
     let made = x509::self_signed_by(&ecohttpd::x509::read_key(key)?, &names, not_before, not_after)
         .map_err(|what| about(key, io::Error::other(what)))?;
-    // Where a link leads, for the link must stay.
+    // Resolved, so that a symbolic link is kept.
     let path = cert.canonicalize().map_err(|error| about(cert, error))?;
     Draft::write(&path, 0o644, &pem("CERTIFICATE", &made))?.publish()?;
     log::info!("renewed the self-signed certificate: {}", cert.display());
     Ok(true)
 }
 
-/// Whether a certificate of ours is to be made anew: it is about to end, or not begun, or lacks one of these names.
+/// Whether a certificate is due for renewal: it expires soon, is not valid yet, or lacks one of these names.
 fn is_due(facts: &Facts, names: &[&SanName], now: SystemTime) -> bool {
-    // By a clock that is known to be wrong it would be renewed in vain, and again once that is right.
+    // With a wrong clock, it would have to be renewed again once the clock is set.
     let Some(now) = known_time(now) else { return false };
     let early = RENEWED_BEFORE.min(facts.not_after.saturating_sub(facts.not_before) / 3);
     let ends = now.saturating_add(early) > facts.not_after;
     ends || now < facts.not_before || names.iter().any(|name| !facts.names.contains(name))
 }
 
-/// Whether a name is a reason to renew: providers change public addresses each day, and with each certificate clients would
-/// have to be told anew to take it.
+/// Whether a missing name is a reason to renew. A public address is not: providers change it each day, and clients would
+/// have to accept a new certificate each time.
 fn lasts(name: &SanName, listen: &[Listen]) -> bool {
     match name {
         SanName::Ip(ip) => is_private(*ip) || listen.iter().any(|listen| listen.addr() == Some(*ip)),
@@ -78,8 +81,8 @@ fn lasts(name: &SanName, listen: &[Listen]) -> bool {
     }
 }
 
-/// The names that a certificate made now is for.
-fn wanted(tls: &Tls) -> Vec<SanName> {
+/// The names of a certificate made now.
+fn wanted(tls: &TlsConfig) -> Vec<SanName> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     names([host.trim(), tls.identity.common_name.as_deref().unwrap_or_default()], &addresses(&tls.listen))
 }
@@ -89,7 +92,7 @@ pub fn known_time(now: SystemTime) -> Option<u64> {
     now.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()).filter(|now| *now >= EARLIEST)
 }
 
-/// The addresses that clients reach these listeners at.
+/// The addresses at which clients reach these listeners.
 fn addresses(listen: &[Listen]) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for listen in listen {
@@ -103,7 +106,7 @@ fn addresses(listen: &[Listen]) -> Vec<IpAddr> {
     found
 }
 
-/// This machine's IPv4 addresses: the leaves of the kernel's routing tree that are marked local.
+/// This host's IPv4 addresses: the leaves of the kernel's routing tree that are marked local.
 fn own_v4() -> impl Iterator<Item = IpAddr> {
     let tree = fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
     let mut leaf = None;
@@ -118,7 +121,7 @@ fn own_v4() -> impl Iterator<Item = IpAddr> {
     found.into_iter()
 }
 
-/// This machine's IPv6 addresses but the link-local ones, which need a zone that no certificate can name.
+/// This host's IPv6 addresses, except link-local ones: they need a zone, which a certificate can't contain.
 fn own_v6() -> impl Iterator<Item = IpAddr> {
     let list = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
     let ip = |line: &str| Some(Ipv6Addr::from(u128::from_str_radix(line.split(' ').next()?, 16).ok()?));
@@ -126,17 +129,17 @@ fn own_v6() -> impl Iterator<Item = IpAddr> {
     found.into_iter()
 }
 
-/// Makes the files of a certificate and of its key where one of them is missing, and says whether it did.
+/// Makes a certificate and its key if one of the files is missing. Returns whether it did.
 ///
-/// One without the other is of no use, and a router whose power failed at its first start must not be without HTTPS for
-/// ever: what is there is kept under another name, and both are made. One file for both is an error.
+/// One without the other is useless, and after a power failure at its first start a router must not stay without HTTPS:
+/// the remaining file is renamed, and both are made. The same path for both is an error.
 fn ensure(cert: &Path, key: &Path, names: &[SanName], days: u64) -> io::Result<bool> {
     let missing = (is_missing(cert)?, is_missing(key)?);
     if missing == (false, false) {
         return Ok(false);
     }
     if cert == key {
-        let text = format!("{}: named for both the certificate and its key", cert.display());
+        let text = format!("{}: named as both certificate and key", cert.display());
         return Err(io::Error::new(ErrorKind::InvalidInput, text));
     }
     let (not_before, not_after) = validity(SystemTime::now(), days);
@@ -150,10 +153,16 @@ fn ensure(cert: &Path, key: &Path, names: &[SanName], days: u64) -> io::Result<b
     Ok(true)
 }
 
-/// Whether there is no file, or one without content, as a full disk leaves it.
+/// Whether the certificate or its key is missing and both are to be made.
+pub fn is_to_be_made(tls: &TlsConfig) -> bool {
+    let missing = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| is_missing(file).unwrap_or(false));
+    tls.self_signed && tls.cert != tls.key && (missing(&tls.cert) || missing(&tls.key))
+}
+
+/// Whether there is no file, or an empty one, as a full disk leaves it.
 ///
-/// A link is there even if it leads nowhere, for it must not be replaced.
-pub fn is_missing(file: &Path) -> io::Result<bool> {
+/// A dangling symbolic link is not missing: it must not be replaced.
+fn is_missing(file: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(file) {
         Ok(found) => Ok(found.is_file() && found.len() == 0),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
@@ -161,20 +170,20 @@ pub fn is_missing(file: &Path) -> io::Result<bool> {
     }
 }
 
-/// Puts away a file that is of no use without the other.
+/// Renames a file that is useless without the other.
 fn keep(half: &Path, other: &Path) -> io::Result<()> {
     let mut kept = half.as_os_str().to_owned();
     kept.push(".old");
     fs::rename(half, &kept).map_err(|error| about(half, error))?;
-    log::warn!("{} is of no use without {}: it is kept as {}", half.display(), other.display(), kept.display());
+    log::warn!("{} is useless without {}: moved to {}", half.display(), other.display(), kept.display());
     Ok(())
 }
 
 fn about(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    context::about(&path.display(), error)
 }
 
-/// What a certificate made now speaks for: the hosts that are DNS names, and the addresses but those that stand for any.
+/// The names of a certificate: hosts that are DNS names, and addresses that are not unspecified.
 fn names(hosts: [&str; 2], addrs: &[IpAddr]) -> Vec<SanName> {
     let mut names = Vec::new();
     for host in hosts {
@@ -192,20 +201,19 @@ fn names(hosts: [&str; 2], addrs: &[IpAddr]) -> Vec<SanName> {
     names
 }
 
-/// The first and the last second of a certificate made now; browsers take no more than 398 days.
+/// The first and the last second of a certificate made now.
 ///
-/// A router without a battery wakes in 1970, or when its firmware was built, and may need a certificate before it
-/// knows the time. A certificate of 1970 would have ended long before anybody sees it, so a clock that is known to be
-/// wrong counts as [`EARLIEST`]. Then, too, it may have ended: a client that takes it must have been told to anyway.
+/// A router without a battery starts in 1970, or when its firmware was built, and may need a certificate before its clock
+/// is set. A clock that is known to be wrong counts as [`EARLIEST`]: a certificate of 1970 would have expired already.
 fn validity(now: SystemTime, days: u64) -> (u64, u64) {
     let now = known_time(now).unwrap_or(EARLIEST);
     let not_before = now - BACK_DATED.min(days * DAY / 4);
     (not_before, not_before + days * DAY - 1)
 }
 
-/// Gives both files their names once both lie complete on the disk, in place of the half that there was.
+/// Publishes both files once both are completely on the disk, in place of the one that there was.
 ///
-/// What can fail for want of room or rights has happened by then, so that hardly anything leaves one without the other.
+/// Errors of space or permission occur before that, so hardly anything can leave one without the other.
 fn publish(cert: &Path, key: &Path, made: &SelfSigned, half: Option<(&Path, &Path)>) -> io::Result<()> {
     let key_draft = Draft::write(key, 0o600, &pem("PRIVATE KEY", &made.key))?;
     let cert_draft = Draft::write(cert, 0o644, &pem("CERTIFICATE", &made.cert))?;
@@ -214,28 +222,28 @@ fn publish(cert: &Path, key: &Path, made: &SelfSigned, half: Option<(&Path, &Pat
     }
     key_draft.publish()?;
     cert_draft.publish().inspect_err(|_| {
-        // A key alone would be put away at the next start.
+        // A key without its certificate would be renamed at the next start.
         let _ = fs::remove_file(key);
     })
 }
 
-/// A file that does not have its name yet; it goes away unless it gets it.
+/// A file under a temporary name, removed unless it is published.
 struct Draft<'a> {
     temp: PathBuf,
     path: &'a Path,
 }
 
 impl<'a> Draft<'a> {
-    /// Writes the text to the disk, in the folder of `path`: only there can it be renamed.
+    /// Writes the text to the disk, in the folder of `path`, from where it can be renamed.
     fn write(path: &'a Path, mode: u32, text: &str) -> io::Result<Self> {
         let Some(name) = path.file_name() else {
             return Err(about(path, ErrorKind::InvalidInput.into()));
         };
-        // The process id keeps two daemons that start together from each other's drafts.
+        // With the process id, so that two daemons do not share a draft.
         let mut temp = name.to_owned();
         temp.push(format!(".{}.new", std::process::id()));
         let temp = path.with_file_name(temp);
-        // One with our id is of a process that is gone.
+        // A draft with our id is left from an earlier process.
         let _ = fs::remove_file(&temp);
         let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temp);
         let mut file = opened.map_err(|error| about(&temp, error))?;
@@ -251,14 +259,14 @@ impl<'a> Draft<'a> {
 
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
-        // After a rename there is nothing by this name.
+        // After a rename there is nothing to remove.
         let _ = fs::remove_file(&self.temp);
     }
 }
 
-/// The text form of DER (RFC 7468 §3).
+/// DER as PEM (RFC 7468 §3).
 fn pem(label: &str, der: &[u8]) -> String {
-    let base64 = base64(der);
+    let base64 = base64::encode(der);
     let mut out = format!("-----BEGIN {label}-----\n");
     for (at, char) in base64.chars().enumerate() {
         if at > 0 && at % PEM_LINE == 0 {
@@ -267,21 +275,6 @@ fn pem(label: &str, der: &[u8]) -> String {
         out.push(char);
     }
     out.push_str(&format!("\n-----END {label}-----\n"));
-    out
-}
-
-/// Base64 with padding (RFC 4648 §4).
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| chunk.get(at).copied().map_or(0, usize::from);
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for at in 0..4 {
-            let char = char::from(ALPHABET[group >> (18 - 6 * at) & 0x3f]);
-            out.push(if at <= chunk.len() { char } else { '=' });
-        }
-    }
     out
 }
 
@@ -493,14 +486,14 @@ mod tests {
         let (file, link, key) = (folder.path().join("a.crt"), folder.path().join("link"), folder.path().join("a.key"));
         let listen = vec![Listen { ip: Some("127.0.0.1".into()), port: 443 }];
         let (cert, key_file) = (Some(link.clone()), Some(key.clone()));
-        let tls = Tls { listen, cert, key: key_file, self_signed: true, ..Tls::default() };
+        let tls = TlsConfig { listen, cert, key: key_file, self_signed: true, ..TlsConfig::default() };
         let now = EARLIEST + 100 * DAY;
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
         let made = x509::self_signed(&wanted(&tls), now - 390 * DAY, now + 7 * DAY).unwrap();
         fs::write(&file, pem("CERTIFICATE", &made.cert)).unwrap();
         fs::write(&key, pem("PRIVATE KEY", &made.key)).unwrap();
         symlink(&file, &link).unwrap();
-        assert!(!renew(&Tls { self_signed: false, ..tls.clone() }, at(now)).unwrap(), "not wanted");
+        assert!(!renew(&TlsConfig { self_signed: false, ..tls.clone() }, at(now)).unwrap(), "not wanted");
         assert!(!renew(&tls, at(60)).unwrap(), "no clock");
         assert!(renew(&tls, at(now)).unwrap());
         let facts = x509::facts(&ecohttpd::x509::read_cert(&file).unwrap()).unwrap();
@@ -524,11 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xfb, 0xff, 0xbf]), "+/+/");
+    fn lines_of_pem_have_64_characters() {
         assert_eq!(pem("X", &[0; 48]), format!("-----BEGIN X-----\n{}\n-----END X-----\n", "A".repeat(64)));
         assert!(pem("X", &[0; 49]).contains("\nAA==\n"));
     }

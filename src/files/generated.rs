@@ -29,7 +29,7 @@ pub(super) fn is_generated(file: &File, stat: &Stat) -> io::Result<bool> {
 
 /// Sends the file to its end, without a length, ranges or validators.
 pub(super) async fn serve(con: &mut Connection, req: &Request, mut file: File, relative: &[u8]) -> Result<()> {
-    con.add_header("content-type", mime::content_type(relative))?;
+    con.add_header("Content-Type", mime::content_type(relative))?;
     if req.head.is_head() {
         return con.send("").await;
     }

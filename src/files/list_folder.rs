@@ -33,7 +33,7 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, store: &Rc<Store>
         return Err(Refusal::new(403).into());
     }
     if req.head.is_head() {
-        con.add_header("content-type", content_type)?;
+        con.add_header("Content-Type", content_type)?;
         return con.send("").await;
     }
     let (entries, cut) = read(con, store, relative, &dir).await.map_err(refusal)?;
@@ -45,7 +45,7 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, store: &Rc<Store>
         path.push(b'/');
     }
     let page = Page { path: &path, order, charset: &store.charset };
-    con.add_header("content-type", content_type)?;
+    con.add_header("Content-Type", content_type)?;
     let mut out = Vec::new();
     page.head(&mut out);
     for rows in entries.chunks(LISTED_AT_ONCE) {

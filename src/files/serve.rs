@@ -101,7 +101,7 @@ pub(super) fn serve_whole(con: &mut Connection, hot: &HotFile) -> Result<()> {
     response.push_raw(&hot.lines);
     if hot.facts.size == 0 {
         // For HEAD, a body of 0 bytes counts as one of unknown length. This length is known.
-        response.set("content-length", "0")?;
+        response.set("Content-Length", "0")?;
     }
     drop(response);
     if con.start(hot.facts.size)? {
@@ -161,7 +161,7 @@ pub(super) fn answer_refusal(con: &mut Connection, refusal: Refusal) -> Result<(
     match status {
         412 | 416 => return con.answer(""),
         405 => con.response()?.push_raw(ALLOW),
-        503 => con.add_header("retry-after", 1)?,
+        503 => con.add_header("Retry-After", 1)?,
         _ => {}
     }
     con.response()?.push_raw(b"Content-Type: text/plain; charset=utf-8\r\n");

@@ -1,28 +1,27 @@
 # shellcheck shell=dash
-# Who serves this router's web pages, uhttpd or ecohttpd, and how it changes without leaving it with neither.
+# Switches between uhttpd and ecohttpd, and makes sure that one of them serves this router.
 #
 # Sourced by the init script, by the package's scripts and by /etc/uci-defaults/50_ecohttpd.
 #
-# ecohttpd is in charge of /etc/config/uhttpd when ecohttpd.global.use_uhttpd_config is 1. Then the sections there have
-# `enabled 0`, so that nobody starts uhttpd beside it: others call `service uhttpd reload`, which starts a stopped
-# service. ecohttpd.global.taken lists the sections that were enabled, as NAME or as NAME=VALUE-OF-ENABLED, to restore
-# exactly these.
+# ecohttpd serves /etc/config/uhttpd if ecohttpd.global.use_uhttpd_config is 1. Then the sections there have `enabled 0`,
+# so that uhttpd does not start as well: other packages call `service uhttpd reload`, which starts a stopped service.
+# ecohttpd.global.taken lists the sections that were enabled, as NAME or as NAME=VALUE-OF-ENABLED, to restore them.
 
 ECO_BIN=/usr/sbin/ecohttpd
 ECO_INIT=/etc/init.d/ecohttpd
 ECO_SHARE=/usr/share/ecohttpd
-# What the daemon reads: made from UCI at each start and reload, and good whenever it is there.
+# The configuration that the daemon reads: made from UCI at each start and reload. If it exists, it is valid.
 ECO_CONF=/var/etc/ecohttpd.conf
 UHTTPD_INIT=/etc/init.d/uhttpd
 
-# Seconds until a server that was started must answer. A slow router takes two, and five more if procd starts it again.
+# Seconds until a started server must answer. A slow router takes two, and five more if procd restarts it.
 ECO_PATIENCE=20
-# Seconds of these that one address may take.
+# Seconds of these for one address.
 ECO_PROBE=5
-# Seconds until a server that was stopped has let go of its ports; procd kills after five.
+# Seconds until a stopped server has released its ports; procd kills it after five.
 ECO_STOPPING=7
 
-# eco_say LEVEL TEXT: to the system's log, and to whoever looks on.
+# eco_say LEVEL TEXT: logs a line, and prints it.
 eco_say() {
 	logger -t ecohttpd -p "daemon.$1" "$2" 2>/dev/null
 	echo "ecohttpd: $2" >&2
@@ -32,7 +31,7 @@ eco_in_charge() {
 	case "$(uci -q get ecohttpd.global.use_uhttpd_config)" in
 	1) return 0 ;;
 	0 | auto) return 1 ;;
-	# The file was lost. Whoever does not start at boot was not in charge.
+	# The file was lost. ecohttpd was in charge unless uhttpd is enabled.
 	*) ! { [ -x "$UHTTPD_INIT" ] && "$UHTTPD_INIT" enabled; } ;;
 	esac
 }
@@ -42,7 +41,7 @@ eco_sections() {
 	uci -q show uhttpd | sed -n 's/^uhttpd\.\([^.=]*\)=uhttpd$/\1/p'
 }
 
-# Has uhttpd leave every enabled section alone, and notes which they were. Fails if that can't be written.
+# Disables all enabled sections of uhttpd, and notes which they were. Fails if that can't be written.
 eco_take_sections() {
 	local section enabled taken
 	taken=" $(uci -q get ecohttpd.global.taken) "
@@ -55,11 +54,11 @@ eco_take_sections() {
 		esac
 		uci -q set "uhttpd.$section.enabled=0"
 	done
-	# In this order: what is noted and not yet done does no harm.
+	# In this order: a section that is noted but still enabled does no harm.
 	uci -q commit ecohttpd && uci -q commit uhttpd
 }
 
-# Gives uhttpd its sections back.
+# Enables the sections of uhttpd again.
 eco_restore_sections() {
 	local entry
 	for entry in $(uci -q get ecohttpd.global.taken); do
@@ -71,8 +70,8 @@ eco_restore_sections() {
 	uci -q delete ecohttpd.global.taken
 }
 
-# eco_generate WITH_UHTTPD: prints the configuration: the sections that are served, those of uhttpd (if 1) and our own.
-# A section of ours by the name of one of uhttpd's adds to it. Fails if UCI can't read a file.
+# eco_generate WITH_UHTTPD: prints the configuration: the enabled sections of uhttpd (if 1) and of ecohttpd. A section of
+# ecohttpd with the name of one of uhttpd adds to it. Fails if UCI can't read a file.
 eco_generate() {
 	local text=""
 	if [ "$1" = 1 ]; then
@@ -90,7 +89,7 @@ eco_serves() {
 	grep -q '^config uhttpd' "$1"
 }
 
-# What is served when the configuration can't be: LuCI, where OpenWrt has it; on the LAN alone if its address is known.
+# The configuration if no other is valid: LuCI at its usual place, on the LAN only if its address is known.
 eco_rescue() {
 	local lan
 	lan="$(uci -q get network.lan.ipaddr)"
@@ -104,14 +103,14 @@ eco_rescue() {
 	printf "\toption home '/www'\n\toption rfc1918_filter '1'\n\toption ubus_prefix '/ubus'\n"
 }
 
-# Makes the file that a configuration grows in, for nobody else's eyes: there may be passwords in it.
+# Creates the draft of the configuration, readable by root only: it may contain passwords.
 eco_draft() {
 	mkdir -p "${ECO_CONF%/*}"
 	rm -f "$ECO_CONF.new"
 	(umask 077 && : >"$ECO_CONF.new")
 }
 
-# eco_configure: makes the daemon's configuration. Fails if there is nothing to be served.
+# eco_configure: makes the configuration of the daemon. Fails if there is nothing to serve.
 eco_configure() {
 	local draft="$ECO_CONF.new" with=0 error
 	eco_draft
@@ -122,7 +121,7 @@ eco_configure() {
 	fi
 	if eco_in_charge; then
 		with=1
-		eco_take_sections || eco_say err "the sections of uhttpd can't be marked as taken: is the flash full?"
+		eco_take_sections || eco_say err "cannot disable the sections of uhttpd: is the flash full?"
 	fi
 	if ! error="$(eco_generate "$with" 2>&1 >"$draft")"; then
 		[ -n "$error" ] || error="uci could not read it"
@@ -133,17 +132,17 @@ eco_configure() {
 		}
 	elif [ "$with" = 0 ]; then
 		rm -f "$draft" "$ECO_CONF"
-		eco_say notice "there is nothing to serve, as uhttpd is in charge; to change that: service ecohttpd take_over"
+		eco_say notice "nothing to serve: uhttpd is in charge; to change that, run: service ecohttpd take_over"
 		return 1
 	else
 		error="no section 'config uhttpd' is enabled"
 	fi
 	rm -f "$draft"
-	eco_say err "the configuration is wrong: $error"
+	eco_say err "configuration error: $error"
 	if [ -s "$ECO_CONF" ]; then
-		eco_say err "the one in force stays"
+		eco_say err "keeping the old configuration"
 	elif [ "$with" = 1 ]; then
-		eco_say err "LuCI is served as OpenWrt has it; mend the configuration, then: service ecohttpd reload"
+		eco_say err "serving LuCI with the default configuration; fix the configuration, then run: service ecohttpd reload"
 		eco_rescue >"$ECO_CONF"
 	else
 		return 1
@@ -165,9 +164,9 @@ eco_holders() {
 	} 2>/dev/null | awk -f "$ECO_SHARE/holders.awk" | sort -u
 }
 
-# eco_strangers FILE: who else has an address that a configuration wants, as lines to be read by people.
+# eco_strangers FILE: other programs that listen on an address of a configuration, as lines for people to read.
 #
-# Where that can't be told from other addresses of the port (IPv6), it counts as the same.
+# IPv6 addresses are not compared: any other on the same port counts.
 eco_strangers() {
 	local port address program wanted wanted_port
 	wanted="$(eco_listeners "$1")"
@@ -195,12 +194,12 @@ eco_strangers() {
 	done | sort -u
 }
 
-# Whether ecohttpd listens; one that is about to end does not.
+# Whether ecohttpd listens. One that is about to exit does not.
 eco_listens() {
 	eco_holders | grep -q ' ecohttpd$'
 }
 
-# Whether ecohttpd answers, at any of its addresses.
+# Whether ecohttpd answers on one of its addresses.
 eco_answers() {
 	local port address program
 	eco_holders | {
@@ -209,7 +208,7 @@ eco_answers() {
 			case "$address" in
 			any | 0100007F | 7F000001) address=127.0.0.1 ;;
 			any6) address=::1 ;;
-			# The router may not have that address yet: that it is listened on is all that can be told.
+			# The router may not have that address yet, so listening is enough.
 			*) exit 0 ;;
 			esac
 			! eco_speaks "$address" "$port" || exit 0
@@ -218,13 +217,13 @@ eco_answers() {
 	}
 }
 
-# eco_speaks ADDRESS PORT: whether there is an answer in HTTP. Over TLS, too: a request without gets one that says so.
+# eco_speaks ADDRESS PORT: whether there is an answer in HTTP. A port with TLS also gives one to a request without.
 eco_speaks() {
 	local answer="${ECO_CONF%/*}/ecohttpd.answer" deadline probe
 	command -v nc >/dev/null || return 0
 	deadline=$(($(eco_now) + ECO_PROBE))
 	rm -f "$answer"
-	# OpenWrt's nc has no option for the time that it may take, and there is no `timeout`.
+	# OpenWrt's nc has no timeout, and there is no program `timeout`.
 	printf 'OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' | nc "$1" "$2" >"$answer" 2>/dev/null &
 	probe=$!
 	while [ "$(eco_now)" -lt "$deadline" ] && kill -0 "$probe" 2>/dev/null && ! grep -qs '^HTTP/1' "$answer"; do
@@ -234,7 +233,7 @@ eco_speaks() {
 	grep -qs '^HTTP/1' "$answer"
 }
 
-# Seconds since the boot: the time of day jumps once the router learns it.
+# Seconds since boot: the time of day jumps when the clock is set.
 eco_now() {
 	local uptime
 	read -r uptime _ </proc/uptime
@@ -251,7 +250,7 @@ eco_await() {
 	done
 }
 
-# eco_await_end PROGRAM: waits until it has let go of its ports.
+# eco_await_end PROGRAM: waits until it has released its ports.
 eco_await_end() {
 	local seconds=0
 	while pidof "$1" >/dev/null && [ "$seconds" -lt "$ECO_STOPPING" ]; do
@@ -260,15 +259,15 @@ eco_await_end() {
 	done
 }
 
-# eco_refuse TEXT: says why all stays as it is.
+# eco_refuse TEXT: says why nothing changes.
 eco_refuse() {
 	rm -f "$ECO_CONF.new"
 	eco_say err "$1"
-	eco_say err "uhttpd stays in charge; when that is mended: service ecohttpd take_over"
+	eco_say err "uhttpd stays in charge; when that is fixed, run: service ecohttpd take_over"
 	return 1
 }
 
-# Takes over from uhttpd. Whatever fails, a web server is there: uhttpd until the last step, then by the init script.
+# Takes over from uhttpd. A web server always runs: uhttpd until the last step, then what the init script makes sure of.
 eco_take_over() {
 	local draft="$ECO_CONF.new" error was_running=0
 	"$ECO_BIN" --version >/dev/null 2>&1 || {
@@ -278,7 +277,7 @@ eco_take_over() {
 	[ -e /etc/config/uhttpd ] || cp "$ECO_SHARE/uhttpd.config" /etc/config/uhttpd || return
 	eco_draft
 	error="$(eco_generate 1 2>&1 >"$draft")" || {
-		eco_refuse "the configuration can't be read: $error"
+		eco_refuse "cannot read the configuration: $error"
 		return
 	}
 	eco_serves "$draft" || {
@@ -286,7 +285,7 @@ eco_take_over() {
 		return
 	}
 	error="$("$ECO_BIN" --config "$draft" --test 2>&1 >/dev/null)" || {
-		eco_refuse "the configuration is wrong: $error"
+		eco_refuse "configuration error: $error"
 		return
 	}
 	error="$(eco_strangers "$draft")"
@@ -298,17 +297,17 @@ eco_take_over() {
 	uci -q get ecohttpd.global >/dev/null || uci -q set ecohttpd.global=ecohttpd
 	uci -q set ecohttpd.global.use_uhttpd_config=1
 	eco_take_sections || {
-		# Half of it may have been written; what can't be is not to wait for a better moment.
+		# Part of it may have been written. The rest must not be written later.
 		eco_restore_sections
 		uci -q set ecohttpd.global.use_uhttpd_config=auto
 		uci -q commit uhttpd
 		uci -q commit ecohttpd
 		uci -q revert uhttpd
 		uci -q revert ecohttpd
-		eco_refuse "the configuration can't be written: is the flash full?"
+		eco_refuse "cannot write the configuration: is the flash full?"
 		return
 	}
-	# Ours first: without power between the two, both start, and the sections tell who serves.
+	# ecohttpd first: after a power failure in between both start, and the sections decide which one serves.
 	"$ECO_INIT" enable
 	if [ -x "$UHTTPD_INIT" ]; then
 		! pidof uhttpd >/dev/null || was_running=1
@@ -316,15 +315,15 @@ eco_take_over() {
 		"$UHTTPD_INIT" stop
 		[ "$was_running" = 0 ] || eco_await_end uhttpd
 	fi
-	# While the router boots, or the package is installed, it is started anyway, and later than uhttpd was not yet.
+	# At boot, and when the package is installed, it is started anyway.
 	[ "$was_running" = 0 ] || "$ECO_INIT" start
 }
 
-# eco_give_back STATE: gives everything back to uhttpd; use_uhttpd_config becomes STATE.
+# eco_give_back STATE: switches back to uhttpd, and sets use_uhttpd_config to STATE.
 eco_give_back() {
 	eco_restore_sections
 	uci -q set "ecohttpd.global.use_uhttpd_config=$1"
-	# Uncommitted, on a full flash, uhttpd sees it as well: until the next boot.
+	# If the flash is full, uhttpd sees the uncommitted change until the next boot.
 	uci -q commit uhttpd
 	uci -q commit ecohttpd
 	[ ! -x "$UHTTPD_INIT" ] || "$UHTTPD_INIT" enable

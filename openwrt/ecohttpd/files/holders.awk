@@ -1,7 +1,7 @@
 # Who listens where, as "PORT ADDRESS PROGRAM" lines: netstat's -p is not in every busybox.
 #
-# Reads /proc/net/tcp and tcp6, then `ls -l /proc/[0-9]*/fd`. An address is as the kernel prints it, hexadecimal and in
-# the processor's order of bytes; "any" and "any6" stand for all of them. A program that is not to be found out is "-".
+# Reads /proc/net/tcp and tcp6, then `ls -l /proc/[0-9]*/fd`. Addresses are as the kernel prints them: hexadecimal, in the
+# byte order of the processor; "any" and "any6" stand for all addresses. An unknown program is "-".
 
 $2 ~ /:/ && $4 == "0A" {
 	split($2, place, ":")

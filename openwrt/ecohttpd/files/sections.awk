@@ -1,6 +1,6 @@
-# Of the text of `uci export`, what the daemon is to serve: the sections that are enabled, without their `enabled`.
+# Filters the output of `uci export`: prints the sections that the daemon serves, without their option `enabled`.
 #
-# -v taken: the sections of uhttpd that are served although they are marked as off, with what that was before.
+# -v taken: the sections of uhttpd that are served although they are disabled, as in ecohttpd.global.taken.
 
 BEGIN {
 	count = split(taken, entries, " ")
@@ -43,10 +43,10 @@ $2 ~ /^listen_https?$/ { listens = 1 }
 
 END { finish() }
 
-# Prints the section that has come to its end: only now all of it is known.
+# Prints the section that has just ended: only now all of it is known.
 function finish() {
 	if (kind == "uhttpd") {
-		# One of ours without an address adds to one of uhttpd's, if that is served.
+		# A section of ecohttpd without an address adds to one of uhttpd, if that is served.
 		if (enabled && (listens || !is_ours || name in served)) {
 			if (name != "")
 				served[name]

@@ -1,10 +1,10 @@
-//! Who a client is, and what may be had by its address.
+//! Who a client is, and what its address may get.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `network` | addresses, one by one and by prefix |
-//! | `proxies` | whom a trusted proxy asks for |
-//! | `rules` | which addresses may have what lies below which paths |
+//! | `network` | single addresses and prefixes |
+//! | `proxies` | the client that a trusted proxy names |
+//! | `rules` | which addresses may get what, by path |
 
 mod network;
 mod proxies;
@@ -12,66 +12,62 @@ mod rules;
 
 pub use network::Network;
 pub use proxies::{Contradiction, Proxies};
-pub use rules::{Kind, Line};
+pub use rules::{Rule, RuleKind};
 
-use super::config;
 use super::prefix::{Guarded, segments};
+use crate::daemon::log;
 use ecohttpd::{Connection, Request};
 use rules::Rules;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// From one line of the log about a refused client to the next: a scanner must not push all else out of it.
+/// Least time between two log lines about refused clients: a scanner must not flood the log.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where certificate authorities look for the proof of a renewal (RFC 8555 §8.3).
 const ACME: [&[u8]; 2] = [b".well-known", b"acme-challenge"];
 
-/// Why a client may not have what it asks for.
+/// Why a client is refused.
 #[derive(Clone, Copy)]
-pub enum Refused {
-    /// Its address is not one that may.
+pub enum Denied {
+    /// Its address is not allowed.
     Address,
-    /// It has shown no certificate, or none that counts.
+    /// It has no certificate, or none that the CA signed.
     Certificate,
 }
 
 /// The rules of a site.
-pub struct Access {
+pub struct AccessControl {
     rules: Rules,
-    /// It can't be told whose requests proxies forward: they may have nothing that there are rules for.
+    /// It is unknown for whom proxies forward requests: they are refused everything that has rules.
     uncertain: bool,
-    /// What is for clients with a certificate alone.
+    /// What client certificate required alone.
     certified: Vec<Guarded>,
-    /// The authorities that sign those are this site's own.
+    /// There is a CA to check them by.
     has_ca: bool,
-    /// When the next refusal is told, and how many were not told since the last.
+    /// When the next refusal is logged, and how many were not logged since the last.
     said: Cell<(Option<Instant>, u32)>,
 }
 
-impl Access {
-    /// Those of a configuration; `None` if everybody may have everything.
-    pub fn new(site: &config::Site) -> Option<Access> {
-        let rules = Rules::new(&site.access);
-        let certified: Vec<Guarded> = site.client_certs.iter().map(|path| Guarded::new(path)).collect();
+impl AccessControl {
+    /// The rules of a site, and the paths that need a client certificate; `None` if everything is open to everyone.
+    ///
+    /// `uncertain`: it can't be told whose requests proxies forward. `has_ca`: client certificates can be checked.
+    pub fn new(rules: &[Rule], certified: &[String], uncertain: bool, has_ca: bool) -> Option<AccessControl> {
+        let rules = Rules::new(rules);
+        let certified: Vec<Guarded> = certified.iter().map(|path| Guarded::new(path)).collect();
         let any = !rules.is_empty() || !certified.is_empty();
-        any.then(|| Access {
-            rules,
-            uncertain: site.uncertain_proxies,
-            certified,
-            has_ca: site.tls.ca.is_some(),
-            said: Cell::default(),
-        })
+        any.then(|| AccessControl { rules, uncertain, certified, has_ca, said: Cell::default() })
     }
 
-    /// Whether the client may have what is at a path, and if not, why.
-    pub fn judge(&self, con: &Connection, req: &Request, path: &[u8]) -> Result<(), Refused> {
+    /// Whether the client may get what is at a path; the error is why not.
+    pub fn judge(&self, con: &Connection, req: &Request, path: &[u8]) -> Result<(), Denied> {
         let unknown = self.uncertain && proxies::is_forwarded(req) && self.rules.concern(path);
         if unknown || !self.rules.admit(con.remote_addr().ip(), path) {
-            return Err(Refused::Address);
+            return Err(Denied::Address);
         }
         if self.wants_certificate(path) && !(self.has_ca && has_certificate(con)) {
-            return Err(Refused::Certificate);
+            return Err(Denied::Certificate);
         }
         Ok(())
     }
@@ -79,13 +75,13 @@ impl Access {
     fn wants_certificate(&self, path: &[u8]) -> bool {
         let path = segments(path);
         self.certified.iter().any(|guarded| {
-            // Whoever renews the server's certificate shows none; where all is guarded, that is not meant.
+            // The authority that renews the server's certificate has none: where everything is guarded, it may pass.
             guarded.holds(&path) && !(guarded.depth() == 0 && path.starts_with(&ACME))
         })
     }
 
-    /// Notes in the log that a client was refused.
-    pub fn tell(&self, con: &Connection, req: &Request, why: Refused) {
+    /// Logs that a client was refused.
+    pub fn tell(&self, con: &Connection, req: &Request, why: Denied) {
         let now = Instant::now();
         let (next, unsaid) = self.said.get();
         if next.is_some_and(|next| now < next) {
@@ -95,14 +91,14 @@ impl Access {
         self.said.set((now.checked_add(LOG_PAUSE), 0));
         let (peer, path) = (con.remote_addr(), req.raw_path());
         let why = match why {
-            Refused::Address => "is not for this address",
-            Refused::Certificate => "is for clients with a certificate",
+            Denied::Address => "address not allowed",
+            Denied::Certificate => "client certificate required",
         };
-        log::warn!("{peer}: 403: {path} {why}; {unsaid} more were refused since the last such line");
+        log::warn!("{peer}: 403: {path}: {why}; {unsaid} more refused since the last such line");
     }
 }
 
-/// Whether the client has shown a certificate that an authority signed.
+/// Whether the client has a certificate that the CA signed.
 #[cfg(feature = "tls")]
 fn has_certificate(con: &Connection) -> bool {
     con.peer_subject().is_some()

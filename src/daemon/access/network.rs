@@ -1,39 +1,40 @@
-//! Addresses, one by one and by prefix, as rules name them.
+//! Single addresses and prefixes, as rules name them.
 
+use crate::daemon::syntax::are_digits;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Clients that a rule is for.
+/// Clients that a rule names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// `*`: all.
     All,
-    /// `unix`: those of a Unix socket, who have no address.
+    /// `unix`: clients of a Unix socket, which have no address.
     Unix,
-    /// Those whose address begins with these bits.
-    Prefix(Prefix),
+    /// Clients whose address begins with these bits.
+    Prefix(NetworkPrefix),
 }
 
-/// The first bits of an address. Those of IPv4 are kept as IPv6 maps them, so that both spellings are the same.
+/// The first bits of an address. IPv4 is stored as mapped to IPv6, so that both forms are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
+pub struct NetworkPrefix {
     bits: u128,
     length: u32,
 }
 
-/// Bits in front of a mapped IPv4 address (RFC 4291 §2.5.5.2).
+/// Bits in front of an IPv4-mapped address (RFC 4291 §2.5.5.2).
 const MAPPED: u32 = 96;
 
 impl Network {
-    /// Everybody, as prefixes: what no other rule of the same place makes an exception of.
+    /// Everyone, as prefixes. Unlike `*`, no other rule of the same path makes exceptions.
     pub const EVERYBODY: [Network; 3] = [
         Network::Unix,
-        Network::Prefix(Prefix { bits: 0, length: 0 }),
-        Network::Prefix(Prefix { bits: 0xffff << 32, length: MAPPED }),
+        Network::Prefix(NetworkPrefix { bits: 0, length: 0 }),
+        Network::Prefix(NetworkPrefix { bits: 0xffff << 32, length: MAPPED }),
     ];
 
-    /// Reads `*`, `unix`, an address, or an address and what follows a slash: the length of the prefix, or for IPv4 a
-    /// mask. Bits behind the prefix do not count.
+    /// Parses `*`, `unix`, an address, or an address with a prefix length or (IPv4) a mask after a slash. Bits behind the
+    /// prefix are ignored.
     pub fn parse(text: &str) -> Option<Network> {
         match text {
             "*" => return Some(Network::All),
@@ -46,16 +47,14 @@ impl Network {
         let length = match length {
             None => bits,
             Some(mask) if ip.is_ipv4() && mask.contains('.') => mask_length(mask.parse().ok()?)?,
-            Some(length) if length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                length.parse().ok().filter(|length| *length <= bits)?
-            }
+            Some(length) if are_digits(length.as_bytes()) => length.parse().ok().filter(|length| *length <= bits)?,
             Some(_) => return None,
         };
         let length = before + length;
-        Some(Network::Prefix(Prefix { bits: mapped(ip) & mask(length), length }))
+        Some(Network::Prefix(NetworkPrefix { bits: mapped(ip) & mask(length), length }))
     }
 
-    /// Reads what busybox's httpd takes besides: the first numbers of an IPv4 address, as in `192.168.`.
+    /// Parses the additional form of busybox httpd: the first numbers of an IPv4 address, as in `192.168.`.
     pub fn parse_short(text: &str) -> Option<Network> {
         let (ip, length) = text.split_once('/').map_or((text, None), |(ip, length)| (ip, Some(length)));
         let count = ip.strip_suffix('.').unwrap_or(ip).split('.').count();
@@ -68,7 +67,7 @@ impl Network {
         Network::parse(&[ip, dot, zeros, "/", length.unwrap_or(&own)].concat())
     }
 
-    /// Whether a client is one of them; `None` is one without an address.
+    /// Whether a client is one of these; `None` is a client without an address.
     pub fn holds(&self, client: Option<IpAddr>) -> bool {
         match (self, client) {
             (Network::All, _) | (Network::Unix, None) => true,
@@ -78,10 +77,10 @@ impl Network {
     }
 }
 
-impl Prefix {
+impl NetworkPrefix {
     fn holds(&self, ip: IpAddr) -> bool {
         let bits = mapped(ip);
-        // All of IPv4 lies within a short prefix of IPv6, and is not meant by it.
+        // A short IPv6 prefix covers mapped IPv4 addresses, but does not mean them.
         let same_family = self.length >= MAPPED || bits >> 32 != 0xffff;
         same_family && (bits ^ self.bits) & mask(self.length) == 0
     }
@@ -100,7 +99,7 @@ fn mask(length: u32) -> u128 {
     !u128::MAX.checked_shr(length).unwrap_or(0)
 }
 
-/// How many ones a mask begins with; `None` if others follow.
+/// The prefix length of a mask; `None` if its ones are not contiguous.
 fn mask_length(mask: Ipv4Addr) -> Option<u32> {
     let bits = mask.to_bits();
     (bits.leading_ones() == bits.count_ones()).then_some(bits.count_ones())
@@ -111,7 +110,7 @@ impl fmt::Display for Network {
         match self {
             Network::All => f.write_str("*"),
             Network::Unix => f.write_str("unix"),
-            Network::Prefix(Prefix { bits, length }) => {
+            Network::Prefix(NetworkPrefix { bits, length }) => {
                 let ip = Ipv6Addr::from_bits(*bits);
                 match ip.to_ipv4_mapped().filter(|_| *length >= MAPPED) {
                     Some(ip) => write!(f, "{ip}/{}", length - MAPPED),

@@ -1,31 +1,30 @@
-//! Whom a trusted proxy asks for, by its `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
+//! The client that a trusted proxy names: `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239).
 //!
-//! Each proxy adds the address that it was asked from, so what is farther right was written by who is nearer to us. The
-//! client is the rightmost address that is not itself a trusted proxy's: all to the left of it anybody may have written.
+//! Each proxy appends the address of its own client, so the rightmost entries are the most trustworthy. The client is the
+//! rightmost address that is not itself a trusted proxy's: anyone may have written what is left of it.
 
 use super::network::Network;
-use crate::daemon::config;
 use ecohttpd::{Connection, PeerAddr, Request};
 use std::net::{IpAddr, SocketAddr};
 
 /// The proxies that a site trusts.
 pub struct Proxies(Vec<Network>);
 
-/// What the fields of a request cannot be: of two minds about the client, or ill-formed in a way that hides who wrote what.
+/// The fields name different clients, or are malformed in a way that hides who wrote what.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contradiction;
 
-/// Whom a request is of, as far as its fields tell.
+/// Where a request comes from, as far as its fields tell.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Origin {
     client: Option<IpAddr>,
     encrypted: Option<bool>,
 }
 
-/// What one proxy tells of who asked it.
+/// What one proxy says about its client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Hop {
-    /// `None`: it does not say, or not by an address.
+    /// `None`: no address.
     ip: Option<IpAddr>,
     encrypted: Option<bool>,
 }
@@ -40,13 +39,12 @@ pub fn is_forwarded(req: &Request) -> bool {
 }
 
 impl Proxies {
-    /// Those of a configuration; `None` if it has none.
-    pub fn new(site: &config::Site) -> Option<Proxies> {
-        (!site.trusted_proxies.is_empty()).then(|| Proxies(site.trusted_proxies.clone()))
+    /// The proxies at these addresses; `None` if there are none.
+    pub fn new(trusted: &[Network]) -> Option<Proxies> {
+        (!trusted.is_empty()).then(|| Proxies(trusted.to_vec()))
     }
 
-    /// Has a request of a trusted proxy count as its client's; whether that proxy told if the client's connection is
-    /// encrypted.
+    /// Attributes a request of a trusted proxy to its client. Returns whether the proxy said if the client uses TLS.
     pub fn apply(&self, con: &mut Connection, req: &Request) -> Result<bool, Contradiction> {
         if !self.trust(con.remote_addr().ip()) {
             return Ok(false);
@@ -73,7 +71,7 @@ impl Proxies {
             read_forwarded(line, &mut standard).ok_or(Contradiction)?;
         }
         let (plain, standard) = (self.choose(&plain), self.choose(&standard));
-        // A proxy that writes one of them may pass on what a client wrote into the other.
+        // A proxy that sets one of them may pass on the other as the client sent it.
         if let (Some(plain), Some(standard)) = (plain, standard)
             && plain.ip != standard.ip
         {
@@ -87,7 +85,7 @@ impl Proxies {
         Ok(Origin { client: plain.or(standard).and_then(|hop| hop.ip), encrypted })
     }
 
-    /// From the right to the first that is not trusted; one that tells no address hides all before it.
+    /// The first hop from the right that is not trusted. One without an address hides all before it.
     fn choose(&self, hops: &[Hop]) -> Option<Hop> {
         let mut found = None;
         for hop in hops.iter().rev() {
@@ -101,7 +99,7 @@ impl Proxies {
     }
 }
 
-/// The items of a list (RFC 9110 §5.6.1), in however many fields; empty ones are none.
+/// The items of a list (RFC 9110 §5.6.1) in any number of fields. Empty items are skipped.
 fn items<'a>(lines: &[&'a [u8]]) -> Vec<&'a [u8]> {
     let mut items = Vec::new();
     for line in lines {
@@ -129,7 +127,7 @@ fn is_encrypted(proto: &[u8]) -> Option<bool> {
         .map(|(_, encrypted)| encrypted)
 }
 
-/// Reads a field `Forwarded` (RFC 7239 §4); `None` if it is ill-formed.
+/// Parses a field `Forwarded` (RFC 7239 §4); `None` if it is malformed.
 fn read_forwarded(line: &[u8], hops: &mut Vec<Hop>) -> Option<()> {
     for element in split(line, b',')? {
         let mut hop = Hop::default();
@@ -153,7 +151,7 @@ fn read_forwarded(line: &[u8], hops: &mut Vec<Hop>) -> Option<()> {
     Some(())
 }
 
-/// The pieces between separators that are not in quotes, but for empty ones; `None` if a quote has no end.
+/// The non-empty pieces between separators outside quotes; `None` if a quote is not closed.
 fn split(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
     let (mut pieces, mut start) = (Vec::new(), 0);
     let (mut quoted, mut escaped) = (false, false);
@@ -170,7 +168,7 @@ fn split(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
     (!quoted).then(|| pieces.collect())
 }
 
-/// A value without its quotes, which are around all of it or nowhere. What is escaped in it stays so: no address is.
+/// A value without its quotes, which enclose all of it or are absent. Escapes are kept: no address contains any.
 fn unquoted(value: &[u8]) -> Option<&[u8]> {
     match value.strip_prefix(b"\"") {
         Some(rest) => rest.strip_suffix(b"\""),

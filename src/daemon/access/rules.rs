@@ -1,4 +1,4 @@
-//! Which addresses may have what lies below which paths.
+//! Which addresses may get what, by path.
 
 use super::network::Network;
 use crate::daemon::prefix::{Guarded, segments};
@@ -6,51 +6,51 @@ use std::net::IpAddr;
 
 /// One line of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct Rule {
     pub path: String,
-    pub kind: Kind,
+    pub kind: RuleKind,
     pub networks: Vec<Network>,
 }
 
-/// What becomes of the clients that a line names.
+/// What a rule does with the clients that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// They may, and nobody else who no other such line names.
+pub enum RuleKind {
+    /// Allows them, and refuses all that no rule of this kind names.
     Allow,
-    /// They may, whoever else may: `A:` of busybox's httpd, which needs `D:*` to keep anybody out.
+    /// Allows them, and refuses nobody: `A:` of busybox httpd, which needs `D:*` to refuse others.
     AllowToo,
-    /// They may not; `*` is all those that no line allows.
+    /// Refuses them. `*` is everyone that no rule allows.
     Deny,
 }
 
-impl Line {
-    /// Closes to all what was to be protected, where it can't be told from whom.
-    pub fn closed(path: impl Into<String>) -> Line {
-        Line { path: path.into(), kind: Kind::Deny, networks: Network::EVERYBODY.to_vec() }
+impl Rule {
+    /// Closes a path to everyone, where the rule that should protect it is invalid.
+    pub fn closed(path: impl Into<String>) -> Rule {
+        Rule { path: path.into(), kind: RuleKind::Deny, networks: Network::EVERYBODY.to_vec() }
     }
 }
 
-/// All lines, gathered by their paths.
-pub struct Rules(Vec<Place>);
+/// All rules, grouped by path.
+pub struct Rules(Vec<PathRules>);
 
-/// A path, and who may have what lies below it.
-struct Place {
+/// A path, and who may get what is below it.
+struct PathRules {
     guarded: Guarded,
     allow: Vec<Network>,
     deny: Vec<Network>,
-    /// Those that neither list names may not.
+    /// Clients that neither list names are refused.
     closed: bool,
 }
 
 impl Rules {
-    pub fn new(lines: &[Line]) -> Rules {
-        let mut places: Vec<Place> = Vec::new();
+    pub fn new(lines: &[Rule]) -> Rules {
+        let mut places: Vec<PathRules> = Vec::new();
         for line in lines {
             let path = segments(line.path.as_bytes());
             let known = places.iter().position(|at| at.guarded.depth() == path.len() && at.guarded.holds(&path));
             let at = known.unwrap_or_else(|| {
                 let guarded = Guarded::new(&line.path);
-                places.push(Place { guarded, allow: Vec::new(), deny: Vec::new(), closed: false });
+                places.push(PathRules { guarded, allow: Vec::new(), deny: Vec::new(), closed: false });
                 places.len() - 1
             });
             if let Some(place) = places.get_mut(at) {
@@ -64,34 +64,34 @@ impl Rules {
         self.0.is_empty()
     }
 
-    /// Whether a client may have what is at a decoded path: by the lines of the longest path that it lies at or below.
+    /// Whether a client may get what is at a decoded path. The longest matching path decides.
     pub fn admit(&self, client: Option<IpAddr>, path: &[u8]) -> bool {
         self.find(path).is_none_or(|place| place.admits(client))
     }
 
-    /// Whether there are lines for a decoded path.
+    /// Whether there are rules for a decoded path.
     pub fn concern(&self, path: &[u8]) -> bool {
         self.find(path).is_some()
     }
 
-    fn find(&self, path: &[u8]) -> Option<&Place> {
+    fn find(&self, path: &[u8]) -> Option<&PathRules> {
         let path = segments(path);
         self.0.iter().filter(|place| place.guarded.holds(&path)).max_by_key(|place| place.guarded.depth())
     }
 }
 
-impl Place {
-    fn add(&mut self, line: &Line) {
-        let is_deny = line.kind == Kind::Deny;
+impl PathRules {
+    fn add(&mut self, line: &Rule) {
+        let is_deny = line.kind == RuleKind::Deny;
         let list = if is_deny { &mut self.deny } else { &mut self.allow };
-        // Of `*`, which comes last, only the other lines make exceptions.
+        // `*` counts last: the other rules are exceptions from it.
         list.extend(line.networks.iter().filter(|network| **network != Network::All));
         let all = line.networks.contains(&Network::All);
         match line.kind {
-            Kind::Allow if all => self.allow.push(Network::All),
-            Kind::Allow => self.closed = true,
-            Kind::AllowToo => {}
-            Kind::Deny => self.closed |= all,
+            RuleKind::Allow if all => self.allow.push(Network::All),
+            RuleKind::Allow => self.closed = true,
+            RuleKind::AllowToo => {}
+            RuleKind::Deny => self.closed |= all,
         }
     }
 
@@ -106,10 +106,10 @@ mod tests {
     use super::*;
 
     /// A path, what it is, and for whom.
-    type Row<'a> = (&'a str, Kind, &'a str);
+    type Row<'a> = (&'a str, RuleKind, &'a str);
 
     fn rules(lines: &[Row<'_>]) -> Rules {
-        let line = |(path, kind, networks): &Row<'_>| Line {
+        let line = |(path, kind, networks): &Row<'_>| Rule {
             path: (*path).into(),
             kind: *kind,
             networks: networks.split_whitespace().map(|text| Network::parse(text).unwrap()).collect(),
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn lists_of_one_path() {
-        use Kind::{Allow, AllowToo, Deny};
+        use RuleKind::{Allow, AllowToo, Deny};
         const CLIENTS: &str = "10.0.0.1 10.0.0.2 192.0.2.1 2001:db8::1 unix";
         #[rustfmt::skip]
         let rows: &[(&[Row<'_>], &str, &str)] = &[
@@ -149,21 +149,21 @@ mod tests {
             let expected: Vec<&str> = expected.split_whitespace().collect();
             assert_eq!(admitted(&rules(lines), "/x", CLIENTS), expected, "{name}");
         }
-        let closed = Rules::new(&[Line::closed("/x"), rules_line("/x", "*")]);
+        let closed = Rules::new(&[Rule::closed("/x"), rules_line("/x", "*")]);
         assert_eq!(admitted(&closed, "/x/y", CLIENTS), Vec::<&str>::new());
     }
 
-    fn rules_line(path: &str, network: &str) -> Line {
-        Line { path: path.into(), kind: Kind::Allow, networks: vec![Network::parse(network).unwrap()] }
+    fn rules_line(path: &str, network: &str) -> Rule {
+        Rule { path: path.into(), kind: RuleKind::Allow, networks: vec![Network::parse(network).unwrap()] }
     }
 
     #[test]
     fn the_longest_path_decides() {
         let rules = rules(&[
-            ("/", Kind::Allow, "10.0.0.1"),
-            ("/pub", Kind::Allow, "*"),
-            ("/pub/Off//./x/..", Kind::Deny, "*"),
-            ("/PUB/off", Kind::AllowToo, "10.0.0.2"),
+            ("/", RuleKind::Allow, "10.0.0.1"),
+            ("/pub", RuleKind::Allow, "*"),
+            ("/pub/Off//./x/..", RuleKind::Deny, "*"),
+            ("/PUB/off", RuleKind::AllowToo, "10.0.0.2"),
         ]);
         for (path, expected) in [
             ("/", "10.0.0.1"),

@@ -1,4 +1,4 @@
-//! Logins that were right a moment ago, and such that were wrong.
+//! Logins that were recently verified, right and wrong.
 
 use super::credentials::Credentials;
 use super::verify::same;
@@ -6,61 +6,61 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Logins that are kept: more than people look after one router.
+/// Right logins that are kept: more than the people who administer one router.
 const MAX_ENTRIES: usize = 16;
-/// Wrong logins that are remembered, a number each.
+/// Wrong logins that are remembered, as one hash each.
 const MAX_WRONG: usize = 64;
-/// Milliseconds that a login is kept: as long may a page's requests go without hashing, and a password lie in memory.
+/// Milliseconds that a right login is kept. It is a trade-off: requests without hashing, against passwords in memory.
 const KEEP: u64 = 60_000;
 
-/// Spares a hash for each request of a page: crypt(3) is slow, and meant to be. And spares a guess its being one, if it
-/// was wrong before: a program somewhere with the password of last year takes nobody's turn.
+/// Avoids hashing for each request of a page: crypt(3) is slow by design. A login known to be wrong is not hashed again
+/// either, so a device with an outdated password does not hold up others.
 #[derive(Default)]
 pub struct Cache {
-    right: Vec<Login>,
-    /// Hashes by a key that nobody knows; the oldest first.
+    right: Vec<KnownLogin>,
+    /// Hashes with a random key, the oldest first.
     wrong: Vec<u64>,
     hasher: RandomState,
 }
 
-struct Login {
+struct KnownLogin {
     claim: Claim,
     until: u64,
 }
 
-/// A login, and where it came from: what was right there is for guesses from elsewhere to find out.
+/// A login, and where it came from: from elsewhere it must be verified again.
 #[derive(Clone)]
 pub struct Claim {
-    /// The realm's index.
+    /// The index of the realm.
     pub realm: usize,
     pub source: Option<IpAddr>,
     pub login: Arc<Credentials>,
 }
 
 impl Cache {
-    /// Says whether this login was right within the last minute.
+    /// Whether this login was right within the last minute.
     pub fn knows(&mut self, claim: &Claim, now: u64) -> bool {
         self.right.retain(|login| now < login.until);
-        // No early end, neither of the search nor of a comparison.
-        self.right.iter().fold(false, |known, Login { claim: right, .. }| {
+        // In constant time: neither the search nor a comparison ends early.
+        self.right.iter().fold(false, |known, KnownLogin { claim: right, .. }| {
             let (login, other) = (&claim.login, &right.login);
             let place = claim.realm == right.realm && claim.source == right.source;
             known | (same(&login.user, &other.user) & same(login.pass.to_bytes(), other.pass.to_bytes()) & place)
         })
     }
 
-    /// Says whether this login is known to be wrong.
+    /// Whether this login is known to be wrong.
     pub fn knows_wrong(&self, claim: &Claim) -> bool {
         self.wrong.contains(&self.hash(claim))
     }
 
-    /// Keeps a login that was looked at, at `now`; the oldest makes room.
+    /// Keeps a login that was verified at `now`. The oldest makes room.
     pub fn keep(&mut self, claim: &Claim, right: bool, now: u64) {
         if right {
             if self.right.len() >= MAX_ENTRIES {
                 self.right.remove(0);
             }
-            self.right.push(Login { claim: claim.clone(), until: now.saturating_add(KEEP) });
+            self.right.push(KnownLogin { claim: claim.clone(), until: now.saturating_add(KEEP) });
         } else {
             if self.wrong.len() >= MAX_WRONG {
                 self.wrong.remove(0);
@@ -69,7 +69,7 @@ impl Cache {
         }
     }
 
-    /// Of realm, user and password; it is wrong wherever it comes from.
+    /// A hash of realm, user and password: a wrong login is wrong wherever it comes from.
     fn hash(&self, claim: &Claim) -> u64 {
         self.hasher.hash_one((claim.realm, &claim.login.user, &claim.login.pass))
     }

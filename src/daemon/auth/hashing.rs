@@ -1,4 +1,4 @@
-//! Hashing on a thread of its own: crypt(3) takes up to seconds on a router, and the loop has others to serve.
+//! Hashing on a separate thread: crypt(3) may take seconds on a router, and the loop must serve others.
 
 use crate::daemon::sys::thread;
 use std::future::poll_fn;
@@ -6,13 +6,13 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Bytes of the thread's stack: those of musl's bcrypt and SHA-512 are a few KiB.
+/// Bytes of the thread's stack. musl's bcrypt and SHA-512 need a few KiB.
 const STACK: usize = 128 << 10;
 
-/// Runs `work` on a thread that ends with it, and waits for what it returns. There is no bound here on their number.
+/// Runs `work` on a new thread and waits for its result. The number of threads is not bounded here.
 ///
 /// # Errors
-/// When the system has no thread left.
+/// When the system can't start a thread.
 pub async fn run<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> io::Result<R> {
     let done: Arc<Mutex<(Option<R>, Waker)>> = Arc::new(Mutex::new((None, Waker::noop().clone())));
     let shared = Arc::clone(&done);

@@ -1,15 +1,16 @@
-//! Basic authentication (RFC 7617): who may see what.
+//! Basic authentication (RFC 7617): which paths need a login, and whether it is right.
 
 mod cache;
 mod credentials;
 mod hashing;
 mod realms;
-mod turns;
+mod throttle;
 mod verify;
 
-pub use realms::{Database, Realms};
+pub use realms::{Database, RealmLine, Realms};
 pub use verify::crypt_md5;
 
+use crate::daemon::log;
 use cache::{Cache, Claim};
 use credentials::Credentials;
 use ecohttpd::PeerAddr;
@@ -22,22 +23,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use turns::{Client, Turn, Turns};
+use throttle::{LoginClient, Throttle, Turn};
 use verify::{Secret, same};
 
-/// Characters of a refused user's name that the log shows.
+/// Characters of a user's name that the log shows.
 const MAX_SHOWN: usize = 64;
 
-/// How long one is told to wait whose login was not looked at, because too many others wait.
+/// `Retry-After` for a login that was not verified because too many others wait.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-/// The protected paths, and what is remembered of those who asked for them.
+/// The protected paths, and what is remembered of earlier logins.
 ///
-/// A configuration that was read again makes a new one, so that nothing is granted by the old.
+/// A reload makes a new one, so that nothing is granted by the old configuration.
 pub struct Auth {
     realms: Realms,
     cache: RefCell<Cache>,
-    turns: RefCell<Turns>,
+    throttle: RefCell<Throttle>,
     started: Instant,
 }
 
@@ -50,27 +51,27 @@ pub enum Verdict {
     Granted { user: String, pass: Vec<u8> },
     /// 401 with `WWW-Authenticate`.
     Ask,
-    /// 429 with `Retry-After`: the login was not looked at.
+    /// 429 with `Retry-After`: the login was not verified.
     Wait(Duration),
 }
 
 /// Who sent a request.
 #[derive(Clone, Copy)]
 pub struct Sender {
-    /// `None`: a Unix socket, mostly of a proxy. A wait would be for all behind it.
+    /// `None`: a Unix socket, usually of a proxy. Throttling it would throttle everyone behind it.
     ip: Option<IpAddr>,
-    client: Client,
+    client: LoginClient,
 }
 
 impl Sender {
-    /// One at this address, with a program that goes by these names.
+    /// A client at this address, whose program sends these header values.
     pub fn new(addr: &PeerAddr, names: [&[u8]; 2]) -> Sender {
-        // FNV-1a: it need only tell a browser from a script, not withstand anybody.
+        // FNV-1a: it tells a browser from a script, and need not resist attackers.
         let program = names
             .concat()
             .iter()
             .fold(0x811c_9dc5_u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        Sender { ip: addr.ip(), client: Client { source: addr.network(), program } }
+        Sender { ip: addr.ip(), client: LoginClient { source: addr.network(), program } }
     }
 }
 
@@ -84,26 +85,26 @@ struct Attempt {
 
 impl Auth {
     pub fn new(realms: Realms) -> Auth {
-        Auth { realms, cache: RefCell::default(), turns: RefCell::default(), started: Instant::now() }
+        Auth { realms, cache: RefCell::default(), throttle: RefCell::default(), started: Instant::now() }
     }
 
-    /// Whether two paths are of the same realm, or of none.
+    /// Whether two paths belong to the same realm, or both to none.
     pub fn is_alike(&self, path: &[u8], other: &[u8]) -> bool {
         let index = |path| self.realms.find(path).map(|(index, _)| index);
         index(path) == index(other)
     }
 
-    /// Of two names of one place the one by which it is protected more closely: by the longer path; else the first.
+    /// Of two names of the same resource, the one whose realm has the longer path; the first if they are equal.
     pub fn closer<'a>(&self, path: &'a [u8], other: &'a [u8]) -> &'a [u8] {
         let depth = |path| self.realms.find(path).map(|(_, realm)| realm.depth());
         if depth(other) > depth(path) { other } else { path }
     }
 
-    /// Judges a request by its decoded path, its `Authorization` and who sent it.
+    /// Judges a request by its decoded path, its `Authorization` and its sender.
     ///
-    /// A login that was right within the last minute is at once, and so is a right one that takes no hashing, and the answer
-    /// to one that is known to be wrong. Any other waits for its turn, which is now if its sender has not failed lately;
-    /// hashing goes on beside the loop.
+    /// The answer is immediate for a login that was verified within the last minute, for one known to be wrong, and for a
+    /// right one that needs no hashing. Any other waits for its turn, which comes at once unless its sender failed lately.
+    /// Hashing does not block the loop.
     pub async fn check(self: &Rc<Self>, path: &[u8], authorization: Option<&[u8]>, sender: Sender) -> Verdict {
         let Some((index, realm)) = self.realms.find(path) else { return Verdict::Open };
         let Some(login) = authorization.and_then(Credentials::parse) else { return Verdict::Ask };
@@ -114,7 +115,7 @@ impl Auth {
             right => right,
         };
         match right {
-            // The user is an account's name, so this is no loss.
+            // Lossless: a right user equals one from the configuration, which is UTF-8.
             Some(true) => Verdict::Granted {
                 user: String::from_utf8_lossy(&attempt.claim.login.user).into_owned(),
                 pass: attempt.claim.login.pass.to_bytes().to_vec(),
@@ -124,12 +125,12 @@ impl Auth {
         }
     }
 
-    /// The answer to a login that need not wait for its turn.
+    /// The verdict on a login that need not wait; `None` if it must.
     fn at_once(&self, attempt: &Attempt) -> Option<bool> {
         if let known @ Some(_) = self.known(&attempt.claim) {
             return known;
         }
-        let right = self.turns.borrow_mut().may_compare(attempt.sender.client, self.now())
+        let right = self.throttle.borrow_mut().may_compare(attempt.sender.client, self.now())
             && attempt.realm.verify_plain(&attempt.claim.login);
         if right {
             self.done(attempt, true, None);
@@ -137,7 +138,7 @@ impl Auth {
         right.then_some(true)
     }
 
-    /// Looks at a login when its turn has come; `None` if it was not looked at.
+    /// Verifies a login when its turn has come; `None` if it was refused a turn.
     async fn in_turn(self: &Rc<Self>, attempt: &Attempt) -> Option<bool> {
         match self.turn(attempt).await? {
             Looked::Known(right) => Some(right),
@@ -161,20 +162,20 @@ impl Auth {
         (right || cache.knows_wrong(claim)).then_some(right)
     }
 
-    /// Waits for the turn of a login; `None` if too many wait.
+    /// Waits for the turn of a login; `None` if too many others wait.
     async fn turn(&self, attempt: &Attempt) -> Option<Looked> {
         let hash = attempt.realm.hash().is_some();
-        let number = self.turns.borrow_mut().enter(attempt.sender.client, hash, self.now());
-        let place = Place { auth: self, number };
+        let number = self.throttle.borrow_mut().enter(attempt.sender.client, hash, self.now());
+        let place = QueuedLogin { auth: self, number };
         let mut timer: Option<Pin<Box<dyn Future<Output = ()>>>> = None;
         poll_fn(|cx| {
             loop {
-                // Another request with the same login may have been first.
+                // Another request with the same login may have been verified meanwhile.
                 if let Some(right) = self.known(&attempt.claim) {
                     return Poll::Ready(Some(Looked::Known(right)));
                 }
                 let now = self.now();
-                let until = match self.turns.borrow_mut().poll(place.number, now, cx.waker()) {
+                let until = match self.throttle.borrow_mut().poll(place.number, now, cx.waker()) {
                     Turn::Now => return Poll::Ready(Some(Looked::Now)),
                     Turn::Refused => return Poll::Ready(None),
                     Turn::Later(until) => until,
@@ -188,7 +189,7 @@ impl Auth {
         .await
     }
 
-    /// Compares a login with a realm's hashes, beside the loop. It is noted though its client leaves meanwhile.
+    /// Hashes a login on a thread. The result counts even if the client has left by then.
     async fn hash(self: &Rc<Self>, attempt: Attempt) -> Option<bool> {
         let answer: Rc<RefCell<(Poll<Option<bool>>, Waker)>> =
             Rc::new(RefCell::new((Poll::Pending, Waker::noop().clone())));
@@ -204,8 +205,8 @@ impl Auth {
                     Some(right)
                 }
                 Err(error) => {
-                    log::error!("cannot compare a password with a hash: no thread: {error}");
-                    auth.turns.borrow_mut().unhashed(auth.now());
+                    log::error!("cannot check a password: no thread: {error}");
+                    auth.throttle.borrow_mut().unhashed(auth.now());
                     None
                 }
             };
@@ -222,33 +223,34 @@ impl Auth {
         .await
     }
 
-    /// Notes what became of a login.
+    /// Records the verdict on a login.
     fn done(&self, attempt: &Attempt, right: bool, hashed: Option<u64>) {
         let Attempt { claim, realm, sender } = attempt;
         self.cache.borrow_mut().keep(claim, right, self.now());
         if !right {
             log_failure(realm, &claim.login, sender.ip);
         }
-        self.turns.borrow_mut().done(sender.client, right, hashed, self.now());
+        self.throttle.borrow_mut().done(sender.client, right, hashed, self.now());
     }
 }
 
-/// How a login came to be looked at.
+/// Why a login need not wait any more.
 enum Looked {
-    /// It need not be: it was lately, and was right or wrong.
+    /// It is known to be right or wrong.
     Known(bool),
+    /// It is its turn.
     Now,
 }
 
-/// A login that waits; dropped, it no longer does.
-struct Place<'a> {
+/// A login that waits for its turn, until this is dropped.
+struct QueuedLogin<'a> {
     auth: &'a Auth,
     number: u32,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuedLogin<'_> {
     fn drop(&mut self) {
-        self.auth.turns.borrow_mut().leave(self.number, self.auth.now());
+        self.auth.throttle.borrow_mut().leave(self.number, self.auth.now());
     }
 }
 
@@ -259,22 +261,23 @@ fn sleep_boxed(millis: u64) -> Pin<Box<dyn Future<Output = ()>>> {
 impl Realm {
     /// A hash of the realm, if it has any.
     fn hash(&self) -> Option<&Secret> {
-        self.accounts.iter().map(|account| &account.secret).find(|secret| secret.is_crypt())
+        self.users.iter().map(|account| &account.secret).find(|secret| secret.is_crypt())
     }
 
-    /// Compares with the passwords that are no hashes, which takes no time.
+    /// Compares with the passwords that are not hashed.
     fn verify_plain(&self, login: &Credentials) -> bool {
-        self.accounts.iter().fold(false, |right, account| {
+        self.users.iter().fold(false, |right, account| {
             let plain = matches!(account.secret, Secret::Plain(_));
             right | (plain && same(&login.user, account.user.as_bytes()) & account.secret.verify(&login.pass))
         })
     }
 
-    /// Compares with every account of that user; a user without a hash costs one all the same.
+    /// Compares with every password of that user. A user without a hashed one costs a hash all the same, so that the time
+    /// does not tell which users exist.
     fn verify(&self, login: &Credentials) -> bool {
         let mut right = false;
         let mut hashed = false;
-        for account in &self.accounts {
+        for account in &self.users {
             if same(&login.user, account.user.as_bytes()) {
                 right |= account.secret.verify(&login.pass);
                 hashed |= account.secret.is_crypt();
@@ -292,7 +295,7 @@ fn log_failure(realm: &Realm, login: &Credentials, ip: Option<IpAddr>) {
     log::warn!("{from}: login as {} to {} failed", shown(&login.user), realm.path);
 }
 
-/// A client's text, short and without what could pass for another line of the log.
+/// Text from a client, shortened and escaped for the log.
 fn shown(text: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(text).chars().take(MAX_SHOWN).collect();
     format!("{text:?}")
@@ -303,8 +306,7 @@ mod tests {
     use super::credentials::basic;
     use super::verify::tests::HASHED;
     use super::*;
-    use crate::daemon::config::RealmLine;
-    use crate::daemon::on_loop;
+    use crate::daemon::testing::on_loop;
     use std::pin::pin;
 
     /// "Hello world!"
@@ -375,7 +377,7 @@ mod tests {
             }
             // From now on a login of this address waits.
             let start = Instant::now();
-            auth.turns.borrow_mut().hold(sender("192.0.2.1").client, u64::MAX);
+            auth.throttle.borrow_mut().hold(sender("192.0.2.1").client, u64::MAX);
             assert_eq!(login(&auth, "/", "u:Hello world!").await, granted("u", "Hello world!"));
             let other = pin!(login(&auth, "/b", "u:Hello world!"));
             let waits = ecohttpd::timeout(Duration::from_millis(50), other).await;
@@ -394,7 +396,7 @@ mod tests {
             // Which goes on, and keeps others waiting, until it is done.
             let other = basic(b"v:wrong");
             assert_eq!(auth.check(b"/", Some(&other), sender("192.168.1.1")).await, Verdict::Ask);
-            assert_eq!(auth.turns.borrow().failures(sender("192.0.2.1").client), 1);
+            assert_eq!(auth.throttle.borrow().failures(sender("192.0.2.1").client), 1);
         });
     }
 

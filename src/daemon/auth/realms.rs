@@ -1,28 +1,47 @@
-//! Which paths want a login, and whose.
+//! Which paths need a login, and whose.
 
 use super::verify::Secret;
-use crate::daemon::config::RealmLine;
+use crate::daemon::log;
 use crate::daemon::prefix::{Guarded, segments};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of a user database: far above any router's.
+/// Most bytes of a user database that are read: far above any router's.
 const MAX_DATABASE: u64 = 1 << 20;
+
+/// `/path:user:pass`: a login for what is below a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealmLine {
+    pub path: String,
+    pub user: String,
+    /// A password, a hash of crypt(3), or `$p$` and the name of a user of the system.
+    pub pass: String,
+}
+
+impl RealmLine {
+    /// A password that nobody has: a hash of no scheme.
+    pub const NOBODYS: &str = "$";
+
+    /// Closes a path to everyone, where the login that should open it is invalid.
+    pub fn closed(path: impl Into<String>) -> RealmLine {
+        RealmLine { path: path.into(), user: String::new(), pass: RealmLine::NOBODYS.into() }
+    }
+}
 
 /// The protected paths.
 pub struct Realms(Vec<Arc<Realm>>);
 
-/// A path, and who may see what lies below it.
+/// A path, and who may log in to what is below it.
 pub struct Realm {
     /// As it was configured, for the log.
     pub path: String,
     guarded: Guarded,
-    pub accounts: Vec<Account>,
+    pub users: Vec<RealmUser>,
 }
 
-pub struct Account {
+pub struct RealmUser {
     pub user: String,
     pub secret: Secret,
 }
@@ -47,40 +66,40 @@ impl Realm {
 }
 
 impl Realms {
-    /// Sees that the passwords of the system's users can be read: a daemon that gave up its rights reads them no more.
+    /// Checks that the passwords of system users can be read. Without root's rights they may not be.
     ///
     /// # Errors
     /// One line: which login can't be looked up, and why.
     pub fn check(lines: &[RealmLine], database: &Database) -> Result<(), String> {
         lines.iter().try_for_each(|line| {
             let Some(account) = line.pass.strip_prefix("$p$") else { return Ok(()) };
-            let unknown = |error| format!("the password of the system's user '{account}' for {}: {error}", line.path);
+            let unknown = |error| format!("the password of system user '{account}' for {}: {error}", line.path);
             database.field(account).map(drop).map_err(unknown)
         })
     }
 
-    /// Gathers the lines of each path and looks up the system's users; whatever is odd about them is logged, once.
+    /// Groups the lines by path and looks up system users. Problems are logged once.
     ///
-    /// A line without a password protects nothing, as in uhttpd: neither an empty one, nor that of a system's user
-    /// who has none, which is how a router comes from the factory.
+    /// A line without a password protects nothing, as in uhttpd: an empty one, or that of a system user who has none, as
+    /// on a router with factory settings.
     pub fn new(lines: &[RealmLine], database: &Database) -> Realms {
         let mut realms: Vec<Realm> = Vec::new();
         for line in lines {
             let Some(secret) = secret(line, database) else { continue };
-            let account = Account { user: line.user.clone(), secret };
+            let account = RealmUser { user: line.user.clone(), secret };
             let place = segments(line.path.as_bytes());
             match realms.iter_mut().find(|realm| realm.depth() == place.len() && realm.guarded.holds(&place)) {
-                Some(realm) => realm.accounts.push(account),
+                Some(realm) => realm.users.push(account),
                 None => {
                     let guarded = Guarded::new(&line.path);
-                    realms.push(Realm { path: line.path.clone(), guarded, accounts: vec![account] });
+                    realms.push(Realm { path: line.path.clone(), guarded, users: vec![account] });
                 }
             }
         }
         Realms(realms.into_iter().map(Arc::new).collect())
     }
 
-    /// The realm of a decoded path, and its index: that with the longest path that the request's lies at or below.
+    /// The realm of a decoded path, and its index: the one with the longest path at or above it.
     pub fn find(&self, path: &[u8]) -> Option<(usize, &Arc<Realm>)> {
         if self.0.is_empty() {
             return None;
@@ -91,7 +110,7 @@ impl Realms {
     }
 }
 
-/// What the line's password is compared with; `None` if it has none.
+/// What a password is compared with; `None` if the line has none.
 fn secret(line: &RealmLine, database: &Database) -> Option<Secret> {
     let RealmLine { path, user, pass } = line;
     if let Some(account) = pass.strip_prefix("$p$") {
@@ -101,23 +120,21 @@ fn secret(line: &RealmLine, database: &Database) -> Option<Secret> {
         return Some(Secret::Never);
     }
     if pass.is_empty() {
-        log::warn!("{path} is not protected by user '{user}', whose password is empty");
+        log::warn!("{path} is not protected: the password of user '{user}' is empty");
         return None;
     }
     if !Secret::is_portable(pass) {
-        log::warn!(
-            "nobody may be able to log in to {path} as '{user}': the hash is none of $1$ $2a$ $2b$ $2y$ $5$ $6$"
-        );
+        log::warn!("logins to {path} as '{user}' may fail: the hash is not one of $1$ $2a$ $2b$ $2y$ $5$ $6$");
     }
     Some(Secret::new(pass))
 }
 
 impl Database {
-    /// The password of a system's user; `None` if none is needed.
+    /// The password of a system user; `None` if none is needed.
     fn secret(&self, account: &str, path: &str) -> Option<Secret> {
         let wrong = match self.field(account).as_ref().map(Option::as_deref) {
             Ok(Some("")) => {
-                log::warn!("{path} is not protected by the system's user '{account}', who has no password yet");
+                log::warn!("{path} is not protected: system user '{account}' has no password yet");
                 return None;
             }
             Ok(Some(hash)) if hash.starts_with('$') => return Some(Secret::new(hash)),
@@ -125,11 +142,11 @@ impl Database {
             Ok(None) => "does not exist",
             Err(_) => "can't be looked up",
         };
-        log::warn!("nobody can log in to {path} by the system's user '{account}', who {wrong}");
+        log::warn!("no login to {path} as system user '{account}': it {wrong}");
         Some(Secret::Never)
     }
 
-    /// What stands for an account's password; in `passwd` only where `shadow` does not know it.
+    /// The password field of an account: from `shadow`, or from `passwd` if it is not in there.
     fn field(&self, account: &str) -> io::Result<Option<String>> {
         match field(&self.shadow, account)? {
             None => Ok(field(&self.passwd, account)?.filter(|hash| !hash.is_empty())),
@@ -138,7 +155,7 @@ impl Database {
     }
 }
 
-/// The second field of the line of a database that begins with the account's name; a file that is absent has none.
+/// The second field of the line of an account; a missing file has none.
 fn field(file: &Path, account: &str) -> io::Result<Option<String>> {
     let mut text = Vec::new();
     match File::open(file).and_then(|file| file.take(MAX_DATABASE).read_to_end(&mut text)) {
@@ -149,7 +166,7 @@ fn field(file: &Path, account: &str) -> io::Result<Option<String>> {
     let found = text.split(|&byte| byte == b'\n').find_map(|line| {
         let mut fields = line.split(|&byte| byte == b':');
         let found = !account.is_empty() && fields.next() == Some(account.as_bytes());
-        // An unreadable hash is one that nothing matches.
+        // An invalid hash matches nothing.
         fields.next().filter(|_| found).map(|hash| String::from_utf8_lossy(hash).into_owned())
     });
     Ok(found)
@@ -218,7 +235,7 @@ mod tests {
         let realms = Realms::new(&lines, &Database::default());
         let (index, realm) = realms.find(b"/x").unwrap();
         assert_eq!(index, 0);
-        assert_eq!(realm.accounts.iter().map(|account| account.user.as_str()).collect::<Vec<_>>(), ["a", "c", "e"]);
+        assert_eq!(realm.users.iter().map(|account| account.user.as_str()).collect::<Vec<_>>(), ["a", "c", "e"]);
     }
 
     #[test]

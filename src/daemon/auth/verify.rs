@@ -1,4 +1,4 @@
-//! Passwords: what one is compared with, and how.
+//! Passwords: what they are compared with, and how.
 
 use crate::daemon::sys::crypt;
 use std::ffi::{CStr, CString};
@@ -18,9 +18,9 @@ pub enum Secret {
 }
 
 impl Secret {
-    /// A text that begins with `$` is a hash, and so never the password itself.
+    /// Text that begins with `$` is a hash, never the password itself.
     ///
-    /// The 13 characters of a traditional DES hash are a password like any other.
+    /// Traditional DES hashes of 13 characters are not recognized: they count as plain passwords.
     pub fn new(text: &str) -> Secret {
         if !text.starts_with('$') {
             return Secret::Plain(text.into());
@@ -28,7 +28,7 @@ impl Secret {
         CString::new(text).map_or(Secret::Never, Secret::Crypt)
     }
 
-    /// Says whether every libc for routers knows the scheme of a hash.
+    /// Whether every libc for routers knows the scheme of a hash.
     pub fn is_portable(text: &str) -> bool {
         !text.starts_with('$') || SCHEMES.iter().any(|scheme| text.starts_with(scheme))
     }
@@ -50,7 +50,7 @@ impl Secret {
     }
 }
 
-/// Compares without telling by the time taken how much of `given` is right; that tells only its own length.
+/// Compares in a time that depends only on the length of `given`, not on how much of it is right.
 pub fn same(given: &[u8], expected: &[u8]) -> bool {
     let mut difference = given.len() ^ expected.len();
     for (index, byte) in given.iter().enumerate() {
@@ -60,9 +60,9 @@ pub fn same(given: &[u8], expected: &[u8]) -> bool {
     black_box(difference) == 0
 }
 
-/// What `-m` prints: the MD5 hash of a password, without salt as uhttpd makes it.
+/// What `-m` prints: the MD5 hash of a password, without salt, as uhttpd makes it.
 ///
-/// `None` where libc has no MD5, or the text a NUL.
+/// `None` if libc has no MD5, or the text contains a NUL.
 pub fn crypt_md5(text: &[u8]) -> Option<String> {
     let key = CString::new(text).ok()?;
     crypt::hash(&key, c"$1$")?.into_string().ok()
@@ -115,7 +115,7 @@ pub mod tests {
             ("pässwörd", "pässwörd", true, "UTF-8"),
             ("rl0uE3kqLrh5w", "rl0uE3kqLrh5w", true, "what could be a DES hash is a password"),
             ("$", "$", false, "a dollar begins a hash"),
-            ("$x$y", "$x$y", false, "of no known kind"),
+            ("$x$y", "$x$y", false, "unknown kind of line"),
             ("*0", "*0", true, "a password, not crypt's answer"),
         ];
         for (secret, pass, verdict, name) in rows {

@@ -1,27 +1,27 @@
-//! What a script is told of its request (RFC 3875 §4), under the names and with the values that uhttpd gives.
+//! The environment variables of a script (RFC 3875 §4), with the names and values of uhttpd.
 
-use super::Script;
+use super::script::Script;
 use crate::daemon::sys::process::HELD;
 use ecohttpd::{Connection, PeerAddr, Request};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
-/// Where scripts find programs: nothing of our own environment reaches them.
+/// `PATH` of scripts. They get nothing of our own environment.
 const PATH: &str = "/sbin:/usr/sbin:/bin:/usr/bin";
 
-/// Fields that become no `HTTP_` variable: `HTTP_PROXY` steers HTTP libraries (httpoxy), the next two would pass for a
-/// login that nobody verified, the next have variables of their own (RFC 3875 §4.1.18), `HTTP_HOST` is the host that the
-/// request was judged by, and the chunks are taken off.
+/// Fields that do not become `HTTP_` variables. `HTTP_PROXY` configures HTTP libraries (httpoxy); the next two would look
+/// like a verified login; the next two have their own variables (RFC 3875 §4.1.18); `HTTP_HOST` is set to the host that
+/// the site was chosen by; and chunks are removed.
 const WITHHELD: &[&str] =
     &["proxy", "auth-user", "auth-pass", "content-type", "content-length", "host", "transfer-encoding"];
 
-/// `NAME=value`, each ended by a NUL.
+/// `NAME=value`, each terminated by NUL.
 pub struct Environment(Vec<u8>);
 
 impl Environment {
-    /// The environment of a script for a request; `length` is that of a body whose fields do not tell it.
+    /// The environment of a script for a request. `length`: that of a chunked body.
     pub fn new(con: &Connection, req: &Request, script: &Script<'_>, length: Option<u64>) -> Environment {
-        // One allocation in the usual case.
+        // Usually one allocation.
         let mut env = Environment(Vec::with_capacity(2048));
         env.text("PATH", PATH);
         env.text("GATEWAY_INTERFACE", "CGI/1.1");
@@ -64,7 +64,7 @@ impl Environment {
         if let Some(length) = length {
             env.number("CONTENT_LENGTH", length);
         }
-        // An absolute target's goes before the field's, which may name any other (RFC 9112 §3.2.2).
+        // The host of an absolute target overrides the field (RFC 9112 §3.2.2).
         if let Some(host) = req.host() {
             env.text("HTTP_HOST", host);
         }
@@ -72,12 +72,12 @@ impl Environment {
         env
     }
 
-    /// The block as execve(2) wants it, but for the list of pointers.
+    /// The strings of execve(2), one after the other.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The request's fields; those that repeat are joined as if they had come in one.
+    /// The fields of the request. Repeated ones are joined into one.
     fn fields(&mut self, req: &Request) {
         for (at, (name, _)) in req.headers_bytes().enumerate() {
             let repeated = req.headers_bytes().take(at).any(|(before, _)| before == name);
@@ -98,7 +98,7 @@ impl Environment {
         }
     }
 
-    /// By the names that Apache and nginx give.
+    /// With the names of Apache and nginx.
     #[cfg(feature = "tls")]
     fn certificate(&mut self, subject: Option<&str>) {
         self.text("SSL_CLIENT_VERIFY", if subject.is_some() { "SUCCESS" } else { "NONE" });
@@ -133,7 +133,7 @@ impl Environment {
         self.end(start);
     }
 
-    /// Ends the variable that began at `start`; one with a NUL would be two, and is none.
+    /// Ends the variable that began at `start`. One that contains a NUL would become two, and is dropped.
     fn end(&mut self, start: usize) {
         if self.0.get(start..).is_some_and(|variable| variable.contains(&0)) {
             self.0.truncate(start);
@@ -145,7 +145,7 @@ impl Environment {
 
 /// Whether a field, its name in lower case, becomes an `HTTP_` variable.
 ///
-/// Only names that no other name is mistaken for: `a_b` and `a.b` would look like `a-b`.
+/// Only unambiguous names: `a_b` and `a.b` would become the same as `a-b`.
 fn may_pass(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !WITHHELD.contains(&name)

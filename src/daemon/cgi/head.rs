@@ -1,24 +1,26 @@
-//! The head of a script's output (RFC 3875 §6): found as it comes, checked as a whole.
+//! The head of a script's output (RFC 3875 §6): collected as it comes, then parsed as a whole.
 
-/// Bytes of a line of a script's head, its end included: uhttpd's scripts live with half of it.
+use crate::daemon::syntax::{decimal, is_token};
+
+/// Most bytes of a line, including its end: uhttpd allows half of it.
 const LINE_MAX: usize = 8 << 10;
 
-/// Bytes of a script's head, its empty line included: many lines, such as cookies, but not without end.
+/// Most bytes of a head, including its empty line.
 const HEAD_MAX: usize = 64 << 10;
 
-/// Fields that are between us and the client, and no script's (RFC 9110 §7.6.1).
+/// Hop-by-hop fields, which scripts may not set (RFC 9110 §7.6.1).
 const HOP_BY_HOP: &[&str] = &["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
 
-/// The bytes of a head as they come.
+/// Collects the bytes of a head.
 #[derive(Default)]
 pub struct Collector {
     bytes: Vec<u8>,
-    /// Where the line begins whose end has not come.
+    /// The start of the unfinished line.
     line: usize,
 }
 
 impl Collector {
-    /// Takes output; true once the head is complete, whatever part of the body came along.
+    /// Adds output. Returns true once the head is complete; part of the body may follow it.
     pub fn push(&mut self, output: &[u8]) -> Result<bool, Bad> {
         let from = self.bytes.len();
         self.bytes.extend_from_slice(output);
@@ -33,7 +35,7 @@ impl Collector {
             if matches!(line, b"" | b"\r") {
                 return if at <= HEAD_MAX { Ok(true) } else { Err(TOO_LONG) };
             }
-            // What is no head at all is not waited for.
+            // Output that can't be a head is refused at once.
             let is_status_line = line.len() + 1 == at && status_line(line).is_some();
             if !line.contains(&b':') && !is_status_line {
                 return Err(NO_COLON);
@@ -46,19 +48,19 @@ impl Collector {
         }
     }
 
-    /// The output ended. That ends a head, too, if there is any.
+    /// The output has ended, and with it the head, if there is any.
     pub fn end(&mut self) -> Result<(), Bad> {
         if self.bytes.is_empty() {
-            return Err(Bad("it ended without output"));
+            return Err(Bad("no output"));
         }
         self.line = self.bytes.len();
         Ok(())
     }
 
-    /// The complete head, checked, and what came of the body.
-    pub fn parse(&self) -> Result<(Head<'_>, &[u8]), Bad> {
+    /// The complete head, and the part of the body that follows it.
+    pub fn parse(&self) -> Result<(ScriptHead<'_>, &[u8]), Bad> {
         let (head, body) = self.bytes.split_at_checked(self.line).unwrap_or((&self.bytes, &[]));
-        Ok((Head::parse(head)?, body))
+        Ok((ScriptHead::parse(head)?, body))
     }
 }
 
@@ -66,28 +68,28 @@ impl Collector {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bad(pub &'static str);
 
-const TOO_LONG: Bad = Bad("its head is longer than 64 KiB");
-const LONG_LINE: Bad = Bad("a line of its head is longer than 8 KiB");
-const NO_COLON: Bad = Bad("a line of its head has no colon");
+const TOO_LONG: Bad = Bad("head longer than 64 KiB");
+const LONG_LINE: Bad = Bad("head line longer than 8 KiB");
+const NO_COLON: Bad = Bad("head line without a colon");
 
-/// A head that can be sent: every field is one that the library takes.
+/// A parsed head. The library accepts all of its fields.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Head<'a> {
-    /// What `Status` says, or else a status line in front.
+pub struct ScriptHead<'a> {
+    /// From `Status`, or from a status line in front.
     pub status: Option<(u16, &'a str)>,
-    /// One of them that says nothing, and is passed over as uhttpd does.
+    /// An invalid one, which is ignored as in uhttpd.
     pub odd_status: Option<&'a [u8]>,
-    /// What `Content-Length` says.
+    /// From `Content-Length`.
     pub length: Option<u64>,
-    /// What follows comes in chunks.
+    /// The body is chunked.
     pub chunked: bool,
-    /// The fields in their order, `Location` included; without those that are not the script's to send.
+    /// The fields in order, including `Location`, without those that scripts may not set.
     pub fields: Vec<(&'a str, &'a [u8])>,
 }
 
-impl<'a> Head<'a> {
-    fn parse(head: &'a [u8]) -> Result<Head<'a>, Bad> {
-        let mut parsed = Head::default();
+impl<'a> ScriptHead<'a> {
+    fn parse(head: &'a [u8]) -> Result<ScriptHead<'a>, Bad> {
+        let mut parsed = ScriptHead::default();
         let mut in_front = None;
         for (number, line) in head.split(|&byte| byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -100,17 +102,17 @@ impl<'a> Head<'a> {
             }
             let colon = line.iter().position(|&byte| byte == b':').ok_or(NO_COLON)?;
             let (name, value) = line.split_at(colon);
-            let name = str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.bytes().all(is_token_byte));
-            // What follows the colon may be in any charset.
+            let name = str::from_utf8(name).ok().filter(|name| is_token(name.as_bytes()));
+            // The value may be in any charset.
             let value = text(value.get(1..).unwrap_or_default())?;
-            parsed.take(name.ok_or(Bad("a field's name is no token"))?, value)?;
+            parsed.take(name.ok_or(Bad("invalid field name"))?, value)?;
         }
-        // CGI knows no status line, but other servers take one. `Status`, which it knows, counts before that.
+        // CGI has no status line, but other servers accept one. `Status` overrides it.
         if let (None, Some(value)) = (parsed.status, in_front) {
             parsed.take("status", value)?;
         }
         if parsed.chunked {
-            // RFC 9112 §6.3: the chunks count.
+            // RFC 9112 §6.3: chunks override the length.
             parsed.length = None;
         }
         Ok(parsed)
@@ -129,15 +131,15 @@ impl<'a> Head<'a> {
         }
         if name.eq_ignore_ascii_case("transfer-encoding") {
             if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Bad("its Transfer-Encoding is not chunked"));
+                return Err(Bad("Transfer-Encoding other than chunked"));
             }
             self.chunked = true;
             return Ok(());
         }
         if name.eq_ignore_ascii_case("content-length") {
-            let length = decimal(value).ok_or(Bad("its Content-Length is none"))?;
+            let length = decimal(value).ok_or(Bad("invalid Content-Length"))?;
             if self.length.is_some_and(|before| before != length) {
-                return Err(Bad("it has two lengths"));
+                return Err(Bad("conflicting Content-Length"));
             }
             self.length = Some(length);
             return Ok(());
@@ -146,20 +148,20 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// Where it redirects to, when it has no status of its own.
+    /// `Location`, if there is no status.
     fn location(&self) -> Option<&'a [u8]> {
         let location = self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
         location.filter(|_| self.status.is_none()).map(|(_, value)| *value)
     }
 
-    /// Whether the client is to be redirected though no status says so (RFC 3875 §6.2.3).
+    /// Whether the client is redirected without a `Status` (RFC 3875 §6.2.3).
     pub fn redirects(&self) -> bool {
         self.location().is_some()
     }
 
-    /// The place of ours that is to be served instead: `Location` alone, with a path (RFC 3875 §6.2.2).
+    /// The target of a local redirect: a path in `Location`, without other fields (RFC 3875 §6.2.2).
     ///
-    /// Beside other fields it is the client that is redirected: it would not get to see them otherwise.
+    /// With other fields the client is redirected, as it would not see them otherwise.
     pub fn local(&self) -> Option<&'a str> {
         let path = self.location()?;
         let alone = self.fields.len() == 1 && self.length.is_none();
@@ -169,14 +171,14 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A value, without the white space around it.
+/// A value without the white space around it.
 fn text(value: &[u8]) -> Result<&[u8], Bad> {
     let value = value.trim_ascii();
     let has_control = value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
-    if has_control { Err(Bad("a field's value holds a control")) } else { Ok(value) }
+    if has_control { Err(Bad("control character in a field value")) } else { Ok(value) }
 }
 
-/// What follows the version in a status line (RFC 9112 §4): as much as `Status` has.
+/// The part of a status line after the version (RFC 9112 §4), which is what `Status` contains.
 fn status_line(line: &[u8]) -> Option<&[u8]> {
     match line.strip_prefix(b"HTTP/")? {
         [major, b'.', minor, b' ', status @ ..] if major.is_ascii_digit() && minor.is_ascii_digit() => Some(status),
@@ -184,24 +186,13 @@ fn status_line(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Three digits, and a reason or none; one that is no text is none, too.
+/// Three digits and an optional reason. A reason that is not UTF-8 is dropped.
 fn status(value: &[u8]) -> Option<(u16, &str)> {
     let (code, reason) = value.split_at_checked(3)?;
-    // Interim responses are not a script's to send.
+    // Scripts may not send interim responses.
     let code = decimal(code).and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 200)?;
     let reason = str::from_utf8(reason).unwrap_or_default();
     reason.is_empty().then_some("").or_else(|| reason.strip_prefix(' ')).map(|reason| (code, reason.trim()))
-}
-
-/// Digits, and nothing else.
-fn decimal(value: &[u8]) -> Option<u64> {
-    let digits = str::from_utf8(value).ok().filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -241,36 +232,36 @@ mod tests {
         ("HTTP/1.1 404 Not Found\nStatus: none\n\n", Ok((Some((404, "Not Found")), &[])), ""),
         ("HTTP/1.1 100 Continue\nA: b\n\n", Ok((None, &[("A", "b")])), ""),
         ("HTTP/1.1 OK\n\n", Ok((None, &[])), ""),
-        ("HTTP/1.1 500 a\rb: c\n\n", Err("a field's value holds a control"), ""),
+        ("HTTP/1.1 500 a\rb: c\n\n", Err("control character in a field value"), ""),
         ("HTTP/1.1\n\n", Err(NO_COLON.0), ""),
         ("HTTP/11 200 OK\n\n", Err(NO_COLON.0), ""),
         ("http/1.1 200 OK\n\n", Err(NO_COLON.0), ""),
         (" HTTP/1.1 200 OK\n\n", Err(NO_COLON.0), ""),
         ("A: b\nHTTP/1.1 200 OK\n\n", Err(NO_COLON.0), ""),
         ("HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n\n", Err(NO_COLON.0), ""),
-        ("", Err("it ended without output"), ""),
+        ("", Err("no output"), ""),
         ("hello\n", Err(NO_COLON.0), ""),
         ("hello", Err(NO_COLON.0), ""),
         ("<html>\n\n", Err(NO_COLON.0), ""),
         ("A: b\nhello\n\n", Err(NO_COLON.0), ""),
-        ("A: b\n c: folded\n\n", Err("a field's name is no token"), ""),
-        (": b\n\n", Err("a field's name is no token"), ""),
-        ("A : b\n\n", Err("a field's name is no token"), ""),
-        ("A: b\rC: d\n\n", Err("a field's value holds a control"), ""),
-        ("A: \0\n\n", Err("a field's value holds a control"), ""),
+        ("A: b\n c: folded\n\n", Err("invalid field name"), ""),
+        (": b\n\n", Err("invalid field name"), ""),
+        ("A : b\n\n", Err("invalid field name"), ""),
+        ("A: b\rC: d\n\n", Err("control character in a field value"), ""),
+        ("A: \0\n\n", Err("control character in a field value"), ""),
         ("Status: 099\n\n", Ok((None, &[])), ""),
         ("Status: 101 Switching\n\n", Ok((None, &[])), ""),
         ("Status: 20\n\n", Ok((None, &[])), ""),
         ("Status: +20 OK\n\n", Ok((None, &[])), ""),
         ("Status: 404Not\n\n", Ok((None, &[])), ""),
         ("Status:\n\n", Ok((None, &[])), ""),
-        ("Content-Length: 3\nContent-Length: 4\n\n", Err("it has two lengths"), ""),
-        ("Content-Length: +3\n\n", Err("its Content-Length is none"), ""),
-        ("Content-Length: 99999999999999999999\n\n", Err("its Content-Length is none"), ""),
-        ("Content-Length:\n\n", Err("its Content-Length is none"), ""),
-        ("Transfer-Encoding: gzip\n\n", Err("its Transfer-Encoding is not chunked"), ""),
-        ("Transfer-Encoding: gzip, chunked\n\n", Err("its Transfer-Encoding is not chunked"), ""),
-        ("Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n", Err("its Transfer-Encoding is not chunked"), ""),
+        ("Content-Length: 3\nContent-Length: 4\n\n", Err("conflicting Content-Length"), ""),
+        ("Content-Length: +3\n\n", Err("invalid Content-Length"), ""),
+        ("Content-Length: 99999999999999999999\n\n", Err("invalid Content-Length"), ""),
+        ("Content-Length:\n\n", Err("invalid Content-Length"), ""),
+        ("Transfer-Encoding: gzip\n\n", Err("Transfer-Encoding other than chunked"), ""),
+        ("Transfer-Encoding: gzip, chunked\n\n", Err("Transfer-Encoding other than chunked"), ""),
+        ("Transfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n", Err("Transfer-Encoding other than chunked"), ""),
     ];
 
     /// The head of output that comes in two pieces.

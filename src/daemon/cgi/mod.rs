@@ -2,69 +2,73 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `upload` | its body, as far as that comes before it |
-//! | `held` | bodies in files, until their length is known |
-//! | `queue` | whose turn it is |
-//! | `slow` | scripts that hold no place, as they wait for their clients |
-//! | `environment` | what a script is told |
-//! | `process` | its process, until it is reaped |
-//! | `relay` | its input and output |
-//! | `head` | the head of its output |
-//! | `errors` | its standard error, to our log |
+//! | `script` | what is run, and whether it may be |
+//! | `request_body` | the part of the body that is read before the script starts |
+//! | `body_file` | chunked bodies in files, until their length is known |
+//! | `minimum_rate` | how slow a client may be |
+//! | `queue` | the limit of scripts at once, and who waits |
+//! | `slow_clients` | scripts that wait for slow clients, and do not count |
+//! | `environment` | its environment variables |
+//! | `process` | the process, until it is reaped |
+//! | `relay` | moving the body to it and its output to the client |
+//! | `head` | the head of its output, which becomes that of the response |
+//! | `stderr` | its standard error, which goes to the log |
 //!
 //! ```text
 //!  request ─► upload ─► queue ─► environment ─► process ◄──► relay ◄──► client
 //!                                                   └─► errors ─► log
 //! ```
 
+mod body_file;
 mod environment;
-mod errors;
 mod head;
-mod held;
+mod minimum_rate;
 mod process;
 mod queue;
 mod relay;
-mod slow;
-mod upload;
+mod request_body;
+mod script;
+mod slow_clients;
+mod stderr;
 
+pub use script::Script;
+
+use crate::daemon::escape::Escaped;
+use crate::daemon::log;
 use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
+use body_file::Hold;
 use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
 use environment::Environment;
-use errors::{Escaped, Followed};
-use held::Hold;
 use process::{Patience, Process};
-use queue::{Asks, Place, Queue};
-use relay::{End, Relay, State};
+use queue::{Permit, PermitRequest, Queue};
+use relay::{End, Progress, Relay};
+use request_body::{Beginning, Body, Gathered, Unread};
 use std::cell::RefCell;
 use std::ffi::CString;
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use upload::{Beginning, Body, Gathered, Unread};
+use stderr::Followed;
 
-/// The permission of everybody to execute a file.
-const S_IXOTH: u32 = 0o001;
-
-/// What a site's scripts may take.
+/// The limits of a site's scripts.
 #[derive(Clone)]
 pub struct Limits {
     /// Scripts at once.
     pub max_requests: usize,
-    /// Requests that may wait for their turn.
+    /// Requests that may wait.
     pub queue: usize,
-    /// How long a script may do nothing, and how long it may run on after its reply.
+    /// How long a script may make no progress, and how long it may keep running after its response.
     pub timeout: Duration,
-    /// How long a script that was told to end may take to do so.
+    /// How long after SIGTERM a script is killed.
     pub grace: Duration,
-    /// Bytes of a body whose length is not told.
+    /// Longest chunked body, in bytes.
     pub chunked_body: u64,
-    /// The folder where such bodies wait for their end.
+    /// The folder where chunked bodies are buffered.
     pub body_folder: PathBuf,
 }
 
@@ -88,77 +92,22 @@ pub struct Cgi {
     followed: Followed,
     gathered: Gathered,
     hold: Hold,
-    /// Output on its way, for the duration of one read.
+    /// Buffer for one read of output.
     scratch: RefCell<Vec<u8>>,
 }
 
-/// What is to be run for a request.
-pub struct Script<'a> {
-    /// The script's absolute path, links unresolved: some programs are several, told apart by `argv[0]`.
-    pub file: &'a Path,
-    /// The script itself, where its path may lead elsewhere by the time that it is run: this is what is run.
-    pub held: Option<BorrowedFd<'a>>,
-    /// The program that runs it; `None` if it is one itself.
-    pub interpreter: Option<&'a Path>,
-    /// `SCRIPT_NAME`, decoded.
-    pub name: &'a [u8],
-    /// What follows the script in the path: decoded, with its slash.
-    pub path_info: Option<&'a [u8]>,
-    /// Absolute; the folder that scripts are run in.
-    pub docroot: &'a Path,
-    /// Tell of the client's certificate.
-    #[cfg(feature = "tls")]
-    pub tells_certificate: bool,
-    /// User and password of a login that was verified.
-    pub login: Option<(&'a str, &'a [u8])>,
-    /// Why the script is run: 200, or the error that it is the page of.
-    pub status: u16,
-    pub query: &'a [u8],
-    /// Run it as for GET without a body, whatever the request was: after a local redirect, or for an error's page.
-    pub as_get: bool,
-}
-
-impl<'a> Script<'a> {
-    fn method(&self, req: &'a Request) -> &'a str {
-        if self.as_get && req.method() != "HEAD" { "GET" } else { req.method() }
-    }
-
-    fn has_body(&self, req: &Request) -> bool {
-        let length = req.header("content-length").is_some_and(|length| length.bytes().any(|digit| digit != b'0'));
-        !self.as_get && (length || req.header_bytes("transfer-encoding").is_some())
-    }
-
-    /// Why it can't be run: a status and, for the log, a reason.
-    fn refusal(&self) -> Option<(u16, &'static str)> {
-        let meta = match self.held.map_or_else(|| fs::metadata(self.file), metadata) {
-            Ok(meta) => meta,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Some((404, "it is gone")),
-            Err(_) => return Some((403, "it cannot be looked at")),
-        };
-        if !meta.is_file() {
-            return Some((403, "it is no regular file"));
-        }
-        let executable = self.interpreter.is_some() || meta.permissions().mode() & S_IXOTH != 0;
-        (!executable).then_some((403, "it is not executable by everybody"))
-    }
-}
-
-fn metadata(held: BorrowedFd<'_>) -> io::Result<Metadata> {
-    File::from(held.try_clone_to_owned()?).metadata()
-}
-
-/// What became of a request.
+/// What came of running a script.
 pub enum Served {
-    /// It was answered.
+    /// The request was answered.
     Done,
-    /// Nothing was sent, and the log says why: the answer is this error.
+    /// Nothing was sent; the answer is this error. The log says why.
     Failed(u16),
-    /// Nothing was sent: the answer is what GET of this path and query of ours answers (RFC 3875 §6.2.2).
+    /// Nothing was sent; the answer is that of GET for this path and query (RFC 3875 §6.2.2).
     Local(String),
 }
 
 impl Cgi {
-    /// The scripts of a site, none running.
+    /// The scripts of a site; none runs yet.
     pub fn new(limits: Limits) -> Cgi {
         Cgi {
             queue: Queue::new(limits.max_requests, limits.queue),
@@ -166,16 +115,16 @@ impl Cgi {
             limits,
             followed: Followed::default(),
             gathered: Gathered::default(),
-            scratch: RefCell::new(vec![0; relay::PIECE]),
+            scratch: RefCell::new(vec![0; request_body::PIECE]),
         }
     }
 
-    /// Answers a request by running a script, when its turn has come.
+    /// Answers a request by running a script, once its turn has come.
     ///
-    /// Dropped at any point it gives up what it holds, a running script included.
+    /// If the future is dropped, everything is released, and a running script is ended.
     ///
     /// # Errors
-    /// The client's and the connection's; a script that is stuck in the middle of its reply, and a client that hardly reads it.
+    /// Those of the connection; a script that stops in the middle of its response, and a client that reads too slowly.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request, script: &Script<'_>) -> Result<Served> {
         let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
         if let Some((status, reason)) = script.refusal() {
@@ -184,10 +133,10 @@ impl Cgi {
             }
             return Ok(Served::Failed(status));
         }
-        // Browsers leave in the way in which others end their sending. Those of HTTP/1.0 can't be asked whether they
-        // have: a script runs on for one that left until it sends something, or its time is up.
+        // A browser that leaves looks like a client that half-closes. An HTTP/1.0 client can't be probed: if it has left,
+        // its script runs until it sends something or times out.
         con.notice_departure();
-        // On this machine are proxies, which speak for many.
+        // Clients on this host are proxies for many.
         let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
         if self.queue.is_full(client) {
             return Ok(turn_away(con, &name));
@@ -197,22 +146,24 @@ impl Cgi {
             Err(status) => return Ok(Served::Failed(status)),
         };
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
-        let Some(place) = self.queue.place(Asks { client, upload }).await else { return Ok(turn_away(con, &name)) };
+        let Some(permit) = self.queue.permit(PermitRequest { client, upload }).await else {
+            return Ok(turn_away(con, &name));
+        };
         let length = beginning.as_ref().and_then(Beginning::found_length);
         let environment = Environment::new(con, req, script, length);
         let body = beginning.map(Beginning::take);
-        let started = self.start(script, environment.bytes(), body, place, client, &name);
+        let started = self.start(script, environment.bytes(), body, permit, client, &name);
         drop(environment);
         let mut relay = match started {
             Ok(relay) => relay,
             Err(error) => return Ok(not_started(con, &name, &error)),
         };
-        relay.state.head_only = req.method() == "HEAD";
+        relay.progress.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
         self.finish(relay, end, &name)
     }
 
-    /// What of the request's body comes before its script, or the status of what is wrong with it, which the log was told.
+    /// The part of the body that is read before the script starts; or the status of an error, which has been logged.
     async fn beginning(
         &self,
         con: &mut Connection,
@@ -228,7 +179,7 @@ impl Cgi {
         match self.gathered.beginning(con, client, self.limits.timeout, hold).await {
             Ok(beginning) => Ok(Ok(Some(beginning))),
             Err(Unread::Broken(Error::Timeout)) => {
-                log::error!("{name}: 408: the body's beginning came too slowly");
+                log::error!("{name}: 408: request body came too slowly");
                 Ok(Err(408))
             }
             Err(Unread::Broken(error)) => Err(error),
@@ -245,7 +196,7 @@ impl Cgi {
         script: &Script<'_>,
         environment: &[u8],
         body: Option<Body>,
-        mut place: Place,
+        mut permit: Permit,
         client: Option<IpAddr>,
         name: &'a Rc<str>,
     ) -> io::Result<Relay<'a>> {
@@ -254,9 +205,9 @@ impl Cgi {
         let interpreter = script.interpreter.map(text).transpose()?;
         let path = if script.held.is_some() { sys::HELD } else { &file };
         let program = interpreter.as_deref().unwrap_or(path);
-        // The script's own name, for programs that are several.
+        // The script's own name, for programs that behave by their name.
         let args = if interpreter.is_some() { &[program, path][..] } else { &[file.as_c_str()] };
-        // Their ends stay as they are; only ours do not wait.
+        // Only our ends are non-blocking.
         let (stdout, their_stdout) = io::pipe()?;
         sys::set_nonblocking(stdout.as_fd())?;
         let stdout = AsyncFd::new(stdout)?;
@@ -270,7 +221,7 @@ impl Cgi {
             }
             Some(Body::Held(held)) => {
                 let (file, taken) = held.into_input()?;
-                place.body = Some(taken);
+                permit.body = Some(taken);
                 (None, file.into())
             }
             None => (None, File::open("/dev/null")?.into()),
@@ -280,7 +231,7 @@ impl Cgi {
             sys::set_nonblocking(reader.as_fd())?;
             (Some(AsyncFd::new(reader)?), writer.into())
         } else {
-            log::warn!("{name}: its standard error is dropped: too many others are being followed");
+            log::warn!("{name}: standard error discarded: too many others are logged");
             (None, File::options().write(true).open("/dev/null")?.into())
         };
         let setup = Setup {
@@ -293,13 +244,13 @@ impl Cgi {
             stderr: their_stderr.as_fd(),
         };
         let patience = Patience { alone: self.limits.timeout, grace: self.limits.grace };
-        let process = Process::start(program, &setup, patience, name, place)?;
+        let process = Process::start(program, &setup, patience, name, permit)?;
         if let Some(stderr) = stderr {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        let state = State::new(up, timeout, client);
-        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, state })
+        let progress = Progress::new(up, timeout, client);
+        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, progress })
     }
 
     fn finish(&self, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
@@ -317,27 +268,24 @@ impl Cgi {
             }
             End::Short(what) => {
                 relay.leave();
-                log::error!("{name}: {what}: its reply is cut");
+                log::error!("{name}: {what}: response cut short");
                 return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
             End::Killed { signal, begun } => {
                 relay.leave();
                 if begun {
-                    log::error!("{name}: ended by signal {signal} in the middle of its reply, which is cut");
-                    // Nothing but the connection's end can tell the client.
+                    log::error!("{name}: killed by signal {signal} in the middle of its response, which is cut short");
+                    // Only closing the connection tells the client.
                     return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
                 }
-                log::error!("{name}: 502: it was ended by signal {signal} before its reply");
+                log::error!("{name}: 502: killed by signal {signal} before its response");
                 return Ok(Served::Failed(502));
             }
             End::Overdue { begun, client } => {
-                let (status, what) = if client {
-                    (408, "its client sent less than 1 KiB/s of the body")
-                } else {
-                    (504, "it did nothing")
-                };
+                let (status, what) =
+                    if client { (408, "client sent less than 1 KiB/s of the body") } else { (504, "no progress") };
                 if begun {
-                    log::error!("{name}: {what} for {seconds} s in the middle of its reply");
+                    log::error!("{name}: {what} for {seconds} s in the middle of its response");
                     return Err(if client { Error::Timeout } else { io::Error::from(ErrorKind::TimedOut).into() });
                 }
                 log::error!("{name}: {status}: {what} for {seconds} s");
@@ -350,14 +298,14 @@ impl Cgi {
 
 fn turn_away(con: &Connection, name: &str) -> Served {
     if con.takes_log_line() {
-        log::warn!("{name}: 503: too many wait to be run");
+        log::warn!("{name}: 503: too many scripts waiting");
     }
     Served::Failed(503)
 }
 
 fn not_started(con: &Connection, name: &str, error: &io::Error) -> Served {
     if con.takes_log_line() {
-        log::error!("{name}: cannot be run: {error}");
+        log::error!("{name}: cannot run it: {error}");
     }
     let full = matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM));
     Served::Failed(if full { 503 } else { 500 })

@@ -1,6 +1,7 @@
-//! A script's process from its start until it is reaped, whatever becomes of the request.
+//! A script's process, from its start until it is reaped, whatever happens to the request.
 
-use super::queue::Place;
+use super::queue::Permit;
+use crate::daemon::log;
 use crate::daemon::sys::process::{self, EPERM, Ended, Pid, SIGKILL, SIGTERM, Setup};
 use ecohttpd::AsyncFd;
 use signal_hook::SigId;
@@ -17,50 +18,50 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-/// How long a group that was told to end, and whose leader did, is watched at a time: numbers are not reused so soon.
+/// How often a process group is checked whose leader has ended after SIGTERM. Ids are not reused so soon.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// How long a script may go on without its request, and how long after it was told to end.
+/// How long a script may run on without its request, and how long after SIGTERM.
 #[derive(Clone, Copy)]
 pub struct Patience {
     pub alone: Duration,
     pub grace: Duration,
 }
 
-/// A process that serves a request; dropped, its whole group is told to end, and made to.
+/// A process that serves a request. If dropped, its process group gets SIGTERM, and later SIGKILL.
 pub struct Process {
     child: Option<Child>,
     patience: Patience,
 }
 
 impl Process {
-    /// Starts a program in a place of the queue, which it keeps until it has been reaped.
+    /// Starts a program. It keeps its permit until it has been reaped.
     pub fn start(
         program: &CStr,
         setup: &Setup<'_>,
         patience: Patience,
         name: &Rc<str>,
-        place: Place,
+        permit: Permit,
     ) -> io::Result<Process> {
         let pid = process::spawn(program, setup)?;
         match Watch::new(pid) {
             Ok(watch) => {
-                let child = Child { pid, watch, doomed: true, name: Rc::clone(name), place };
+                let child = Child { pid, watch, doomed: true, name: Rc::clone(name), permit };
                 Ok(Process { child: Some(child), patience })
             }
             Err(error) => {
-                ecohttpd::spawn(undo(pid, place)).detach();
+                ecohttpd::spawn(undo(pid, permit)).detach();
                 Err(error)
             }
         }
     }
 
-    /// Its place, until it has ended.
-    pub fn place(&self) -> Option<&Place> {
-        self.child.as_ref().map(|child| &child.place)
+    /// Its permit, until it has ended.
+    pub fn permit(&self) -> Option<&Permit> {
+        self.child.as_ref().map(|child| &child.permit)
     }
 
-    /// Ready when it has ended; how it did is told once.
+    /// Ready when it has ended. How it ended is returned once.
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let Some(child) = &mut self.child else { return Poll::Ready(Ended::Exited) };
         let ended = ready!(child.poll_end(cx));
@@ -68,12 +69,12 @@ impl Process {
         Poll::Ready(ended)
     }
 
-    /// Has it go on without its request, for a while.
+    /// Lets it run on without its request, for a while.
     pub fn leave(mut self) {
         let Some(mut child) = self.child.take() else { return };
         // Most have ended by now.
         if child.poll_end(&mut Context::from_waker(Waker::noop())).is_pending() {
-            // Its work may be what stops this server.
+            // It may be a script that stops this server.
             child.doomed = false;
             ecohttpd::spawn(child.run_out(self.patience)).detach();
         }
@@ -89,23 +90,23 @@ impl Drop for Process {
     }
 }
 
-/// Ends a process whose end nobody could be told of: for want of descriptors, most likely.
-async fn undo(pid: Pid, _place: Place) {
+/// Kills a process whose end can't be watched, most likely because no descriptor is left.
+async fn undo(pid: Pid, _permit: Permit) {
     let _ = process::kill_group(pid, SIGKILL);
     while process::reap(pid).is_none() {
         ecohttpd::sleep(GLANCE).await;
     }
 }
 
-/// A process that was not reaped.
+/// A process that has not been reaped.
 struct Child {
     pid: Pid,
     watch: Watch,
-    /// It must not outlive us.
+    /// It must not outlive this program.
     doomed: bool,
     /// The script and its client, for the log.
     name: Rc<str>,
-    place: Place,
+    permit: Permit,
 }
 
 impl Child {
@@ -131,17 +132,17 @@ impl Child {
         poll_fn(|cx| self.poll_end(cx)).await;
     }
 
-    /// Waits for its end, which comes at the latest when the patience does.
+    /// Waits for its end, and ends it when its time is up.
     async fn run_out(mut self, patience: Patience) {
         if ecohttpd::timeout(patience.alone, self.ended()).await.is_err() {
-            log::warn!("{}: ended, as it still ran {} s after its reply", self.name, patience.alone.as_secs());
+            log::warn!("{}: killed: still running {} s after its response", self.name, patience.alone.as_secs());
             self.doomed = true;
             self.signal(SIGTERM);
             self.end(patience.grace).await;
         }
     }
 
-    /// Sees that it ends, and with it its group, now that it was told to.
+    /// Waits for its end after SIGTERM, and kills it and its group when its time is up.
     async fn end(mut self, grace: Duration) {
         let pid = self.pid;
         if ecohttpd::timeout(grace, self.ended()).await.is_err() {
@@ -149,7 +150,7 @@ impl Child {
             self.ended().await;
             return;
         }
-        // Its place is free; those that it started may take the rest of the grace.
+        // Its permit is free. Processes that it started may use the rest of the grace time.
         drop(self);
         let mut left = grace;
         while !left.is_zero() && process::kill_group(pid, 0).is_ok() {
@@ -168,7 +169,7 @@ impl Child {
         if let Err(error) = process::kill_group(self.pid, signal)
             && error.raw_os_error() == Some(EPERM)
         {
-            log::warn!("{}: cannot be ended: {error}", self.name);
+            log::warn!("{}: cannot be killed: {error}", self.name);
         }
     }
 }
@@ -181,27 +182,27 @@ impl Drop for Child {
     }
 }
 
-/// How the end of a process shows.
+/// How the end of a process is noticed.
 enum Watch {
-    /// It was reaped.
+    /// It has been reaped.
     None,
     Pidfd(AsyncFd<OwnedFd>),
     Signal(Rc<Wakers>),
 }
 
 thread_local! {
-    /// Where there are no pidfds: all of this loop who wait for SIGCHLD, as long as one listens to it for them.
+    /// Without pidfds: all that wait for SIGCHLD, while one task listens to it.
     static SIGNAL: RefCell<Weak<Wakers>> = RefCell::default();
 }
 
 impl Watch {
     fn new(pid: Pid) -> io::Result<Watch> {
-        // Before Linux 5.3, and where a sandbox does not know the call.
+        // Linux before 5.3, or a sandbox that does not allow the call.
         let Ok(pidfd) = process::pidfd(pid) else { return Watch::signal() };
         AsyncFd::new(pidfd).map(Watch::Pidfd)
     }
 
-    /// One listener does for all, whatever sites and reloads there are.
+    /// One listener for all sites and reloads.
     fn signal() -> io::Result<Watch> {
         if let Some(wakers) = SIGNAL.with_borrow(Weak::upgrade) {
             return Ok(Watch::Signal(wakers));
@@ -215,7 +216,7 @@ impl Watch {
         let woken = Rc::clone(&wakers);
         ecohttpd::spawn(async move {
             let _registered = registered;
-            // Signals that come together may make one byte; one look does for all.
+            // Several signals may become one byte: all waiting tasks check.
             while receiver.read_with(|mut signals| signals.read(&mut [0; 64])).await.is_ok() {
                 woken.wake();
             }
@@ -225,7 +226,7 @@ impl Watch {
     }
 }
 
-/// Listens to a signal, until it is dropped with the loop.
+/// Listens to a signal until it is dropped, with the loop.
 struct Registered(SigId);
 
 impl Drop for Registered {
@@ -234,7 +235,7 @@ impl Drop for Registered {
     }
 }
 
-/// Who is to look after the next SIGCHLD.
+/// Tasks to wake at the next SIGCHLD.
 #[derive(Default)]
 struct Wakers(RefCell<Vec<Waker>>);
 
@@ -254,12 +255,12 @@ impl Wakers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::cgi::queue::{Asks, Queue};
-    use crate::daemon::on_loop;
+    use crate::daemon::cgi::queue::{PermitRequest, Queue};
+    use crate::daemon::testing::on_loop;
     use std::fs::File;
     use std::os::fd::AsFd;
 
-    const WHOLE: Asks = Asks { client: None, upload: false };
+    const WHOLE: PermitRequest = PermitRequest { client: None, upload: false };
 
     async fn sleeping(queue: &Rc<Queue>, seconds: &CStr) -> Process {
         let null = File::open("/dev/null").unwrap();
@@ -267,8 +268,8 @@ mod tests {
         let (stdin, stdout, stderr) = (null.as_fd(), null.as_fd(), null.as_fd());
         let setup = Setup { args: &args, environment: b"", folder: c"/", held: None, stdin, stdout, stderr };
         let patience = Patience { alone: Duration::from_secs(60), grace: Duration::from_secs(3) };
-        let place = queue.place(WHOLE).await.unwrap();
-        Process::start(c"/bin/sleep", &setup, patience, &"test".into(), place).unwrap()
+        let permit = queue.permit(WHOLE).await.unwrap();
+        Process::start(c"/bin/sleep", &setup, patience, &"test".into(), permit).unwrap()
     }
 
     /// On old kernels, which have no pidfds.
@@ -281,15 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_noticed_and_places_freed() {
+    fn ends_are_noticed_and_permits_freed() {
         on_loop(async || {
             let queue = Queue::new(2, 2);
             let mut first = sleeping(&queue, c"0.05").await;
             let mut second = by_signal(&queue, c"0.1").await;
             poll_fn(|cx| first.poll_end(cx)).await;
             poll_fn(|cx| second.poll_end(cx)).await;
-            let places = [queue.place(WHOLE).await, queue.place(WHOLE).await];
-            assert!(places.iter().all(Option::is_some));
+            let permits = [queue.permit(WHOLE).await, queue.permit(WHOLE).await];
+            assert!(permits.iter().all(Option::is_some));
         });
     }
 
@@ -299,11 +300,11 @@ mod tests {
             let queue = Queue::new(1, 1);
             drop(sleeping(&queue, c"100").await);
             drop(by_signal(&queue, c"100").await);
-            drop(queue.place(WHOLE).await);
+            drop(queue.permit(WHOLE).await);
             // And one that is left to itself is waited for.
             by_signal(&queue, c"0.05").await.leave();
             sleeping(&queue, c"0.05").await.leave();
-            drop(queue.place(WHOLE).await);
+            drop(queue.permit(WHOLE).await);
         });
     }
 

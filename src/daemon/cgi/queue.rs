@@ -1,7 +1,7 @@
-//! Whose turn it is: so many scripts at once, the others in the order in which they came.
+//! The limit of scripts at once. The others wait in order of arrival.
 
-use super::held::Taken;
-use super::slow::{Slow, SlowClient};
+use super::body_file::Taken;
+use super::slow_clients::{Slow, SlowClient};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,54 +11,54 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// The part of the queue that one client's requests may fill, and how many may wait however short it is: a browser
-/// has six connections.
+/// The fraction of the queue that one client may fill, and how many of its requests may wait at least: a browser has six
+/// connections.
 const PART: usize = 4;
 const PART_MIN: usize = 4;
 
-/// Places for running scripts, and who waits for one.
+/// Permits for running scripts, and who waits for one.
 ///
-/// The last place is for requests whose body is there: uploads, which may take their time, leave it to them.
+/// The last permit is for requests whose body is complete: uploads, which may be slow, do not get it.
 pub struct Queue {
-    places: usize,
+    permits: usize,
     /// How many may wait.
     bound: usize,
     taken: Cell<usize>,
-    /// How many of those by uploads.
+    /// How many of those are held by uploads.
     uploads: Cell<usize>,
-    waiting: RefCell<VecDeque<Waiting>>,
+    waiting: RefCell<VecDeque<Waiter>>,
     slow: Slow,
     next: Cell<u32>,
 }
 
-/// Who asks for a place.
+/// Who request for a place.
 #[derive(Clone, Copy)]
-pub struct Asks {
-    /// Whose share of the queue it takes; `None`: it is bound to none.
+pub struct PermitRequest {
+    /// Whose share of the queue it takes. `None`: it has no limit.
     pub client: Option<IpAddr>,
-    /// Some of its body is still to come.
+    /// Its body is not complete yet.
     pub upload: bool,
 }
 
-/// One that waits, by its number.
-struct Waiting {
+/// A request that waits.
+struct Waiter {
     number: u32,
-    asks: Asks,
+    request: PermitRequest,
     waker: Waker,
 }
 
-/// A place, until it is dropped or given up.
-pub struct Place {
+/// The right to run a script, until it is dropped or given up.
+pub struct Permit {
     queue: Rc<Queue>,
     upload: bool,
-    /// Set once it was given up.
+    /// Set once it is given up.
     slow: OnceCell<Rc<SlowClient>>,
-    /// What its request's body takes of the room for those in files.
+    /// The share of the buffer files that its body takes.
     pub body: Option<Taken>,
 }
 
-impl Place {
-    /// Leaves it to others, as the script only waits for its client; false when there are too many such scripts.
+impl Permit {
+    /// Gives it up to others while the script waits for its client. Returns false if there are too many such scripts.
     pub fn give_up(&self, client: &Rc<SlowClient>, now: Instant) -> bool {
         if self.slow.get().is_some() || !self.queue.slow.enter(client, now) {
             return false;
@@ -68,83 +68,83 @@ impl Place {
     }
 }
 
-/// A turn that is waited for; dropped, it leaves the queue.
-pub struct Turn {
+/// Waits for a permit. Dropped, it leaves the queue.
+pub struct PermitWait {
     queue: Rc<Queue>,
     number: u32,
 }
 
 impl Queue {
-    pub fn new(places: usize, bound: usize) -> Rc<Queue> {
+    pub fn new(permits: usize, bound: usize) -> Rc<Queue> {
         let (taken, uploads, next) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        let (places, slow) = (places.max(1), Slow::new(places));
-        Rc::new(Queue { places, bound, taken, uploads, waiting: RefCell::default(), slow, next })
+        let (permits, slow) = (permits.max(1), Slow::new(permits));
+        Rc::new(Queue { permits, bound, taken, uploads, waiting: RefCell::default(), slow, next })
     }
 
-    /// A place, now or in turn; `None` when too many wait already.
-    pub async fn place(self: &Rc<Self>, asks: Asks) -> Option<Place> {
-        if self.first().is_none() && self.is_free(asks.upload) {
-            return Some(self.take(asks.upload));
+    /// A permit, at once or in turn; `None` if too many wait.
+    pub async fn permit(self: &Rc<Self>, request: PermitRequest) -> Option<Permit> {
+        if self.first().is_none() && self.is_free(request.upload) {
+            return Some(self.take(request.upload));
         }
-        Some(self.enter(asks)?.await)
+        Some(self.enter(request)?.await)
     }
 
-    /// Whether a client would be turned away now.
+    /// Whether a request of this client would be refused now.
     pub fn is_full(&self, client: Option<IpAddr>) -> bool {
-        self.taken.get() >= self.places && !self.has_room(client)
+        self.taken.get() >= self.permits && !self.has_room(client)
     }
 
     fn has_room(&self, client: Option<IpAddr>) -> bool {
         let waiting = self.waiting.borrow();
         let share = (self.bound / PART).max(PART_MIN);
-        let own = || waiting.iter().filter(|one| one.asks.client == client).count();
+        let own = || waiting.iter().filter(|one| one.request.client == client).count();
         waiting.len() < self.bound && (client.is_none() || own() < share)
     }
 
-    /// Stands at the end of the queue, if there is room.
-    fn enter(self: &Rc<Self>, asks: Asks) -> Option<Turn> {
-        if !self.has_room(asks.client) {
+    /// Joins the end of the queue, if there is room.
+    fn enter(self: &Rc<Self>, request: PermitRequest) -> Option<PermitWait> {
+        if !self.has_room(request.client) {
             return None;
         }
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
-        self.waiting.borrow_mut().push_back(Waiting { number, asks, waker: Waker::noop().clone() });
-        Some(Turn { queue: Rc::clone(self), number })
+        self.waiting.borrow_mut().push_back(Waiter { number, request, waker: Waker::noop().clone() });
+        Some(PermitWait { queue: Rc::clone(self), number })
     }
 
     fn is_free(&self, upload: bool) -> bool {
-        let last = self.places > 1 && self.uploads.get() + 1 == self.places;
-        self.taken.get() < self.places && !(upload && last)
+        let last = self.permits > 1 && self.uploads.get() + 1 == self.permits;
+        self.taken.get() < self.permits && !(upload && last)
     }
 
-    fn take(self: &Rc<Self>, upload: bool) -> Place {
+    fn take(self: &Rc<Self>, upload: bool) -> Permit {
         self.taken.set(self.taken.get() + 1);
         self.uploads.set(self.uploads.get() + usize::from(upload));
-        Place { queue: Rc::clone(self), upload, slow: OnceCell::new(), body: None }
+        Permit { queue: Rc::clone(self), upload, slow: OnceCell::new(), body: None }
     }
 
     fn free(&self, upload: bool) {
         self.taken.set(self.taken.get().saturating_sub(1));
         self.uploads.set(self.uploads.get().saturating_sub(usize::from(upload)));
-        self.call_first();
+        self.wake_first();
     }
 
-    /// Whose turn it is, if a place is free for it: its number, and how to tell it.
+    /// Whose turn it is, if a permit is free for it: its number and waker.
     fn first(&self) -> Option<(u32, Waker)> {
         let waiting = self.waiting.borrow();
-        let first = waiting.iter().find(|one| self.is_free(one.asks.upload))?;
+        let first = waiting.iter().find(|one| self.is_free(one.request.upload))?;
         Some((first.number, first.waker.clone()))
     }
 
-    /// Tells the first in the queue to look, if it has something to see.
-    fn call_first(&self) {
+    /// Wakes the first in the queue, if a permit is free for it.
+    fn wake_first(&self) {
         if let Some((_, first)) = self.first() {
             first.wake();
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         match self.slow.get() {
             Some(client) => self.queue.slow.leave(client),
@@ -153,17 +153,17 @@ impl Drop for Place {
     }
 }
 
-impl Future for Turn {
-    type Output = Place;
+impl Future for PermitWait {
+    type Output = Permit;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Place> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
         let is_first = self.queue.first().is_some_and(|(number, _)| number == self.number);
         let mut waiting = self.queue.waiting.borrow_mut();
         let Some(own) = waiting.iter_mut().find(|one| one.number == self.number) else { return Poll::Pending };
         if is_first {
-            let upload = own.asks.upload;
+            let upload = own.request.upload;
             drop(waiting);
-            // The queue is left when `self` is dropped, which is when the next one is called.
+            // It leaves the queue when `self` is dropped, which wakes the next one.
             return Poll::Ready(self.queue.take(upload));
         }
         own.waker.clone_from(cx.waker());
@@ -171,10 +171,10 @@ impl Future for Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for PermitWait {
     fn drop(&mut self) {
         self.queue.waiting.borrow_mut().retain(|one| one.number != self.number);
-        self.queue.call_first();
+        self.queue.wake_first();
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use std::pin::pin;
 
-    const WHOLE: Asks = Asks { client: None, upload: false };
+    const WHOLE: PermitRequest = PermitRequest { client: None, upload: false };
 
     fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
@@ -194,12 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn places_are_given_in_order() {
+    fn permits_are_given_in_order() {
         let queue = Queue::new(2, 10);
-        let Poll::Ready(Some(first)) = poll(pin!(queue.place(WHOLE))) else { panic!("it is free") };
-        let Poll::Ready(Some(second)) = poll(pin!(queue.place(WHOLE))) else { panic!("it is free") };
+        let Poll::Ready(Some(first)) = poll(pin!(queue.permit(WHOLE))) else { panic!("it is free") };
+        let Poll::Ready(Some(second)) = poll(pin!(queue.permit(WHOLE))) else { panic!("it is free") };
         let (mut third, mut fourth, mut fifth) =
-            (Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE)));
+            (Box::pin(queue.permit(WHOLE)), Box::pin(queue.permit(WHOLE)), Box::pin(queue.permit(WHOLE)));
         for waiting in [&mut third, &mut fourth, &mut fifth] {
             assert!(!is_ready(waiting.as_mut()));
         }
@@ -219,10 +219,10 @@ mod tests {
     fn newcomers_do_not_overtake() {
         let queue = Queue::new(1, 10);
         let place = queue.take(false);
-        let mut waits = Box::pin(queue.place(WHOLE));
+        let mut waits = Box::pin(queue.permit(WHOLE));
         assert!(!is_ready(waits.as_mut()));
         drop(place);
-        assert!(!is_ready(pin!(queue.place(WHOLE))), "another was here before");
+        assert!(!is_ready(pin!(queue.permit(WHOLE))), "another was here before");
         assert!(is_ready(waits.as_mut()));
         drop(waits);
         assert_eq!((queue.taken.get(), queue.waiting.borrow().len()), (0, 0));
@@ -232,52 +232,54 @@ mod tests {
     fn the_queue_has_its_bound() {
         let queue = Queue::new(1, 2);
         let _place = queue.take(false);
-        let mut waiting = [Box::pin(queue.place(WHOLE)), Box::pin(queue.place(WHOLE))];
+        let mut waiting = [Box::pin(queue.permit(WHOLE)), Box::pin(queue.permit(WHOLE))];
         assert!(waiting.iter_mut().all(|one| !is_ready(one.as_mut())));
-        assert!(matches!(poll(pin!(queue.place(WHOLE))), Poll::Ready(None)));
+        assert!(matches!(poll(pin!(queue.permit(WHOLE))), Poll::Ready(None)));
         drop(waiting);
-        assert!(!is_ready(pin!(queue.place(WHOLE))), "there is room again");
+        assert!(!is_ready(pin!(queue.permit(WHOLE))), "there is room again");
     }
 
     #[test]
     fn a_client_has_its_share() {
-        let from = |client: &str| Asks { client: client.parse().ok(), upload: false };
+        let from = |client: &str| PermitRequest { client: client.parse().ok(), upload: false };
         for (bound, share) in [(64, 16), (16, 4), (5, 4), (2, 2)] {
             let queue = Queue::new(1, bound);
             let one = from("192.0.2.1");
             assert!(!queue.is_full(one.client), "it is free");
             let _place = queue.take(false);
-            let turns: Vec<Turn> = (0..share).map_while(|_| queue.enter(one)).collect();
+            let turns: Vec<PermitWait> = (0..share).map_while(|_| queue.enter(one)).collect();
             assert_eq!(turns.len(), share, "{bound}");
             assert!(queue.is_full(one.client) && queue.enter(one).is_none(), "{bound}");
             let others = [from("192.0.2.2"), from("2001:db8::1"), WHOLE];
-            let entered: Vec<Turn> = others.iter().map_while(|&other| queue.enter(other)).collect();
+            let entered: Vec<PermitWait> = others.iter().map_while(|&other| queue.enter(other)).collect();
             assert_eq!(entered.len(), others.len().min(bound - share), "{bound}");
             drop((turns, entered));
             assert!(!queue.is_full(one.client));
             // Who is bound to no share may have all of it.
-            let all: Vec<Turn> = std::iter::from_fn(|| queue.enter(WHOLE)).collect();
+            let all: Vec<PermitWait> = std::iter::from_fn(|| queue.enter(WHOLE)).collect();
             assert_eq!(all.len(), bound);
         }
     }
 
     #[test]
     fn uploads_leave_the_last_place() {
-        const UPLOAD: Asks = Asks { client: None, upload: true };
-        for (places, uploads) in [(1, 1), (2, 1), (3, 2)] {
-            let queue = Queue::new(places, 10);
+        const UPLOAD: PermitRequest = PermitRequest { client: None, upload: true };
+        for (permits, uploads) in [(1, 1), (2, 1), (3, 2)] {
+            let queue = Queue::new(permits, 10);
             let mut held: Vec<_> = (0..uploads)
                 .map(|_| {
-                    let Poll::Ready(Some(place)) = poll(pin!(queue.place(UPLOAD))) else { panic!("it is free") };
+                    let Poll::Ready(Some(place)) = poll(pin!(queue.permit(UPLOAD))) else { panic!("it is free") };
                     place
                 })
                 .collect();
-            let mut next = Box::pin(queue.place(UPLOAD));
-            assert!(!is_ready(next.as_mut()), "{places}");
-            if places > 1 {
-                let Poll::Ready(Some(_whole)) = poll(pin!(queue.place(WHOLE))) else { panic!("one waits for nothing") };
-                assert!(!is_ready(pin!(queue.place(WHOLE))), "all are taken");
-                assert!(!is_ready(next.as_mut()), "{places}");
+            let mut next = Box::pin(queue.permit(UPLOAD));
+            assert!(!is_ready(next.as_mut()), "{permits}");
+            if permits > 1 {
+                let Poll::Ready(Some(_whole)) = poll(pin!(queue.permit(WHOLE))) else {
+                    panic!("one waits for nothing")
+                };
+                assert!(!is_ready(pin!(queue.permit(WHOLE))), "all are taken");
+                assert!(!is_ready(next.as_mut()), "{permits}");
             }
             held.pop();
             let Poll::Ready(Some(_next)) = poll(next.as_mut()) else { panic!("its turn") };

@@ -1,10 +1,12 @@
-//! Bytes between the client and a running script, both ways at once, in bounded memory.
+//! Moves bytes between the client and a running script, both ways at once, in bounded memory.
 
-use super::errors::Escaped;
 use super::head::{Bad, Collector};
+use super::minimum_rate::MinimumRate;
 use super::process::Process;
-use super::slow::{SLOW_AFTER, SlowClient};
-use super::upload::Pace;
+use super::request_body::PIECE;
+use super::slow_clients::{SLOW_AFTER, SlowClient};
+use crate::daemon::escape::Escaped;
+use crate::daemon::log;
 use crate::daemon::sys::process::Ended;
 use ecohttpd::{AsyncFd, Chunked, Connection, Error, Result, sleep};
 use std::cell::RefCell;
@@ -16,96 +18,93 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// Bytes that are moved at a time, in either direction.
-pub const PIECE: usize = 16 << 10;
-
-/// How long after a script's end others that hold its output are waited for: long enough to notice what was written. And
-/// how long, after its output's end, it is waited for itself, as that tells whether the output is whole.
+/// How long to wait for more output after a script has ended, as other processes may hold its pipe. And how long to wait
+/// for its end after its output has ended, as a signal means that the output is incomplete.
 const LINGER: Duration = Duration::from_millis(300);
 
-/// Bytes that are taken after a script's end: no pipe holds more, so all that it wrote is among them.
+/// Most bytes that are read after a script has ended: no pipe holds more, so its own output is among them.
 const LEFT_BEHIND: usize = 1 << 20;
 
-/// The status of a reply that names none, but a `Location` (RFC 3875 §6.2.3).
+/// The status of a response with a `Location` but no `Status` (RFC 3875 §6.2.3).
 const FOUND: u16 = 302;
 
 /// How the exchange between client and script ended.
 pub enum End {
-    /// With the end of the script's output, all of which was sent.
+    /// All output was sent.
     Output,
-    /// With less output than its head told of, or with broken chunks: what there is was sent, and this is wrong.
+    /// The output was shorter than its head said, or its chunks were malformed. What there is was sent.
     Short(&'static str),
-    /// With a redirection to another place of ours.
+    /// A local redirect.
     Local(String),
-    /// In front of the reply, for what came is none.
+    /// The output was not a valid response. Nothing was sent.
     Bad(Bad),
-    /// With the signal that ended the script; whether the reply had begun.
+    /// A signal ended the script. `begun`: the response had begun.
     Killed { signal: i32, begun: bool },
-    /// The script did nothing for too long, or the client sent too little; whether the reply had begun.
+    /// The script made no progress, or the client (`client`) sent too little. `begun`: the response had begun.
     Overdue { begun: bool, client: bool },
 }
 
-/// A running script and the ends of its pipes that are ours.
+/// A running script, and our ends of its pipes.
 pub struct Relay<'a> {
     /// The script and its client, for the log.
     pub name: &'a str,
     pub process: Process,
-    /// Gone once the body has ended, or the script takes no more of it.
+    /// `None` once the body has ended, or the script reads no more of it.
     pub stdin: Option<AsyncFd<PipeWriter>>,
     pub stdout: AsyncFd<PipeReader>,
     pub timeout: Duration,
     pub scratch: &'a RefCell<Vec<u8>>,
-    pub state: State,
+    pub progress: Progress,
 }
 
-/// How far it has come.
-pub struct State {
-    /// The reply has no body, whatever the script sends: it answers HEAD.
+/// How far the exchange has come.
+pub struct Progress {
+    /// The response to HEAD: no body is sent, whatever the script sends.
     pub head_only: bool,
-    /// Bytes of the body, and how many of them the script has.
+    /// Bytes of the body, and how many of them are written to the script.
     up: Vec<u8>,
     up_at: usize,
-    /// The reply's head, until it is sent.
+    /// The head of the response, until it is sent.
     head: Option<Collector>,
-    /// Output that the client had no room for.
+    /// Output that the connection had no room for.
     down: Vec<u8>,
-    /// What the script's `Content-Length` leaves to be sent; 0, too, once its last chunk was.
+    /// Bytes left to send of the script's `Content-Length`; also 0 after its last chunk.
     left: Option<u64>,
-    /// Its chunks, while they are taken off: how the client gets them is not the script's to say.
+    /// The decoder of chunked output: how the client gets the body is not the script's decision.
     chunked: Option<Chunked>,
     /// What is wrong with them.
     broken: Option<&'static str>,
-    /// When a byte moved last, or the script ended.
+    /// When the last byte was moved, or the script ended.
     moved: Instant,
-    /// The client is to move next, which is for the server's timeouts.
+    /// Waiting for the client, which the timeouts of the connection limit.
     on_client: bool,
-    /// The script has ended; so many bytes are still taken.
+    /// The script has ended; that many bytes are still read.
     after_end: Option<usize>,
     /// The signal that ended it.
     killed: Option<i32>,
-    /// What else comes out is not for the client.
+    /// Further output is not sent.
     no_more: bool,
-    /// When that was found though the script went on.
+    /// Since when, if the script has not ended.
     closed: Option<Instant>,
-    /// How the client's body comes.
-    gives: Pace,
-    /// How the client takes the output.
-    takes: Pace,
+    /// How fast the client sends.
+    gives: MinimumRate,
+    /// How fast the client reads.
+    takes: MinimumRate,
     slow: Rc<SlowClient>,
-    /// Since when the client is waited for, and how long it was before that.
+    /// Since when the script waits for the client, and for how long it did before.
     waits: Option<Instant>,
     waited: Duration,
-    /// When the place is given up if the client does not move; `None` once that was done.
+    /// After how much waiting the permit is given up. `None`: it has been.
     gives_up: Option<Duration>,
-    /// Bytes of it that were on their way when its time was up, since it last took any of us.
+    /// Undelivered bytes in the kernel when the time of the client was up.
     held: Option<u64>,
 }
 
-impl State {
-    /// A script that was just started, for whose timeout a client is waited for; and what of the body is there.
-    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> State {
+impl Progress {
+    /// A script that was just started; `up` is the beginning of the body.
+    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> Progress {
         let now = Instant::now();
-        State {
+        Progress {
             head_only: false,
             up,
             up_at: 0,
@@ -120,8 +119,8 @@ impl State {
             killed: None,
             no_more: false,
             closed: None,
-            gives: Pace::new(timeout),
-            takes: Pace::new(timeout),
+            gives: MinimumRate::new(timeout),
+            takes: MinimumRate::new(timeout),
             slow: Rc::new(SlowClient::new(client, now)),
             waits: None,
             waited: Duration::ZERO,
@@ -130,7 +129,7 @@ impl State {
         }
     }
 
-    /// Counts the time that the client is waited for.
+    /// Counts the time that the script waits for the client.
     fn count_waiting(&mut self, now: Instant) {
         if self.on_client {
             self.waits.get_or_insert(now);
@@ -139,7 +138,7 @@ impl State {
         }
     }
 
-    /// When the place is to be given up, if the client still does not move.
+    /// When to give up the permit, if the client does not move.
     fn gives_up_at(&self) -> Option<Instant> {
         let left = self.gives_up.filter(|_| self.after_end.is_none())?.saturating_sub(self.waited);
         self.waits.map(|since| since + left)
@@ -147,7 +146,7 @@ impl State {
 }
 
 impl Relay<'_> {
-    /// Moves bytes until one of the ends comes.
+    /// Moves bytes until the exchange ends.
     pub async fn run(&mut self, con: &mut Connection) -> Result<End> {
         let mut timer = pin!(sleep(self.timeout));
         let mut due: Option<Instant> = None;
@@ -159,7 +158,7 @@ impl Relay<'_> {
                 let now = Instant::now();
                 let deadline = self.deadline(now);
                 if deadline <= now {
-                    if self.gives_up_place(now) {
+                    if self.gives_up_permit(now) {
                         continue;
                     }
                     if self.is_taken(con, now) {
@@ -167,7 +166,7 @@ impl Relay<'_> {
                     }
                     return Poll::Ready(self.overdue(con, cx, now));
                 }
-                // A later deadline is looked at when the timer is due.
+                // A later deadline is checked when the timer fires.
                 if due.is_none_or(|due| deadline < due) {
                     timer.set(sleep(deadline - now));
                     due = Some(deadline);
@@ -179,72 +178,76 @@ impl Relay<'_> {
         .await
     }
 
-    /// Leaves the script to itself: it may have work that goes on after its reply.
+    /// Leaves the script running: it may have work to do after its response.
     pub fn leave(self) {
-        // Nobody is to wait for us any more.
+        // The pipes are closed at once.
         drop((self.stdin, self.stdout));
         self.process.leave();
     }
 
     fn deadline(&self, now: Instant) -> Instant {
-        let state = &self.state;
-        let allowed = if state.after_end.is_some() { LINGER } else { self.timeout };
-        let scripts = if state.on_client { now } else { state.moved } + allowed;
-        let others =
-            [state.gives.deadline(), self.taken_by(), state.gives_up_at(), state.closed.map(|since| since + LINGER)];
+        let progress = &self.progress;
+        let allowed = if progress.after_end.is_some() { LINGER } else { self.timeout };
+        let scripts = if progress.on_client { now } else { progress.moved } + allowed;
+        let others = [
+            progress.gives.deadline(),
+            self.taken_by(),
+            progress.gives_up_at(),
+            progress.closed.map(|since| since + LINGER),
+        ];
         others.into_iter().flatten().fold(scripts, Instant::min)
     }
 
-    /// Leaves the place to others once the script has waited for its client for long; true if it was time to try that.
-    fn gives_up_place(&mut self, now: Instant) -> bool {
-        let state = &mut self.state;
-        if state.gives_up_at().is_none_or(|at| at > now) {
+    /// Gives up the permit once the script has waited long enough for its client. Returns true if it was time to try.
+    fn gives_up_permit(&mut self, now: Instant) -> bool {
+        let progress = &mut self.progress;
+        if progress.gives_up_at().is_none_or(|at| at > now) {
             return false;
         }
-        let given_up = self.process.place().is_none_or(|place| place.give_up(&state.slow, now));
-        // Else later: others may have left by then.
-        state.gives_up = state.gives_up.filter(|_| !given_up).map(|after| after + SLOW_AFTER);
+        let given_up = self.process.permit().is_none_or(|permit| permit.give_up(&progress.slow, now));
+        // If that failed, again later: others may have left by then.
+        progress.gives_up = progress.gives_up.filter(|_| !given_up).map(|after| after + SLOW_AFTER);
         true
     }
 
-    /// When the client has to have taken more: one that reads slowly may do so once its script holds no place.
+    /// When the client must have read more: a slow one may go on once its script has given up its permit.
     fn taken_by(&self) -> Option<Instant> {
-        self.state.takes.deadline().filter(|_| self.state.after_end.is_none())
+        self.progress.takes.deadline().filter(|_| self.progress.after_end.is_none())
     }
 
-    /// Counts what the client took of what the kernel holds for it, when it took nothing of us for long; true: that is
-    /// enough. The kernel takes more of us in lumps, of megabytes for a client that was fast before.
+    /// Counts what the client has read from the kernel's buffer when it has taken nothing from us for long. Returns true if
+    /// that is enough. The kernel takes more in lumps, of megabytes for a client that was fast before.
     fn is_taken(&mut self, con: &Connection, now: Instant) -> bool {
         if self.taken_by().is_none_or(|deadline| deadline > now) {
             return false;
         }
         let held = con.undelivered();
-        // What it took before the first look is not known: the time counts from there.
-        let taken = self.state.held.replace(held).map_or(u64::MAX, |before| before.saturating_sub(held));
-        self.state.takes.came(usize::try_from(taken).unwrap_or(usize::MAX), now);
-        self.state.takes.wait(now);
+        // What it read before the first check is unknown: the time counts from there.
+        let taken = self.progress.held.replace(held).map_or(u64::MAX, |before| before.saturating_sub(held));
+        self.progress.takes.came(usize::try_from(taken).unwrap_or(usize::MAX), now);
+        self.progress.takes.wait(now);
         self.taken_by().is_none_or(|deadline| deadline > now)
     }
 
     fn overdue(&mut self, con: &mut Connection, cx: &mut Context<'_>, now: Instant) -> Result<End> {
         if self.taken_by().is_some_and(|deadline| deadline <= now) {
             let seconds = self.timeout.as_secs();
-            log::error!("{}: its client took less than 1 KiB/s of the reply for {seconds} s", self.name);
+            log::error!("{}: client read less than 1 KiB/s of the response for {seconds} s", self.name);
             return Err(Error::Timeout);
         }
-        if self.state.after_end.is_some() || self.state.closed.is_some_and(|since| since + LINGER <= now) {
+        if self.progress.after_end.is_some() || self.progress.closed.is_some_and(|since| since + LINGER <= now) {
             return self.end(con, cx);
         }
-        let client = self.state.gives.deadline().is_some_and(|deadline| deadline <= now);
-        Ok(End::Overdue { begun: self.state.head.is_none(), client })
+        let client = self.progress.gives.deadline().is_some_and(|deadline| deadline <= now);
+        Ok(End::Overdue { begun: self.progress.head.is_none(), client })
     }
 
     fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<End>> {
-        if self.state.slow.is_cut_off(cx.waker()) {
-            log::warn!("{}: cut off: its client is slow, and too many other scripts wait for theirs", self.name);
+        if self.progress.slow.is_cut_off(cx.waker()) {
+            log::warn!("{}: ended: client too slow, and too many scripts wait for slow clients", self.name);
             return Poll::Ready(Err(Error::Timeout));
         }
-        self.state.on_client = false;
+        self.progress.on_client = false;
         if let Poll::Ready(Err(error)) = self.poll_up(con, cx) {
             return Poll::Ready(Err(error));
         }
@@ -252,85 +255,85 @@ impl Relay<'_> {
         if down.is_pending() {
             self.has_ended(cx);
         }
-        self.state.count_waiting(Instant::now());
+        self.progress.count_waiting(Instant::now());
         down
     }
 
-    /// Whether the script has ended; if not, its end is a reason to look again.
+    /// Whether the script has ended. If not, its end wakes the task.
     fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        let state = &mut self.state;
-        if state.after_end.is_none()
+        let progress = &mut self.progress;
+        if progress.after_end.is_none()
             && let Poll::Ready(ended) = self.process.poll_end(cx)
         {
-            state.after_end = Some(LEFT_BEHIND);
-            state.moved = Instant::now();
-            state.killed = if let Ended::Killed(signal) = ended { Some(signal) } else { None };
+            progress.after_end = Some(LEFT_BEHIND);
+            progress.moved = Instant::now();
+            progress.killed = if let Ended::Killed(signal) = ended { Some(signal) } else { None };
         }
-        state.after_end.is_some()
+        progress.after_end.is_some()
     }
 
-    /// Moves the request's body; ready only with an error.
+    /// Moves the body to the script. Ready only with an error.
     fn poll_up(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let state = &mut self.state;
+        let progress = &mut self.progress;
         while let Some(stdin) = &self.stdin {
-            if let Some(waits) = state.up.get(state.up_at..).filter(|waits| !waits.is_empty()) {
+            if let Some(waits) = progress.up.get(progress.up_at..).filter(|waits| !waits.is_empty()) {
                 let written = ready!(pin!(stdin.write_with(|mut pipe| pipe.write(waits))).poll(cx));
                 match written {
-                    Ok(n) => state.up_at += n,
-                    // It may answer without reading.
+                    Ok(n) => progress.up_at += n,
+                    // A script need not read its body.
                     Err(_) => self.stdin = None,
                 }
-                state.moved = Instant::now();
+                progress.moved = Instant::now();
                 continue;
             }
-            if state.up.capacity() > 2 * PIECE {
-                // The beginning was more than is moved at a time from now on.
-                state.up = Vec::new();
+            if progress.up.capacity() > 2 * PIECE {
+                // The beginning was larger than the pieces that follow.
+                progress.up = Vec::new();
             }
-            state.up.clear();
-            state.up_at = 0;
-            let read = con.poll_read_body(cx, &mut state.up, PIECE);
+            progress.up.clear();
+            progress.up_at = 0;
+            let read = con.poll_read_body(cx, &mut progress.up, PIECE);
             if read.is_pending() {
-                state.on_client = true;
-                state.gives.wait(Instant::now());
+                progress.on_client = true;
+                progress.gives.wait(Instant::now());
             }
             ready!(read)?;
-            state.gives.came(state.up.len(), Instant::now());
-            state.slow.moved(state.up.len());
-            if state.up.is_empty() {
+            progress.gives.came(progress.up.len(), Instant::now());
+            progress.slow.moved(progress.up.len());
+            if progress.up.is_empty() {
                 self.stdin = None;
             }
         }
         Poll::Pending
     }
 
-    /// Moves the script's output; ready with an end.
+    /// Moves the script's output. Ready at the end.
     fn poll_down(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<End>> {
         let scratch = self.scratch;
         loop {
-            if !self.state.down.is_empty() {
-                let down = std::mem::take(&mut self.state.down);
-                ready!(self.state.offer(con, cx, &down))?;
+            if !self.progress.down.is_empty() {
+                let down = std::mem::take(&mut self.progress.down);
+                ready!(self.progress.offer(con, cx, &down))?;
             }
-            if self.state.no_more {
-                // How the script ends tells whether that was all, where no length does. It may live on, too.
-                if self.state.left != Some(0) && !self.has_ended(cx) {
-                    self.state.closed.get_or_insert_with(Instant::now);
+            if self.progress.no_more {
+                // Without a length, only the exit of the script tells whether that was all. It may also keep running.
+                if self.progress.left != Some(0) && !self.has_ended(cx) {
+                    self.progress.closed.get_or_insert_with(Instant::now);
                     return Poll::Pending;
                 }
                 return Poll::Ready(self.end(con, cx));
             }
             let mut piece = scratch.borrow_mut();
             let read = ready!(pin!(self.stdout.read_with(|mut pipe| pipe.read(&mut piece))).poll(cx));
-            // A pipe that can't be read has ended.
+            // An error counts as the end.
             let output = piece.get(..read.unwrap_or(0)).unwrap_or_default();
             if output.is_empty() {
-                self.state.no_more = true;
+                self.progress.no_more = true;
                 continue;
             }
-            self.state.count(output.len());
-            let Some(head) = &mut self.state.head else {
-                ready!(self.state.pass(con, cx, output))?;
+            self.progress.count(output.len());
+            let Some(head) = &mut self.progress.head else {
+                ready!(self.progress.pass(con, cx, output))?;
                 continue;
             };
             match head.push(output) {
@@ -345,12 +348,12 @@ impl Relay<'_> {
         }
     }
 
-    /// The output has ended; that may end the head, too.
+    /// The output has ended, which may also end the head.
     fn end(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<End> {
-        if let Some(signal) = self.state.killed.filter(|_| self.state.left != Some(0)) {
-            return Ok(End::Killed { signal, begun: self.state.head.is_none() });
+        if let Some(signal) = self.progress.killed.filter(|_| self.progress.left != Some(0)) {
+            return Ok(End::Killed { signal, begun: self.progress.head.is_none() });
         }
-        if let Some(head) = &mut self.state.head {
+        if let Some(head) = &mut self.progress.head {
             if let Err(bad) = head.end() {
                 return Ok(End::Bad(bad));
             }
@@ -358,12 +361,12 @@ impl Relay<'_> {
                 return Ok(end);
             }
         }
-        Ok(self.state.lack().map_or(End::Output, End::Short))
+        Ok(self.progress.lack().map_or(End::Output, End::Short))
     }
 
-    /// Begins the reply with the script's head, unless that is the end of it.
+    /// Turns the script's head into that of the response. Returns an end if there is nothing to send.
     fn begin(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<Option<End>> {
-        let Some(collector) = self.state.head.take() else { return Ok(None) };
+        let Some(collector) = self.progress.head.take() else { return Ok(None) };
         let (head, body) = match collector.parse() {
             Ok(parsed) => parsed,
             Err(bad) => return Ok(Some(End::Bad(bad))),
@@ -372,16 +375,16 @@ impl Relay<'_> {
             return Ok(Some(End::Local(place.to_owned())));
         }
         if let Some(status) = head.odd_status {
-            log::warn!("{}: its Status is none, and passed over: {}", self.name, Escaped(status));
+            log::warn!("{}: invalid Status, ignored: {}", self.name, Escaped(status));
         }
         match head.status {
             Some((code, "")) => con.set_status(code)?,
             Some((code, reason)) => con.set_status_reason(code, reason)?,
             None if head.redirects() => con.set_status(FOUND)?,
-            // What the caller has set: 200, or that of the error that this is the page of.
+            // As set by the caller: 200, or the error whose page this is.
             None => {}
         }
-        // The script's fields go before the configuration's of the same name, and beside its own.
+        // The script's fields replace configured ones of the same name, but not each other.
         for (name, _) in &head.fields {
             con.remove_header(name)?;
         }
@@ -391,19 +394,19 @@ impl Relay<'_> {
         if let Some(length) = head.length {
             con.add_header("content-length", length)?;
         }
-        // Without a body there is nothing to be counted (RFC 9110 §6.4.1).
-        if !self.state.head_only && !matches!(head.status, Some((204 | 304, _))) {
-            self.state.left = head.length;
-            self.state.chunked = head.chunked.then(Chunked::default);
+        // Without a body there is nothing to count (RFC 9110 §6.4.1).
+        if !self.progress.head_only && !matches!(head.status, Some((204 | 304, _))) {
+            self.progress.left = head.length;
+            self.progress.chunked = head.chunked.then(Chunked::default);
         }
         let _ = con.poll_send(cx, b"")?;
-        let _ = self.state.pass(con, cx, body)?;
+        let _ = self.progress.pass(con, cx, body)?;
         Ok(None)
     }
 }
 
-impl State {
-    /// Notes that output came.
+impl Progress {
+    /// Counts output.
     fn count(&mut self, n: usize) {
         if let Some(left) = &mut self.after_end {
             *left = left.saturating_sub(n);
@@ -413,14 +416,14 @@ impl State {
         }
     }
 
-    /// What is wrong with the end of a reply, if that is now.
+    /// What is missing, if the output ends here.
     fn lack(&self) -> Option<&'static str> {
-        let promised = self.left.is_some_and(|left| left > 0).then_some("it sent less than its Content-Length");
-        let ended = self.chunked.is_some().then_some("its last chunk is missing");
+        let promised = self.left.is_some_and(|left| left > 0).then_some("sent less than its Content-Length");
+        let ended = self.chunked.is_some().then_some("last chunk missing");
         self.broken.or(promised).or(ended)
     }
 
-    /// Sends output, as much as `Content-Length` promised and no more: many a script forgets to count its last newline.
+    /// Sends output, but no more than its `Content-Length`: many scripts do not count their last newline.
     fn pass(&mut self, con: &mut Connection, cx: &mut Context<'_>, output: &[u8]) -> Poll<Result<()>> {
         if self.chunked.is_some() {
             let payload = self.take_off_chunks(output);
@@ -433,7 +436,7 @@ impl State {
         self.offer(con, cx, wanted)
     }
 
-    /// What is in the chunks; behind the last one, or in broken ones, nothing more is for the client.
+    /// Decodes chunks. After the last one, or a malformed one, nothing more is sent.
     fn take_off_chunks(&mut self, mut output: &[u8]) -> Vec<u8> {
         let mut payload = Vec::new();
         while let Some(chunked) = &mut self.chunked {
@@ -455,7 +458,7 @@ impl State {
         payload
     }
 
-    /// Sends what there is room for, and keeps the rest.
+    /// Sends as much as there is room for, and keeps the rest.
     fn offer(&mut self, con: &mut Connection, cx: &mut Context<'_>, mut output: &[u8]) -> Poll<Result<()>> {
         while !output.is_empty() {
             let sent = con.poll_send(cx, output)?;

@@ -1,20 +1,21 @@
-//! What one value alone can't tell: what is missing, and what contradicts.
+//! Checks that need more than one value: what is missing, and what conflicts.
 
-use super::httpd_conf::{self, HttpdConf, RealmLine};
-use super::{BODY_TEMP_PATH, Config, INDEX, Listen, Site, values};
-use crate::daemon::auth::{Database, Realms};
+use super::httpd_conf::{self, HttpdConf};
+use super::model::{BODY_TEMP_PATH, Config, INDEX, Interpreter, Listen, SiteConfig};
+use super::values;
+use crate::daemon::auth::{Database, RealmLine, Realms};
 use crate::daemon::log::AccessTarget;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Where logins are read from when no file is named; it may be missing.
+/// Where logins are read from when no file is named. It may be missing.
 const HTTPD_CONF: &str = "/etc/httpd.conf";
 
-/// LuCI's own handler, which runs as a CGI just as well.
+/// LuCI's handler, which also runs as CGI.
 const LUCI: &str = "/cgi-bin/luci";
 
-/// Makes paths independent of the process's folder, which a daemon leaves, and names the file of logins that is read.
+/// Makes paths absolute, as a daemon leaves its folder, and fills in the default file of logins.
 pub fn locate(config: &mut Config, folder: &Path) {
     for site in &mut config.sites {
         make_absolute(site, folder);
@@ -22,15 +23,15 @@ pub fn locate(config: &mut Config, folder: &Path) {
             site.httpd_conf = Some(HTTPD_CONF.into());
         }
     }
-    if let Some(path) = &mut config.service.pid_file {
+    if let Some(path) = &mut config.process.pid_file {
         *path = folder.join(&path);
     }
 }
 
-/// Adds what other files hold, and looks for contradictions: what has a part in one is left out of a file.
+/// Adds what other files hold, and looks for conflicts. In a file, conflicting values are left out.
 ///
 /// # Errors
-/// One line: which option of which section, and what would be right; of a file, if nothing of it is left to be served.
+/// One line: which option of which section, and what would be right. For a file, only if nothing is left to serve.
 pub fn complete(config: &mut Config) -> Result<(), String> {
     let mut sites = std::mem::take(&mut config.sites);
     sites.iter_mut().for_each(|site| complete_site(site, config));
@@ -44,41 +45,41 @@ pub fn complete(config: &mut Config) -> Result<(), String> {
     match &config.file {
         None => first.map_or(Ok(()), Err),
         Some(file) if config.sites.is_empty() => {
-            let why = first.map_or_else(|| "none is enabled".into(), |first| format!("this is wrong: {first}"));
+            let why = first.unwrap_or_else(|| "none is enabled".into());
             Err(format!("{}: no section 'config uhttpd' to serve: {why}", file.display()))
         }
         Some(_) => Ok(()),
     }
 }
 
-fn make_absolute(site: &mut Site, folder: &Path) {
+fn make_absolute(site: &mut SiteConfig, folder: &Path) {
     let conf = site.httpd_conf.as_mut();
     let tls = &mut site.tls;
     let files = tls.cert.iter_mut().chain(&mut tls.key).chain(&mut tls.ca).chain(conf);
     let files = files.chain([&mut site.ubus.socket, &mut site.body_temp_path]);
     files.for_each(|path| *path = folder.join(&path));
     let root = folder.join(&site.docroot);
-    // Without dots, but with its links: they may lead elsewhere tomorrow.
+    // Without dots, but with symbolic links: they may change.
     site.docroot = root.components().collect();
 }
 
-fn complete_site(site: &mut Site, said: &mut Config) {
+fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     read_httpd_conf(site, said);
     site.index.extend(INDEX.map(String::from));
     let warnings = &mut said.warnings;
     for (option, value) in &site.embedded {
         let prefix = value.split('=').next().unwrap_or(value);
         if *option == "json_script" || prefix != LUCI {
-            let text = format!("{value:?} needs an interpreter that is not embedded; it is ignored");
+            let text = format!("{value:?} needs an embedded interpreter, which is not supported: ignored");
             warnings.push(wrong(site, option, option, &text));
         }
     }
     if cfg!(not(feature = "tls")) && !site.tls.listen.is_empty() {
-        warnings.push(wrong(site, "-s", "listen_https", "built without TLS: HTTPS is left out"));
+        warnings.push(wrong(site, "-s", "listen_https", "built without TLS: HTTPS is not served"));
         site.tls.listen.clear();
     }
     if cfg!(not(feature = "ubus")) && site.ubus.prefix.is_some() {
-        warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: it is left out"));
+        warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: ignored"));
         site.ubus.prefix = None;
     }
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
@@ -87,17 +88,17 @@ fn complete_site(site: &mut Site, said: &mut Config) {
         site.tls.listen.clear();
     }
     if !site.client_certs.is_empty() && (site.tls.ca.is_none() || site.tls.listen.is_empty()) {
-        let what = if site.tls.ca.is_none() { "the authorities' file (--ca, ca)" } else { "HTTPS (-s, listen_https)" };
-        let text = format!("it needs {what}: what it names is closed to all");
+        let what = if site.tls.ca.is_none() { "a CA file (--ca, ca)" } else { "HTTPS (-s, listen_https)" };
+        let text = format!("needs {what}: the paths are closed to everyone");
         said.errors.push(wrong(site, "--require-client-cert", "require_client_cert", &text));
     }
     let warnings = &mut said.warnings;
     if site.tls.listen.is_empty() && site.tls.redirect && site.trusted_proxies.is_empty() {
-        warnings.push(wrong(site, "-q", "redirect_https", "there is no HTTPS listener to redirect to"));
+        warnings.push(wrong(site, "-q", "redirect_https", "no HTTPS listener to redirect to"));
     }
 }
 
-/// Says which secrets lie in a folder that is served.
+/// Reports secrets that are in a folder that is served.
 fn exposed_secrets(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     for site in &config.sites {
@@ -106,7 +107,8 @@ fn exposed_secrets(config: &Config) -> Vec<String> {
             .secrets()
             .filter(|file| file.is_file() && file.canonicalize().is_ok_and(|file| file.starts_with(&root)));
         for file in inside {
-            let text = format!("{} lies in the folder that is served; no client gets it: move it out", file.display());
+            let text =
+                format!("{} is in the folder that is served: clients do not get it, but move it out", file.display());
             let line = wrong(site, "-h", "home", &text);
             if !found.contains(&line) {
                 found.push(line);
@@ -116,22 +118,23 @@ fn exposed_secrets(config: &Config) -> Vec<String> {
     found
 }
 
-fn can_be_served(site: &Site, errors: &mut Vec<String>) -> bool {
+fn can_be_served(site: &SiteConfig, errors: &mut Vec<String>) -> bool {
     let can = !(site.listen.is_empty() && site.tls.listen.is_empty());
     if !can {
-        errors.push(wrong(site, "-p", "listen_http", "an address to listen on is missing"));
+        errors.push(wrong(site, "-p", "listen_http", "no address to listen on"));
     }
     can
 }
 
 /// Takes the logins, index pages, error page and interpreters of the file of `-c`.
-fn read_httpd_conf(site: &mut Site, said: &mut Config) {
+fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
     let Some(path) = site.httpd_conf.clone() else { return };
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) => {
             let absent = error.kind() == ErrorKind::NotFound;
-            let so = if absent { "its logins are not in force" } else { "as it may hold logins, all is closed" };
+            let so =
+                if absent { "its logins are not in effect" } else { "it may hold logins, so everything is closed" };
             said.errors.push(wrong(site, "-c", "config", &format!("{}: {error}: {so}", path.display())));
             if !absent {
                 site.auth = vec![RealmLine::closed("/")];
@@ -155,16 +158,15 @@ fn read_httpd_conf(site: &mut Site, said: &mut Config) {
             .ok();
     }
     for (extension, program) in interpreters {
-        site.interpreters.push(super::Interpreter { extension, program: PathBuf::from(program) });
+        site.interpreters.push(Interpreter { extension, program: PathBuf::from(program) });
     }
 }
 
-/// An address that a site wants, and whether with TLS.
-type Wanted<'a> = (&'a Site, &'a Listen, bool);
+/// An address of a site, and whether with TLS.
+type Wanted<'a> = (&'a SiteConfig, &'a Listen, bool);
 
-/// Leaves out the addresses that can't be had beside earlier ones; two sites that want the same must be told apart by
-/// their names.
-fn settle_conflicts(sites: &mut [Site], said: &mut Config) {
+/// Leaves out addresses that conflict with earlier ones. Two sites may share an address if they have different names.
+fn settle_conflicts(sites: &mut [SiteConfig], said: &mut Config) {
     let wanted = sites.iter().flat_map(|site| {
         let plain = site.listen.iter().map(move |listen| (site, listen, false));
         plain.chain(site.tls.listen.iter().map(move |listen| (site, listen, true)))
@@ -176,7 +178,7 @@ fn settle_conflicts(sites: &mut [Site], said: &mut Config) {
         keep.push(found.is_none());
         match found {
             None => kept.push(want),
-            // The same twice in one section is once too many, but clear.
+            // The same address twice in one section is harmless.
             Some((line, true)) if said.file.is_some() => said.warnings.push(line),
             Some((line, _)) => said.errors.push(line),
         }
@@ -188,11 +190,11 @@ fn settle_conflicts(sites: &mut [Site], said: &mut Config) {
     }
 }
 
-/// Who shares an address shares what clients are asked for there, before it is known which site they ask.
-fn settle_authorities(sites: &mut [Site], said: &mut Config) {
+/// Sites that share an address share the CA: clients are asked for a certificate before they name a site.
+fn settle_authorities(sites: &mut [SiteConfig], said: &mut Config) {
     for n in 1..sites.len() {
         let Some((earlier, [site, ..])) = sites.split_at_mut_checked(n) else { return };
-        let shares = |other: &&Site| other.tls.listen.iter().any(|listen| site.tls.listen.contains(listen));
+        let shares = |other: &&SiteConfig| other.tls.listen.iter().any(|listen| site.tls.listen.contains(listen));
         let other = earlier.iter().filter(shares).find(|other| other.tls.ca.is_some() && other.tls.ca != site.tls.ca);
         if let (Some(other), Some(ca)) = (other, &site.tls.ca) {
             let text = format!("{ca:?} is wrong: expected the same as {}, which shares an address", other.name);
@@ -206,9 +208,9 @@ fn same((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Wanted<'
     site.name == other.name && listen == earlier && tls == other_tls
 }
 
-/// Says why an address can't be had beside an earlier one.
+/// Reports why an address conflicts with an earlier one.
 fn conflict((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Wanted<'_>) -> Option<String> {
-    // Port 0 is another one each time.
+    // Port 0 is a different port each time.
     if listen.port == 0 || !(listen.covers(earlier) || earlier.covers(listen)) {
         return None;
     }
@@ -218,13 +220,13 @@ fn conflict((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Want
         return None;
     }
     let (letter, uci) = if *tls { ("-s", "listen_https") } else { ("-p", "listen_http") };
-    let by = if other.name.is_empty() { "it" } else { &other.name };
-    let right = if shares { "; several share it by different names (server_name)" } else { "" };
+    let by = if other.name.is_empty() { String::new() } else { format!(" by {}", other.name) };
+    let right = if shares { "; sites that share an address need different names (server_name)" } else { "" };
     let at = if listen == earlier { String::new() } else { format!(", at {earlier}") };
-    Some(wrong(site, letter, uci, &format!("{listen}: {by} listens there already{at}{right}")))
+    Some(wrong(site, letter, uci, &format!("{listen}: already used{by}{at}{right}")))
 }
 
-/// All that is wrong with a configuration: what was left out of it, and what it can't do without.
+/// Everything that is wrong with a configuration: what was left out, and what is required but missing.
 pub fn problems(config: &Config) -> Vec<String> {
     let mut found = config.errors.clone();
     for site in &config.sites {
@@ -241,7 +243,7 @@ pub fn problems(config: &Config) -> Vec<String> {
     found
 }
 
-/// What a configuration names that is not there at present: a disk that was taken out, and that may come back.
+/// Files and folders that are missing at the moment: a disk may be unplugged, and come back.
 pub fn absences(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     for site in &config.sites {
@@ -249,7 +251,7 @@ pub fn absences(config: &Config) -> Vec<String> {
         if !site.docroot.is_dir() {
             say("-h", "home", &site.docroot, "a folder that exists");
         }
-        // The default may be missing: few servers ever need it.
+        // The default may be missing: few servers need it.
         if site.body_temp_path.as_os_str() != BODY_TEMP_PATH && !site.body_temp_path.is_dir() {
             say("--body-temp-path", "body_temp_path", &site.body_temp_path, "a folder that exists");
         }
@@ -265,11 +267,11 @@ pub fn absences(config: &Config) -> Vec<String> {
     found
 }
 
-fn absent(site: &Site, letter: &str, uci: &str, path: &Path, expected: &str) -> String {
+fn absent(site: &SiteConfig, letter: &str, uci: &str, path: &Path, expected: &str) -> String {
     wrong(site, letter, uci, &format!("{path:?} is wrong: expected {expected}"))
 }
 
-/// A line about an option of a site, by the name that it was given by.
-pub fn wrong(site: &Site, letter: &str, uci: &str, text: &str) -> String {
+/// A line about an option of a site, named as the user gave it.
+pub fn wrong(site: &SiteConfig, letter: &str, uci: &str, text: &str) -> String {
     if site.name.is_empty() { format!("{letter}: {text}") } else { format!("{}.{uci}: {text}", site.name) }
 }

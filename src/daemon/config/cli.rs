@@ -1,72 +1,74 @@
 //! The command line: uhttpd's letters, and long names.
 
-use super::options::{ROWS, Row, Takes, help};
-use super::{Command, Config, DEFAULT_PORT, Listen, Service, Site, check, sections};
+use super::model::{Command, Config, DEFAULT_PORT, Listen, ProcessConfig, SiteConfig};
+use super::options::{Action, Kind, ROWS, Row, Takes, help};
+use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
+use crate::daemon::log;
 use crate::daemon::percent;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What the command line asks for besides serving.
+/// What the command line says besides the options of a site and of the process.
 #[derive(Default)]
-struct Asked {
+struct Flags {
     test: bool,
     dump: bool,
     file: Option<PathBuf>,
-    /// An option of a site, for a file has its own.
+    /// The name of an option of a site, which a file excludes.
     site_option: Option<String>,
 }
 
-/// The arguments, the program's name left out, and the folder that they were given in.
-pub struct Words {
+/// The arguments without the program's name, and the folder that relative paths start from.
+pub struct CommandLine {
     pub args: Vec<OsString>,
     pub folder: PathBuf,
 }
 
-/// Reads the arguments and the files that they name; again at each call.
+/// Reads the arguments, and again at each call the files that they name.
 ///
 /// # Errors
 /// One line: which option, which value, and what would be right.
-pub fn parse(words: &Words) -> Result<Command, String> {
-    let mut asked = Asked::default();
-    let mut service = Service::default();
-    let mut site = Site::default();
-    let mut parser = Parser::from_args(words.args.iter().cloned());
+pub fn parse(line: &CommandLine) -> Result<Command, String> {
+    let mut flags = Flags::default();
+    let mut process = ProcessConfig::default();
+    let mut site = SiteConfig::default();
+    let mut parser = Parser::from_args(line.args.iter().cloned());
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
-        match arg {
-            Arg::Short('f') | Arg::Long("foreground") => service.foreground = true,
-            Arg::Long("syslog") => service.syslog = true,
-            Arg::Long("user") => service.user = Some(text(&mut parser, "--user", "a user's name")?),
-            Arg::Long("pid-file") => service.pid_file = Some(text(&mut parser, "--pid-file", "a path")?.into()),
-            Arg::Long("config") => asked.file = Some(text(&mut parser, "--config", "a file's path")?.into()),
-            Arg::Long("test") => asked.test = true,
-            Arg::Long("dump") => asked.dump = true,
-            Arg::Short('d') | Arg::Long("urldecode") => {
-                let decoded = percent::decode(&text(&mut parser, "-d", "text")?, true);
+        let Some(row) = find(&arg) else { return Err(format!("{}; see --help", arg.unexpected())) };
+        let value = value(row, &mut parser)?;
+        let Kind::Process(action) = row.kind else {
+            flags.site_option = Some(row.name());
+            let wrong = |right| format!("{}: {value:?} is wrong: expected {right}", row.name());
+            row.set(&mut site, &value).map_err(wrong)?;
+            continue;
+        };
+        match action {
+            Action::Config => flags.file = Some(value.into()),
+            Action::Foreground => process.foreground = true,
+            Action::User => process.user = Some(value),
+            Action::PidFile => process.pid_file = Some(value.into()),
+            Action::Syslog => process.syslog = true,
+            Action::Test => flags.test = true,
+            Action::Dump => flags.dump = true,
+            Action::UrlDecode => {
+                let decoded = percent::decode(&value, true);
                 return Ok(Command::Print(String::from_utf8_lossy(&decoded).into_owned()));
             }
-            Arg::Short('m') | Arg::Long("md5crypt") => {
-                return Ok(Command::Print(md5(&text(&mut parser, "-m", "text")?)?));
-            }
-            Arg::Long("help") => return Ok(Command::Print(help())),
-            Arg::Long("version") => {
+            Action::Md5Crypt => return Ok(Command::Print(md5(&value)?)),
+            Action::Help => return Ok(Command::Print(help())),
+            Action::Version => {
                 return Ok(Command::Print(concat!("ecohttpd ", env!("CARGO_PKG_VERSION"), "\n").into()));
-            }
-            Arg::Value(word) => return Err(format!("{word:?} is no option: see --help")),
-            Arg::Short(_) | Arg::Long(_) => {
-                let Some(row) = find(&arg) else { return Err(format!("{}; see --help", arg.unexpected())) };
-                asked.site_option = Some(name_of(row));
-                set(&mut site, row, &mut parser)?;
             }
         }
     }
-    finish(asked, service, site, &words.folder)
+    finish(flags, process, site, &line.folder)
 }
 
-fn finish(asked: Asked, service: Service, mut site: Site, folder: &Path) -> Result<Command, String> {
-    let mut config = match (asked.file, asked.site_option) {
-        (Some(_), Some(option)) => return Err(format!("{option}: not together with --config: put it into the file")),
+fn finish(flags: Flags, process: ProcessConfig, mut site: SiteConfig, folder: &Path) -> Result<Command, String> {
+    let mut config = match (flags.file, flags.site_option) {
+        (Some(_), Some(option)) => return Err(format!("{option} can't be used with --config: put it into the file")),
         (Some(file), None) => sections::read(&folder.join(file))?,
         (None, _) => {
             if site.listen.is_empty() && site.tls.listen.is_empty() {
@@ -75,17 +77,17 @@ fn finish(asked: Asked, service: Service, mut site: Site, folder: &Path) -> Resu
             Config { sites: vec![site], ..Config::default() }
         }
     };
-    config.service = service;
+    config.process = process;
     check::locate(&mut config, folder);
-    // Before other files are read into it: it names them, and they would count twice.
-    let dump = asked.dump.then(|| super::dump::dump(&config));
+    // Before other files are merged in: the dump names them, so they would count twice.
+    let dump = flags.dump.then(|| dump::dump(&config));
     check::complete(&mut config)?;
-    if dump.is_some() && !asked.test {
+    if dump.is_some() && !flags.test {
         config.errors.iter().for_each(|error| log::error!("{error}"));
     }
     let config = Box::new(config);
     Ok(match dump {
-        _ if asked.test => Command::Test(config),
+        _ if flags.test => Command::Test(config),
         Some(text) => Command::Print(text),
         None => Command::Serve(config),
     })
@@ -99,31 +101,18 @@ fn find(arg: &Arg<'_>) -> Option<&'static Row> {
     })
 }
 
-/// What an option is called in messages: by its letter, as in uhttpd's documentation, where it has one.
-fn name_of(row: &Row) -> String {
-    if row.letter == '\0' { format!("--{}", row.long) } else { format!("-{}", row.letter) }
-}
-
-fn set(site: &mut Site, row: &Row, parser: &mut Parser) -> Result<(), String> {
-    let name = name_of(row);
-    let value = match row.takes {
-        Takes::Flag => "1".into(),
-        Takes::Maybe => match parser.optional_value() {
-            Some(value) => utf8(value, &name, row.value)?,
-            None => "1".into(),
-        },
-        Takes::Value | Takes::List => text(parser, &name, row.value)?,
+/// The value of an option; 1 for a flag.
+fn value(row: &Row, parser: &mut Parser) -> Result<String, String> {
+    let value = match row.takes() {
+        Takes::Flag => return Ok("1".into()),
+        Takes::Maybe => parser.optional_value(),
+        Takes::Value | Takes::List => {
+            let missing = |_| format!("{}: missing value: expected {}", row.name(), row.value);
+            Some(parser.value().map_err(missing)?)
+        }
     };
-    (row.set)(site, &value).map_err(|right| format!("{name}: {value:?} is wrong: expected {right}"))
-}
-
-fn text(parser: &mut Parser, option: &str, right: &str) -> Result<String, String> {
-    let value = parser.value().map_err(|_| format!("{option}: a value is missing: expected {right}"))?;
-    utf8(value, option, right)
-}
-
-fn utf8(value: OsString, option: &str, right: &str) -> Result<String, String> {
-    value.into_string().map_err(|value| format!("{option}: {value:?} is wrong: expected {right} in UTF-8"))
+    let wrong = |value| format!("{}: {value:?} is wrong: expected {} in UTF-8", row.name(), row.value);
+    value.map_or(Ok("1".into()), |value| value.into_string().map_err(wrong))
 }
 
 fn md5(text: &str) -> Result<String, String> {
@@ -135,10 +124,9 @@ fn md5(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::daemon::log::AccessTarget;
-    use std::time::Duration;
 
     fn parse_words(words: &str) -> Result<Command, String> {
-        parse(&Words { args: words.split_whitespace().map(OsString::from).collect(), folder: "/tmp".into() })
+        parse(&CommandLine { args: words.split_whitespace().map(OsString::from).collect(), folder: "/tmp".into() })
     }
 
     fn config(words: &str) -> Config {
@@ -148,7 +136,7 @@ mod tests {
         }
     }
 
-    fn site(words: &str) -> Site {
+    fn site(words: &str) -> SiteConfig {
         config(words).sites.remove(0)
     }
 
@@ -156,10 +144,10 @@ mod tests {
     fn defaults_are_uhttpds() {
         let site = site("");
         assert_eq!(site.listen, [Listen { ip: None, port: 8080 }]);
-        assert_eq!((site.http_keepalive.as_secs(), site.network_timeout.as_secs()), (20, 30));
-        assert_eq!(site.send_timeout.as_secs(), 300);
-        assert_eq!((site.max_connections, site.tcp_keepalive), (100, None));
-        assert_eq!((site.max_requests, site.script_timeout.as_secs()), (3, 60));
+        assert_eq!((site.http_keepalive, site.network_timeout), (20, 30));
+        assert_eq!(site.send_timeout, 300);
+        assert_eq!((site.max_connections, site.tcp_keepalive), (100, 0));
+        assert_eq!((site.max_requests, site.script_timeout), (3, 60));
         assert_eq!((site.chunked_body_limit, site.body_temp_path), (4096, "/tmp".into()));
         assert_eq!(site.index, ["index.html", "index.htm", "default.html", "default.htm"]);
         assert_eq!((site.realm.as_str(), site.cgi_prefix.as_str()), ("Protected Area", "/cgi-bin"));
@@ -170,7 +158,7 @@ mod tests {
     /// Each option by its letter, by its long name, and what it does.
     #[test]
     fn every_option_has_its_place() {
-        let same = |letters: &str, long: &str, effect: fn(&Site) -> bool| {
+        let same = |letters: &str, long: &str, effect: fn(&SiteConfig) -> bool| {
             let read = site(letters);
             assert!(effect(&read), "{letters}: {read:?}");
             assert_eq!(config(letters), config(long), "{letters}");
@@ -190,24 +178,24 @@ mod tests {
         same("-x /c/", "--cgi-prefix /c", |s| s.cgi_prefix == "/c");
         same("-i .sh=/bin/sh", "--interpreter .sh=/bin/sh", |s| s.interpreters[0].extension == ".sh");
         same("-n 9", "--max-requests 9", |s| s.max_requests == 9);
-        same("-t 9", "--script-timeout 9", |s| s.script_timeout == Duration::from_secs(9));
+        same("-t 9", "--script-timeout 9", |s| s.script_timeout == 9);
         let bodies = site("--chunked-body-limit 64 --body-temp-path x");
         assert_eq!((bodies.chunked_body_limit, bodies.body_temp_path), (64, "/tmp/x".into()));
         same("-U /s -a -X -e 5", "--ubus-socket /s --no-ubusauth --ubus-cors --ubus-retry 5", |s| {
             let ubus = &s.ubus;
-            ubus.socket == Path::new("/s") && ubus.no_auth && ubus.cors && ubus.retry == Some(Duration::from_millis(5))
+            ubus.socket == Path::new("/s") && ubus.no_auth && ubus.cors && ubus.retry == Some(5)
         });
         same("-N 7", "--max-connections 7", |s| s.max_connections == 7);
-        same("-k 0", "--http-keepalive 0", |s| s.http_keepalive.is_zero());
-        same("-T 6", "--network-timeout 6", |s| s.network_timeout.as_secs() == 6);
-        same("-A 8", "--tcp-keepalive 8", |s| s.tcp_keepalive == Some(Duration::from_secs(8)));
+        same("-k 0", "--http-keepalive 0", |s| s.http_keepalive == 0);
+        same("-T 6", "--network-timeout 6", |s| s.network_timeout == 6);
+        same("-A 8", "--tcp-keepalive 8", |s| s.tcp_keepalive == 8);
         same("-C /c -K /k -P A:B", "--cert /c --key /k --ciphers A:B", |s| {
             s.tls.cert.as_deref() == Some(Path::new("/c")) && s.tls.key.is_some() && s.tls.ciphers == ["A", "B"]
         });
-        assert!(config("-f").service.foreground);
+        assert!(config("-f").process.foreground);
         assert_eq!(site("--access-log").access_log, Some(AccessTarget::Stdout));
         assert_eq!(site("--access-log=syslog").access_log, Some(AccessTarget::Syslog));
-        assert_eq!(site("--send-timeout 5").send_timeout, Duration::from_secs(5));
+        assert_eq!(site("--send-timeout 5").send_timeout, 5);
         assert!(site("--private-files --no-gzip --no-server-header").private_files);
     }
 
@@ -248,7 +236,7 @@ mod tests {
         ("-z", &["-z"]),
         ("--nonsense", &["--nonsense"]),
         ("-D=1", &["1"]),
-        ("stray", &["stray"]),
+        ("stray", &["unexpected argument", "stray"]),
         ("--config /no/such", &["--config", "/no/such"]),
         ("--config /dev/null -p 80", &["-p", "--config"]),
         ("--config /dev/null", &["/dev/null", "config uhttpd"]),

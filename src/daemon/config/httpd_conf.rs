@@ -1,14 +1,15 @@
-//! The lines of /etc/httpd.conf that uhttpd knows of busybox's httpd, and those about addresses, which it does not.
+//! /etc/httpd.conf: the lines of busybox httpd that uhttpd reads, and those about addresses, which uhttpd does not.
 
-use crate::daemon::access::{Kind, Line, Network};
+use crate::daemon::access::{Network, Rule, RuleKind};
+use crate::daemon::auth::RealmLine;
 
-/// What the file says, in its order.
+/// What the file says, in order.
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct HttpdConf {
     pub realms: Vec<RealmLine>,
     /// `A:192.168.` and `D:*`
-    pub access: Vec<Line>,
+    pub access: Vec<Rule>,
     /// `I:index.html`
     pub index: Vec<String>,
     /// `E404:/url`
@@ -17,38 +18,19 @@ pub struct HttpdConf {
     pub interpreters: Vec<(String, String)>,
     /// What is wrong with lines that were ignored.
     pub warnings: Vec<String>,
-    /// What is wrong with lines that were to protect something: it is closed to all, where it can be told what it is.
+    /// What is wrong with lines that protect something. Where it is known what, that is closed to everyone.
     pub errors: Vec<String>,
 }
 
-/// `/path:user:pass`: who may see what lies below a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RealmLine {
-    pub path: String,
-    pub user: String,
-    /// A password, a hash of crypt(3), or `$p$` and the name of a user of the system.
-    pub pass: String,
-}
-
-impl RealmLine {
-    /// A password that nobody has: as a hash it is none of any scheme.
-    pub const NOBODYS: &str = "$";
-
-    /// Closes to all what was to be protected, where it can't be told for whom it is.
-    pub fn closed(path: impl Into<String>) -> RealmLine {
-        RealmLine { path: path.into(), user: String::new(), pass: RealmLine::NOBODYS.into() }
-    }
-}
-
-/// Reads the file; unlike uhttpd it takes lines of any length, and a last one without its end.
+/// Reads the file. Unlike uhttpd, it accepts lines of any length, and a last line without its end.
 pub fn parse(text: &[u8]) -> HttpdConf {
     let mut conf = HttpdConf::default();
-    // Editors of other systems put it there; before a path it would hide that.
+    // Some editors put a byte order mark there; the first path would not be recognized.
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let number = index + 1;
-        // A realm with an unreadable byte keeps its path shut, so the line is not dropped.
+        // The line is not dropped: a realm with an invalid byte keeps its path closed.
         let lossy = String::from_utf8_lossy(line);
         if matches!(lossy, std::borrow::Cow::Owned(_)) && !lossy.starts_with('#') {
             conf.warnings.push(format!("line {number}: not UTF-8"));
@@ -75,12 +57,12 @@ impl HttpdConf {
         }
         if let Some(name) = line.strip_prefix("I:") {
             if name.is_empty() || name.starts_with('/') || name.contains('\0') {
-                return Err(Wrong::Ignored("I: wants the name of a file, as in I:index.html"));
+                return Err(Wrong::Ignored("I: expected a file name, such as I:index.html"));
             }
             self.index.push(name.into());
         } else if let Some(url) = line.strip_prefix("E404:") {
             if !url.starts_with('/') {
-                return Err(Wrong::Ignored("E404: wants a path, as in E404:/missing.html"));
+                return Err(Wrong::Ignored("E404: expected a path, such as E404:/missing.html"));
             }
             self.error_page = Some(url.into());
         } else if let Some(rule) = line.strip_prefix('*') {
@@ -96,47 +78,47 @@ impl HttpdConf {
             self.realms.push(realm);
         } else if let Some((kind, network)) = access(line) {
             let Some(network) = Network::parse_short(&network) else {
-                self.access.push(Line::closed("/"));
-                let text = "wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all";
+                self.access.push(Rule::closed("/"));
+                let text = "expected an address, such as A:192.168., D:10.0.0.0/8 or D:*: / is closed to everyone";
                 return Err(Wrong::Unprotected(text.into()));
             };
-            self.access.push(Line { path: "/".into(), kind, networks: vec![network] });
+            self.access.push(Rule { path: "/".into(), kind, networks: vec![network] });
         } else if is_kind_of_busybox(line) {
-            return Err(Wrong::Ignored("of a kind that only busybox knows"));
+            return Err(Wrong::Ignored("only busybox httpd knows this kind of line"));
         } else if realm(line).is_some() {
             return Err(self.close(&format!("/{}", line.split(':').next().unwrap_or(line))));
         } else {
-            return Err(Wrong::Ignored("of no known kind"));
+            return Err(Wrong::Ignored("unknown kind of line"));
         }
         Ok(())
     }
 
-    /// Closes a path to all, as it can't be told for whom it is.
+    /// Closes a path to everyone, as the login is invalid.
     fn close(&mut self, path: &str) -> Wrong {
         self.realms.push(RealmLine::closed(path));
-        Wrong::Unprotected(format!("not of the form /path:user:password: {path} is closed to all"))
+        Wrong::Unprotected(format!("not of the form /path:user:password: {path} is closed to everyone"))
     }
 }
 
-/// Whether busybox's httpd reads the line as something that is none of ours: a home, a proxy, a type of files.
+/// Whether busybox httpd reads the line as something that is not supported here: a home, a proxy, a file type.
 fn is_kind_of_busybox(line: &str) -> bool {
     ["H:", "P:", "."].iter().any(|start| line.starts_with(start))
 }
 
-/// Splits a line about an address, of whose first word only the first letter counts; blanks and comments do not.
-fn access(line: &str) -> Option<(Kind, String)> {
+/// Splits a line about an address. Spaces and comments do not count.
+fn access(line: &str) -> Option<(RuleKind, String)> {
     let (word, rest) = line.split_once(':')?;
     let is_word = |known: &[&str]| known.iter().any(|known| word.trim_end().eq_ignore_ascii_case(known));
     let kind = match word {
-        _ if is_word(&["a", "allow"]) => Kind::AllowToo,
-        _ if is_word(&["d", "deny"]) => Kind::Deny,
+        _ if is_word(&["a", "allow"]) => RuleKind::AllowToo,
+        _ if is_word(&["d", "deny"]) => RuleKind::Deny,
         _ => return None,
     };
     let value = rest.split('#').next().unwrap_or_default();
     Some((kind, value.split_whitespace().collect()))
 }
 
-/// Splits a line at its first two colons: the password may have more.
+/// Splits a line at its first two colons: the password may contain more.
 fn realm(line: &str) -> Option<RealmLine> {
     let (path, login) = line.split_once(':')?;
     let (user, pass) = login.split_once(':')?;
@@ -176,26 +158,26 @@ mod tests {
             (b"I:index.php\nI:a\n", "I index.php; I a", "index names"),
             (b"E404:/a\nE404:/b\n", "E /b", "the last error page"),
             (b"*.php:/usr/bin/php-cgi\n", ".php /usr/bin/php-cgi", "an interpreter"),
-            (b".ext:text/x\n", "! line 1: of a kind that only busybox knows: ignored", "a type"),
-            (b"P:/a:http://b:80\n", "! line 1: of a kind that only busybox knows: ignored", "a proxy"),
-            (b"x\n", "! line 1: of no known kind: ignored", "what nobody knows"),
+            (b".ext:text/x\n", "! line 1: only busybox httpd knows this kind of line: ignored", "a type"),
+            (b"P:/a:http://b:80\n", "! line 1: only busybox httpd knows this kind of line: ignored", "a proxy"),
+            (b"x\n", "! line 1: unknown kind of line: ignored", "what nobody knows"),
             (b"D:*\n", "/ Deny *", "deny all"),
             (b"A:192.168.\nD:10.0.0.0/255.0.0.0\n", "/ AllowToo 192.168.0.0/16; / Deny 10.0.0.0/8", "addresses"),
             (b"a: 1.2.3.4 # me\nDENY : 5.\nallow:fd00::/8\r\n", "/ AllowToo 1.2.3.4/32; / Deny 5.0.0.0/8; / AllowToo fd00::/8", "as busybox has them"),
-            (b"A:1.2.3.4/x\n", "/ Deny unix; !! line 1: wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all", "no mask"),
-            (b"D:\n", "/ Deny unix; !! line 1: wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all", "no address"),
-            (b"A:me:secret\n", "/ Deny unix; !! line 1: wants an address, as in A:192.168., D:10.0.0.0/8 or D:*: / is closed to all", "a login"),
-            (b"admin:me:secret\n", "/admin  $; !! line 1: not of the form /path:user:password: /admin is closed to all", "another word"),
-            (b"\n/a:b\n", "/a  $; !! line 2: not of the form /path:user:password: /a is closed to all", "no password"),
-            (b"/a\n", "/a  $; !! line 1: not of the form /path:user:password: /a is closed to all", "a path alone"),
-            (b"a/b:c:d\n", "/a/b  $; !! line 1: not of the form /path:user:password: /a/b is closed to all", "no slash"),
+            (b"A:1.2.3.4/x\n", "/ Deny unix; !! line 1: expected an address, such as A:192.168., D:10.0.0.0/8 or D:*: / is closed to everyone", "no mask"),
+            (b"D:\n", "/ Deny unix; !! line 1: expected an address, such as A:192.168., D:10.0.0.0/8 or D:*: / is closed to everyone", "no address"),
+            (b"A:me:secret\n", "/ Deny unix; !! line 1: expected an address, such as A:192.168., D:10.0.0.0/8 or D:*: / is closed to everyone", "a login"),
+            (b"admin:me:secret\n", "/admin  $; !! line 1: not of the form /path:user:password: /admin is closed to everyone", "another word"),
+            (b"\n/a:b\n", "/a  $; !! line 2: not of the form /path:user:password: /a is closed to everyone", "no password"),
+            (b"/a\n", "/a  $; !! line 1: not of the form /path:user:password: /a is closed to everyone", "a path alone"),
+            (b"a/b:c:d\n", "/a/b  $; !! line 1: not of the form /path:user:password: /a/b is closed to everyone", "no slash"),
             (b" \t/a:b:c\n", "/a b c", "leading blanks"),
             (b"\xef\xbb\xbf/a:b:c\n", "/a b c", "a byte order mark"),
             (b"*php:/bin/php\n", "! line 1: not of the form *.extension:/program: ignored", "no dot"),
             (b"*.php:php\n", "! line 1: not of the form *.extension:/program: ignored", "a relative program"),
-            (b"E404:x\n", "! line 1: E404: wants a path, as in E404:/missing.html: ignored", "not a path"),
-            (b"I:a\0b\n", "! line 1: I: wants the name of a file, as in I:index.html: ignored", "a NUL"),
-            (b"I:/x\n", "! line 1: I: wants the name of a file, as in I:index.html: ignored", "a path"),
+            (b"E404:x\n", "! line 1: E404: expected a path, such as E404:/missing.html: ignored", "not a path"),
+            (b"I:a\0b\n", "! line 1: I: expected a file name, such as I:index.html: ignored", "a NUL"),
+            (b"I:/x\n", "! line 1: I: expected a file name, such as I:index.html: ignored", "a path"),
             (b"/a:b:\xff\n", "/a b \u{fffd}; ! line 1: not UTF-8", "a realm stays shut"),
             (b"# \xff\n", "", "a comment may hold anything"),
         ];

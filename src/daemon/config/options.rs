@@ -1,125 +1,237 @@
-//! Every option of a site, once: its names, what it takes, where it goes.
+//! The table of options. The command line, UCI, `--help`, `--dump`, docs/options.md, the manual page and the completions
+//! for bash are made from it.
+//!
+//! A new option is a field of `model::SiteConfig` with its default, and a row here.
 
-use super::Site;
+use super::model::SiteConfig;
 use super::values::{self, Expected, MAX_SECS};
-use crate::daemon::access;
-use std::fmt::Write;
+use crate::daemon::access::{Network, Rule, RuleKind};
+use crate::daemon::log::AccessTarget;
+use std::fmt::{Display, Write};
+use std::path::PathBuf;
 
 /// An option of the command line, of UCI, or of both.
 pub struct Row {
-    /// uhttpd's letter; NUL where it has none.
+    /// uhttpd's letter; [`NONE`] where it has none.
     pub letter: char,
-    /// The long name; empty where there is none.
+    /// The long name.
     pub long: &'static str,
     /// The name in a section `config uhttpd`; empty where there is none.
     pub uci: &'static str,
-    pub takes: Takes,
-    /// What its value is called in the help; empty for flags.
+    /// What the help calls its value; empty if it takes none.
     pub value: &'static str,
     pub help: &'static str,
-    /// Takes a value over, or says what would be right.
-    pub set: fn(&mut Site, &str) -> Result<(), Expected>,
+    pub kind: Kind,
 }
 
-/// How often an option is given, and with what.
+/// What an option sets, and so how its value is parsed and printed.
+pub enum Kind {
+    Flag(fn(&mut SiteConfig) -> &mut bool),
+    File(fn(&mut SiteConfig) -> &mut PathBuf),
+    OptionalFile(fn(&mut SiteConfig) -> &mut Option<PathBuf>),
+    /// A whole number between two bounds.
+    Number(u32, u32, fn(&mut SiteConfig) -> &mut u32),
+    OptionalNumber(u32, u32, fn(&mut SiteConfig) -> &mut Option<u32>),
+    Text(fn(&str) -> Result<String, Expected>, fn(&mut SiteConfig) -> &mut String),
+    OptionalText(fn(&str) -> Result<String, Expected>, fn(&mut SiteConfig) -> &mut Option<String>),
+    /// One value that needs code of its own.
+    Value(Set, Show),
+    /// As `Value`, but on the command line the value may be missing, which means 1.
+    MaybeValue(Set, Show),
+    /// A value each time it is given; a list in UCI.
+    List(Set, Show),
+    /// What concerns the process: an option of the command line only.
+    Process(Action),
+}
+
+/// Parses a value and stores it.
+pub type Set = fn(&mut SiteConfig, &str) -> Result<(), Expected>;
+
+/// Passes each stored value on.
+pub type Show = fn(&SiteConfig, &mut dyn FnMut(&dyn Display));
+
+/// An option that is not of a site.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Config,
+    Foreground,
+    User,
+    PidFile,
+    Syslog,
+    Test,
+    Dump,
+    UrlDecode,
+    Md5Crypt,
+    Help,
+    Version,
+}
+
+/// How an option is given.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
     /// Nothing on the command line, 0 or 1 in UCI.
     Flag,
     /// One value; the last one counts.
     Value,
-    /// As `Value`, but on the command line it may be missing, which means 1.
+    /// A value that may be missing.
     Maybe,
-    /// A value each time; a list in UCI.
+    /// Any number of values.
     List,
 }
 
-/// Most connections: what a process may have descriptors for on any system.
-const MAX_CONNECTIONS: u64 = 1 << 20;
+/// Most connections: no system lets a process have more descriptors.
+const MAX_CONNECTIONS: u32 = 1 << 20;
 /// Most scripts at once: each is a process.
-const MAX_REQUESTS: u64 = 1 << 10;
-/// A chunked body's limits in KiB: what is held in memory, and more than any router has room for.
-const MIN_CHUNKED_BODY: u64 = 64;
-const MAX_CHUNKED_BODY: u64 = 1 << 24;
-/// Longest time that browsers are told to use HTTPS alone, in seconds: ten years.
-const MAX_HSTS: u64 = 315_360_000;
+const MAX_REQUESTS: u32 = 1 << 10;
+/// Bounds of a chunked body in KiB: what is held in memory anyway, and more than any router has room for.
+const MIN_CHUNKED_BODY: u32 = 64;
+const MAX_CHUNKED_BODY: u32 = 1 << 24;
+/// Longest time that browsers are told to use HTTPS only, in seconds: ten years.
+const MAX_HSTS: u32 = 315_360_000;
 /// Longest interval of TCP keep-alive probes that the kernel takes, in seconds.
-const MAX_PROBE_INTERVAL: u64 = 32_767;
+const MAX_PROBE_INTERVAL: u32 = 32_767;
 /// Longest time before a subscriber connects again, in milliseconds: an hour.
-const MAX_RETRY: u64 = 3_600_000;
+const MAX_RETRY: u32 = 3_600_000;
 
-/// Stands in the table where an option has no letter.
-const NONE: char = '\0';
+/// The letter of an option without one.
+pub const NONE: char = '\0';
 
-use Takes::{Flag, List, Maybe, Value};
+use Kind::{Flag, List, MaybeValue, Number, OptionalFile, OptionalNumber, OptionalText, Process, Text, Value};
 
 /// In the order of the help.
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
-    row('h', "docroot", "home", Value, "DIR", "the folder to serve (default: .)", |s, v| put(&mut s.docroot, values::file(v))),
-    row('p', "listen", "listen_http", List, "[ADDR:]PORT", "listen here; IPv6 in brackets; port 0 picks one", |s, v| extend(&mut s.listen, values::listen(v))),
-    row('s', "listen-tls", "listen_https", List, "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", |s, v| { s.tls.asked = true; extend(&mut s.tls.listen, values::listen(v)) }),
-    row('C', "cert", "cert", Value, "FILE", "certificate chain, PEM or DER", |s, v| put(&mut s.tls.cert, values::file(v).map(Some))),
-    row('K', "key", "key", Value, "FILE", "its private key, PEM or DER", |s, v| put(&mut s.tls.key, values::file(v).map(Some))),
-    row(NONE, "ca", "ca", Value, "FILE", "the authorities that sign clients' certificates, PEM", |s, v| put(&mut s.tls.ca, values::file(v).map(Some))),
-    row(NONE, "require-client-cert", "require_client_cert", List, "/PREFIX", "what is for clients with a certificate alone; needs --ca", client_cert),
-    row('P', "ciphers", "ciphers", Value, "LIST", "cipher suites, OpenSSL's names with colons between", |s, v| { s.tls.ciphers = v.split(':').filter(|name| !name.is_empty()).map(String::from).collect(); Ok(()) }),
-    row(NONE, "self-signed", "self_signed", Flag, "", "make certificate and key where one is missing", |s, v| put(&mut s.tls.self_signed, values::flag(v))),
-    row('q', "redirect-https", "redirect_https", Flag, "", "send clients of HTTP to HTTPS, but for ACME challenges", |s, v| put(&mut s.tls.redirect, values::flag(v))),
-    row(NONE, "hsts", "hsts", Value, "SECS", "have browsers use HTTPS alone for so long", |s, v| put(&mut s.tls.hsts, values::seconds(v, 0, MAX_HSTS).map(Some))),
-    row(NONE, "server-name", "server_name", List, "NAME", "the host that this is for; *.NAME for all below it", |s, v| { for name in v.split_whitespace() { s.server_names.push(values::server_name(name)?); } Ok(()) }),
-    row('I', "index", "index_page", List, "NAME", "an index file, tried before index.html and the like", |s, v| push(&mut s.index, values::index(v))),
-    row('E', "error-page", "error_page", Value, "/URL", "what answers 403 and 404: a file or a script", |s, v| put(&mut s.error_page, values::error_page(v).map(Some))),
-    row(NONE, "fallback", "fallback", Value, "/URL", "what answers, with 200, for pages that are missing", |s, v| put(&mut s.fallback, values::error_page(v).map(Some))),
-    row('y', "alias", "alias", List, "/PATH[=/OTHER]", "serve /PATH from /OTHER/PATH, or below the CGI prefix", |s, v| push(&mut s.aliases, values::alias(v))),
-    row('S', "no-symlinks", "no_symlinks", Flag, "", "refuse links that lead out of the folder", |s, v| put(&mut s.no_symlinks, values::flag(v))),
-    row('D', "no-dirlists", "no_dirlists", Flag, "", "answer 403 for a folder without an index", |s, v| put(&mut s.no_dirlists, values::flag(v))),
-    row('b', "list-charset", "list_charset", Value, "NAME", "charset of listings (default: utf-8)", |s, v| put(&mut s.list_charset, values::charset(v))),
-    row(NONE, "private-files", "private_files", Flag, "", "serve files that not all users may read, too", |s, v| put(&mut s.private_files, values::flag(v))),
-    row(NONE, "no-gzip", "no_gzip", Flag, "", "serve no FILE.br, FILE.zst, FILE.gz in place of FILE", |s, v| put(&mut s.no_gzip, values::flag(v))),
-    row(NONE, "header", "header", List, "'[/PREFIX ]NAME: VALUE'", "a header field of answers below /PREFIX", |s, v| push(&mut s.headers, values::header(v))),
-    row(NONE, "no-server-header", "no_server_header", Flag, "", "send no Server field", |s, v| put(&mut s.no_server_header, values::flag(v))),
-    row('R', "rfc1918-filter", "rfc1918_filter", Flag, "", "refuse private clients at public addresses", |s, v| put(&mut s.rfc1918_filter, values::flag(v))),
-    row(NONE, "allow", "allow", List, "'[/PREFIX ]ADDR...'", "who alone may have what is below /PREFIX: ADDR, ADDR/BITS, *, unix", |s, v| access(s, access::Kind::Allow, v)),
-    row(NONE, "deny", "deny", List, "'[/PREFIX ]ADDR...'", "who may not; *: all whom --allow does not name", |s, v| access(s, access::Kind::Deny, v)),
-    row(NONE, "trusted-proxy", "trusted_proxy", List, "ADDR...", "proxies whose X-Forwarded-For or Forwarded names the client", |s, v| { let read = values::proxies(v); s.uncertain_proxies |= read.is_err(); extend(&mut s.trusted_proxies, read) }),
-    // An empty one, as of a router without a name, is none: UCI could not say it either.
-    row('r', "realm", "realm", Value, "TEXT", "what logins are asked for (default: Protected Area)", |s, v| if v.is_empty() { Ok(()) } else { put(&mut s.realm, values::realm(v)) }),
-    row('c', "httpd-conf", "config", Value, "FILE", "logins and more, as busybox's httpd (default: /etc/httpd.conf)", |s, v| put(&mut s.httpd_conf, values::file(v).map(Some))),
-    row('x', "cgi-prefix", "cgi_prefix", Value, "/PATH", "where scripts are (default: /cgi-bin)", |s, v| put(&mut s.cgi_prefix, values::prefix(v))),
-    row('i', "interpreter", "interpreter", List, ".EXT=PROGRAM", "what runs files of that extension", |s, v| push(&mut s.interpreters, values::interpreter(v))),
-    row('n', "max-requests", "max_requests", Value, "N", "scripts at once; others wait (default: 3)", |s, v| put(&mut s.max_requests, values::count(v, 1, MAX_REQUESTS))),
-    row('t', "script-timeout", "script_timeout", Value, "SECS", "how long a script may stand still (default: 60)", |s, v| put(&mut s.script_timeout, values::seconds(v, 1, MAX_SECS))),
-    row(NONE, "chunked-body-limit", "chunked_body_limit", Value, "KIB", "longest chunked body for a script, in KiB (default: 4096)", |s, v| put(&mut s.chunked_body_limit, values::number(v, MIN_CHUNKED_BODY, MAX_CHUNKED_BODY))),
-    row(NONE, "body-temp-path", "body_temp_path", Value, "DIR", "where chunked bodies wait for their end (default: /tmp)", |s, v| put(&mut s.body_temp_path, values::file(v))),
-    row('u', "ubus-prefix", "ubus_prefix", Value, "/PATH", "where JSON-RPC over ubus is (default: nowhere)", |s, v| put(&mut s.ubus.prefix, values::prefix(v).map(Some))),
-    row('U', "ubus-socket", "ubus_socket", Value, "FILE", "ubusd's socket (default: /var/run/ubus/ubus.sock)", |s, v| put(&mut s.ubus.socket, values::file(v))),
-    row('a', "no-ubusauth", "no_ubusauth", Flag, "", "let everybody call everything over ubus", |s, v| put(&mut s.ubus.no_auth, values::flag(v))),
-    row('X', "ubus-cors", "ubus_cors", Flag, "", "let pages of other origins call over ubus", |s, v| put(&mut s.ubus.cors, values::flag(v))),
-    row('e', "ubus-retry", "ubus_retry", Value, "MS", "when subscribers are to connect again", |s, v| put(&mut s.ubus.retry, values::number(v, 0, MAX_RETRY).map(|ms| Some(std::time::Duration::from_millis(ms))))),
-    row('N', "max-connections", "max_connections", Value, "N", "connections at once (default: 100)", |s, v| put(&mut s.max_connections, values::count(v, 1, MAX_CONNECTIONS))),
-    row('k', "http-keepalive", "http_keepalive", Value, "SECS", "close idle connections after; 0: at once (default: 20)", |s, v| put(&mut s.http_keepalive, values::seconds(v, 0, MAX_SECS))),
-    row('T', "network-timeout", "network_timeout", Value, "SECS", "how long a head may take, and a body stand still (default: 30)", |s, v| put(&mut s.network_timeout, values::seconds(v, 1, MAX_SECS))),
-    row(NONE, "send-timeout", "send_timeout", Value, "SECS", "how long a client may take nothing (default: 300)", |s, v| put(&mut s.send_timeout, values::seconds(v, 1, MAX_SECS))),
-    row('A', "tcp-keepalive", "tcp_keepalive", Value, "SECS", "probe silent clients every; 0: never (default: 0)", |s, v| { let read = values::seconds(v, 0, MAX_PROBE_INTERVAL); put(&mut s.tcp_keepalive, read.map(|interval| (!interval.is_zero()).then_some(interval))) }),
-    row(NONE, "access-log", "access_log", Maybe, "WHERE", "a line a request: stdout, syslog or /FILE", |s, v| put(&mut s.access_log, values::access_log(v))),
-    row('l', "lua-prefix", "lua_prefix", List, "/PATH", "(of uhttpd; not embedded)", |s, v| embedded(s, "lua_prefix", v)),
-    row('L', "lua-handler", "lua_handler", Value, "FILE", "(of uhttpd; not embedded)", |_, _| Ok(())),
-    row('o', "ucode-prefix", "ucode_prefix", List, "/PATH", "(of uhttpd; not embedded)", |s, v| embedded(s, "ucode_prefix", v)),
-    row('O', "ucode-handler", "ucode_handler", Value, "FILE", "(of uhttpd; not embedded)", |_, _| Ok(())),
-    row('H', "json-script", "json_script", List, "FILE", "(of uhttpd; not embedded)", |s, v| embedded(s, "json_script", v)),
+    row('h', "docroot", "home", "DIR", "the folder to serve", Kind::File(|s| &mut s.docroot)),
+    row('p', "listen", "listen_http", "[ADDR:]PORT", "listen here; IPv6 in brackets; port 0 picks one", List(|s, v| extend(&mut s.listen, values::listen(v)), |s, show| each(&s.listen, show))),
+    row('s', "listen-tls", "listen_https", "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", List(|s, v| { s.tls.asked = true; extend(&mut s.tls.listen, values::listen(v)) }, |s, show| each(&s.tls.listen, show))),
+    row('C', "cert", "cert", "FILE", "certificate chain, PEM or DER", OptionalFile(|s| &mut s.tls.cert)),
+    row('K', "key", "key", "FILE", "private key of the certificate, PEM or DER", OptionalFile(|s| &mut s.tls.key)),
+    row(NONE, "ca", "ca", "FILE", "authorities that sign client certificates, PEM", OptionalFile(|s| &mut s.tls.ca)),
+    row(NONE, "require-client-cert", "require_client_cert", "/PREFIX", "require a client certificate below /PREFIX; needs --ca", List(client_cert, |s, show| each_path(&s.client_certs, show))),
+    row('P', "ciphers", "ciphers", "LIST", "TLS 1.2 cipher suites, OpenSSL's names separated by colons", Value(ciphers, |s, show| if !s.tls.ciphers.is_empty() { show(&s.tls.ciphers.join(":")) })),
+    row(NONE, "self-signed", "self_signed", "", "make a self-signed certificate and key if one is missing", Flag(|s| &mut s.tls.self_signed)),
+    row('q', "redirect-https", "redirect_https", "", "redirect HTTP to HTTPS, except ACME challenges", Flag(|s| &mut s.tls.redirect)),
+    row(NONE, "hsts", "hsts", "SECS", "tell browsers to use HTTPS only, for so long", OptionalNumber(0, MAX_HSTS, |s| &mut s.tls.hsts)),
+    row(NONE, "server-name", "server_name", "NAME", "host name of this site; *.NAME: all names below it", List(server_names, |s, show| each(&s.server_names, show))),
+    row('I', "index", "index_page", "NAME", "index file, tried before index.html and the like", List(|s, v| push(&mut s.index, values::index(v)), |s, show| each(&s.index, show))),
+    row('E', "error-page", "error_page", "/URL", "file or script that answers 403 and 404", OptionalText(values::error_page, |s| &mut s.error_page)),
+    row(NONE, "fallback", "fallback", "/URL", "page sent with 200 in place of missing pages", OptionalText(values::error_page, |s| &mut s.fallback)),
+    row('y', "alias", "alias", "/PATH[=/OTHER]", "serve /PATH from /OTHER/PATH, or from below the CGI prefix", List(|s, v| push(&mut s.aliases, values::alias(v)), aliases)),
+    row('S', "no-symlinks", "no_symlinks", "", "refuse symbolic links that lead out of the folder", Flag(|s| &mut s.no_symlinks)),
+    row('D', "no-dirlists", "no_dirlists", "", "answer 403 for a folder without an index", Flag(|s| &mut s.no_dirlists)),
+    row('b', "list-charset", "list_charset", "NAME", "charset of directory listings", Text(values::charset, |s| &mut s.list_charset)),
+    row(NONE, "private-files", "private_files", "", "also serve files that not every user may read", Flag(|s| &mut s.private_files)),
+    row(NONE, "no-gzip", "no_gzip", "", "do not serve FILE.br, FILE.zst, FILE.gz in place of FILE", Flag(|s| &mut s.no_gzip)),
+    row(NONE, "header", "header", "'[/PREFIX ]NAME: VALUE'", "add a header field to responses below /PREFIX", List(|s, v| push(&mut s.headers, values::header(v)), headers)),
+    row(NONE, "no-server-header", "no_server_header", "", "send no Server field", Flag(|s| &mut s.no_server_header)),
+    row('R', "rfc1918-filter", "rfc1918_filter", "", "refuse private clients at public addresses (DNS rebinding)", Flag(|s| &mut s.rfc1918_filter)),
+    row(NONE, "allow", "allow", "'[/PREFIX ]ADDR...'", "allow only these below /PREFIX: ADDR, ADDR/BITS, *, unix", List(|s, v| access(s, RuleKind::Allow, v), |s, show| rules(s, false, show))),
+    row(NONE, "deny", "deny", "'[/PREFIX ]ADDR...'", "deny these below /PREFIX; *: all that --allow does not name", List(|s, v| access(s, RuleKind::Deny, v), |s, show| rules(s, true, show))),
+    row(NONE, "trusted-proxy", "trusted_proxy", "ADDR...", "take the client from X-Forwarded-For or Forwarded of these proxies", List(trusted_proxies, |s, show| each(&s.trusted_proxies, show))),
+    // UCI has no empty values: they mean the default, as on a router without a name.
+    row('r', "realm", "realm", "TEXT", "realm of logins", Value(|s, v| if v.is_empty() { Ok(()) } else { put(&mut s.realm, values::realm(v)) }, |s, show| show(&s.realm))),
+    row('c', "httpd-conf", "config", "FILE", "logins and more, as for busybox httpd; /etc/httpd.conf if it exists", OptionalFile(|s| &mut s.httpd_conf)),
+    row('x', "cgi-prefix", "cgi_prefix", "/PATH", "where CGI scripts are", Text(values::prefix, |s| &mut s.cgi_prefix)),
+    row('i', "interpreter", "interpreter", ".EXT=PROGRAM", "run files with this extension by PROGRAM", List(|s, v| push(&mut s.interpreters, values::interpreter(v)), interpreters)),
+    row('n', "max-requests", "max_requests", "N", "scripts that run at once; others wait", Number(1, MAX_REQUESTS, |s| &mut s.max_requests)),
+    row('t', "script-timeout", "script_timeout", "SECS", "end a script that moves no data for so long", Number(1, MAX_SECS, |s| &mut s.script_timeout)),
+    row(NONE, "chunked-body-limit", "chunked_body_limit", "KIB", "longest chunked body for a script, in KiB", Number(MIN_CHUNKED_BODY, MAX_CHUNKED_BODY, |s| &mut s.chunked_body_limit)),
+    row(NONE, "body-temp-path", "body_temp_path", "DIR", "where chunked bodies are buffered", Kind::File(|s| &mut s.body_temp_path)),
+    row('u', "ubus-prefix", "ubus_prefix", "/PATH", "serve JSON-RPC over ubus here", OptionalText(values::prefix, |s| &mut s.ubus.prefix)),
+    row('U', "ubus-socket", "ubus_socket", "FILE", "ubusd's socket", Kind::File(|s| &mut s.ubus.socket)),
+    row('a', "no-ubusauth", "no_ubusauth", "", "let everyone call everything over ubus", Flag(|s| &mut s.ubus.no_auth)),
+    row('X', "ubus-cors", "ubus_cors", "", "let pages of other origins call over ubus", Flag(|s| &mut s.ubus.cors)),
+    row('e', "ubus-retry", "ubus_retry", "MS", "tell ubus subscribers to reconnect after so many milliseconds", OptionalNumber(0, MAX_RETRY, |s| &mut s.ubus.retry)),
+    row('N', "max-connections", "max_connections", "N", "connections at once", Number(1, MAX_CONNECTIONS, |s| &mut s.max_connections)),
+    row('k', "http-keepalive", "http_keepalive", "SECS", "close idle connections after so long; 0: after each response", Number(0, MAX_SECS, |s| &mut s.http_keepalive)),
+    row('T', "network-timeout", "network_timeout", "SECS", "time for a request's head, and for a body to make progress", Number(1, MAX_SECS, |s| &mut s.network_timeout)),
+    row(NONE, "send-timeout", "send_timeout", "SECS", "time for a client to read some of its response", Number(1, MAX_SECS, |s| &mut s.send_timeout)),
+    row('A', "tcp-keepalive", "tcp_keepalive", "SECS", "interval of TCP keep-alive probes; 0: none", Number(0, MAX_PROBE_INTERVAL, |s| &mut s.tcp_keepalive)),
+    row(NONE, "access-log", "access_log", "WHERE", "log requests to stdout, syslog or /FILE; 0: no", MaybeValue(|s, v| put(&mut s.access_log, values::access_log(v)), access_log)),
+    row('l', "lua-prefix", "lua_prefix", "/PATH", "(uhttpd's; not supported)", List(|s, v| embedded(s, "lua_prefix", v), |s, show| embedded_values(s, "lua_prefix", show))),
+    row('L', "lua-handler", "lua_handler", "FILE", "(uhttpd's; not supported)", Value(ignored, |_, _| ())),
+    row('o', "ucode-prefix", "ucode_prefix", "/PATH", "(uhttpd's; not supported)", List(|s, v| embedded(s, "ucode_prefix", v), |s, show| embedded_values(s, "ucode_prefix", show))),
+    row('O', "ucode-handler", "ucode_handler", "FILE", "(uhttpd's; not supported)", Value(ignored, |_, _| ())),
+    row('H', "json-script", "json_script", "FILE", "(uhttpd's; not supported)", List(|s, v| embedded(s, "json_script", v), |s, show| embedded_values(s, "json_script", show))),
+    row(NONE, "config", "", "FILE", "read the options from a file in UCI syntax, as /etc/config/uhttpd", Process(Action::Config)),
+    row('f', "foreground", "", "", "stay in the foreground", Process(Action::Foreground)),
+    row(NONE, "user", "", "NAME", "become this user once everything is open", Process(Action::User)),
+    row(NONE, "pid-file", "", "FILE", "write the process id there", Process(Action::PidFile)),
+    row(NONE, "syslog", "", "", "log to syslog instead of standard error", Process(Action::Syslog)),
+    row(NONE, "test", "", "", "check the configuration, and exit: 0 if it is valid", Process(Action::Test)),
+    row(NONE, "dump", "", "", "print the configuration in effect as UCI, and exit", Process(Action::Dump)),
+    row('d', "urldecode", "", "TEXT", "print TEXT decoded, and exit", Process(Action::UrlDecode)),
+    row('m', "md5crypt", "", "TEXT", "print the MD5 crypt of TEXT, and exit", Process(Action::Md5Crypt)),
+    row(NONE, "help", "", "", "print this, and exit", Process(Action::Help)),
+    row(NONE, "version", "", "", "print the version, and exit", Process(Action::Version)),
 ];
 
 const fn row(
     letter: char,
     long: &'static str,
     uci: &'static str,
-    takes: Takes,
     value: &'static str,
     help: &'static str,
-    set: fn(&mut Site, &str) -> Result<(), Expected>,
+    kind: Kind,
 ) -> Row {
-    Row { letter, long, uci, takes, value, help, set }
+    Row { letter, long, uci, value, help, kind }
+}
+
+impl Row {
+    /// What messages call the option: its letter, as in uhttpd's documentation, or its long name.
+    pub fn name(&self) -> String {
+        if self.letter == NONE { ["--", self.long].concat() } else { format!("-{}", self.letter) }
+    }
+
+    pub fn takes(&self) -> Takes {
+        match self.kind {
+            Flag(_) => Takes::Flag,
+            List(..) => Takes::List,
+            MaybeValue(..) => Takes::Maybe,
+            Process(_) if self.value.is_empty() => Takes::Flag,
+            _ => Takes::Value,
+        }
+    }
+
+    /// Parses a value and stores it. The error is what would have been right.
+    pub fn set(&self, site: &mut SiteConfig, value: &str) -> Result<(), Expected> {
+        match self.kind {
+            Flag(field) => *field(site) = values::flag(value)?,
+            Kind::File(field) => *field(site) = values::file(value)?,
+            OptionalFile(field) => *field(site) = Some(values::file(value)?),
+            Number(min, max, field) => *field(site) = values::number(value, min, max)?,
+            OptionalNumber(min, max, field) => *field(site) = Some(values::number(value, min, max)?),
+            Text(parse, field) => *field(site) = parse(value)?,
+            OptionalText(parse, field) => *field(site) = Some(parse(value)?),
+            Value(set, _) | MaybeValue(set, _) | List(set, _) => set(site, value)?,
+            Process(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Passes each stored value on, as UCI writes it. `site` is not changed.
+    pub fn show(&self, site: &mut SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
+        match self.kind {
+            Flag(field) => show(&u8::from(*field(site))),
+            Kind::File(field) => show(&field(site).display()),
+            OptionalFile(field) => field(site).iter().for_each(|file| show(&file.display())),
+            Number(_, _, field) => show(field(site)),
+            OptionalNumber(_, _, field) => field(site).iter().for_each(|number| show(number)),
+            Text(_, field) => show(&rooted(field(site))),
+            OptionalText(_, field) => field(site).iter().for_each(|path| show(&rooted(path))),
+            Value(_, each) | MaybeValue(_, each) | List(_, each) => each(site, show),
+            Process(_) => {}
+        }
+    }
+
+    /// The value where nothing is configured; empty if there is none.
+    pub fn default(&self, defaults: &mut SiteConfig) -> String {
+        let mut text = String::new();
+        if self.takes() != Takes::Flag {
+            self.show(defaults, &mut |value| text = value.to_string());
+        }
+        text
+    }
 }
 
 fn put<T>(place: &mut T, read: Result<T, Expected>) -> Result<(), Expected> {
@@ -137,17 +249,67 @@ fn extend<T>(list: &mut Vec<T>, read: Result<Vec<T>, Expected>) -> Result<(), Ex
     Ok(())
 }
 
-/// Adds a line about addresses; if that is wrong, what it was to protect is closed to all.
-fn access(site: &mut Site, kind: access::Kind, value: &str) -> Result<(), Expected> {
+fn each<T: Display>(values: &[T], show: &mut dyn FnMut(&dyn Display)) {
+    values.iter().for_each(|value| show(value));
+}
+
+fn each_path(paths: &[String], show: &mut dyn FnMut(&dyn Display)) {
+    paths.iter().for_each(|path| show(&rooted(path)));
+}
+
+/// A URL's path as it is written: stored without a slash at its end, the root is empty.
+pub fn rooted(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
+}
+
+fn ciphers(site: &mut SiteConfig, value: &str) -> Result<(), Expected> {
+    site.tls.ciphers = value.split(':').filter(|name| !name.is_empty()).map(String::from).collect();
+    Ok(())
+}
+
+fn server_names(site: &mut SiteConfig, value: &str) -> Result<(), Expected> {
+    value.split_whitespace().try_for_each(|name| push(&mut site.server_names, values::server_name(name)))
+}
+
+fn aliases(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
+    for alias in &site.aliases {
+        match &alias.to {
+            Some(to) => show(&format_args!("{}={}", rooted(&alias.from), rooted(to))),
+            None => show(&rooted(&alias.from)),
+        }
+    }
+}
+
+fn headers(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
+    for header in &site.headers {
+        show(&format_args!("{} {}: {}", rooted(&header.prefix), header.name, header.value));
+    }
+}
+
+fn interpreters(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
+    for interpreter in &site.interpreters {
+        show(&format_args!("{}={}", interpreter.extension, interpreter.program.display()));
+    }
+}
+
+/// Adds a rule for addresses. If it is wrong, what it was to protect is closed to everyone.
+fn access(site: &mut SiteConfig, kind: RuleKind, value: &str) -> Result<(), Expected> {
     let read = values::access(value, kind);
     if read.is_err() {
-        site.access.extend(values::protected(value).into_iter().map(access::Line::closed));
+        site.access.extend(values::protected(value).into_iter().map(Rule::closed));
     }
     push(&mut site.access, read)
 }
 
-/// Adds a path that wants a certificate, or with a flag all; if it is wrong, it is closed to those without one all the same.
-fn client_cert(site: &mut Site, value: &str) -> Result<(), Expected> {
+fn rules(site: &SiteConfig, deny: bool, show: &mut dyn FnMut(&dyn Display)) {
+    for rule in site.access.iter().filter(|rule| (rule.kind == RuleKind::Deny) == deny) {
+        let networks: Vec<String> = rule.networks.iter().map(Network::to_string).collect();
+        show(&format_args!("{} {}", rooted(&rule.path), networks.join(" ")));
+    }
+}
+
+/// Adds a path that needs a certificate, or with a flag all of them. A wrong one is closed to clients without one, too.
+fn client_cert(site: &mut SiteConfig, value: &str) -> Result<(), Expected> {
     let read = values::client_cert(value);
     match &read {
         Ok(path) => site.client_certs.extend(path.clone()),
@@ -156,36 +318,51 @@ fn client_cert(site: &mut Site, value: &str) -> Result<(), Expected> {
     read.map(drop)
 }
 
-/// Notes the URL prefix of a handler that is not embedded.
-fn embedded(site: &mut Site, option: &'static str, value: &str) -> Result<(), Expected> {
+fn trusted_proxies(site: &mut SiteConfig, value: &str) -> Result<(), Expected> {
+    let read = values::proxies(value);
+    site.uncertain_proxies |= read.is_err();
+    extend(&mut site.trusted_proxies, read)
+}
+
+fn access_log(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
+    match &site.access_log {
+        None => show(&"0"),
+        Some(AccessTarget::Stdout) => show(&"stdout"),
+        Some(AccessTarget::Syslog) => show(&"syslog"),
+        Some(AccessTarget::File(path)) => show(&path.display()),
+    }
+}
+
+/// Notes the URL prefix of a handler that uhttpd embeds.
+fn embedded(site: &mut SiteConfig, option: &'static str, value: &str) -> Result<(), Expected> {
     site.embedded.push((option, value.to_owned()));
     Ok(())
 }
 
-/// The help: every option with a line.
+fn embedded_values(site: &SiteConfig, option: &str, show: &mut dyn FnMut(&dyn Display)) {
+    site.embedded.iter().filter(|(name, _)| *name == option).for_each(|(_, value)| show(value));
+}
+
+fn ignored(_: &mut SiteConfig, _: &str) -> Result<(), Expected> {
+    Ok(())
+}
+
+/// The help: each option with a line.
 pub fn help() -> String {
     let mut out = String::from(
         "Usage: ecohttpd [OPTION]...\n\
          Serves a folder over HTTP. Without options: the current folder, on port 8080.\n\n",
     );
-    let mut line = |letter: char, long: &str, value: &str, help: &str| {
-        let short = if letter == NONE { "   ".to_owned() } else { format!("-{letter},") };
-        let space = if value.is_empty() { "" } else { " " };
-        let _ = writeln!(out, "  {short} --{long}{space}{value}\n          {help}");
-    };
+    let mut defaults = SiteConfig::default();
     for row in ROWS {
-        line(row.letter, row.long, row.value, row.help);
+        let short = if row.letter == NONE { "   ".into() } else { format!("-{},", row.letter) };
+        let space = if row.value.is_empty() { "" } else { " " };
+        let _ = write!(out, "  {short} --{}{space}{}\n          {}", row.long, row.value, row.help);
+        let default = row.default(&mut defaults);
+        if !default.is_empty() {
+            let _ = write!(out, " (default: {default})");
+        }
+        out.push('\n');
     }
-    line(NONE, "config", "FILE", "read all this from a file in UCI syntax, as /etc/config/uhttpd");
-    line('f', "foreground", "", "stay in the foreground");
-    line(NONE, "user", "NAME", "become this user once all is open");
-    line(NONE, "pid-file", "FILE", "write the process's number there");
-    line(NONE, "syslog", "", "log to syslog, not to standard error");
-    line(NONE, "test", "", "check everything, and exit: 0 if it is right");
-    line(NONE, "dump", "", "print the configuration in force as UCI, and exit");
-    line('d', "urldecode", "TEXT", "print TEXT decoded, and exit");
-    line('m', "md5crypt", "TEXT", "print the MD5 crypt of TEXT, and exit");
-    line(NONE, "help", "", "print this, and exit");
-    line(NONE, "version", "", "print the version, and exit");
     out
 }

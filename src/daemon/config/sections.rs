@@ -1,9 +1,10 @@
 //! What the sections of a UCI file mean: those of OpenWrt's `/etc/config/uhttpd`.
 
+use super::model::{Config, Identity, SiteConfig};
 use super::options::{ROWS, Row, Takes};
-use super::uci::{self, Opt, Section, Value};
+use super::uci::{self, Opt, Section, UciValue};
 use super::values::{self, Expected, enclosing};
-use super::{Config, Identity, RealmLine, Site};
+use crate::daemon::auth::RealmLine;
 use std::fs;
 use std::path::Path;
 
@@ -13,10 +14,10 @@ const GARBLED: char = char::REPLACEMENT_CHARACTER;
 /// The package that the sections are of, as `uci show` names them.
 const PACKAGE: &str = "uhttpd";
 
-/// Flags that are on where it can't be told what they are: those that protect, and the one that is on anyway.
+/// Flags that count as on when their value is invalid: those that protect, and the one that is on by default.
 const ON_IN_DOUBT: [&str; 4] = ["no_symlinks", "no_dirlists", "rfc1918_filter", "self_signed"];
 
-/// Lists whose values hold blanks themselves.
+/// Lists whose values contain spaces.
 const WITH_BLANKS: [&str; 3] = ["header", "allow", "deny"];
 
 /// Lists that uhttpd's init script has the shell split: `list listen_http '80 81'` is two addresses.
@@ -25,15 +26,15 @@ const SPLIT: [&str; 6] = ["listen_http", "listen_https", "index_page", "alias", 
 /// Options whose wrong values close what they were to protect.
 const PROTECTING: [&str; 4] = ["allow", "deny", "trusted_proxy", "require_client_cert"];
 
-/// Options that do no harm with a letter that can't be read: a title, and a folder that is not found then.
+/// Options for which text that is not UTF-8 is harmless: a title, and a folder, which is not found then.
 const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];
 
-/// Days that a certificate may last at most: it is for a router, whose hardware ends before.
-const MAX_DAYS: u64 = 36_500;
-/// Days beyond which browsers refuse a certificate.
+/// Most days that a certificate may be valid: no router lasts longer.
+const MAX_DAYS: u32 = 36_500;
+/// Most days that browsers accept.
 const BROWSERS_DAYS: u16 = 398;
 
-/// Reads a file in UCI syntax; what is wrong with single options is noted and left out.
+/// Reads a file in UCI syntax. Options that are wrong are noted and left out.
 ///
 /// # Errors
 /// One line: where the file is not in UCI syntax.
@@ -47,7 +48,7 @@ pub fn read(path: &Path) -> Result<Config, String> {
     Ok(config)
 }
 
-/// Makes a configuration of a file's text; what is said about it begins with the line's number.
+/// Makes a configuration from a file's text. Warnings and errors begin with the line number.
 fn interpret(text: &[u8]) -> Result<Config, String> {
     let sections = uci::parse(text).map_err(|error| format!("{}: {}", error.line, error.what))?;
     let mut config = Config::default();
@@ -55,7 +56,7 @@ fn interpret(text: &[u8]) -> Result<Config, String> {
     let identity = cert.map_or_else(Identity::default, |section| identity(section, &mut config));
     for (n, section) in of_kind(&sections, "uhttpd").enumerate() {
         let name = section.name.clone().unwrap_or_else(|| format!("@uhttpd[{n}]"));
-        let mut site = Site { name: format!("{PACKAGE}.{name}"), ..defaults() };
+        let mut site = SiteConfig { name: format!("{PACKAGE}.{name}"), ..defaults() };
         site.tls.identity = identity.clone();
         if is_enabled(&site.name, section, &mut config) {
             fill(&mut site, section, &sections, &mut config);
@@ -69,9 +70,9 @@ fn of_kind<'a>(sections: &'a [Section], kind: &'a str) -> impl Iterator<Item = &
     sections.iter().filter(move |section| section.kind == kind)
 }
 
-/// What OpenWrt's init script gives uhttpd where the section is silent.
-fn defaults() -> Site {
-    let mut site = Site { docroot: "/www".into(), ..Site::default() };
+/// The defaults of OpenWrt's init script for uhttpd.
+pub fn defaults() -> SiteConfig {
+    let mut site = SiteConfig { docroot: "/www".into(), ..SiteConfig::default() };
     site.tls.cert = Some("/etc/uhttpd.crt".into());
     site.tls.key = Some("/etc/uhttpd.key".into());
     site.tls.self_signed = true;
@@ -83,11 +84,11 @@ fn defaults() -> Site {
     site
 }
 
-/// Whether a section is switched on; of one that is off nothing else is looked at.
+/// Whether a section is enabled. The rest of a disabled one is not read.
 fn is_enabled(name: &str, section: &Section, said: &mut Config) -> bool {
     let mut enabled = true;
     if let Some(option) = section.options.iter().find(|option| option.name == "enabled") {
-        let at = Place { section: name, option };
+        let at = OptionLine { section: name, option };
         at.take(at.flag(), said, &mut |text| {
             enabled = values::flag(text).map_err(|expected| Expected { nearest: Some("1".into()), ..expected })?;
             Ok(())
@@ -96,11 +97,11 @@ fn is_enabled(name: &str, section: &Section, said: &mut Config) -> bool {
     enabled
 }
 
-/// Takes a section's options over.
-fn fill(site: &mut Site, section: &Section, all: &[Section], said: &mut Config) {
+/// Applies the options of a section.
+fn fill(site: &mut SiteConfig, section: &Section, all: &[Section], said: &mut Config) {
     let name = site.name.clone();
     for option in &section.options {
-        let at = Place { section: &name, option };
+        let at = OptionLine { section: &name, option };
         match option.name.as_str() {
             "enabled" => {}
             "httpauth" => logins(site, &at, all, said),
@@ -112,16 +113,16 @@ fn fill(site: &mut Site, section: &Section, all: &[Section], said: &mut Config) 
     }
 }
 
-fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
-    let texts: Vec<&str> = match (&at.option.value, row.takes) {
-        (Value::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
+fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config) {
+    let texts: Vec<&str> = match (&at.option.value, row.takes()) {
+        (UciValue::List(texts), Takes::List) if SPLIT.contains(&row.uci) => {
             let mut all = Vec::new();
             texts.iter().for_each(|text| all.extend(words(text)));
             all
         }
-        (Value::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
-        // An option in a list's place is one that the shell would split, but for what holds spaces itself.
-        (Value::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(text),
+        (UciValue::List(texts), Takes::List) => texts.iter().map(String::as_str).collect(),
+        // uhttpd's init script splits an option given in place of a list, unless its values contain spaces.
+        (UciValue::Single(text), Takes::List) if !WITH_BLANKS.contains(&row.uci) => words(text),
         (_, Takes::Flag) => vec![at.flag()],
         _ => match at.single() {
             Ok(text) => vec![text],
@@ -133,23 +134,23 @@ fn set(site: &mut Site, row: &Row, at: &Place<'_>, said: &mut Config) {
         let garbled = text.contains(GARBLED);
         if garbled && MAY_BE_GARBLED.contains(&row.uci) {
             said.warnings.push(at.wrong(text, &"UTF-8".into()));
-        } else if garbled && row.takes != Takes::Flag {
+        } else if garbled && row.takes() != Takes::Flag {
             said.errors.push(at.wrong(text, &"UTF-8".into()));
             if PROTECTING.contains(&row.uci) {
-                // Which is wrong, of course.
-                let _ = (row.set)(site, text);
+                // This fails, and closes what was to be protected.
+                let _ = row.set(site, text);
             }
             continue;
         }
-        at.take(text, said, &mut |text| match (row.set)(site, text) {
-            Err(expected) if row.takes == Takes::Flag => Err(Expected { nearest: Some(in_doubt.into()), ..expected }),
+        at.take(text, said, &mut |text| match row.set(site, text) {
+            Err(expected) if row.takes() == Takes::Flag => Err(Expected { nearest: Some(in_doubt.into()), ..expected }),
             done => done,
         });
     }
 }
 
-/// Splits a value as the shell does; but not one that begins like a path or an extension and goes on like neither: a path
-/// may hold a blank.
+/// Splits a value at spaces as the shell does, unless it starts like a path or an extension and its other words do not: a
+/// path may contain a space.
 fn words(text: &str) -> Vec<&str> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let begins = words.first().and_then(|word| word.chars().next()).filter(|first| matches!(first, '/' | '.'));
@@ -159,26 +160,26 @@ fn words(text: &str) -> Vec<&str> {
     }
 }
 
-/// Takes the logins of the sections `config httpauth` that a list names.
-fn logins(site: &mut Site, at: &Place<'_>, all: &[Section], said: &mut Config) {
+/// Adds the logins of the sections `config httpauth` that a list names.
+fn logins(site: &mut SiteConfig, at: &OptionLine<'_>, all: &[Section], said: &mut Config) {
     let names: Vec<&str> = match &at.option.value {
-        Value::List(names) => names.iter().map(String::as_str).collect(),
-        Value::Single(names) => names.split_whitespace().collect(),
+        UciValue::List(names) => names.iter().map(String::as_str).collect(),
+        UciValue::Single(names) => names.split_whitespace().collect(),
     };
     for name in names {
         match of_kind(all, "httpauth").find(|section| section.name.as_deref() == Some(name)) {
             Some(section) => site.auth.extend(login(name, section, said)),
-            // What it was to protect can't be known.
+            // What it was meant to protect is unknown.
             None => said.errors.push(at.wrong(name, &"the name of a section 'config httpauth'".into())),
         }
     }
 }
 
-/// Reads `config httpauth`; what it was to protect is closed to all if it is not known for whom.
+/// Reads `config httpauth`. If the login is invalid, what it was meant to protect is closed to everyone.
 fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> {
     let value = |wanted: &str| {
         let option = section.options.iter().find(|option| option.name == wanted)?;
-        Place { section: name, option }.single().ok().filter(|text| !text.is_empty())
+        OptionLine { section: name, option }.single().ok().filter(|text| !text.is_empty())
     };
     let prefix = value("prefix");
     if let (Some(prefix), Some(user), Some(pass)) = (prefix, value("username"), value("password"))
@@ -188,28 +189,29 @@ fn login(name: &str, section: &Section, said: &mut Config) -> Option<RealmLine> 
     {
         return Some(RealmLine { path, user: user.to_owned(), pass: pass.to_owned() });
     }
-    // Whatever its name, what looks like a path is what was to be protected.
+    // The option may be misspelled: what looks like a path is what was meant to be protected.
     let misnamed = || {
         section.options.iter().find_map(|option| {
-            Place { section: name, option }
+            OptionLine { section: name, option }
                 .single()
                 .ok()
                 .filter(|text| text.starts_with('/') && option.name != "password")
         })
     };
     let closed = prefix.or_else(misnamed).map(enclosing);
-    let so = closed.as_ref().map_or_else(|| "it protects nothing".into(), |path| format!("{path} is closed to all"));
+    let so =
+        closed.as_ref().map_or_else(|| "it protects nothing".into(), |path| format!("{path} is closed to everyone"));
     let right = "prefix (a path that starts with a slash), username (without a colon) and password, in UTF-8";
     said.errors.push(format!("{}: {PACKAGE}.{name}: expected {right}: {so}", section.line));
     closed.map(RealmLine::closed)
 }
 
-/// Reads `config cert`; what only other programs that make certificates need is skipped.
+/// Reads `config cert`. Options of other programs that make certificates are skipped.
 fn identity(section: &Section, said: &mut Config) -> Identity {
     let mut identity = Identity::default();
     let name = format!("{PACKAGE}.{}", section.name.as_deref().unwrap_or("@cert[0]"));
     for option in &section.options {
-        let at = Place { section: &name, option };
+        let at = OptionLine { section: &name, option };
         let text = match at.single() {
             Ok(text) => text,
             Err(line) => {
@@ -224,16 +226,16 @@ fn identity(section: &Section, said: &mut Config) -> Identity {
                     Ok(())
                 });
                 if identity.days > BROWSERS_DAYS {
-                    let right = format!("no more than {BROWSERS_DAYS}, or browsers refuse the certificate");
+                    let right = format!("at most {BROWSERS_DAYS}: browsers refuse longer ones");
                     said.warnings.push(at.wrong(text, &right.as_str().into()));
                 }
             }
             "commonname" => identity.common_name = Some(text.to_owned()).filter(|name| !name.is_empty()),
             "key_type" if text == "rsa" => {
-                said.warnings.push(at.wrong("rsa", &"ec: certificates are made with a key on P-256".into()));
+                said.warnings.push(at.wrong("rsa", &"ec: certificates are made with P-256 keys".into()));
             }
             "ec_curve" if !matches!(text, "P-256" | "prime256v1" | "secp256r1") => {
-                said.warnings.push(at.wrong(text, &"P-256: it is used instead".into()));
+                said.warnings.push(at.wrong(text, &"P-256, which is used instead".into()));
             }
             "key_type" | "ec_curve" | "bits" | "country" | "state" | "location" | "organization" => {}
             _ => said.warnings.push(at.unknown(["days", "commonname", "key_type", "ec_curve"].into_iter())),
@@ -242,52 +244,52 @@ fn identity(section: &Section, said: &mut Config) -> Identity {
     identity
 }
 
-/// An option where it stands, for messages.
-struct Place<'a> {
+/// An option and its section, for messages.
+struct OptionLine<'a> {
     section: &'a str,
     option: &'a Opt,
 }
 
-impl<'a> Place<'a> {
+impl<'a> OptionLine<'a> {
     /// The one value.
     fn single(&self) -> Result<&'a str, String> {
         match &self.option.value {
-            Value::Single(text) => Ok(text),
-            Value::List(texts) => match texts.as_slice() {
+            UciValue::Single(text) => Ok(text),
+            UciValue::List(texts) => match texts.as_slice() {
                 [text] => Ok(text),
                 _ => Err(self.wrong("a list", &"one value".into())),
             },
         }
     }
 
-    /// The value of a flag; a list is none that is right.
+    /// The value of a flag; for a list one that is invalid.
     fn flag(&self) -> &'a str {
         self.single().unwrap_or("a list")
     }
 
-    /// Takes a value over, or the nearest that is right, with a warning; else all stays as it is, which is an error.
+    /// Sets a value; or the nearest valid one, with a warning. If there is none, nothing changes and an error is noted.
     fn take(&self, text: &str, said: &mut Config, set: &mut dyn FnMut(&str) -> Result<(), Expected>) {
         let Err(expected) = set(text) else { return };
         let line = self.wrong(text, &expected);
         match expected.nearest {
-            Some(nearest) if set(&nearest).is_ok() => said.warnings.push(format!("{line}: {nearest:?} is used")),
+            Some(nearest) if set(&nearest).is_ok() => said.warnings.push(format!("{line}; using {nearest:?}")),
             _ => said.errors.push(line),
         }
     }
 
     fn wrong(&self, value: &str, right: &Expected) -> String {
-        let Place { section, option } = self;
+        let OptionLine { section, option } = self;
         format!("{}: {section}.{}: {value:?} is wrong: expected {right}", option.line, option.name)
     }
 
     fn unknown<'b>(&self, known: impl Iterator<Item = &'b str>) -> String {
-        let Place { section, option } = self;
+        let OptionLine { section, option } = self;
         let alike = |name: &str| name.bytes().zip(option.name.bytes()).take_while(|(a, b)| a == b).count();
         let hint = match known.max_by_key(|name| alike(name)) {
-            Some(name) if alike(name) > 2 => format!(" (is it {name}?)"),
+            Some(name) if alike(name) > 2 => format!(" (did you mean {name}?)"),
             _ => String::new(),
         };
-        format!("{}: {section}.{}: an unknown option, ignored{hint}", option.line, option.name)
+        format!("{}: {section}.{}: unknown option, ignored{hint}", option.line, option.name)
     }
 }
 
@@ -295,7 +297,7 @@ impl<'a> Place<'a> {
 mod tests {
     use super::*;
 
-    fn site(text: &str) -> Site {
+    fn site(text: &str) -> SiteConfig {
         let mut config = interpret(text.as_bytes()).unwrap();
         assert_eq!(config.warnings, Vec::<String>::new());
         config.sites.remove(0)
@@ -354,18 +356,18 @@ mod tests {
         assert_eq!(config.sites.iter().map(|site| site.name.as_str()).collect::<Vec<_>>(), ["uhttpd.@uhttpd[1]"]);
     }
 
-    fn read_section(lines: &[u8]) -> (Config, Site) {
+    fn read_section(lines: &[u8]) -> (Config, SiteConfig) {
         let mut config = interpret(&[b"config uhttpd main\n ", lines, b"\n"].concat()).unwrap();
         let site = config.sites.remove(0);
         (config, site)
     }
 
     /// A section's lines, what the one line must name, and what of the site shows that all else is in force.
-    type Row = (&'static [u8], &'static [&'static str], fn(&Site) -> bool);
+    type Row = (&'static [u8], &'static [&'static str], fn(&SiteConfig) -> bool);
 
     #[rustfmt::skip]
     const WRONG: &[Row] = &[
-        (b"option http_keepalive x\n option home /a", &["2: uhttpd.main.http_keepalive: \"x\"", "0 to 86400"], |s| s.http_keepalive.as_secs() == 20 && s.docroot == Path::new("/a")),
+        (b"option http_keepalive x\n option home /a", &["2: uhttpd.main.http_keepalive: \"x\"", "0 to 86400"], |s| s.http_keepalive == 20 && s.docroot == Path::new("/a")),
         (b"list listen_http 80\n list listen_http :x\n list listen_http 81", &["4: uhttpd.main.listen_http: \":x\"", "[ADDR:]PORT"], |s| s.listen.len() == 2),
         (b"list home /a\n list home /b", &["uhttpd.main.home", "one value"], |s| s.docroot == Path::new("/www")),
         (b"list httpauth x\nconfig httpauth x\n option prefix /a/", &["3: uhttpd.x", "password", "/a is closed"], |s| s.auth == [RealmLine::closed("/a")]),
@@ -396,20 +398,20 @@ mod tests {
 
     #[rustfmt::skip]
     const ODD: &[Row] = &[
-        (b"option max_connections 0", &["2: uhttpd.main.max_connections: \"0\"", "\"1\" is used"], |s| s.max_connections == 1),
-        (b"option script_timeout 100000", &["script_timeout", "\"86400\" is used"], |s| s.script_timeout.as_secs() == 86_400),
-        (b"option http_keepalive -5", &["http_keepalive", "\"0\" is used"], |s| s.http_keepalive.is_zero()),
-        (b"option redirect_https maybe", &["redirect_https", "0 or 1", "\"0\" is used"], |s| !s.tls.redirect),
-        (b"option no_ubusauth y", &["no_ubusauth", "\"0\" is used"], |s| !s.ubus.no_auth),
-        (b"option no_symlinks y", &["no_symlinks", "\"1\" is used"], |s| s.no_symlinks),
-        (b"option no_dirlists \xff", &["no_dirlists", "\"1\" is used"], |s| s.no_dirlists),
-        (b"list rfc1918_filter 1\n list rfc1918_filter 1", &["rfc1918_filter", "\"1\" is used"], |s| s.rfc1918_filter),
-        (b"list listen_http :::9102", &["listen_http", "\":::9102\"", "\"[::]:9102\" is used"], |s| s.listen[0].to_string() == "[::]:9102"),
-        (b"option enabled 2", &["uhttpd.main.enabled", "\"1\" is used"], |_| true),
-        (b"option error_page '/cgi-bin/x?y=1'", &["error_page", "without a query", "\"/cgi-bin/x\" is used"], |s| s.error_page.as_deref() == Some("/cgi-bin/x")),
+        (b"option max_connections 0", &["2: uhttpd.main.max_connections: \"0\"", "using \"1\""], |s| s.max_connections == 1),
+        (b"option script_timeout 100000", &["script_timeout", "using \"86400\""], |s| s.script_timeout == 86_400),
+        (b"option http_keepalive -5", &["http_keepalive", "using \"0\""], |s| s.http_keepalive == 0),
+        (b"option redirect_https maybe", &["redirect_https", "0 or 1", "using \"0\""], |s| !s.tls.redirect),
+        (b"option no_ubusauth y", &["no_ubusauth", "using \"0\""], |s| !s.ubus.no_auth),
+        (b"option no_symlinks y", &["no_symlinks", "using \"1\""], |s| s.no_symlinks),
+        (b"option no_dirlists \xff", &["no_dirlists", "using \"1\""], |s| s.no_dirlists),
+        (b"list rfc1918_filter 1\n list rfc1918_filter 1", &["rfc1918_filter", "using \"1\""], |s| s.rfc1918_filter),
+        (b"list listen_http :::9102", &["listen_http", "\":::9102\"", "using \"[::]:9102\""], |s| s.listen[0].to_string() == "[::]:9102"),
+        (b"option enabled 2", &["uhttpd.main.enabled", "using \"1\""], |_| true),
+        (b"option error_page '/cgi-bin/x?y=1'", &["error_page", "without a query", "using \"/cgi-bin/x\""], |s| s.error_page.as_deref() == Some("/cgi-bin/x")),
         (b"option realm 'Z\xfcrich'", &["realm", "UTF-8"], |s| s.realm == "Z\u{fffd}rich"),
         (b"option home /\xe9", &["home", "UTF-8"], |s| s.docroot == Path::new("/\u{fffd}")),
-        (b"config cert x\n option days 0", &["uhttpd.x.days", "\"1\" is used"], |s| s.tls.identity.days == 1),
+        (b"config cert x\n option days 0", &["uhttpd.x.days", "using \"1\""], |s| s.tls.identity.days == 1),
         (b"config cert x\n option days 36500", &["uhttpd.x.days", "398"], |s| s.tls.identity.days == 36_500),
     ];
 
@@ -438,8 +440,8 @@ mod tests {
         assert_eq!(
             config.warnings,
             [
-                "2: uhttpd.main.http_keepalve: an unknown option, ignored (is it http_keepalive?)",
-                "3: uhttpd.main.zzz: an unknown option, ignored",
+                "2: uhttpd.main.http_keepalve: unknown option, ignored (did you mean http_keepalive?)",
+                "3: uhttpd.main.zzz: unknown option, ignored",
             ]
         );
     }

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Bytes of text: hundreds of times what any router's configuration takes, and still little memory.
+/// Longest text in bytes: hundreds of times any router's configuration, and still little memory.
 const MAX_TEXT: usize = 1 << 20;
-/// Sections of a text, and options of a section: they are searched one by one.
+/// Most sections of a text, and options of a section: they are searched one by one.
 const MAX_ENTRIES: usize = 1024;
 
 /// One `config` and what stands below it.
@@ -27,12 +27,12 @@ pub struct Opt {
     pub name: String,
     /// Where it was last set or added to.
     pub line: usize,
-    pub value: Value,
+    pub value: UciValue,
 }
 
 /// The value of an option.
 #[cfg_attr(test, derive(Clone, Debug, PartialEq))]
-pub enum Value {
+pub enum UciValue {
     Single(String),
     List(Vec<String>),
 }
@@ -40,18 +40,18 @@ pub enum Value {
 /// What is wrong with a text, and where.
 #[derive(Debug)]
 #[cfg_attr(test, derive(PartialEq))]
-pub struct Error {
+pub struct UciError {
     pub line: usize,
     pub what: String,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for UciError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.what)
     }
 }
 
-/// Reads a file, and no more of one without end than is needed to refuse it.
+/// Reads a file, up to one byte more than is accepted: it may be endless.
 ///
 /// # Errors
 /// What the system answers.
@@ -67,7 +67,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// keeps the option's value as its first, an empty value of an option is as good as none, and `#` begins a comment
 /// even within an unquoted word. Unlike libuci, which drops what follows it, `;` ends an unquoted word properly. Bytes
 /// that are not UTF-8 become U+FFFD.
-pub fn parse(text: &[u8]) -> Result<Vec<Section>, Error> {
+pub fn parse(text: &[u8]) -> Result<Vec<Section>, UciError> {
     let mut parser = Parser { text, at: 0, line: 1, sections: Vec::new(), current: None };
     if text.len() > MAX_TEXT {
         return Err(parser.error(format!("longer than {MAX_TEXT} bytes")));
@@ -76,7 +76,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Section>, Error> {
     Ok(parser.sections)
 }
 
-/// A place in the text, and what was read before it.
+/// A position in the text, and what was read before it.
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
@@ -87,7 +87,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn text(&mut self) -> Result<(), Error> {
+    fn text(&mut self) -> Result<(), UciError> {
         while let Some(byte) = self.peek() {
             match byte {
                 b';' | b'\n' => self.bump(),
@@ -99,37 +99,37 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn statement(&mut self) -> Result<(), Error> {
+    fn statement(&mut self) -> Result<(), UciError> {
         let line = self.line;
         match self.command() {
             b"package" | b"p" => {
                 let name = self.required("package needs a name")?;
-                self.check(&name, "name of the package", |byte| is_name(byte) || byte == b'-')?;
+                self.check(&name, "package name", |byte| is_name(byte) || byte == b'-')?;
             }
             b"config" | b"c" => {
                 let kind = self.required("config needs a type")?;
-                self.check(&kind, "type of the section", |byte| byte.is_ascii_graphic())?;
+                self.check(&kind, "section type", |byte| byte.is_ascii_graphic())?;
                 let name = self.word()?;
-                self.check(&name, "name of the section", is_name)?;
+                self.check(&name, "section name", is_name)?;
                 self.open(kind, name, line)?;
             }
             command @ (b"option" | b"o" | b"list" | b"l") => {
                 let list = command.starts_with(b"l");
                 let name = self.required("option or list needs a name")?;
-                self.check(&name, "name of the option", is_name)?;
+                self.check(&name, "option name", is_name)?;
                 let value = self.word()?;
                 self.set(name, value, list, line)?;
             }
             other => {
                 let shown = String::from_utf8_lossy(other).chars().take(32).collect::<String>();
                 let what = format!("{shown:?} is not one of package, config, option, list");
-                return Err(Error { line, what });
+                return Err(UciError { line, what });
             }
         }
         self.end()
     }
 
-    /// The first word of a statement: it knows no quotes.
+    /// The first word of a statement, which has no quotes.
     fn command(&mut self) -> &[u8] {
         let start = self.at;
         while self.peek().is_some_and(|byte| !is_blank(byte) && !matches!(byte, b'\n' | b';')) {
@@ -139,7 +139,7 @@ impl Parser<'_> {
     }
 
     /// The next word of the statement; empty at its end.
-    fn word(&mut self) -> Result<String, Error> {
+    fn word(&mut self) -> Result<String, UciError> {
         let mut word = Vec::new();
         self.blanks();
         let line = self.line;
@@ -156,22 +156,22 @@ impl Parser<'_> {
             }
         }
         if word.contains(&0) {
-            return Err(Error { line, what: "a NUL byte in a word".into() });
+            return Err(UciError { line, what: "a NUL byte in a word".into() });
         }
-        // One value in a charset of old is no reason to read none of the file.
+        // One value in a legacy charset must not make the whole file unreadable.
         Ok(String::from_utf8_lossy(&word).into_owned())
     }
 
-    fn required(&mut self, otherwise: &str) -> Result<String, Error> {
+    fn required(&mut self, otherwise: &str) -> Result<String, UciError> {
         let line = self.line;
         match self.word()? {
-            word if word.is_empty() => Err(Error { line, what: otherwise.into() }),
+            word if word.is_empty() => Err(UciError { line, what: otherwise.into() }),
             word => Ok(word),
         }
     }
 
-    /// From one quote to the next like it, over lines if need be.
-    fn quoted(&mut self, quote: u8, word: &mut Vec<u8>) -> Result<(), Error> {
+    /// From one quote to the matching one, possibly over several lines.
+    fn quoted(&mut self, quote: u8, word: &mut Vec<u8>) -> Result<(), UciError> {
         let line = self.line;
         self.bump();
         while let Some(byte) = self.peek() {
@@ -186,10 +186,10 @@ impl Parser<'_> {
                 }
             }
         }
-        Err(Error { line, what: format!("this line's {} has no end", char::from(quote)) })
+        Err(UciError { line, what: format!("unterminated {}", char::from(quote)) })
     }
 
-    /// A backslash and what follows it: a byte to be taken as it is, or the end of a line to be ignored.
+    /// A backslash and what follows it: a literal byte, or a line end that is ignored.
     fn escaped(&mut self, word: &mut Vec<u8>) {
         self.bump();
         match self.text.get(self.at..) {
@@ -206,13 +206,13 @@ impl Parser<'_> {
         }
     }
 
-    /// Requires that the statement has no more words; empty ones do no harm.
-    fn end(&mut self) -> Result<(), Error> {
+    /// Requires that the statement has no more words. Empty ones are allowed.
+    fn end(&mut self) -> Result<(), UciError> {
         self.blanks();
         while !matches!(self.peek(), None | Some(b'\n' | b';' | b'#')) {
             let line = self.line;
             if !self.word()?.is_empty() {
-                return Err(Error { line, what: "too many words: a value with blanks needs quotes".into() });
+                return Err(UciError { line, what: "too many words: a value with spaces needs quotes".into() });
             }
             self.blanks();
         }
@@ -240,42 +240,43 @@ impl Parser<'_> {
         self.at += 1;
     }
 
-    fn check(&self, name: &str, role: &str, good: impl Fn(u8) -> bool) -> Result<(), Error> {
+    fn check(&self, name: &str, role: &str, good: impl Fn(u8) -> bool) -> Result<(), UciError> {
         if name.bytes().all(good) {
             return Ok(());
         }
-        Err(self.error(format!("{name:?} can't be the {role}: letters, digits and _ can")))
+        Err(self.error(format!("{name:?} is not a valid {role}: expected letters, digits and _")))
     }
 
-    fn error(&self, what: String) -> Error {
-        Error { line: self.line, what }
+    fn error(&self, what: String) -> UciError {
+        UciError { line: self.line, what }
     }
 
-    /// Begins a section, or goes on with the one of that name.
-    fn open(&mut self, kind: String, name: String, line: usize) -> Result<(), Error> {
+    /// Begins a section, or continues the one of that name.
+    fn open(&mut self, kind: String, name: String, line: usize) -> Result<(), UciError> {
         let name = Some(name).filter(|name| !name.is_empty());
         let known = self.sections.iter().position(|section| name.is_some() && section.name == name);
         if let Some(section) = known.and_then(|index| self.sections.get(index)) {
             if section.kind != kind {
                 let name = name.unwrap_or_default();
-                let what = format!("{kind} '{name}' has the name of the {} of line {}", section.kind, section.line);
-                return Err(Error { line, what });
+                let what =
+                    format!("{kind} '{name}' has the same name as the {} in line {}", section.kind, section.line);
+                return Err(UciError { line, what });
             }
             self.current = known;
             return Ok(());
         }
         if self.sections.len() == MAX_ENTRIES {
-            return Err(Error { line, what: format!("more than {MAX_ENTRIES} sections") });
+            return Err(UciError { line, what: format!("more than {MAX_ENTRIES} sections") });
         }
         self.current = Some(self.sections.len());
         self.sections.push(Section { kind, name, line, options: Vec::new() });
         Ok(())
     }
 
-    fn set(&mut self, name: String, value: String, list: bool, line: usize) -> Result<(), Error> {
+    fn set(&mut self, name: String, value: String, list: bool, line: usize) -> Result<(), UciError> {
         let section = self.current.and_then(|index| self.sections.get_mut(index));
         let Some(section) = section else {
-            return Err(Error { line, what: format!("{name} stands before the first config") });
+            return Err(UciError { line, what: format!("{name} before the first config") });
         };
         if value.is_empty() && !list {
             return Ok(());
@@ -287,20 +288,20 @@ impl Parser<'_> {
             return Ok(());
         }
         if section.options.len() == MAX_ENTRIES {
-            return Err(Error { line, what: format!("more than {MAX_ENTRIES} options in a section") });
+            return Err(UciError { line, what: format!("more than {MAX_ENTRIES} options in a section") });
         }
-        let value = if list { Value::List(vec![value]) } else { Value::Single(value) };
+        let value = if list { UciValue::List(vec![value]) } else { UciValue::Single(value) };
         section.options.push(Opt { name, line, value });
         Ok(())
     }
 }
 
-impl Value {
+impl UciValue {
     fn set(&mut self, value: String, list: bool) {
         match self {
-            Value::List(values) if list => values.push(value),
-            Value::Single(first) if list => *self = Value::List(vec![std::mem::take(first), value]),
-            _ => *self = Value::Single(value),
+            UciValue::List(values) if list => values.push(value),
+            UciValue::Single(first) if list => *self = UciValue::List(vec![std::mem::take(first), value]),
+            _ => *self = UciValue::Single(value),
         }
     }
 }
@@ -329,8 +330,8 @@ mod tests {
         for section in sections {
             shown.push(format!("{}:{}", section.kind, section.name.as_deref().unwrap_or("@")));
             shown.extend(section.options.iter().map(|option| match &option.value {
-                Value::Single(value) => format!("{}={value}", option.name),
-                Value::List(values) => format!("{}=[{}]", option.name, values.join("|")),
+                UciValue::Single(value) => format!("{}={value}", option.name),
+                UciValue::List(values) => format!("{}=[{}]", option.name, values.join("|")),
             }));
         }
         shown.join(" ")
@@ -359,17 +360,17 @@ mod tests {
             ("config a;option b 'c';option d e\n", "a:@ b=c d=e", "semicolons"),
             ("config a ; ;\n", "a:@", "empty statements"),
             ("config a-b.c!\n", "a-b.c!:@", "types may have more than names"),
-            ("option b c\n", "line 1: b stands before the first config", "option first"),
+            ("option b c\n", "line 1: b before the first config", "option first"),
             ("\nconfig\n", "line 2: config needs a type", "no type"),
             ("package\n", "line 1: package needs a name", "no package"),
             ("config a\noption\n", "line 2: option or list needs a name", "no option"),
-            ("config a\noption b c d\n", "line 2: too many words: a value with blanks needs quotes", "three words"),
+            ("config a\noption b c d\n", "line 2: too many words: a value with spaces needs quotes", "three words"),
             ("configs a\n", "line 1: \"configs\" is not one of package, config, option, list", "unknown"),
             ("config\"a\"\n", "line 1: \"config\\\"a\\\"\" is not one of package, config, option, list", "quote"),
-            ("config a\noption b-c d\n", "line 2: \"b-c\" can't be the name of the option: letters, digits and _ can", "dash"),
-            ("config a b-c\n", "line 1: \"b-c\" can't be the name of the section: letters, digits and _ can", "dash"),
-            ("config 'a b'\n", "line 1: \"a b\" can't be the type of the section: letters, digits and _ can", "blank"),
-            ("config a n\nconfig b n\n", "line 2: b 'n' has the name of the a of line 1", "two types, one name"),
+            ("config a\noption b-c d\n", "line 2: \"b-c\" is not a valid option name: expected letters, digits and _", "dash"),
+            ("config a b-c\n", "line 1: \"b-c\" is not a valid section name: expected letters, digits and _", "dash"),
+            ("config 'a b'\n", "line 1: \"a b\" is not a valid section type: expected letters, digits and _", "blank"),
+            ("config a n\nconfig b n\n", "line 2: b 'n' has the same name as the a in line 1", "two types, one name"),
         ];
         for (text, expected, name) in rows {
             assert_eq!(summary(text.as_bytes()), *expected, "{name}");
@@ -411,10 +412,10 @@ mod tests {
         }
         #[rustfmt::skip]
         let bad: &[(&[u8], &str)] = &[
-            (b"'a\nb\n", "line 2: this line's ' has no end"),
-            (b"\"a\\\"", "line 2: this line's \" has no end"),
+            (b"'a\nb\n", "line 2: unterminated '"),
+            (b"\"a\\\"", "line 2: unterminated \""),
             (b"a\0b", "line 2: a NUL byte in a word"),
-            (b"a\\\n b", "line 3: too many words: a value with blanks needs quotes"),
+            (b"a\\\n b", "line 3: too many words: a value with spaces needs quotes"),
         ];
         for (word, expected) in bad {
             assert_eq!(summary(&[b"config a\noption v ", *word].concat()), *expected);
@@ -483,8 +484,8 @@ mod tests {
             text.push('\n');
             for Opt { name, value, .. } in &section.options {
                 match value {
-                    Value::Single(value) => text += &format!("\toption {name} {}\n", quote(value)),
-                    Value::List(values) => {
+                    UciValue::Single(value) => text += &format!("\toption {name} {}\n", quote(value)),
+                    UciValue::List(values) => {
                         text.extend(values.iter().map(|value| format!("\tlist {name} {}\n", quote(value))));
                     }
                 }
@@ -526,7 +527,7 @@ mod tests {
                 options: options.into_iter().enumerate().map(|(index, (list, mut values))| Opt {
                     name: format!("o{index}"),
                     line: 0,
-                    value: if list { Value::List(values) } else { Value::Single(values.remove(0)) },
+                    value: if list { UciValue::List(values) } else { UciValue::Single(values.remove(0)) },
                 }).collect(),
             }).collect();
             prop_assert_eq!(without_lines(parse(print(&sections).as_bytes()).unwrap()), sections);

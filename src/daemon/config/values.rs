@@ -1,18 +1,18 @@
-//! Reading one value. An error is what would have been right.
+//! Parsing one value. The error is what would have been right.
 
-use super::{Alias, Header, Interpreter, Listen};
-use crate::daemon::access::{self, Network};
+use super::model::{Alias, Header, Interpreter, Listen};
+use crate::daemon::access::{Network, Rule, RuleKind};
 use crate::daemon::log::AccessTarget;
+use crate::daemon::syntax::{are_digits, is_token};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What would have been right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     pub right: String,
-    /// The value that is meant, or comes next to what is: a file's is taken so.
+    /// The value that was probably meant, or the nearest valid one. A file is read as if it said that.
     pub nearest: Option<String>,
 }
 
@@ -29,16 +29,14 @@ impl fmt::Display for Expected {
 }
 
 /// Longest time that an option takes, in seconds: a day.
-pub const MAX_SECS: u64 = 86_400;
+pub const MAX_SECS: u32 = 86_400;
 
 /// A whole number within bounds.
-pub fn number(text: &str, min: u64, max: u64) -> Result<u64, Expected> {
-    // Digits alone: Rust's parser would take a sign.
-    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+pub fn number(text: &str, min: u32, max: u32) -> Result<u32, Expected> {
     let nearest = match text.strip_prefix('-') {
-        Some(digits) => are_digits(digits).then_some(min),
-        // What does not fit is large.
-        None => are_digits(text).then(|| text.parse().unwrap_or(u64::MAX).clamp(min, max)),
+        Some(digits) => are_digits(digits.as_bytes()).then_some(min),
+        // Too many digits: too large.
+        None => are_digits(text.as_bytes()).then(|| text.parse().unwrap_or(u32::MAX).clamp(min, max)),
     };
     match nearest {
         Some(number) if text.parse() == Ok(number) => Ok(number),
@@ -47,14 +45,6 @@ pub fn number(text: &str, min: u64, max: u64) -> Result<u64, Expected> {
             nearest: nearest.map(|number| number.to_string()),
         }),
     }
-}
-
-pub fn count(text: &str, min: u64, max: u64) -> Result<usize, Expected> {
-    number(text, min, max).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
-}
-
-pub fn seconds(text: &str, min: u64, max: u64) -> Result<Duration, Expected> {
-    number(text, min, max).map(Duration::from_secs)
 }
 
 /// A flag, in all the ways that UCI writes one.
@@ -79,7 +69,7 @@ pub fn prefix(text: &str) -> Result<String, Expected> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// The path of what answers in the place of something else; its query is the request's.
+/// The path of a page that answers in place of another. It has no query: it gets that of the request.
 pub fn error_page(text: &str) -> Result<String, Expected> {
     prefix(text).map_err(|expected| match text.split_once('?') {
         Some((path, _)) => Expected { right: "a path without a query".into(), nearest: Some(path.to_owned()) },
@@ -89,15 +79,15 @@ pub fn error_page(text: &str) -> Result<String, Expected> {
 
 pub fn index(text: &str) -> Result<String, Expected> {
     if text.is_empty() || text.starts_with('/') || text.contains('\0') {
-        return Err("a file's name, without a slash in front".into());
+        return Err("a file name without a leading slash".into());
     }
     Ok(text.to_owned())
 }
 
-/// The addresses that are meant: but for `localhost`, one.
+/// One address, or two for `localhost`.
 pub fn listen(text: &str) -> Result<Vec<Listen>, Expected> {
     read_listen(text).ok_or_else(|| {
-        // uhttpd takes what follows the last colon for the port, whatever is before it.
+        // uhttpd takes what follows the last colon as the port.
         let bracketed = text.rsplit_once(':').map(|(host, port)| format!("[{host}]:{port}"));
         Expected {
             right: "[ADDR:]PORT, such as 8080, 127.0.0.1:8080 or [::1]:8080".into(),
@@ -108,7 +98,7 @@ pub fn listen(text: &str) -> Result<Vec<Listen>, Expected> {
 
 fn read_listen(text: &str) -> Option<Vec<Listen>> {
     let (host, port) = text.rsplit_once(':').map_or((None, text), |(host, port)| (Some(host), port));
-    let port = u16::try_from(number(port, 0, u64::from(u16::MAX)).ok()?).ok()?;
+    let port = u16::try_from(number(port, 0, u32::from(u16::MAX)).ok()?).ok()?;
     let listen = |ip: &str| Listen { ip: Some(ip.to_owned()), port };
     let Some(host) = host else { return Some(vec![Listen { ip: None, port }]) };
     if host.eq_ignore_ascii_case("localhost") {
@@ -135,7 +125,7 @@ pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
             Ok(Interpreter { extension: extension.to_owned(), program: file(program)? })
         }
         _ => {
-            // Its files are programs all the same, and must not be sent as text.
+            // Its files are programs all the same and must not be served as text.
             let extension = text.split('=').next().unwrap_or_default().trim_start_matches('.');
             let nearest = (!extension.is_empty()).then(|| format!(".{extension}=/dev/null"));
             Err(Expected { right: ".EXT=/PATH, such as .php=/usr/bin/php-cgi".into(), nearest })
@@ -143,7 +133,7 @@ pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
     }
 }
 
-/// Fields that delimit a message or that the server makes itself: made twice they would contradict each other.
+/// Fields that frame a message or that the server sets itself: a second one would conflict.
 #[rustfmt::skip]
 const OWN: &[&str] = &[
     "accept-ranges", "connection", "content-encoding", "content-length", "content-range", "content-type", "date", "etag", "keep-alive",
@@ -151,7 +141,7 @@ const OWN: &[&str] = &[
 ];
 
 pub fn header(text: &str) -> Result<Header, Expected> {
-    let right = "[/PREFIX ]NAME: VALUE, such as '/static Cache-Control: max-age=3600', and a field that is not the server's own";
+    let right = "[/PREFIX ]NAME: VALUE, such as '/static Cache-Control: max-age=3600', but not a field that the server sets itself";
     let header = read_header(text).filter(|header| !OWN.iter().any(|own| header.name.eq_ignore_ascii_case(own)));
     header.ok_or_else(|| right.into())
 }
@@ -163,26 +153,25 @@ fn read_header(text: &str) -> Option<Header> {
     };
     let (name, value) = field.split_once(':')?;
     let (name, value) = (name.trim(), value.trim());
-    let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    if !token || value.bytes().any(|b| b < b' ' || b == 0x7f) {
+    if !is_token(name.as_bytes()) || value.bytes().any(|b| b < b' ' || b == 0x7f) {
         return None;
     }
     Some(Header { prefix: prefix(path).ok()?, name: name.to_owned(), value: value.to_owned() })
 }
 
-/// Addresses, and the path that they may or may not have.
-pub fn access(text: &str, kind: access::Kind) -> Result<access::Line, Expected> {
+/// Addresses, and the path that is allowed or denied to them.
+pub fn access(text: &str, kind: RuleKind) -> Result<Rule, Expected> {
     let mut words = text.split_whitespace().peekable();
     let path = prefix(words.next_if(|word| word.starts_with('/')).unwrap_or("/")).ok();
     let path = path.filter(|path| !path.contains(char::REPLACEMENT_CHARACTER));
     let networks: Option<Vec<Network>> = words.map(Network::parse).collect();
     match (path, networks.filter(|networks| !networks.is_empty())) {
-        (Some(path), Some(networks)) => Ok(access::Line { path, kind, networks }),
+        (Some(path), Some(networks)) => Ok(Rule { path, kind, networks }),
         _ => Err("[/PREFIX ]ADDRESS..., such as '/admin 192.168.1.0/24 fd00::/8': addresses, *, or unix".into()),
     }
 }
 
-/// A path, or a flag: all paths, or none.
+/// A path; or a flag, for all paths or none.
 pub fn client_cert(text: &str) -> Result<Option<String>, Expected> {
     match flag(text) {
         Ok(yes) => Ok(yes.then(String::new)),
@@ -191,14 +180,14 @@ pub fn client_cert(text: &str) -> Result<Option<String>, Expected> {
     }
 }
 
-/// The addresses of proxies; not all there are, for then any client could say that it is another.
+/// The addresses of proxies. `*` is refused: any client could claim to be another.
 pub fn proxies(text: &str) -> Result<Vec<Network>, Expected> {
     let read = |word| Network::parse(word).filter(|network| *network != Network::All);
     let networks: Option<Vec<Network>> = text.split_whitespace().map(read).collect();
     networks.ok_or_else(|| "addresses, such as 127.0.0.1 or 10.0.0.0/8, or unix".into())
 }
 
-/// The paths that a wrong value may have been to protect: which of its blanks was to end the path can't be told.
+/// The paths that a wrong value may have meant to protect: any of its spaces may be the end of the path.
 pub fn protected(text: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut path = String::new();
@@ -209,19 +198,19 @@ pub fn protected(text: &str) -> Vec<String> {
     paths
 }
 
-/// The path that holds what a wrong path was to be.
+/// A valid path that encloses what a wrong path meant.
 pub fn enclosing(path: &str) -> String {
     let known = path.split(['?', '#', char::REPLACEMENT_CHARACTER]).next().unwrap_or_default();
     let whole = if known == path { known } else { known.rsplit_once('/').map_or("", |(folder, _)| folder) };
     format!("/{}", whole.trim_matches('/'))
 }
 
-/// A host's name in lower case; `*.` in front stands for any labels.
+/// A host name in lower case. A leading `*.` stands for any labels.
 pub fn server_name(text: &str) -> Result<String, Expected> {
     let name = text.strip_prefix("*.").unwrap_or(text);
     let byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b);
     if name.is_empty() || !name.bytes().all(byte) {
-        return Err("a host's name, such as router.lan or *.lan".into());
+        return Err("a host name, such as router.lan or *.lan".into());
     }
     Ok(text.trim_end_matches('.').to_ascii_lowercase())
 }
@@ -229,14 +218,14 @@ pub fn server_name(text: &str) -> Result<String, Expected> {
 pub fn charset(text: &str) -> Result<String, Expected> {
     let byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.:+".contains(&b);
     if text.is_empty() || !text.bytes().all(byte) {
-        Err("a charset's name".into())
+        Err("a charset name".into())
     } else {
         Ok(text.to_ascii_lowercase())
     }
 }
 
 pub fn realm(text: &str) -> Result<String, Expected> {
-    if text.chars().any(char::is_control) { Err("text on one line".into()) } else { Ok(text.to_owned()) }
+    if text.chars().any(char::is_control) { Err("text without control characters".into()) } else { Ok(text.to_owned()) }
 }
 
 pub fn access_log(text: &str) -> Result<Option<AccessTarget>, Expected> {
@@ -246,7 +235,7 @@ pub fn access_log(text: &str) -> Result<Option<AccessTarget>, Expected> {
         path if path.starts_with('/') => Ok(Some(AccessTarget::File(file(path)?))),
         other => match flag(other) {
             Ok(yes) => Ok(yes.then_some(AccessTarget::Stdout)),
-            Err(_) => Err("stdout, syslog, or a file's path from the root".into()),
+            Err(_) => Err("stdout, syslog, or an absolute path".into()),
         },
     }
 }

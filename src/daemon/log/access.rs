@@ -1,7 +1,10 @@
-//! The access log: Apache's combined format, and the time taken in seconds.
+//! The access log: Apache's combined format, plus the time taken in seconds.
 
+use super::error;
 use super::outlet::{Outlet, Standard, Target};
 use super::syslog::Syslog;
+use crate::daemon::context;
+use crate::daemon::escape::Quoted;
 use ecohttpd::Access;
 use log::Level;
 use std::cell::RefCell;
@@ -11,23 +14,23 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Rights of a new log file: whom a server serves is not for everybody to read.
+/// Permissions of a new log file: not everyone may read who the clients are.
 const MODE: u32 = 0o640;
 
 /// Where the access log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessTarget {
     Stdout,
-    /// Appended to, made where it is missing.
+    /// Appended to; created if it is missing.
     File(PathBuf),
-    /// The system's logger, as of facility daemon and level info.
+    /// The system's logger, with facility daemon and level info.
     Syslog,
 }
 
 /// An access log: a line for each exchange.
 pub struct AccessLog {
     outlet: RefCell<Outlet>,
-    /// The file to open again, by its absolute path: a daemon leaves the folder that it was started in.
+    /// The file to reopen. Its path is absolute, as a daemon leaves the folder that it was started in.
     path: Option<PathBuf>,
 }
 
@@ -38,11 +41,11 @@ impl AccessLog {
     /// One line: which file cannot be opened, and why.
     pub fn open(target: &AccessTarget) -> io::Result<AccessLog> {
         let (target, path) = match target {
-            // Not looked at yet: a daemon that goes to the background lets go of it.
+            // Opened later: a daemon that goes to the background closes it.
             AccessTarget::Stdout => (Target::Standard(Standard::Output), None),
             AccessTarget::Syslog => (Target::Syslog(Syslog::new()), None),
             AccessTarget::File(path) => {
-                let path = std::path::absolute(path).map_err(|error| about(path, &error))?;
+                let path = std::path::absolute(path).map_err(|error| about(path, error))?;
                 (Target::File(open(&path)?), Some(path))
             }
         };
@@ -51,33 +54,33 @@ impl AccessLog {
 
     /// Writes the line of one exchange.
     pub fn log(&self, access: &Access<'_>) {
-        self.outlet.borrow_mut().write(Level::Info, format_args!("{}", Line(access)));
+        self.outlet.borrow_mut().write(Level::Info, format_args!("{}", CombinedLine(access)));
     }
 
-    /// Opens a file anew, for one that was renamed; where that fails, the old one goes on being used.
+    /// Reopens the file after rotation. If that fails, the old one stays in use.
     pub fn reopen(&self) {
         let Some(path) = &self.path else { return };
         match open(path) {
             Ok(file) => self.outlet.borrow_mut().redirect(Target::File(file)),
-            Err(error) => log::error!("{error}; the file opened before is still written to"),
+            Err(error) => error!("{error}; still writing to the old file"),
         }
     }
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // A FIFO that nobody reads is an error then, and one whose reader is slow does not block.
+    // A FIFO without a reader is an error, and one with a slow reader does not block.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let opened = File::options().append(true).create(true).mode(MODE).custom_flags(flags).open(path);
-    opened.map_err(|error| about(path, &error))
+    opened.map_err(|error| about(path, error))
 }
 
-fn about(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("access log {}: {error}", path.display()))
+fn about(path: &Path, error: io::Error) -> io::Error {
+    context::about(&format_args!("access log {}", path.display()), error)
 }
 
-struct Line<'a>(&'a Access<'a>);
+struct CombinedLine<'a>(&'a Access<'a>);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for CombinedLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let access = self.0;
         match access.peer.ip() {
@@ -89,28 +92,13 @@ impl fmt::Display for Line<'_> {
         if access.method.is_empty() {
             f.write_str("\"-\"")?;
         } else {
-            write!(f, "\"{} {} HTTP/1.{}\"", Escaped(access.method), Escaped(access.target), access.minor_version)?;
+            write!(f, "\"{} {} HTTP/1.{}\"", Quoted(access.method), Quoted(access.target), access.minor_version)?;
         }
         write!(f, " {} {}", access.status, access.bytes)?;
         for field in [access.referer, access.user_agent] {
-            write!(f, " \"{}\"", Escaped(field.unwrap_or("-")))?;
+            write!(f, " \"{}\"", Quoted(field.unwrap_or("-")))?;
         }
         write!(f, " {}.{:03}", access.duration.as_secs(), access.duration.subsec_millis())
-    }
-}
-
-/// A client's text, made so that it can neither end its quotes nor its line, nor speak to a terminal.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_hostile = |c: char| c == '"' || c == '\\' || c.is_ascii_control() || !c.is_ascii();
-        for piece in self.0.split_inclusive(is_hostile) {
-            let clean = piece.trim_end_matches(is_hostile);
-            f.write_str(clean)?;
-            piece.bytes().skip(clean.len()).try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
-        }
-        Ok(())
     }
 }
 
@@ -119,20 +107,6 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn hostile_text_stays_in_its_quotes() {
-        for (text, shown) in [
-            ("/a?b", "/a?b"),
-            ("\" 200 \"", "\\x22 200 \\x22"),
-            ("a\nb\x1b[0m", "a\\x0ab\\x1b[0m"),
-            ("é\\", "\\xc3\\xa9\\x5c"),
-            ("", ""),
-            ("\x7f a", "\\x7f a"),
-        ] {
-            assert_eq!(Escaped(text).to_string(), shown);
-        }
-    }
 
     #[test]
     fn a_file_is_appended_to_and_opened_again() {

@@ -1,21 +1,21 @@
-//! One line of a log, in a buffer that is used again for the next.
+//! One line of a log, in a buffer that is reused.
 
 use std::fmt;
 
-/// What ends a line that was cut.
+/// The end of a truncated line.
 const CUT: &[u8] = b"...\n";
 
-/// A line that is being written: whatever is in it, it stays one, and is no longer than its limit.
-pub struct Line {
+/// A line that is being formatted. Whatever its text, it stays one line, within its limit.
+pub struct LineBuffer {
     bytes: Vec<u8>,
-    /// Bytes that it may have with its end.
+    /// Most bytes, including the line end.
     limit: usize,
     cut: bool,
 }
 
-impl Line {
-    pub const fn new() -> Line {
-        Line { bytes: Vec::new(), limit: 0, cut: false }
+impl LineBuffer {
+    pub const fn new() -> LineBuffer {
+        LineBuffer { bytes: Vec::new(), limit: 0, cut: false }
     }
 
     /// Begins another line, after `start`.
@@ -33,7 +33,7 @@ impl Line {
     }
 }
 
-impl fmt::Write for Line {
+impl fmt::Write for LineBuffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.cut {
             return Err(fmt::Error);
@@ -43,10 +43,10 @@ impl fmt::Write for Line {
         while !text.is_char_boundary(room.min(text.len())) {
             room -= 1;
         }
-        // Controls could begin a line of their own, or speak to the terminal that shows it.
+        // Control characters could begin another line or control the terminal that shows it.
         let shown = text.bytes().take(room).map(|byte| if byte.is_ascii_control() { b' ' } else { byte });
         self.bytes.extend(shown);
-        // Nothing more is to be formatted for a line that is full.
+        // An error stops formatting: the line is full.
         if self.cut { Err(fmt::Error) } else { Ok(()) }
     }
 }
@@ -69,7 +69,7 @@ mod tests {
             ("", &["0123456789aé"], "0123456789a...\n", "half a character"),
             ("<27>", &["0123456789ab"], "<27>01234567...\n", "the start counts"),
         ] {
-            let mut line = Line::new();
+            let mut line = LineBuffer::new();
             // What was there before does not show.
             line.begin(100, b"before");
             line.begin(16, start.as_bytes());

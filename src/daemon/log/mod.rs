@@ -1,6 +1,6 @@
 //! The logs: diagnostics and access.
 //!
-//! Nothing here waits for whoever reads them: a line that cannot go at once is lost, and counted.
+//! Logging never blocks: a line that can't be written at once is lost, and counted.
 
 mod access;
 mod line;
@@ -8,42 +8,60 @@ mod outlet;
 mod syslog;
 
 pub use self::access::{AccessLog, AccessTarget};
-/// In the place of the crate whose name this module takes.
-pub use ::log::{LevelFilter, error, info, warn};
+/// Macros like those of the crate `log`, which this module stands in for. They carry neither target nor source line, which
+/// no line of this log shows: 6 KB of the program.
+macro_rules! error {
+    ($($text:tt)*) => { $crate::daemon::log::write(::log::Level::Error, format_args!($($text)*)) };
+}
+// `warn` itself would be ambiguous with the attribute.
+macro_rules! warning {
+    ($($text:tt)*) => { $crate::daemon::log::write(::log::Level::Warn, format_args!($($text)*)) };
+}
+macro_rules! info {
+    ($($text:tt)*) => { $crate::daemon::log::write(::log::Level::Info, format_args!($($text)*)) };
+}
+pub(crate) use {error, info, warning as warn};
 
 use self::outlet::{Outlet, Standard, Target};
 use self::syslog::Syslog;
-use ::log::{Log, Metadata, Record};
+use ::log::{Level, LevelFilter, Log, Metadata, Record};
+use std::fmt;
 use std::sync::{Mutex, TryLockError};
 
 /// Where diagnostics go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sink {
+pub enum LogSink {
     /// Standard error, from where procd takes them to syslog.
     Stderr,
-    /// The system's logger itself, for a daemon that nobody holds a standard error of.
+    /// The system's logger, for a daemon whose standard error nobody reads.
     Syslog,
 }
 
-/// Sends the library's and the daemon's messages there; until [`set_level`] says else, those of level info and above.
+/// Sends the messages of the library and the daemon there, those of level info and above.
 ///
-/// May be called again for another sink. Messages to a logger that is not there, or not yet, are lost as any others.
-pub fn init(sink: Sink) {
+/// It may be called again for another sink. Messages to a logger that does not run are lost, as any others.
+pub fn init(sink: LogSink) {
     let target = match sink {
-        Sink::Stderr => Target::standard(Standard::Error),
-        Sink::Syslog => Target::Syslog(Syslog::new()),
+        LogSink::Stderr => Target::standard(Standard::Error),
+        LogSink::Syslog => Target::Syslog(Syslog::new()),
     };
     if let Ok(mut outlet) = DIAGNOSTICS.0.lock() {
         outlet.redirect(target);
     }
     if ::log::set_logger(&DIAGNOSTICS).is_ok() {
-        set_level(LevelFilter::Info);
+        ::log::set_max_level(LevelFilter::Info);
     }
 }
 
-/// Which messages are of interest: those of this level and of graver ones.
-pub fn set_level(level: LevelFilter) {
-    ::log::set_max_level(level);
+/// Writes a line of diagnostics.
+pub fn write(level: Level, text: fmt::Arguments<'_>) {
+    let mut outlet = match DIAGNOSTICS.0.try_lock() {
+        Ok(outlet) => outlet,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // A value that logs while it is formatted would deadlock.
+        Err(TryLockError::WouldBlock) => return,
+    };
+    outlet.write(level, text);
 }
 
 struct Diagnostics(Mutex<Outlet>);
@@ -56,13 +74,7 @@ impl Log for Diagnostics {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let mut outlet = match self.0.try_lock() {
-            Ok(outlet) => outlet,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // A value that logs while it is printed would wait for itself.
-            Err(TryLockError::WouldBlock) => return,
-        };
-        outlet.write(record.level(), *record.args());
+        write(record.level(), *record.args());
     }
 
     fn flush(&self) {}

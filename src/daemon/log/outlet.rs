@@ -1,6 +1,6 @@
-//! Where the lines of one log go, and the count of those that did not get there.
+//! Where the lines of a log go. Lines that can't be written are counted.
 
-use super::line::Line;
+use super::line::LineBuffer;
 use super::syslog::{self, Syslog};
 use crate::daemon::sys::service as sys;
 use log::Level;
@@ -9,17 +9,17 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Bytes of a line with its end: what a pipe that has room takes whole or not at all (pipe(7)).
+/// Most bytes of a line: a pipe takes as much whole or not at all (pipe(7)).
 pub const MAX_LINE: usize = 4096;
 const _: () = assert!(MAX_LINE <= libc::PIPE_BUF);
 
-/// What takes lines. Of none of them more than a line is waited for, whoever reads it.
+/// What lines are written to. Writing never waits for a reader.
 pub enum Target {
-    /// Standard output or error, which other processes may have, too; how it is written shows with the first line.
+    /// Standard output or error, before the first line is written.
     Standard(Standard),
-    /// The same, as it is.
+    /// The same, shared with other processes.
     Shared(Standard),
-    /// Opened by ourselves, without waiting.
+    /// Opened here, non-blocking.
     File(File),
     Syslog(Syslog),
 }
@@ -31,10 +31,10 @@ pub enum Standard {
 }
 
 impl Target {
-    /// Looks at what a standard descriptor is.
+    /// Opens a terminal or pipe a second time if a standard descriptor is one.
     ///
-    /// A terminal takes part of a line and then waits for its user to read on, which poll(2) does not tell. To make it
-    /// non-blocking would make it so for the shell, too; opened once more, it is ours. So is a pipe.
+    /// A paused terminal blocks in the middle of a line, which poll(2) does not predict. Making the descriptor non-blocking
+    /// would affect the shell, too; a second one is our own.
     pub fn standard(standard: Standard) -> Target {
         let opened = match standard {
             Standard::Output => sys::reopen(io::stdout().as_fd()),
@@ -43,7 +43,7 @@ impl Target {
         opened.map_or(Target::Shared(standard), Target::File)
     }
 
-    /// How much of the line was taken.
+    /// Returns how many bytes were written.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Target::Standard(standard) = *self {
             *self = Target::standard(standard);
@@ -59,8 +59,8 @@ impl Target {
     }
 }
 
-/// Writes to what is neither a terminal nor a pipe, or could not be opened once more: where poll(2) sees room, a file
-/// takes a whole line, and so does a socket, which is asked not to wait.
+/// Writes to what is neither a terminal nor a pipe, or could not be reopened. If poll(2) reports room, a file takes a whole
+/// line, and so does a socket, with `MSG_DONTWAIT`.
 fn write_shared(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<usize> {
     if !sys::is_writable(fd) {
         return Err(io::ErrorKind::WouldBlock.into());
@@ -71,26 +71,26 @@ fn write_shared(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Writes lines to a target, each with one call that does not wait.
+/// Writes lines to a target, each with one call that does not block.
 ///
-/// Lines that the target does not take are lost. The first that it takes again comes after one that says how many were.
+/// Lines that the target does not take are lost. When it takes lines again, the first one says how many were lost.
 pub struct Outlet {
     target: Target,
-    line: Line,
-    /// Lines begin with the program's name and their level.
+    line: LineBuffer,
+    /// Lines begin with the program's name and the level.
     labelled: bool,
-    /// Lines that were not written.
+    /// Lines lost since the last one that was written.
     lost: u32,
-    /// The last thing written was no whole line.
+    /// The last line was written in part.
     torn: bool,
 }
 
 impl Outlet {
     pub const fn new(target: Target, labelled: bool) -> Outlet {
-        Outlet { target, line: Line::new(), labelled, lost: 0, torn: false }
+        Outlet { target, line: LineBuffer::new(), labelled, lost: 0, torn: false }
     }
 
-    /// Has the lines to come go elsewhere.
+    /// Writes further lines to another target.
     pub fn redirect(&mut self, target: Target) {
         self.target = target;
         self.torn = false;
@@ -106,14 +106,14 @@ impl Outlet {
         }
     }
 
-    /// Whether the target took it whole.
+    /// Returns whether the target took the whole line.
     fn put(&mut self, level: Level, labelled: bool, text: fmt::Arguments<'_>) -> bool {
         let is_syslog = matches!(self.target, Target::Syslog(_));
         let limit = if is_syslog { syslog::MAX_LINE } else { MAX_LINE };
         self.line.begin(limit, if self.torn { b"\n" } else { b"" });
         // An error means that the line is full, which its end shows.
         let _ = match (is_syslog, labelled) {
-            (true, _) => write!(self.line, "{}{text}", syslog::Prefix::now(level)),
+            (true, _) => write!(self.line, "{}{text}", syslog::SyslogHeader::now(level)),
             (false, true) => write!(self.line, "ecohttpd: {}: {text}", name(level)),
             (false, false) => self.line.write_fmt(text),
         };

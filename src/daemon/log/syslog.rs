@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Where logd, busybox's syslogd and journald listen.
 const PATH: &str = "/dev/log";
 
-/// Bytes of a message: RFC 3164 §4.1 allows no more, and OpenWrt's logd keeps 16 KiB of all messages.
+/// Most bytes of a message: the limit of RFC 3164 §4.1. OpenWrt's logd keeps 16 KiB in total.
 pub const MAX_LINE: usize = 1024;
 
 /// Messages of system daemons (RFC 3164 §4.1.1).
@@ -18,7 +18,7 @@ const FACILITY: u8 = 3 << 3;
 /// A socket to the system's logger.
 pub struct Syslog {
     path: &'static str,
-    /// `None` when there was no descriptor left, which may change.
+    /// `None` if no descriptor was available; it is opened later.
     socket: Option<UnixDatagram>,
 }
 
@@ -27,9 +27,9 @@ impl Syslog {
         Syslog { path: PATH, socket: open().ok() }
     }
 
-    /// Sends a message if the logger is there and has room.
+    /// Sends a message if the logger runs and has room.
     ///
-    /// The path is looked up each time, so one that was started again is found.
+    /// The path is resolved each time, so a restarted logger is found.
     pub fn send(&mut self, message: &[u8]) -> io::Result<usize> {
         let socket = match self.socket.take() {
             Some(socket) => socket,
@@ -45,19 +45,19 @@ fn open() -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// What stands before a message's text, in the form of RFC 3164 and of musl's syslog(3): with the time in UTC, without a host.
+/// The header of a message, in the form of RFC 3164 and of musl's syslog(3): with the time in UTC, without a host.
 ///
-/// Loggers go by their own clock, but the time must be there: logd takes it to be wherever a blank is the sixteenth byte
-/// after the priority, as it would be after the name and a process id of four digits.
-pub struct Prefix {
+/// Loggers use their own clock, but the time is required: logd removes it if the sixteenth byte after the priority is a
+/// space, and without a time that may be in the middle of the text.
+pub struct SyslogHeader {
     priority: u8,
     /// Unix seconds.
     time: u64,
     pid: u32,
 }
 
-impl Prefix {
-    pub fn now(level: Level) -> Prefix {
+impl SyslogHeader {
+    pub fn now(level: Level) -> SyslogHeader {
         let severity = match level {
             Level::Error => 3,
             Level::Warn => 4,
@@ -65,11 +65,11 @@ impl Prefix {
             Level::Debug | Level::Trace => 7,
         };
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Prefix { priority: FACILITY | severity, time, pid: std::process::id() }
+        SyslogHeader { priority: FACILITY | severity, time, pid: std::process::id() }
     }
 }
 
-impl fmt::Display for Prefix {
+impl fmt::Display for SyslogHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (month, day) = date(self.time / 86_400);
         let second = self.time % 86_400;
@@ -78,7 +78,7 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// The month and the day in it, of a day since 1970-01-01.
+/// The month and its day, of a day since 1970-01-01.
 fn date(day: u64) -> (&'static str, u64) {
     const MONTHS: [(&str, u64); 12] = [
         ("Mar", 31),
@@ -94,11 +94,11 @@ fn date(day: u64) -> (&'static str, u64) {
         ("Jan", 31),
         ("Feb", 29),
     ];
-    /// Days of 400 years, of 100 and of 4: the last day of each but the first is a leap day, or is not there.
+    /// Days of 400 years, of 100 and of 4.
     const ERA: u64 = 146_097;
     const CENTURY: u64 = 36_524;
     const FOUR_YEARS: u64 = 1461;
-    // Years that begin in March, from 0000-03-01 on, end with their leap day.
+    // Counted from 0000-03-01: years that begin in March end with their leap day.
     let day = (day + 719_468) % ERA;
     let day = day - (day / CENTURY).min(3) * CENTURY;
     let day = day % FOUR_YEARS;
@@ -131,7 +131,7 @@ mod tests {
             (4_107_542_400, "<30>Mar  1 00:00:00 ecohttpd[1234]: "),
             (4_107_542_399, "<30>Feb 28 23:59:59 ecohttpd[1234]: "),
         ] {
-            let prefix = Prefix { priority: FACILITY | 6, time, pid: 1234 }.to_string();
+            let prefix = SyslogHeader { priority: FACILITY | 6, time, pid: 1234 }.to_string();
             assert_eq!(prefix, expected, "{time}");
         }
     }

@@ -11,7 +11,7 @@ unsafe extern "C" {
 
 /// The C library's hash of `key` by the scheme and the salt in `salt`, which may be a hash itself.
 ///
-/// `None` where the library refuses: NULL, or a text that no hash is, `*0` for example.
+/// `None` if the library refuses: it returns NULL, or text that is not a hash, such as `*0`.
 pub fn hash(key: &CStr, salt: &CStr) -> Option<CString> {
     // The result lies in memory that the next call overwrites.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

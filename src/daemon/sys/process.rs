@@ -9,9 +9,9 @@ use std::ptr;
 
 pub use libc::{EAGAIN, EMFILE, ENFILE, ENOMEM, EPERM, SIGKILL, SIGTERM};
 
-/// A child of ours that leads a process group of its own.
+/// A child process that leads its own process group.
 ///
-/// Until it is reaped its number is no other's, so signals reach it or nobody.
+/// Its id is not reused until it is reaped, so signals reach it or nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid(libc::pid_t);
 
@@ -22,20 +22,20 @@ pub struct Setup<'a> {
     /// `NAME=value`, each ended by a NUL.
     pub environment: &'a [u8],
     pub folder: &'a CStr,
-    /// What it finds as [`HELD`].
+    /// The descriptor that it gets as [`HELD`].
     pub held: Option<BorrowedFd<'a>>,
     pub stdin: BorrowedFd<'a>,
     pub stdout: BorrowedFd<'a>,
     pub stderr: BorrowedFd<'a>,
 }
 
-/// By which name a new process finds the descriptor that it was given beside 0, 1 and 2.
+/// The path by which a new process opens the descriptor that it got besides 0, 1 and 2.
 pub const HELD: &CStr = c"/proc/self/fd/3";
 
-/// Starts a program without copying this process: posix_spawn(3), which borrows our memory until the program runs.
+/// Starts a program by posix_spawn(3), which does not copy the memory of this process.
 ///
-/// The process leads a new group, has every signal at its default and none blocked, and of our descriptors only
-/// those that are not close-on-exec. What keeps the program from being run is an error here.
+/// The process leads a new group, has all signals at their default and none blocked, and inherits only descriptors that
+/// are not close-on-exec. If the program can't be run, that is an error here.
 pub fn spawn(program: &CStr, setup: &Setup<'_>) -> io::Result<Pid> {
     let actions = FileActions::new(setup)?;
     let attributes = Attributes::new()?;
@@ -58,7 +58,7 @@ pub fn spawn(program: &CStr, setup: &Setup<'_>) -> io::Result<Pid> {
     Ok(Pid(pid))
 }
 
-/// A list as execve(2) takes it. It writes to none of the strings: `mut` is for C's old headers.
+/// A list as execve(2) takes it. The strings are not written to: `mut` is a matter of C's headers.
 fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*mut c_char> {
     strings.map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
 }
@@ -146,7 +146,7 @@ pub fn kill_group(leader: Pid, signal: c_int) -> io::Result<()> {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, whatever status it gave; or nobody can tell.
+    /// By itself, with any status; or it is unknown how.
     Exited,
     /// By this signal.
     Killed(c_int),
@@ -158,17 +158,17 @@ pub fn reap(pid: Pid) -> Option<Ended> {
     // SAFETY: `status` has room for the result.
     match unsafe { libc::waitpid(pid.0, &raw mut status, libc::WNOHANG) } {
         0 => None,
-        // An error means that there is no such child: whoever had us ignore SIGCHLD has the kernel reap.
+        // An error means that there is no such child: the kernel reaps it if SIGCHLD was ignored by the parent process.
         reaped if reaped > 0 && libc::WIFSIGNALED(status) => Some(Ended::Killed(libc::WTERMSIG(status))),
         _ => Some(Ended::Exited),
     }
 }
 
-/// Ignores the signals that end a process by default and that nobody sends to stop one.
+/// Ignores signals that end a process by default, but that nobody sends to stop it.
 ///
-/// Scripts have every signal at its default all the same, see [`spawn`].
+/// Scripts still get all signals at their default, see [`spawn`].
 pub fn ignore_stray_signals() {
-    // The last one comes of a log that has reached the limit of a file's size; the write fails then.
+    // SIGXFSZ: a log has reached the limit of a file's size. Then the write fails.
     const STRAY: [c_int; 8] = [
         libc::SIGUSR1,
         libc::SIGUSR2,
@@ -180,7 +180,7 @@ pub fn ignore_stray_signals() {
         libc::SIGXFSZ,
     ];
     for signal in STRAY.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
-        // SAFETY: takes no pointers: SIG_IGN is a number. An error means that it stays as it is.
+        // SAFETY: takes no pointers: SIG_IGN is a number. After an error the signal is not ignored.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }
@@ -196,16 +196,15 @@ pub fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     }
 }
 
-/// Has reads and writes of our end of a pipe return instead of wait; the other end is not affected.
+/// Makes our end of a pipe non-blocking; the other end is not affected.
 pub fn set_nonblocking(pipe: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the descriptor is open. A pipe's only other flag, O_DIRECT, is not set.
     let done = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Sees that no descriptor which was open when this process started, but 0, 1 and 2, reaches its children.
-///
-/// All that it opens itself is close-on-exec from the start.
+/// Marks all descriptors but 0, 1 and 2 as close-on-exec, so that children do not inherit those that this process was
+/// started with. Descriptors opened later are close-on-exec from the start.
 pub fn mark_inherited_descriptors() {
     const FIRST: libc::c_uint = 3;
     // SAFETY: the call touches no memory and closes nothing.
@@ -213,7 +212,7 @@ pub fn mark_inherited_descriptors() {
     if done == 0 {
         return;
     }
-    // Before Linux 5.11. Without /proc, too, there is nobody to ask.
+    // Linux before 5.11. Without /proc there is no other way.
     let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let numbers: Vec<c_int> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for fd in numbers.into_iter().filter(|&fd| fd > 2) {

@@ -1,13 +1,13 @@
-//! What a service asks of the system: a process of its own, less rights, and writing without waiting.
+//! System calls of a service: its process, its privileges, and writing without blocking.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
-/// Splits the process in two; true in the child.
+/// Forks; true in the child.
 ///
-/// Of the threads only the caller's lives on in the child, and a lock that another one held stays locked.
+/// Only the calling thread continues in the child, and a lock that another thread held stays locked.
 pub fn fork() -> io::Result<bool> {
     // SAFETY: takes no pointers; what is wrong with other threads is said above, and is no matter of memory.
     match unsafe { libc::fork() } {
@@ -29,20 +29,20 @@ pub fn new_session() -> io::Result<()> {
     if unsafe { libc::setsid() } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sets the bits of rights that new files do not get.
+/// Sets the permissions that new files do not get.
 pub fn set_file_mask(mask: libc::mode_t) {
     // SAFETY: takes no pointers and cannot fail.
     unsafe { libc::umask(mask) };
 }
 
-/// Makes one of the standard descriptors (0, 1 and 2) another name of what `fd` is.
+/// Replaces one of the standard descriptors (0, 1 and 2) by a duplicate of `fd`.
 pub fn replace_standard(standard: RawFd, fd: BorrowedFd<'_>) -> io::Result<()> {
     debug_assert!((0..=2).contains(&standard), "others have owners");
     // SAFETY: takes no pointers, and nobody owns the standard descriptors.
     done(unsafe { libc::dup2(fd.as_raw_fd(), standard) }.min(0))
 }
 
-/// Whether a write can go on at once: poll(2) without a timeout.
+/// Whether a write would not block: poll(2) with a timeout of zero.
 pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
     // SAFETY: `poll` is one struct, as is said, and lives through the call.
@@ -50,22 +50,22 @@ pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
     ready == 1 && poll.revents & libc::POLLOUT != 0
 }
 
-/// Writes with a single write(2), without the buffer that std puts before the standard descriptors.
+/// Writes with a single write(2), without std's buffer for the standard descriptors.
 pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: `fd` is open, and the pointer and length are those of a slice.
     let written = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
-/// Writes to a socket without waiting; `ENOTSOCK` for anything else.
+/// Writes to a socket without blocking; `ENOTSOCK` for anything else.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     socket2::SockRef::from(&fd).send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
 }
 
-/// Opens a terminal or pipe once more, for writing without waiting: other holders of `fd` are not affected.
+/// Opens a terminal or pipe a second time, non-blocking: other holders of `fd` are not affected.
 ///
 /// # Errors
-/// `Unsupported` for anything else, of a file as it would be written from its beginning; what open(2) answers.
+/// `Unsupported` for anything else (a file would be overwritten from its start); what open(2) returns.
 pub fn reopen(fd: BorrowedFd<'_>) -> io::Result<File> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let kind = std::fs::metadata(&path)?.file_type();
@@ -87,13 +87,13 @@ pub fn set_groups(groups: &[u32]) -> io::Result<()> {
     done(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })
 }
 
-/// Sets the group: with root's rights the real and the saved one, too.
+/// Sets the group; as root also the real and the saved one.
 pub fn set_group(id: u32) -> io::Result<()> {
     // SAFETY: takes no pointers.
     done(unsafe { libc::setgid(id) })
 }
 
-/// Sets the user: with root's rights the real and the saved one, too.
+/// Sets the user; as root also the real and the saved one.
 pub fn set_user(id: u32) -> io::Result<()> {
     // SAFETY: takes no pointers.
     done(unsafe { libc::setuid(id) })

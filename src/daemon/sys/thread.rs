@@ -1,17 +1,17 @@
-//! Threads that nobody waits for. std's are 15 KB larger on MIPS: they carry names, results and guards of the stack.
+//! Detached threads. std's would take 15 KB more on MIPS, for names, results and stack guards.
 
 use std::ffi::c_void;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// What a thread does.
+/// What a thread runs.
 pub type Work = Box<dyn FnOnce() + Send>;
 
-/// Runs `work` on a new thread with so many bytes of stack; it ends with it. A panic in it ends the process.
+/// Runs `work` on a new thread with that many bytes of stack. A panic in it ends the process.
 ///
 /// # Errors
-/// When the system has no room for one more, or takes the stack for too small.
+/// When the system can't start another thread, or the stack is too small.
 pub fn spawn(stack: usize, work: Work) -> io::Result<()> {
     let mut attributes = MaybeUninit::uninit();
     // SAFETY: `attributes` has room for the struct.

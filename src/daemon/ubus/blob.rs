@@ -22,7 +22,7 @@ pub struct Attr<'a> {
     pub content: &'a [u8],
 }
 
-/// The attributes that lie one behind the other in `rest`; they end before the first that is malformed.
+/// A sequence of attributes. It ends before the first that is malformed.
 #[derive(Clone, Debug)]
 pub struct Attrs<'a> {
     rest: &'a [u8],
@@ -45,7 +45,7 @@ impl<'a> Iterator for Attrs<'a> {
             self.rest = &[];
             return None;
         };
-        // The last one's padding may be missing.
+        // The padding of the last one may be missing.
         self.rest = self.rest.get(padded(HEADER + content.len())..).unwrap_or_default();
         let [id, ..] = head.to_be_bytes();
         Some(Attr { id: id & 0x7f, named: head & NAMED != 0, content })
@@ -57,7 +57,7 @@ impl<'a> Attr<'a> {
         Some(u32::from_be_bytes(self.content.try_into().ok()?))
     }
 
-    /// The text before the first NUL, which must be there.
+    /// The text before the first NUL, which is required.
     pub fn text(&self) -> Option<&'a [u8]> {
         c_text(self.content)
     }
@@ -94,7 +94,7 @@ pub struct Field<'a> {
     pub value: Value<'a>,
 }
 
-/// What blobmsg can say; texts may hold any bytes but NUL.
+/// The values of blobmsg. Text may be any bytes except NUL.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     Null,
@@ -136,7 +136,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The fields of a table or an array; they end before the first that is malformed.
+/// The fields of a table or an array, up to the first that is malformed.
 pub fn fields(bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
     Attrs::new(bytes).map_while(|attr| attr.field())
 }
@@ -146,11 +146,11 @@ pub fn field<'a>(bytes: &'a [u8], name: &str) -> Option<Value<'a>> {
     fields(bytes).find(|field| field.name == name.as_bytes()).map(|field| field.value)
 }
 
-/// An attribute that is still being written: where it begins.
+/// The start of an attribute that is being written.
 #[must_use]
 pub struct Open(usize);
 
-/// Writes attributes behind what a buffer holds already.
+/// Appends attributes to a buffer.
 pub struct Writer<'a> {
     out: &'a mut Vec<u8>,
 }
@@ -160,12 +160,12 @@ impl<'a> Writer<'a> {
         Writer { out }
     }
 
-    /// Begins an attribute; what is written until it is closed is its content.
+    /// Begins an attribute. What is written until it is closed is its content.
     pub fn open(&mut self, id: u8) -> Open {
         self.begin(u32::from(id) << 24)
     }
 
-    /// Begins a field; an element of an array has an empty name. Longer names than a field can have are cut.
+    /// Begins a field. An element of an array has an empty name. Names that are too long are cut.
     pub fn open_field(&mut self, kind: u8, name: &[u8]) -> Open {
         let open = self.begin(NAMED | u32::from(kind) << 24);
         let name = name.get(..MAX_NAME).unwrap_or(name);
@@ -183,7 +183,7 @@ impl<'a> Writer<'a> {
         open
     }
 
-    /// Ends the attribute that was opened last, and whatever is open in it.
+    /// Ends an attribute, and all that are open in it.
     pub fn close(&mut self, open: Open) {
         let length = self.out.len().saturating_sub(open.0);
         let field = u32::try_from(length).unwrap_or(LENGTH).min(LENGTH);
@@ -198,7 +198,7 @@ impl<'a> Writer<'a> {
         self.out.resize(self.out.len() + count, 0);
     }
 
-    /// Content of the attribute that is open, as it is.
+    /// Appends raw content to the open attribute.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }

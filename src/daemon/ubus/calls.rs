@@ -1,79 +1,79 @@
-//! Calls in flight on one connection to ubusd: their numbers, their answers, and what is given up.
+//! Calls in flight on one connection to ubusd: their numbers and their replies.
 //!
-//! An answer is told by its number and its object alone, and all questions whether something is allowed have the same
-//! object. So no number is used again before ubusd has answered it: one that nobody waits for any more is owed until
-//! then. When too many are owed the connection ends; what comes late does not reach the next one.
+//! A reply is identified by its number and its object only, and all access checks have the same object. So a number is not
+//! reused before ubusd has replied to it, even if the call was abandoned: until then its reply is owed. If too many are
+//! owed the connection is closed, so late replies do not reach the next one.
 
-use super::account::{Account, Common, Data};
 use super::blob::Writer;
+use super::budget::{Common, Data, ReplyBudget};
 use super::message::{Message, Status, attr, find, kind, status};
 use super::outbox::Outbox;
-use super::turns::Turns;
+use super::waiters::Waiters;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Calls without an answer, of all clients; more wait for one of these to end.
+/// Most unanswered calls of all clients. Further ones wait.
 const MAX_LIVE: usize = 512;
 
-/// Those of them that only ubusd itself may owe: it answers at once, whatever the objects do.
+/// Of these, reserved for calls to ubusd itself, which replies at once, whatever objects do.
 const RESERVED: usize = 64;
 
-/// Calls of one object without an answer: a slow one does not hold up the others.
+/// Most unanswered calls of one object: a slow one must not hold up the others.
 const MAX_LIVE_OF_OBJECT: usize = 128;
 
-/// Bytes that wait for ubusd before further calls wait too: a few of the longest.
+/// Unsent bytes at which further calls wait: a few of the longest calls.
 const MAX_OUTBOX: usize = 256 << 10;
 
-/// Numbers that may be owed: a small part of all there are.
+/// Most owed replies: a small part of all numbers.
 const MAX_OWED: usize = 4 << 10;
 
-/// Why there is no answer.
+/// Why there is no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CallError {
     /// ubusd cannot be reached, or went away.
     Unreachable,
     /// There is no object of that name.
     NoObject,
     /// The message would be longer than ubusd takes.
     TooLong,
-    /// The answer is longer than may be held.
+    /// The reply is too long.
     TooMuch,
 }
 
-/// Why the connection is to end.
+/// Why the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Nobody needs it any more.
     Closed,
-    /// Too many answers are owed.
+    /// Too many replies are owed.
     Overdue,
 }
 
-/// The answer to one message.
+/// The reply to one message.
 pub struct Reply {
     pub status: Status,
-    /// ubusd's answers come without an object, a method's with it.
+    /// A method has replied, not ubusd itself: such replies name the object.
     pub from_object: bool,
     pub data: Data,
 }
 
-/// The calls of one connection. It knows no socket: bytes to send gather in it, messages are given to it.
+/// The calls of one connection, without its socket: it collects bytes to send, and is given received messages.
 #[derive(Default)]
 pub struct Calls {
     ending: Option<Ending>,
     seq: u16,
-    calls: Vec<Call>,
+    calls: Vec<PendingCall>,
     /// By number.
     owed: Vec<Ticket>,
     common: Common,
     outbox: Outbox,
-    /// Whoever moves the bytes.
+    /// The task that moves the bytes.
     mover: Option<Waker>,
-    /// Calls that wait until there is room for them.
-    turns: Turns,
+    /// Tasks that wait for room for a call.
+    waiters: Waiters,
 }
 
-/// What an answer is told by, and what it answers.
+/// What identifies a reply, and the kind of message that it replies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ticket {
     seq: u16,
@@ -81,29 +81,29 @@ struct Ticket {
     kind: u8,
 }
 
-/// A message whose answer somebody waits for.
-struct Call {
+/// A message whose reply is awaited.
+struct PendingCall {
     ticket: Ticket,
-    /// ubusd has not yet said the last word.
+    /// The final status has not come yet.
     is_owed: bool,
     waker: Option<Waker>,
     data: Data,
-    /// Whether it is answered, and how.
-    done: Option<Result<(Status, bool), Failure>>,
+    /// The result, once there is one.
+    done: Option<Result<(Status, bool), CallError>>,
 }
 
 impl Calls {
-    /// An account for one request.
-    pub fn account(&self) -> Rc<Account> {
-        self.common.account()
+    /// A budget for one request.
+    pub fn budget(&self) -> Rc<ReplyBudget> {
+        self.common.budget()
     }
 
-    /// Ready when one call more of that kind may be made, of that object.
+    /// Ready when there is room for a call of that kind, of that object.
     pub fn poll_room(&mut self, cx: &Context<'_>, kind: u8, peer: u32) -> Poll<()> {
         if self.ending.is_none() && self.outbox.bytes().len() < MAX_OUTBOX && self.has_slot(kind, peer) {
             return Poll::Ready(());
         }
-        self.turns.wait(cx);
+        self.waiters.wait(cx);
         Poll::Pending
     }
 
@@ -116,7 +116,7 @@ impl Calls {
         count < MAX_LIVE - RESERVED && unanswered().filter(|call| call.ticket.peer == peer).count() < MAX_LIVE_OF_OBJECT
     }
 
-    /// Ready when there is something to be sent.
+    /// Ready when there is something to send.
     pub fn poll_outbox(&mut self, cx: &Context<'_>) -> Poll<()> {
         if !self.outbox.bytes().is_empty() {
             return Poll::Ready(());
@@ -125,18 +125,18 @@ impl Calls {
         Poll::Pending
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     pub fn outbox(&self) -> &[u8] {
         self.outbox.bytes()
     }
 
-    /// So much of it has been.
+    /// That many bytes were sent.
     pub fn written(&mut self, count: usize) {
         self.outbox.written(count);
-        self.turns.begin();
+        self.waiters.begin();
     }
 
-    /// Ready when the connection is to end.
+    /// Ready when the connection must be closed.
     pub fn poll_ending(&mut self, cx: &Context<'_>) -> Poll<Ending> {
         if let Some(ending) = self.ending {
             return Poll::Ready(ending);
@@ -145,7 +145,7 @@ impl Calls {
         Poll::Pending
     }
 
-    /// Has the connection end.
+    /// Has the connection closed.
     pub fn end(&mut self, ending: Ending) {
         self.ending = Some(ending);
         self.wake_mover();
@@ -157,25 +157,31 @@ impl Calls {
         }
     }
 
-    /// Queues a message that is to be answered; returns its number, or nothing when it is too long.
+    /// Queues a message that expects a reply. Returns its number; `None` if it is too long.
     pub fn send(
         &mut self,
         kind: u8,
         peer: u32,
-        account: Option<&Rc<Account>>,
+        budget: Option<&Rc<ReplyBudget>>,
         write: &dyn Fn(&mut Writer<'_>),
     ) -> Option<u16> {
         let seq = self.next_number()?;
         if !self.outbox.push(Some(seq), kind, seq, peer, write) {
             return None;
         }
-        let data = Data::new(account);
-        self.calls.push(Call { ticket: Ticket { seq, peer, kind }, is_owed: true, waker: None, data, done: None });
+        let data = Data::new(budget);
+        self.calls.push(PendingCall {
+            ticket: Ticket { seq, peer, kind },
+            is_owed: true,
+            waker: None,
+            data,
+            done: None,
+        });
         self.wake_mover();
         Some(seq)
     }
 
-    /// Has ubusd remove an object of ours; nobody waits for the answer.
+    /// Has ubusd remove an object of ours, without waiting for the reply.
     pub fn remove_object(&mut self, own: u32) {
         let Some(seq) = self.next_number() else { return };
         let kind = kind::REMOVE_OBJECT;
@@ -185,7 +191,7 @@ impl Calls {
         }
     }
 
-    /// The next number that is neither waited for nor owed.
+    /// The next number that is neither in use nor owed.
     fn next_number(&mut self) -> Option<u16> {
         let is_free = |seq: &u16| self.position(*seq).is_none() && self.owed_at(*seq).is_err();
         let seq = (1..=u16::MAX).map(|step| self.seq.wrapping_add(step)).find(is_free)?;
@@ -202,33 +208,33 @@ impl Calls {
         self.wake_mover();
     }
 
-    /// Ready with the answer to a call; it is to be asked for no more then.
-    pub fn poll_answer(&mut self, seq: u16, cx: &Context<'_>) -> Poll<Result<Reply, Failure>> {
-        let Some(at) = self.position(seq) else { return Poll::Ready(Err(Failure::Unreachable)) };
+    /// Ready with the reply to a call. It must not be polled again.
+    pub fn poll_answer(&mut self, seq: u16, cx: &Context<'_>) -> Poll<Result<Reply, CallError>> {
+        let Some(at) = self.position(seq) else { return Poll::Ready(Err(CallError::Unreachable)) };
         if let Some(call) = self.calls.get_mut(at).filter(|call| call.done.is_none()) {
             call.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let Call { data, done, .. } = self.take(at);
-        let done = done.unwrap_or(Err(Failure::Unreachable));
+        let PendingCall { data, done, .. } = self.take(at);
+        let done = done.unwrap_or(Err(CallError::Unreachable));
         Poll::Ready(done.map(|(status, from_object)| Reply { status, from_object, data }))
     }
 
-    /// Nobody waits for this answer any more.
+    /// Nobody waits for this reply any more.
     pub fn abandon(&mut self, seq: u16) {
         let Some(at) = self.position(seq) else { return };
         let call = self.take(at);
-        // Made, and not yet seen by who asked for it.
+        // It was made, but the caller never learnt of it.
         if call.ticket.kind == kind::ADD_OBJECT
             && let Some(own) = call.data.rows().find_map(|row| find(row, attr::OBJECT)?.u32())
         {
             self.remove_object(own);
         }
-        self.turns.begin();
+        self.waiters.begin();
     }
 
-    /// Takes a call off the list; its number is owed unless ubusd has answered it or will never see it.
-    fn take(&mut self, at: usize) -> Call {
+    /// Removes a call. Its reply is owed, unless it has come or the call was never sent.
+    fn take(&mut self, at: usize) -> PendingCall {
         let call = self.calls.swap_remove(at);
         if call.is_owed && !self.outbox.take_back(call.ticket.seq) {
             self.owe(call.ticket);
@@ -245,20 +251,20 @@ impl Calls {
         }
     }
 
-    /// The connection has ended, and with it all that was in flight.
+    /// The connection has ended, and with it all calls in flight.
     pub fn fail_all(&mut self) {
         self.ending = None;
         self.outbox = Outbox::default();
         self.owed = Vec::new();
         for call in &mut self.calls {
-            // The objects that were made on it are gone.
+            // Objects made on it are gone.
             if call.ticket.kind == kind::ADD_OBJECT {
                 (call.data, call.done) = (Data::default(), None);
             }
             call.is_owed = false;
-            call.finish(Err(Failure::Unreachable));
+            call.finish(Err(CallError::Unreachable));
         }
-        self.turns.begin();
+        self.waiters.begin();
     }
 
     fn position(&self, seq: u16) -> Option<usize> {
@@ -269,14 +275,14 @@ impl Calls {
         self.owed.binary_search_by_key(&seq, |ticket| ticket.seq)
     }
 
-    /// What a message answers that nobody waits for.
+    /// The owed reply that a message is, if it is one.
     fn owed_to(&self, message: &Message<'_>) -> Option<(usize, Ticket)> {
         let at = self.owed_at(message.seq).ok()?;
         let ticket = self.owed.get(at).filter(|ticket| ticket.is_answered_by(message))?;
         Some((at, *ticket))
     }
 
-    fn call_of(&mut self, message: &Message<'_>) -> Option<&mut Call> {
+    fn call_of(&mut self, message: &Message<'_>) -> Option<&mut PendingCall> {
         self.calls.iter_mut().find(|call| call.is_owed && call.ticket.is_answered_by(message))
     }
 
@@ -284,13 +290,13 @@ impl Calls {
         if let Some(call) = self.call_of(message) {
             call.receive(message);
             if call.done.is_some() {
-                self.turns.begin();
+                self.waiters.begin();
             }
         } else if let Some((_, ticket)) = self.owed_to(message)
             && ticket.kind == kind::ADD_OBJECT
             && let Some(own) = message.u32(attr::OBJECT)
         {
-            // Made for somebody who has gone.
+            // The caller has left.
             self.remove_object(own);
         }
     }
@@ -299,8 +305,8 @@ impl Calls {
         let status = message.u32(attr::STATUS).unwrap_or(status::UNKNOWN);
         let from_object = message.attr(attr::OBJECT).is_some();
         if self.call_of(message).is_some() {
-            // Before the one who is answered, and has perhaps more to ask.
-            self.turns.begin();
+            // Before the caller itself is woken, which may make another call.
+            self.waiters.begin();
         }
         if let Some(call) = self.call_of(message) {
             call.is_owed = false;
@@ -317,15 +323,15 @@ impl Ticket {
     }
 }
 
-impl Call {
+impl PendingCall {
     fn receive(&mut self, message: &Message<'_>) {
         if self.done.is_none() && !self.data.push(self.ticket.kind, message) {
             self.data = Data::default();
-            self.finish(Err(Failure::TooMuch));
+            self.finish(Err(CallError::TooMuch));
         }
     }
 
-    fn finish(&mut self, done: Result<(Status, bool), Failure>) {
+    fn finish(&mut self, done: Result<(Status, bool), CallError>) {
         if self.done.is_none() {
             self.done = Some(done);
         }
@@ -338,7 +344,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::ubus::account::MAX_UNCOUNTED;
+    use crate::daemon::ubus::budget::MAX_UNCOUNTED;
     use crate::daemon::ubus::message;
     use proptest::prelude::*;
 
@@ -394,7 +400,7 @@ mod tests {
         assert!(rest.is_empty());
     }
 
-    fn answer(calls: &mut Calls, seq: u16) -> Poll<Result<Reply, Failure>> {
+    fn answer(calls: &mut Calls, seq: u16) -> Poll<Result<Reply, CallError>> {
         calls.poll_answer(seq, &Context::from_waker(Waker::noop()))
     }
 
@@ -452,7 +458,7 @@ mod tests {
         let seq = asks(calls, kind::INVOKE, 5);
         let much = data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; MAX_UNCOUNTED + 4]));
         receive(calls, &much);
-        assert!(matches!(answer(calls, seq), Poll::Ready(Err(Failure::TooMuch))));
+        assert!(matches!(answer(calls, seq), Poll::Ready(Err(CallError::TooMuch))));
         calls.seq = seq.wrapping_sub(1);
         assert_ne!(asks(calls, kind::INVOKE, 5), seq);
         receive(calls, &[much, status(seq, 5)].concat());
@@ -484,7 +490,7 @@ mod tests {
         let cx = &Context::from_waker(Waker::noop());
         assert_eq!(calls.poll_ending(cx), Poll::Ready(Ending::Overdue));
         calls.fail_all();
-        assert!(matches!(answer(calls, live), Poll::Ready(Err(Failure::Unreachable))));
+        assert!(matches!(answer(calls, live), Poll::Ready(Err(CallError::Unreachable))));
         assert!(calls.poll_ending(cx).is_pending() && has_room(calls, kind::INVOKE, 5) && calls.owed.is_empty());
     }
 
@@ -536,30 +542,30 @@ mod tests {
         let seq = asks(calls, kind::ADD_OBJECT, 0);
         receive(calls, &[data(seq, 0, &own), status(seq, 0)].concat());
         calls.fail_all();
-        assert!(matches!(answer(calls, seq), Poll::Ready(Err(Failure::Unreachable))));
+        assert!(matches!(answer(calls, seq), Poll::Ready(Err(CallError::Unreachable))));
         assert_eq!(sent(calls), []);
     }
 
     #[test]
     fn replies_are_counted_as_long_as_they_live() {
         let calls = &mut Calls::default();
-        let account = calls.account();
-        let seq = calls.send(kind::INVOKE, 5, Some(&account), &|_| ()).unwrap();
+        let budget = calls.budget();
+        let seq = calls.send(kind::INVOKE, 5, Some(&budget), &|_| ()).unwrap();
         calls.written(usize::MAX);
         let part = |size| data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; size]));
         receive(calls, &[part(100_000), part(100_001), status(seq, 5)].concat());
-        assert!(!account.has_room());
+        assert!(!budget.has_room());
         let Poll::Ready(Ok(reply)) = answer(calls, seq) else { panic!("no answer") };
         assert_eq!(reply.data.fields().len(), 200_004, "one behind the other, each padded");
         drop(reply);
-        assert!(account.has_room());
+        assert!(budget.has_room());
         for (size, fits) in [(700_000, false), (600_000, true)] {
-            let seq = calls.send(kind::INVOKE, 5, Some(&account), &|_| ()).unwrap();
+            let seq = calls.send(kind::INVOKE, 5, Some(&budget), &|_| ()).unwrap();
             calls.written(usize::MAX);
             let part = data(seq, 5, &|w| w.attr(attr::DATA, &vec![0; size]));
             receive(calls, &[&part[..], &part, &status(seq, 5)].concat());
             assert_eq!(matches!(answer(calls, seq), Poll::Ready(Ok(_))), fits);
-            assert!(account.has_room() && calls.owed.is_empty());
+            assert!(budget.has_room() && calls.owed.is_empty());
         }
     }
 

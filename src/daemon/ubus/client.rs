@@ -1,14 +1,15 @@
 //! The one connection to ubusd, shared by all requests: calls, known objects, subscriptions.
 //!
-//! It is made when it is first needed, and again when ubusd has gone and come back. What is in flight when it breaks
-//! fails; nothing is sent twice, as a call may have had its effect. A task of the loop owns the socket: it sends what
-//! gathers, and gives what arrives to whoever waits for it.
+//! It is opened when it is first needed, and again after ubusd was restarted. Calls in flight when it breaks fail: they are
+//! not repeated, as they may have had their effect. A task owns the socket, sends queued messages, and dispatches received
+//! ones.
 
-use super::account::Account;
 use super::blob::{Value, Writer, field};
-use super::calls::{Calls, Ending, Failure, Reply};
+use super::budget::ReplyBudget;
+use super::calls::{CallError, Calls, Ending, Reply};
 use super::feed::{Feed, Feeds};
 use super::message::{self, Message, Status, attr, find, kind, status};
+use crate::daemon::log;
 use ecohttpd::AsyncFd;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::cell::{Cell, RefCell};
@@ -22,38 +23,38 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Objects whose ids are kept.
+/// Most objects whose ids are cached.
 const MAX_KNOWN: usize = 64;
 
-/// The object that knows the sessions.
+/// The object that manages sessions.
 const SESSION: &[u8] = b"session";
 
-/// Bytes read at once.
+/// Most bytes read at once.
 const READ: usize = 16 << 10;
 
-/// Reads before others get their turn.
+/// Reads before other tasks get a turn.
 const READS: u32 = 16;
 
-/// Capacity that the buffer of what is read keeps when it is empty.
+/// Capacity that the read buffer keeps when it is empty.
 const KEEP: usize = 64 << 10;
 
 /// The connection to ubusd.
-pub struct Client {
+pub struct BusClient {
     socket: PathBuf,
-    /// How long ubusd may read nothing of what is sent to it.
+    /// How long ubusd may read nothing.
     timeout: Duration,
     calls: RefCell<Calls>,
     feeds: Feeds,
     known: RefCell<Vec<(Box<[u8]>, u32)>>,
-    /// A task owns a socket.
+    /// A task runs and owns a socket.
     connected: Cell<bool>,
-    /// That ubusd cannot be reached has been logged.
+    /// It has been logged that ubusd can't be reached.
     outage: Cell<bool>,
 }
 
-impl Client {
-    pub fn new(socket: PathBuf, timeout: Duration) -> Rc<Client> {
-        Rc::new(Client {
+impl BusClient {
+    pub fn new(socket: PathBuf, timeout: Duration) -> Rc<BusClient> {
+        Rc::new(BusClient {
             socket,
             timeout,
             calls: RefCell::default(),
@@ -64,18 +65,18 @@ impl Client {
         })
     }
 
-    /// Ends the connection, and its task.
+    /// Closes the connection, and ends its task.
     pub fn close(&self) {
         self.calls.borrow_mut().end(Ending::Closed);
     }
 
-    /// An account for the replies that one request holds.
-    pub fn account(&self) -> Rc<Account> {
-        self.calls.borrow().account()
+    /// A budget for the replies that one request holds.
+    pub fn budget(&self) -> Rc<ReplyBudget> {
+        self.calls.borrow().budget()
     }
 
-    /// The id of an object, as it is known or as ubusd says.
-    pub async fn object(self: &Rc<Self>, path: &[u8]) -> Result<u32, Failure> {
+    /// The id of an object, from the cache or from ubusd.
+    pub async fn object(self: &Rc<Self>, path: &[u8]) -> Result<u32, CallError> {
         let known = self.known.borrow().iter().find(|(known, _)| **known == *path).map(|(_, id)| *id);
         match known {
             Some(id) => Ok(id),
@@ -83,18 +84,18 @@ impl Client {
         }
     }
 
-    /// Asks ubusd for an object of exactly this name: it would take a star at the end for a pattern.
-    pub async fn look_up(self: &Rc<Self>, path: &[u8]) -> Result<u32, Failure> {
+    /// Asks ubusd for an object of exactly this name. ubusd would take a trailing star as a pattern.
+    pub async fn look_up(self: &Rc<Self>, path: &[u8]) -> Result<u32, CallError> {
         if path.ends_with(b"*") {
-            return Err(Failure::NoObject);
+            return Err(CallError::NoObject);
         }
         let reply = self.list(Some(path), None).await?;
         let row = reply.data.rows().find(|row| find(row, attr::OBJECT_PATH).and_then(|attr| attr.text()) == Some(path));
-        let id = row.and_then(|row| find(row, attr::OBJECT)?.u32()).ok_or(Failure::NoObject)?;
+        let id = row.and_then(|row| find(row, attr::OBJECT)?.u32()).ok_or(CallError::NoObject)?;
         let mut known = self.known.borrow_mut();
         known.retain(|(known, _)| **known != *path);
         if known.len() == MAX_KNOWN {
-            // Every call needs this one.
+            // Every call needs the session object.
             let oldest = known.iter().position(|(known, _)| **known != *SESSION);
             known.remove(oldest.unwrap_or(0));
         }
@@ -102,13 +103,13 @@ impl Client {
         Ok(id)
     }
 
-    /// The objects of that name or pattern, or all.
+    /// The objects that match a name or pattern, or all.
     pub async fn list(
         self: &Rc<Self>,
         pattern: Option<&[u8]>,
-        account: Option<&Rc<Account>>,
-    ) -> Result<Reply, Failure> {
-        self.ask(kind::LOOKUP, 0, account, &|writer| {
+        budget: Option<&Rc<ReplyBudget>>,
+    ) -> Result<Reply, CallError> {
+        self.ask(kind::LOOKUP, 0, budget, &|writer| {
             if let Some(pattern) = pattern {
                 writer.attr_text(attr::OBJECT_PATH, pattern);
             }
@@ -116,32 +117,32 @@ impl Client {
         .await
     }
 
-    /// Calls a method of the object that has or had this id; when it has another by now, that one's.
+    /// Calls a method of an object by its id. If the object has a new id by now, calls it by that.
     pub async fn invoke(
         self: &Rc<Self>,
         path: &[u8],
         id: u32,
         method: &[u8],
-        account: Option<&Rc<Account>>,
+        budget: Option<&Rc<ReplyBudget>>,
         arguments: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<Reply, Failure> {
-        let reply = self.invoke_id(id, method, account, arguments).await?;
+    ) -> Result<Reply, CallError> {
+        let reply = self.invoke_id(id, method, budget, arguments).await?;
         if reply.status != status::NOT_FOUND || reply.from_object {
             return Ok(reply);
         }
-        // ubusd knows no such id: its owner was restarted. The call reached nobody, so it may be made again.
+        // ubusd does not know the id: its owner was restarted. The call reached nobody, so it can be repeated.
         self.known.borrow_mut().retain(|(_, known)| *known != id);
-        self.invoke_id(self.look_up(path).await?, method, account, arguments).await
+        self.invoke_id(self.look_up(path).await?, method, budget, arguments).await
     }
 
     async fn invoke_id(
         self: &Rc<Self>,
         id: u32,
         method: &[u8],
-        account: Option<&Rc<Account>>,
+        budget: Option<&Rc<ReplyBudget>>,
         arguments: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<Reply, Failure> {
-        self.ask(kind::INVOKE, id, account, &|writer| {
+    ) -> Result<Reply, CallError> {
+        self.ask(kind::INVOKE, id, budget, &|writer| {
             writer.attr_u32(attr::OBJECT, id);
             writer.attr_text(attr::METHOD, method);
             let data = writer.open(attr::DATA);
@@ -151,10 +152,10 @@ impl Client {
         .await
     }
 
-    /// Whether a session may call this method of this object; asked each time.
-    pub async fn allows(self: &Rc<Self>, sid: &[u8], object: &[u8], method: &[u8]) -> Result<bool, Failure> {
+    /// Whether a session may call this method of this object. The result is not cached.
+    pub async fn allows(self: &Rc<Self>, sid: &[u8], object: &[u8], method: &[u8]) -> Result<bool, CallError> {
         let id = match self.object(SESSION).await {
-            Err(Failure::NoObject) => return Ok(false),
+            Err(CallError::NoObject) => return Ok(false),
             id => id?,
         };
         let arguments = |writer: &mut Writer<'_>| {
@@ -163,14 +164,14 @@ impl Client {
             writer.text(b"function", method);
         };
         let reply = match self.invoke(SESSION, id, b"access", None, &arguments).await {
-            Err(Failure::NoObject) => return Ok(false),
+            Err(CallError::NoObject) => return Ok(false),
             reply => reply?,
         };
         Ok(reply.status == status::OK && field(reply.data.fields(), "access") == Some(Value::Bool(true)))
     }
 
-    /// Has the events of an object delivered to a feed.
-    pub async fn subscribe(self: &Rc<Self>, path: &[u8]) -> Result<Result<Subscription, Status>, Failure> {
+    /// Subscribes to the events of an object.
+    pub async fn subscribe(self: &Rc<Self>, path: &[u8]) -> Result<Result<Subscription, Status>, CallError> {
         let target = self.look_up(path).await?;
         let added = self.ask(kind::ADD_OBJECT, 0, None, &|_| ()).await?;
         if added.status != status::OK {
@@ -189,22 +190,22 @@ impl Client {
         })
     }
 
-    /// Sends a message and waits for its answer. Dropped, it gives the call up.
+    /// Sends a message and waits for its reply. If the future is dropped, the call is abandoned.
     async fn ask(
         self: &Rc<Self>,
         kind: u8,
         peer: u32,
-        account: Option<&Rc<Account>>,
+        budget: Option<&Rc<ReplyBudget>>,
         write: &dyn Fn(&mut Writer<'_>),
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, CallError> {
         poll_fn(|cx| self.calls.borrow_mut().poll_room(cx, kind, peer)).await;
         self.connect()?;
-        let seq = self.calls.borrow_mut().send(kind, peer, account, write).ok_or(Failure::TooLong)?;
-        Asked { client: self, seq }.await
+        let seq = self.calls.borrow_mut().send(kind, peer, budget, write).ok_or(CallError::TooLong)?;
+        PendingReply { client: self, seq }.await
     }
 
-    /// Sees to it that there is a connection. It does not wait: a ubusd whose queue is full counts as away.
-    fn connect(self: &Rc<Self>) -> Result<(), Failure> {
+    /// Connects, if necessary. It does not wait: if the queue of ubusd is full, ubusd counts as unreachable.
+    fn connect(self: &Rc<Self>) -> Result<(), CallError> {
         if self.connected.get() {
             return Ok(());
         }
@@ -216,12 +217,12 @@ impl Client {
             }
             Err(error) => {
                 self.out_of_reach(&error);
-                Err(Failure::Unreachable)
+                Err(CallError::Unreachable)
             }
         }
     }
 
-    /// Says so, once for each time that ubusd is away.
+    /// Logs that ubusd can't be reached, once per outage.
     fn out_of_reach(&self, error: &io::Error) {
         if !self.outage.replace(true) {
             log::warn!("cannot reach ubusd at {}: {error}", self.socket.display());
@@ -244,7 +245,9 @@ impl Client {
             let ending = self.calls.borrow_mut().poll_ending(cx);
             match ending {
                 Poll::Ready(Ending::Closed) => return Poll::Ready(None),
-                Poll::Ready(Ending::Overdue) => return Poll::Ready(Some(io::Error::other("too many answers are due"))),
+                Poll::Ready(Ending::Overdue) => {
+                    return Poll::Ready(Some(io::Error::other("too many unanswered calls")));
+                }
                 Poll::Pending => {}
             }
             match reading.as_mut().poll(cx) {
@@ -276,16 +279,16 @@ impl Client {
             }
             reads += 1;
             if reads % READS == 0 {
-                let_others().await;
+                yield_now().await;
             }
         }
     }
 
-    /// Sends what gathers. A ubusd that does not take it is as good as away.
+    /// Sends queued messages. If ubusd does not read them, it counts as gone.
     async fn write(&self, socket: &AsyncFd<UnixStream>) -> io::Error {
         loop {
             poll_fn(|cx| self.calls.borrow_mut().poll_outbox(cx)).await;
-            // Each time as it is by then: calls that were given up have been taken out.
+            // The outbox may change while this waits: abandoned calls are removed from it.
             let write = socket.write_with(|mut stream| stream.write(self.calls.borrow().outbox()));
             match ecohttpd::timeout(self.timeout, write).await {
                 Ok(Ok(count)) => self.calls.borrow_mut().written(count),
@@ -295,7 +298,7 @@ impl Client {
         }
     }
 
-    /// The connection has ended: so has all that needed it.
+    /// The connection has ended, and all that depends on it.
     fn lost(&self, error: Option<io::Error>) {
         if let Some(error) = error {
             self.out_of_reach(&error);
@@ -306,12 +309,12 @@ impl Client {
         self.calls.borrow_mut().fail_all();
     }
 
-    /// Takes every whole message; returns how many bytes those were.
+    /// Handles all complete messages. Returns their length in bytes.
     fn receive_all(&self, inbox: &[u8]) -> Result<usize, &'static str> {
         let mut rest = inbox;
         while let Some((message, length)) = message::first(rest)? {
             match message.kind {
-                kind::HELLO if self.outage.replace(false) => log::info!("ubusd answers again"),
+                kind::HELLO if self.outage.replace(false) => log::info!("connected to ubusd again"),
                 kind::DATA => self.calls.borrow_mut().receive_data(&message),
                 kind::STATUS => self.calls.borrow_mut().receive_status(&message),
                 kind::INVOKE => self.receive_event(&message),
@@ -334,10 +337,10 @@ impl Client {
     }
 }
 
-/// A connection, until its task ends in whatever way.
+/// A connection, until its task ends in any way.
 struct Connected<'a> {
-    client: &'a Client,
-    /// What ended it, unless we did.
+    client: &'a BusClient,
+    /// What ended it, if that was an error.
     error: Option<io::Error>,
 }
 
@@ -347,29 +350,29 @@ impl Drop for Connected<'_> {
     }
 }
 
-/// Waits for the answer to one message.
-struct Asked<'a> {
-    client: &'a Client,
+/// Waits for the reply to one message.
+struct PendingReply<'a> {
+    client: &'a BusClient,
     seq: u16,
 }
 
-impl Future for Asked<'_> {
-    type Output = Result<Reply, Failure>;
+impl Future for PendingReply<'_> {
+    type Output = Result<Reply, CallError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.client.calls.borrow_mut().poll_answer(self.seq, cx)
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for PendingReply<'_> {
     fn drop(&mut self) {
         self.client.calls.borrow_mut().abandon(self.seq);
     }
 }
 
-/// The events of one object, as long as this lives.
+/// A subscription to the events of one object, until it is dropped.
 pub struct Subscription {
-    client: Rc<Client>,
+    client: Rc<BusClient>,
     own: u32,
     feed: Rc<RefCell<Feed>>,
 }
@@ -383,15 +386,15 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        // With the connection its objects are gone, and on another the number may be somebody else's.
+        // The object ends with its connection. On the next one its id may belong to another.
         if self.client.feeds.close(&self.feed) {
             self.client.calls.borrow_mut().remove_object(self.own);
         }
     }
 }
 
-/// Ends a turn.
-async fn let_others() {
+/// Lets other tasks run.
+async fn yield_now() {
     let mut waited = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut waited, true) {
@@ -408,10 +411,10 @@ mod tests {
     use super::*;
     use std::task::Waker;
 
-    /// Should its task panic, the next call makes another connection, and whoever waits is told.
+    /// If its task panics, waiting calls fail, and the next call connects again.
     #[test]
     fn however_a_connection_ends_it_is_over() {
-        let client = Client::new(PathBuf::from("nowhere"), Duration::from_secs(1));
+        let client = BusClient::new(PathBuf::from("nowhere"), Duration::from_secs(1));
         client.connected.set(true);
         let feed = client.feeds.open(7);
         let seq = client.calls.borrow_mut().send(kind::LOOKUP, 0, None, &|_| ()).unwrap();
@@ -421,7 +424,7 @@ mod tests {
         });
         assert!(std::panic::catch_unwind(task).is_err());
         let cx = &Context::from_waker(Waker::noop());
-        assert!(matches!(client.calls.borrow_mut().poll_answer(seq, cx), Poll::Ready(Err(Failure::Unreachable))));
+        assert!(matches!(client.calls.borrow_mut().poll_answer(seq, cx), Poll::Ready(Err(CallError::Unreachable))));
         assert!(matches!(feed.borrow_mut().poll_next(cx), Poll::Ready(None)));
         assert!(!client.connected.get() && !client.outage.get());
     }

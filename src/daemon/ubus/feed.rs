@@ -1,15 +1,16 @@
-//! Events of ubus objects on their way to HTTP clients: the text of server-sent events.
+//! Events of ubus objects, as text of server-sent events.
 
 use super::json::Printer;
 use super::message::{Message, attr};
+use crate::daemon::log;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Bytes of events that wait for one client; one that falls further behind loses its stream and may begin anew.
+/// Most bytes of events that wait for one client. One that falls further behind loses its stream, and may reconnect.
 const MAX_WAITING: usize = 256 << 10;
 
-/// The feeds of a connection, by the id of the object that ubusd delivers their events to.
+/// The feeds of a connection, by the id of the object that receives their events.
 #[derive(Default)]
 pub struct Feeds(RefCell<Vec<(u32, Rc<RefCell<Feed>>)>>);
 
@@ -28,14 +29,14 @@ impl Feeds {
         feed
     }
 
-    /// Closes a feed; false when it has ended with its connection.
+    /// Closes a feed. Returns false if it has ended with its connection.
     pub fn close(&self, feed: &Rc<RefCell<Feed>>) -> bool {
         let mut feeds = self.0.borrow_mut();
         let at = feeds.iter().position(|(_, other)| Rc::ptr_eq(other, feed));
         at.map(|at| feeds.swap_remove(at)).is_some()
     }
 
-    /// Takes an event; false when nobody waits for it.
+    /// Adds an event. Returns false if there is no feed for it.
     pub fn receive(&self, own: u32, message: &Message<'_>) -> bool {
         let feeds = self.0.borrow();
         let Some((_, feed)) = feeds.iter().find(|(id, _)| *id == own) else { return false };
@@ -43,7 +44,7 @@ impl Feeds {
         true
     }
 
-    /// The object that events come from is gone.
+    /// The object that sends the events is gone.
     pub fn end(&self, own: Option<u32>) {
         for (_, feed) in self.0.borrow().iter().filter(|(id, _)| Some(*id) == own) {
             feed.borrow_mut().end();
@@ -64,7 +65,7 @@ impl Feed {
         let data = message.attr(attr::DATA).map_or(&b""[..], |attr| attr.content);
         push_event(&mut self.text, name, data);
         if self.text.len() > MAX_WAITING {
-            log::info!("a subscriber of ubus events does not keep up");
+            log::info!("ubus subscriber too slow, closing its stream");
             self.text = Vec::new();
             self.ended = true;
         }
@@ -82,7 +83,7 @@ impl Feed {
         }
     }
 
-    /// Ready with the text of events, or `None` when there will be no more.
+    /// Ready with the text of events; `None` at the end.
     pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Vec<u8>>> {
         if !self.text.is_empty() {
             return Poll::Ready(Some(std::mem::take(&mut self.text)));
@@ -95,7 +96,7 @@ impl Feed {
     }
 }
 
-/// Appends an event. Its name ends at the first control: a line's end would begin another field.
+/// Appends an event. Its name ends at the first control character: a line end would begin another field.
 fn push_event(out: &mut Vec<u8>, name: &[u8], data: &[u8]) {
     let name = name.split(|byte| *byte < b' ').next().unwrap_or_default();
     out.extend_from_slice(b"event: ");

@@ -1,38 +1,41 @@
-//! The paths beneath `/ubus`, and their answers.
+//! The paths below `/ubus`.
 
-use super::Ubus;
-use super::client::Subscription;
+use super::answer::{AnswerStream, push_error, unless_left};
+use super::client::{BusClient, Subscription};
 use super::json;
 use super::message::{Status, status, status_name};
-use super::output::{Output, push_error, unless_left};
-use super::rpc::{Answer, Fault, NO_SESSION, Named};
+use super::rpc::{Answer, Caller, Fault, NO_SESSION, Named};
 use super::window::Window;
+use crate::daemon::config::UbusConfig;
 use ecohttpd::{Connection, Error, Request, Result};
 use std::time::{Duration, Instant};
 
-/// Calls of one batch that are in flight together; the others follow as these end.
+/// Most calls of a batch that are in flight at once.
 const WINDOW: usize = 32;
 
-/// How long a stream of events is silent at most before a comment shows both sides that it lives.
+/// Longest silence of a stream of events before a comment is sent to keep it alive.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
-/// After how many times a call's time it is asked again whether a session may have a stream: every five minutes, unless
-/// the time is set. Asking prolongs the session, so that a page which only listens keeps it.
+/// After how many call timeouts the permission of a stream is checked again: by default every five minutes. A check extends
+/// the session, so a page that only listens keeps it.
 const ASK_AGAIN: u32 = 5;
 
-/// What events are allowed as, in place of a method.
+/// The name under which subscriptions are authorized, in place of a method.
 const SUBSCRIBE: &[u8] = b":subscribe";
 
-/// The error of the reference for a session that may not: the system's number of it, below zero.
+/// The reference's error for access denied: -EACCES.
 const DENIED: i64 = -13;
 
-/// Methods of requests that other origins may send.
+/// Bytes of a request's body; beyond: 413.
+const MAX_BODY: usize = 64 << 10;
+
+/// Methods that other origins may use.
 const METHODS: &str = "GET, POST, OPTIONS";
 
-/// What a path stands for.
+/// What a path means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route<'a> {
-    /// Everything that is not one of the others: POST is JSON-RPC here.
+    /// Everything else: POST is JSON-RPC.
     Root,
     List(Option<&'a [u8]>),
     Call(&'a [u8]),
@@ -52,13 +55,35 @@ impl<'a> Route<'a> {
     }
 }
 
+/// The ubus of one site, for all its requests. It connects when it is first needed.
+pub struct Ubus {
+    caller: Caller,
+    /// Pages of other origins may call.
+    cors: bool,
+    /// After how many milliseconds a client should connect again whose stream of events ended.
+    retry: Option<u32>,
+}
+
+impl Drop for Ubus {
+    fn drop(&mut self) {
+        self.caller.client.close();
+    }
+}
+
 impl Ubus {
+    /// One call may take `timeout`, including the questions whether it is allowed.
+    pub fn new(config: &UbusConfig, timeout: Duration) -> Ubus {
+        let client = BusClient::new(config.socket.clone(), timeout);
+        let caller = Caller { client, no_auth: config.no_auth, timeout };
+        Ubus { caller, cors: config.cors, retry: config.retry }
+    }
+
     /// Answers a request; `rest` is its path behind the prefix: empty, or a slash and more.
     ///
     /// # Errors
     /// Those of reading the body and of sending.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request, rest: &[u8]) -> Result<()> {
-        // Boxed, so that the requests for files, which share the handler, are no larger for it.
+        // Boxed, so that the future of requests for files does not grow.
         Box::pin(self.route(con, req, rest)).await
     }
 
@@ -79,7 +104,7 @@ impl Ubus {
                 let sid = session(req);
                 match unless_left(con, self.subscribe(sid, object)).await {
                     Some(Ok(subscription)) => self.stream(con, &subscription, sid, object).await,
-                    // The reference's status.
+                    // With status 200, as in the reference.
                     Some(Err(refusal)) => tell(con, refusal).await,
                     None => Ok(()),
                 }
@@ -89,12 +114,12 @@ impl Ubus {
     }
 
     async fn rpc(&self, con: &mut Connection, named: Option<Named<'_>>) -> Result<()> {
-        // One byte more than allowed tells that there are more.
-        let body = con.read_body(self.max_body.saturating_add(1), None).await?;
-        if body.len() > self.max_body {
+        // Reads one byte more than allowed, to notice a longer body.
+        let body = con.read_body(MAX_BODY + 1, None).await?;
+        if body.len() > MAX_BODY {
             return Err(Error::BodyTooLarge);
         }
-        let mut output = Output::new(con, &self.caller)?;
+        let mut output = AnswerStream::new(con, &self.caller)?;
         let text = json::check(&body).unwrap_or_default();
         match (json::elements(text), text.first()) {
             (Some(mut requests), _) => {
@@ -108,22 +133,22 @@ impl Ubus {
         output.end().await
     }
 
-    /// Answers the requests of a batch in their order, however long each takes.
+    /// Answers the requests of a batch in order.
     async fn answer_all<'a>(
         &self,
-        output: &mut Output<'_>,
+        output: &mut AnswerStream<'_>,
         requests: &mut dyn Iterator<Item = &'a [u8]>,
         named: Option<Named<'a>>,
     ) -> Result<()> {
-        let account = output.account();
+        let budget = output.budget();
         let mut window = Window::default();
         let mut is_first = true;
         loop {
             while window.len() < WINDOW
-                && (window.is_empty() || account.has_room())
+                && (window.is_empty() || budget.has_room())
                 && let Some(text) = requests.next()
             {
-                window.push(self.caller.answer(text, named, &account));
+                window.push(self.caller.answer(text, named, &budget));
             }
             if window.is_empty() {
                 return Ok(());
@@ -132,15 +157,15 @@ impl Ubus {
             if !std::mem::take(&mut is_first) {
                 output.push(b",");
             }
-            // The others go on, and their time runs, however slowly this one is read.
+            // The other calls continue, and time out, while this answer is sent.
             window.beside(output.answer(&answer, named.is_some())).await?;
         }
     }
 
     async fn list(&self, con: &mut Connection, object: Option<&[u8]>) -> Result<()> {
         con.notice_departure();
-        let mut output = Output::new(con, &self.caller)?;
-        let listed = self.caller.list(object, &output.account()).await;
+        let mut output = AnswerStream::new(con, &self.caller)?;
+        let listed = self.caller.list(object, &output.budget()).await;
         match (listed, object) {
             (Err(fault), _) => return refuse(con, fault.into()).await,
             (Ok(listed), Some(_)) if listed.rows().next().is_none() => {
@@ -152,7 +177,7 @@ impl Ubus {
         output.end().await
     }
 
-    async fn subscribe(&self, sid: &[u8], object: &[u8]) -> std::result::Result<Subscription, Refusal> {
+    async fn subscribe(&self, sid: &[u8], object: &[u8]) -> std::result::Result<Subscription, UbusError> {
         let subscribed = self.caller.within(async {
             self.caller.permit(sid, object, SUBSCRIBE).await?;
             Ok(self.caller.client.subscribe(object).await?)
@@ -160,12 +185,11 @@ impl Ubus {
         Ok(subscribed.await??)
     }
 
-    /// Sends events until there are no more, or their client has left, or its session is no longer allowed them.
+    /// Sends events until they end, the client leaves, or its session loses the permission.
     async fn stream(&self, con: &mut Connection, events: &Subscription, sid: &[u8], object: &[u8]) -> Result<()> {
         con.add_header("content-type", "text/event-stream")?;
         con.add_header("cache-control", "no-cache")?;
-        let retry = self.retry.map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
-        con.send(retry.map_or(String::new(), |millis| format!("retry: {millis}\n"))).await?;
+        con.send(self.retry.map_or(String::new(), |millis| format!("retry: {millis}\n"))).await?;
         let mut allowed = Instant::now();
         loop {
             let next = ecohttpd::timeout(HEARTBEAT.min(self.caller.timeout), events.next());
@@ -178,7 +202,7 @@ impl Ubus {
                 match unless_left(con, self.caller.within(self.caller.permit(sid, object, SUBSCRIBE))).await {
                     Some(Ok(())) => allowed = Instant::now(),
                     Some(Err(Fault::Access)) | None => return Ok(()),
-                    // That nobody could be asked is no refusal.
+                    // A check that failed is not a refusal.
                     Some(Err(_)) => {}
                 }
             }
@@ -197,16 +221,16 @@ fn session(req: &Request) -> &[u8] {
 
 const BEARER: &[u8] = b"Bearer ";
 
-/// Whether a page of another origin asks: a browser sends what such a page posts as text without asking first, and where
-/// no session is needed that would be obeyed.
+/// Whether a page of another origin sent the request. Browsers send text without a preflight, and where no session is
+/// needed the call would be made.
 fn is_foreign(req: &Request) -> bool {
     let Some(origin) = req.header_bytes("origin") else { return false };
     let host = origin.splitn(2, |&byte| byte == b'/').nth(1).and_then(|rest| rest.strip_prefix(b"/"));
     !host.is_some_and(|host| req.host().is_some_and(|own| host.eq_ignore_ascii_case(own.as_bytes())))
 }
 
-/// Lets a page of another origin ask. What the browser knows of the user is not sent along: a session is named by who
-/// asks, and `access-control-allow-credentials` would let any page act in the user's name.
+/// Lets pages of other origins call, without credentials: a page must know the session. With
+/// `access-control-allow-credentials` any page could act as the user.
 fn allow_origin(con: &mut Connection, req: &Request) -> Result<()> {
     con.add_header("vary", "Origin")?;
     let Some(origin) = req.header("origin") else { return Ok(()) };
@@ -220,7 +244,7 @@ fn allow_origin(con: &mut Connection, req: &Request) -> Result<()> {
     con.add_header("access-control-allow-methods", METHODS)
 }
 
-/// Answers what has no answer.
+/// Answers a request that is none of the above.
 fn empty(con: &mut Connection, req: &Request) -> Result<()> {
     con.set_status(match req.method() {
         "OPTIONS" => 200,
@@ -230,22 +254,22 @@ fn empty(con: &mut Connection, req: &Request) -> Result<()> {
     con.add_header("allow", METHODS)
 }
 
-/// An error of ubus, as an answer that is not JSON-RPC's.
-struct Refusal {
+/// An error of ubus, outside JSON-RPC.
+struct UbusError {
     code: i64,
     message: &'static str,
 }
 
-impl From<Status> for Refusal {
-    fn from(status: Status) -> Refusal {
-        Refusal { code: i64::from(status), message: status_name(status) }
+impl From<Status> for UbusError {
+    fn from(status: Status) -> UbusError {
+        UbusError { code: i64::from(status), message: status_name(status) }
     }
 }
 
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Refusal {
-        Refusal::from(match fault {
-            Fault::Access => return Refusal { code: DENIED, message: "Permission denied" },
+impl From<Fault> for UbusError {
+    fn from(fault: Fault) -> UbusError {
+        UbusError::from(match fault {
+            Fault::Access => return UbusError { code: DENIED, message: "Permission denied" },
             Fault::Object => status::NOT_FOUND,
             Fault::Timeout => status::TIMEOUT,
             Fault::Internal => status::UNREACHABLE,
@@ -254,13 +278,13 @@ impl From<Fault> for Refusal {
     }
 }
 
-async fn refuse(con: &mut Connection, refusal: Refusal) -> Result<()> {
+async fn refuse(con: &mut Connection, refusal: UbusError) -> Result<()> {
     con.set_status_reason(500, "Ubus Protocol Error")?;
     tell(con, refusal).await
 }
 
-/// Answers with the error alone.
-async fn tell(con: &mut Connection, refusal: Refusal) -> Result<()> {
+/// Sends the error as the response.
+async fn tell(con: &mut Connection, refusal: UbusError) -> Result<()> {
     con.add_header("content-type", "application/json")?;
     let mut text = Vec::new();
     push_error(&mut text, refusal.code, refusal.message);

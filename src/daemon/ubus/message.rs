@@ -2,10 +2,10 @@
 
 use super::blob::{Attr, Attrs, Writer};
 
-/// Bytes of a message's header and of its blob's: what says how long it is.
+/// Bytes of a message's header and that of its blob, which contains the length.
 const HEADS: usize = 12;
 
-/// Longest blob of a message, in bytes: ubusd drops whoever sends a longer one.
+/// Longest blob of a message, in bytes: ubusd disconnects clients that send a longer one.
 pub const MAX_BLOB: usize = 1 << 20;
 
 /// The types of messages.
@@ -33,11 +33,12 @@ pub mod attr {
     pub const NO_REPLY: u8 = 10;
 }
 
-/// What a method or ubusd answered: 0 is well, the others have names.
-pub type Status = u32;
+pub use status::Status;
 
+/// The statuses that this program knows by name.
 pub mod status {
-    use super::Status;
+    /// What a method or ubusd answered: 0 is success.
+    pub type Status = u32;
 
     pub const OK: Status = 0;
     pub const NOT_FOUND: Status = 4;
@@ -47,7 +48,7 @@ pub mod status {
     pub const OUT_OF_MEMORY: Status = 11;
 }
 
-/// The names of the statuses, as the reference has them.
+/// The names of statuses, as in the reference.
 const NAMES: [&str; 14] = [
     "Success",
     "Invalid command",
@@ -69,7 +70,7 @@ pub fn status_name(status: Status) -> &'static str {
     usize::try_from(status).ok().and_then(|at| NAMES.get(at)).copied().unwrap_or("Unknown error")
 }
 
-/// A message as it was received.
+/// A received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     pub kind: u8,
@@ -79,23 +80,23 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
-/// The message at the front of `bytes` and its length; `None` while it is not whole.
+/// The message at the start of `bytes` and its length; `None` if it is incomplete.
 ///
 /// # Errors
-/// What comes is no message of ubus, or one that is too long.
+/// It is not a message of ubus, or too long.
 pub fn first(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, &'static str> {
     let Some(([version, kind, s0, s1, p0, p1, p2, p3, l0, l1, l2, l3], rest)) = bytes.split_first_chunk::<HEADS>()
     else {
         return Ok(None);
     };
     if *version != 0 {
-        return Err("a message of another version");
+        return Err("unknown message version");
     }
     let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]);
-    // The root has neither flag nor id, so that this is its length alone; whatever it counts is padded already.
+    // The root has neither flag nor id, so this is only its length, which includes the padding.
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if !(4..=MAX_BLOB).contains(&length) {
-        return Err("a message of an impossible length");
+        return Err("invalid message length");
     }
     let Some(body) = rest.get(..length - 4) else { return Ok(None) };
     let message = Message {
@@ -123,7 +124,7 @@ pub fn find(body: &[u8], id: u8) -> Option<Attr<'_>> {
     Attrs::new(body).find(|attr| attr.id == id)
 }
 
-/// Appends a message to `out`; `write` writes its attributes. Tells whether it may be sent; nothing is appended else.
+/// Appends a message to `out`; `write` writes its attributes. If it is too long, nothing is appended, and it returns false.
 pub fn push(out: &mut Vec<u8>, kind: u8, seq: u16, peer: u32, write: &dyn Fn(&mut Writer<'_>)) -> bool {
     let start = out.len();
     out.extend_from_slice(&[0, kind]);
@@ -236,7 +237,7 @@ mod tests {
         for (text, name) in rules {
             assert!(first(&bytes(text)).is_err(), "{name}");
         }
-        assert_eq!(first(b"GET / HTTP/1"), Err("a message of another version"));
+        assert_eq!(first(b"GET / HTTP/1"), Err("unknown message version"));
     }
 
     #[test]

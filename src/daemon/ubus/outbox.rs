@@ -1,45 +1,45 @@
-//! Messages on their way to ubusd, which can be taken back until their first byte has left.
+//! Messages to be sent to ubusd. They can be removed until their first byte is sent.
 
 use super::blob::Writer;
 use super::message;
 use std::collections::VecDeque;
 
-/// Capacity that is kept when nothing waits.
+/// Capacity that is kept while it is empty.
 const KEEP: usize = 64 << 10;
 
-/// The messages that wait to be written, one behind the other.
+/// The messages to be sent, one after the other.
 #[derive(Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    messages: VecDeque<Waiting>,
-    /// Some of the first one has been written.
+    messages: VecDeque<QueuedMessage>,
+    /// The first one has been sent in part.
     begun: bool,
 }
 
-struct Waiting {
-    /// The number of whoever may take it back.
+struct QueuedMessage {
+    /// The call that may remove it.
     owner: Option<u16>,
-    /// How many bytes of it are not yet written.
+    /// How many bytes of it are unsent.
     left: usize,
 }
 
 impl Outbox {
-    /// Bytes that wait.
+    /// The unsent bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Queues a message that can be taken back if it has an owner; false when it is too long.
+    /// Queues a message, which can be removed if it has an owner. Returns false if it is too long.
     pub fn push(&mut self, owner: Option<u16>, kind: u8, seq: u16, peer: u32, write: &dyn Fn(&mut Writer<'_>)) -> bool {
         let before = self.bytes.len();
         let fits = message::push(&mut self.bytes, kind, seq, peer, write);
         if fits {
-            self.messages.push_back(Waiting { owner, left: self.bytes.len() - before });
+            self.messages.push_back(QueuedMessage { owner, left: self.bytes.len() - before });
         }
         fits
     }
 
-    /// So many of the bytes have been written.
+    /// That many bytes have been sent.
     pub fn written(&mut self, count: usize) {
         let mut count = count.min(self.bytes.len());
         self.bytes.drain(..count);
@@ -59,7 +59,7 @@ impl Outbox {
         }
     }
 
-    /// Takes the owner's message back; false when it has been written, in part or wholly.
+    /// Removes the message of an owner. Returns false if it has been sent, even in part.
     pub fn take_back(&mut self, owner: u16) -> bool {
         let Some(at) = self.messages.iter().position(|message| message.owner == Some(owner)) else { return false };
         if at == 0 && self.begun {

@@ -1,9 +1,9 @@
-//! JSON-RPC 2.0 over ubus: what is asked, by whom, and what comes of it.
+//! JSON-RPC 2.0 over ubus: requests are parsed, authorized and called.
 
-use super::account::{Account, Data};
 use super::blob::Writer;
-use super::calls::Failure;
-use super::client::Client;
+use super::budget::{Data, ReplyBudget};
+use super::calls::CallError;
+use super::client::BusClient;
 use super::json;
 use super::message::{Status, status};
 use std::borrow::Cow;
@@ -13,16 +13,16 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// The session of those who have none.
+/// The session of clients without one.
 pub const NO_SESSION: &[u8] = &[b'0'; 32];
 
-/// The argument by which objects learn the session; ours to set.
+/// The argument that tells objects the session. Clients may not set it.
 const SESSION: &[u8] = b"ubus_rpc_session";
 
-/// Patterns of one `list`: each may cost all objects with all their methods.
+/// Most patterns of one `list`: each may match all objects with all their methods.
 const MAX_PATTERNS: usize = 64;
 
-/// The errors of the protocol, as the reference numbers them.
+/// The errors of the protocol, with the numbers of the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Parse,
@@ -60,25 +60,25 @@ impl Fault {
     }
 }
 
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Fault {
+impl From<CallError> for Fault {
+    fn from(failure: CallError) -> Fault {
         match failure {
-            Failure::Unreachable | Failure::TooMuch => Fault::Internal,
-            Failure::NoObject => Fault::Object,
-            Failure::TooLong => Fault::Params,
+            CallError::Unreachable | CallError::TooMuch => Fault::Internal,
+            CallError::NoObject => Fault::Object,
+            CallError::TooLong => Fault::Params,
         }
     }
 }
 
-/// What a request came to.
-pub enum Outcome<'a> {
+/// The result of a request.
+pub enum CallOutcome<'a> {
     Fault(Fault),
     Called {
         status: Status,
         data: Data,
     },
-    /// Objects are asked for: by these patterns with their methods, or all by name. That is done when it is their turn
-    /// to be shown, so that no more than one listing is held.
+    /// A listing: objects that match these patterns, with their methods; or the names of all. It is made when it is sent, so
+    /// only one listing is in memory.
     List(Option<&'a [u8]>),
 }
 
@@ -86,32 +86,32 @@ pub enum Outcome<'a> {
 pub struct Answer<'a> {
     /// The request's own text.
     pub id: &'a [u8],
-    pub outcome: Outcome<'a>,
+    pub outcome: CallOutcome<'a>,
 }
 
 impl Answer<'_> {
     pub fn fault(fault: Fault) -> Answer<'static> {
-        Answer { id: b"null", outcome: Outcome::Fault(fault) }
+        Answer { id: b"null", outcome: CallOutcome::Fault(fault) }
     }
 }
 
-/// On whose behalf calls are made, and how.
+/// How calls are made.
 pub struct Caller {
-    pub client: Rc<Client>,
-    /// Calls need no session's leave.
+    pub client: Rc<BusClient>,
+    /// Calls need no permission of a session.
     pub no_auth: bool,
     pub timeout: Duration,
 }
 
-/// The object that the request's path names, and the session that its head does.
+/// The object from the path, and the session from the header.
 #[derive(Clone, Copy)]
 pub struct Named<'a> {
     pub object: &'a [u8],
     pub sid: &'a [u8],
 }
 
-/// A call, in the request's own text.
-struct Call<'a> {
+/// A call, as slices of the request.
+struct MethodCall<'a> {
     sid: Cow<'a, [u8]>,
     object: Cow<'a, [u8]>,
     method: Cow<'a, [u8]>,
@@ -120,16 +120,16 @@ struct Call<'a> {
 
 /// The members of a request.
 #[derive(Default)]
-struct Request<'a> {
+struct RpcRequest<'a> {
     id: Option<&'a [u8]>,
     is_2: bool,
     method: Option<Cow<'a, [u8]>>,
     params: Option<&'a [u8]>,
 }
 
-impl<'a> Request<'a> {
-    fn read(text: &'a [u8]) -> Request<'a> {
-        let mut request = Request::default();
+impl<'a> RpcRequest<'a> {
+    fn read(text: &'a [u8]) -> RpcRequest<'a> {
+        let mut request = RpcRequest::default();
         for (name, value) in json::members(text).into_iter().flatten() {
             match &*name {
                 b"id" => request.id = Some(value),
@@ -143,42 +143,42 @@ impl<'a> Request<'a> {
     }
 
     /// `[session, object, method, arguments]`; what follows is ignored, as the reference does.
-    fn call(&self) -> Option<Call<'a>> {
+    fn call(&self) -> Option<MethodCall<'a>> {
         let mut params = json::elements(self.params?)?;
         let mut text = || json::string(params.next()?);
         let (sid, object, method) = (text()?, text()?, text()?);
-        Some(Call { sid, object, method, arguments: params.next()? })
+        Some(MethodCall { sid, object, method, arguments: params.next()? })
     }
 
     /// The call of a method of the object that the path names.
-    fn call_named(self, named: Named<'a>) -> Option<Call<'a>> {
+    fn call_named(self, named: Named<'a>) -> Option<MethodCall<'a>> {
         let Named { object, sid } = named;
         let (method, arguments) = (self.method?, self.params.unwrap_or(b"{}"));
-        Some(Call { sid: sid.into(), object: object.into(), method, arguments })
+        Some(MethodCall { sid: sid.into(), object: object.into(), method, arguments })
     }
 }
 
 impl Caller {
-    /// Does what one request of a body that [`json::check`] has seen asks for.
-    pub async fn answer<'a>(&self, text: &'a [u8], named: Option<Named<'a>>, account: &Rc<Account>) -> Answer<'a> {
+    /// Handles one request of a body that [`json::check`] has accepted.
+    pub async fn answer<'a>(&self, text: &'a [u8], named: Option<Named<'a>>, budget: &Rc<ReplyBudget>) -> Answer<'a> {
         if !json::is_sound(text) {
             return Answer::fault(Fault::Parse);
         }
-        let request = Request::read(text);
+        let request = RpcRequest::read(text);
         let id = request.id.unwrap_or(b"null");
-        let outcome = match self.obey(request, named, account).await {
+        let outcome = match self.apply(request, named, budget).await {
             Ok(outcome) => outcome,
-            Err(fault) => Outcome::Fault(fault),
+            Err(fault) => CallOutcome::Fault(fault),
         };
         Answer { id, outcome }
     }
 
-    async fn obey<'a>(
+    async fn apply<'a>(
         &self,
-        request: Request<'a>,
+        request: RpcRequest<'a>,
         named: Option<Named<'a>>,
-        account: &Rc<Account>,
-    ) -> Result<Outcome<'a>, Fault> {
+        budget: &Rc<ReplyBudget>,
+    ) -> Result<CallOutcome<'a>, Fault> {
         if !request.is_2 {
             return Err(Fault::Parse);
         }
@@ -193,16 +193,16 @@ impl Caller {
         if arguments.any(|(name, _)| *name == *SESSION) {
             return Err(Fault::Params);
         }
-        self.within(self.call(&call, account)).await
+        self.within(self.call(&call, budget)).await
     }
 
-    /// The objects of one pattern, or all. That there is none is no error.
-    pub async fn list(&self, pattern: Option<&[u8]>, account: &Rc<Account>) -> Result<Data, Fault> {
-        let listed = async { Ok(self.client.list(pattern, Some(account)).await?.data) };
+    /// The objects that match a pattern, or all. No match is not an error.
+    pub async fn list(&self, pattern: Option<&[u8]>, budget: &Rc<ReplyBudget>) -> Result<Data, Fault> {
+        let listed = async { Ok(self.client.list(pattern, Some(budget)).await?.data) };
         self.within(listed).await
     }
 
-    async fn call(&self, call: &Call<'_>, account: &Rc<Account>) -> Result<Outcome<'static>, Fault> {
+    async fn call(&self, call: &MethodCall<'_>, budget: &Rc<ReplyBudget>) -> Result<CallOutcome<'static>, Fault> {
         let sid = if self.no_auth && call.sid.is_empty() { NO_SESSION } else { &call.sid };
         let id = self.admit(sid, &call.object, &call.method).await?;
         let arguments = |writer: &mut Writer<'_>| {
@@ -210,15 +210,15 @@ impl Caller {
             members.for_each(|(name, value)| json::write(value, &name, writer));
             writer.text(SESSION, sid);
         };
-        match self.client.invoke(&call.object, id, &call.method, Some(account), &arguments).await {
-            Ok(reply) => Ok(Outcome::Called { status: reply.status, data: reply.data }),
-            // It has been made, whatever became of its answer.
-            Err(Failure::TooMuch) => Ok(Outcome::Called { status: status::OUT_OF_MEMORY, data: Data::default() }),
+        match self.client.invoke(&call.object, id, &call.method, Some(budget), &arguments).await {
+            Ok(reply) => Ok(CallOutcome::Called { status: reply.status, data: reply.data }),
+            // The call was made, even if the reply is too long.
+            Err(CallError::TooMuch) => Ok(CallOutcome::Called { status: status::OUT_OF_MEMORY, data: Data::default() }),
             Err(failure) => Err(failure.into()),
         }
     }
 
-    /// The object's id, if the session may call this method of it. Both are asked for at once.
+    /// The id of the object, if the session may call this method. Both are requested at the same time.
     async fn admit(&self, sid: &[u8], object: &[u8], method: &[u8]) -> Result<u32, Fault> {
         let mut id = pin!(self.client.object(object));
         if self.no_auth {
@@ -246,23 +246,23 @@ impl Caller {
         .await
     }
 
-    /// Whether the session may call this method of this object, be there one or not.
+    /// Checks that the session may call this method of this object, whether or not the object exists.
     pub async fn permit(&self, sid: &[u8], object: &[u8], method: &[u8]) -> Result<(), Fault> {
         if self.no_auth || self.client.allows(sid, object, method).await? { Ok(()) } else { Err(Fault::Access) }
     }
 
-    /// Bounds the time for an answer.
+    /// Limits the time of a call.
     pub async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         ecohttpd::timeout(self.timeout, work).await.unwrap_or(Err(Fault::Timeout))
     }
 }
 
-/// What a `list` with these parameters asks for.
-fn list(params: Option<&[u8]>) -> Result<Outcome<'_>, Fault> {
+/// The listing that a `list` with these parameters asks for.
+fn list(params: Option<&[u8]>) -> Result<CallOutcome<'_>, Fault> {
     let patterns = params.filter(|params| json::elements(params).is_some());
     let mut each = patterns.and_then(json::elements).into_iter().flatten();
     if each.by_ref().take(MAX_PATTERNS).any(|pattern| json::string(pattern).is_none()) {
         return Err(Fault::Parse);
     }
-    if each.next().is_some() { Err(Fault::Params) } else { Ok(Outcome::List(patterns)) }
+    if each.next().is_some() { Err(Fault::Params) } else { Ok(CallOutcome::List(patterns)) }
 }

@@ -1,11 +1,11 @@
-//! Calls of a batch that are worked on together, and answered in their order.
+//! Calls of a batch, made concurrently and answered in order.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-/// What is being answered, in order.
+/// The calls in progress, in order.
 pub struct Window<F: Future>(VecDeque<Slot<F>>);
 
 enum Slot<F: Future> {
@@ -32,7 +32,7 @@ impl<F: Future> Window<F> {
         self.0.push_back(Slot::Working(Box::pin(work)));
     }
 
-    /// Works on all until the first is done; there must be one.
+    /// Polls all until the first is done. There must be one.
     pub async fn first(&mut self) -> F::Output {
         poll_fn(|cx| {
             self.poll(cx);
@@ -46,7 +46,7 @@ impl<F: Future> Window<F> {
         .await
     }
 
-    /// Works on all while it does something else.
+    /// Polls all while other work is done.
     pub async fn beside<T>(&mut self, other: impl Future<Output = T>) -> T {
         let mut other = pin!(other);
         poll_fn(|cx| {

@@ -6,6 +6,8 @@ mod create;
 mod der;
 mod facts;
 mod names;
+#[cfg(test)]
+mod oracle;
 mod subject;
 
 pub use create::{CannotSign, SelfSigned, is_dns_name, self_signed, self_signed_by};

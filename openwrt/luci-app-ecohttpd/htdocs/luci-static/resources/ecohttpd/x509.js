@@ -2,11 +2,11 @@
 'require baseclass';
 
 /*
- * As much of a certificate (RFC 5280) as an administrator asks for: whose it is, for which names, and until when.
- * Routers have no openssl, so the browser reads it: the first one of a PEM file, or DER.
+ * Reads the subject, the names and the validity of a certificate (RFC 5280): the first one of a PEM file, or DER.
+ * The browser does it, as routers have no openssl.
  */
 
-/* A value at `at`: its tag, and where its content begins and ends. Throws on what is not DER. */
+/* A value at `at`: its tag, and the bounds of its content. Throws if it is not DER. */
 function value(bytes, at, end) {
 	let length = bytes[at + 1], start = at + 2;
 
@@ -17,14 +17,14 @@ function value(bytes, at, end) {
 			length = length * 256 + bytes[n];
 	}
 
-	/* What is missing is not a number, and fails here, too. */
+	/* Bytes beyond the end are undefined, which fails here, too. */
 	if (!(start + length <= end))
 		throw new Error('not a certificate');
 
 	return { tag: bytes[at], start: start, end: start + length };
 }
 
-/* The values within a value. */
+/* The values inside a value. */
 function values(bytes, outer) {
 	const found = [];
 
@@ -53,7 +53,7 @@ function time(bytes, one) {
 	return new Date(Date.UTC(+year, +month - 1, +day, +hour, +minute, +second));
 }
 
-/* The common name of a distinguished name; the empty string for none. */
+/* The common name of a distinguished name, or an empty string. */
 function commonName(bytes, name) {
 	for (const set of values(bytes, name))
 		for (const pair of values(bytes, set)) {
@@ -102,7 +102,7 @@ function decode(base64) {
 }
 
 return baseclass.extend({
-	/* Reads a file's content, in base64. Throws if it is no certificate. */
+	/* Parses the content of a file, in base64. Throws if it is not a certificate. */
 	parse: function(base64) {
 		let bytes = decode(base64);
 		const pem = new TextDecoder('latin1').decode(bytes).match(/-----BEGIN CERTIFICATE-----([^-]*)-----END/);
@@ -111,7 +111,7 @@ return baseclass.extend({
 
 		const certificate = values(bytes, value(bytes, 0, bytes.length));
 		const fields = values(bytes, certificate[0]);
-		/* The version may be left out. */
+		/* The version is optional. */
 		if (fields[0].tag == 0xa0)
 			fields.shift();
 

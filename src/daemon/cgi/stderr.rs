@@ -1,40 +1,41 @@
-//! What scripts write to their standard error: lines of our log, with the script and its client named.
+//! Standard error of scripts, as lines of the log that name the script and its client.
 
+use crate::daemon::escape::Escaped;
+use crate::daemon::log;
 use ecohttpd::AsyncFd;
 use std::cell::Cell;
-use std::fmt::{self, Write};
 use std::io::{self, PipeReader, Read};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Bytes of a line; what is longer is several.
+/// Most bytes of a line; longer ones are split.
 const LINE_MAX: usize = 1 << 10;
 
-/// Scripts, ended ones included, whose standard error is followed at once: each costs a descriptor for as long as
-/// anybody that they started holds it. That of the next ones is dropped.
+/// Scripts whose standard error is read at once, including ended ones: each takes a descriptor as long as any process that
+/// the script has started holds it. That of further ones is discarded.
 const FOLLOWED: usize = 32;
 
-/// Lines of one script that are logged in a second; the others are counted.
+/// Lines of one script that are logged in a second. The others are counted.
 const LINES_A_SECOND: u32 = 100;
 
-/// Bytes of one script that are read before the next pause, which bounds what a flood costs: 800 KiB a second.
+/// Bytes of one script that are read before a pause, which bounds the cost of a flood: 800 KiB a second.
 const TURN: usize = 8 << 10;
 const PAUSE: Duration = Duration::from_millis(10);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Counts those that are followed.
+/// Counts the scripts whose standard error is read.
 #[derive(Clone, Default)]
 pub struct Followed(Rc<Cell<usize>>);
 
 impl Followed {
-    /// Whether one more may be.
+    /// Whether there is room for one more.
     pub fn has_room(&self) -> bool {
         self.0.get() < FOLLOWED
     }
 
-    /// Logs what comes out of the pipe until its last writer is gone: that may be long after the script, and to close
-    /// the pipe before would kill a daemon that the script has started.
+    /// Logs what comes out of the pipe until its last writer is gone. That may be long after the script has ended: closing the
+    /// pipe earlier would kill a daemon that the script has started.
     pub fn follow(&self, pipe: AsyncFd<PipeReader>, name: Rc<str>) {
         let count = Rc::clone(&self.0);
         count.set(count.get() + 1);
@@ -51,7 +52,7 @@ async fn follow(pipe: AsyncFd<PipeReader>, name: &str) {
     let mut limit = Limit::new(Instant::now());
     let mut left = TURN;
     loop {
-        // Those that were dropped are told of in time, though silence follows.
+        // Dropped lines are reported within a second, even if nothing follows.
         let patience = if limit.dropped > 0 { SECOND } else { Duration::MAX };
         let mut say = |line: &[u8]| {
             if limit.takes_line() {
@@ -74,7 +75,7 @@ async fn follow(pipe: AsyncFd<PipeReader>, name: &str) {
     limit.report(name);
 }
 
-/// Bounds the lines that are logged in a second.
+/// Limits the lines logged in a second.
 struct Limit {
     since: Instant,
     left: u32,
@@ -86,7 +87,7 @@ impl Limit {
         Limit { since: now, left: LINES_A_SECOND, dropped: 0 }
     }
 
-    /// Whether one more line may be logged; else it is counted.
+    /// Whether one more line may be logged. If not, it is counted.
     fn takes_line(&mut self) -> bool {
         let takes = self.left > 0;
         self.left = self.left.saturating_sub(1);
@@ -94,7 +95,7 @@ impl Limit {
         takes
     }
 
-    /// Begins the next second, if it is time.
+    /// Starts the next second, if it is time.
     fn turn(&mut self, now: Instant, name: &str) {
         if now.saturating_duration_since(self.since) >= SECOND {
             self.report(name);
@@ -104,23 +105,20 @@ impl Limit {
 
     fn report(&self, name: &str) {
         if self.dropped > 0 {
-            log::warn!(
-                "{name}: {} more lines of its standard error were dropped, as {LINES_A_SECOND} a second are logged",
-                self.dropped
-            );
+            log::warn!("{name}: dropped {} lines of standard error: more than {LINES_A_SECOND} a second", self.dropped);
         }
     }
 }
 
-/// Cuts bytes into lines.
+/// Splits bytes into lines.
 #[derive(Default)]
 struct Lines {
-    /// A line that has not ended.
+    /// The beginning of an unfinished line.
     begun: Vec<u8>,
 }
 
 impl Lines {
-    /// Reads once: how many bytes, 0 at the end.
+    /// Reads once. Returns the number of bytes, 0 at the end.
     fn read(&mut self, mut from: &PipeReader, say: &mut impl FnMut(&[u8])) -> io::Result<usize> {
         let mut bytes = [0; LINE_MAX];
         let n = from.read(&mut bytes)?;
@@ -146,30 +144,13 @@ impl Lines {
         }
     }
 
-    /// Ends the line; an empty one is none.
+    /// Ends the line. Empty lines are skipped.
     fn end(&mut self, say: &mut impl FnMut(&[u8])) {
         let line = std::mem::take(&mut self.begun);
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
         if !line.is_empty() {
             say(line);
         }
-    }
-}
-
-/// A text that can neither end its line nor speak to a terminal.
-pub struct Escaped<'a>(pub &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() { write!(f, "\\x{:02x}", u32::from(c))? } else { f.write_char(c)? }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
     }
 }
 

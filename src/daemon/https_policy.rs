@@ -1,6 +1,6 @@
-//! What plain and encrypted connections are told about each other: `-q` and `--hsts`.
+//! Redirects from HTTP to HTTPS (`-q`) and `Strict-Transport-Security` (`--hsts`).
 
-use super::config::Site;
+use super::config::SiteConfig;
 #[cfg(feature = "tls")]
 use super::replies::error;
 #[cfg(feature = "tls")]
@@ -11,32 +11,32 @@ use std::cell::Cell;
 #[cfg(feature = "tls")]
 use std::net::IpAddr;
 
-/// Where certificate authorities look for the proof of a renewal (RFC 8555 §8.3): over plain HTTP, too.
+/// Where certificate authorities look for the proof of a renewal (RFC 8555 §8.3), over HTTP.
 #[cfg(feature = "tls")]
 const ACME: &str = "/.well-known/acme-challenge/";
 
-/// What plain clients are told who are to use HTTPS where there is none.
+/// The body of 503, for clients that would be redirected to HTTPS that does not work.
 #[cfg(feature = "tls")]
 const UNAVAILABLE: &str =
-    "This server is to be used by HTTPS alone, which it can't serve at present. Its log says why.";
+    "This server is available over HTTPS only, which does not work at the moment. Its log says why.";
 
-/// The policy between HTTP and HTTPS.
+/// What HTTP does for HTTPS, and the other way round.
 #[cfg(feature = "tls")]
-pub struct Secure {
+pub struct HttpsPolicy {
     redirect: bool,
-    /// There is to be HTTPS here, whether or not it can be served.
+    /// HTTPS is configured, whether or not it can be served.
     asked: bool,
     /// The value of `Strict-Transport-Security` (RFC 6797 §6.1).
     hsts: Option<String>,
-    /// The port that is redirected to, once it is bound: 443 if there is that, else the first.
+    /// The port of HTTPS once it is bound: 443 if that is among them, otherwise the first.
     port: Cell<Option<u16>>,
 }
 
 #[cfg(feature = "tls")]
-impl Secure {
-    pub fn new(site: &Site) -> Secure {
-        let hsts = site.tls.hsts.map(|age| format!("max-age={}", age.as_secs()));
-        Secure { redirect: site.tls.redirect, asked: site.tls.asked, hsts, port: Cell::new(None) }
+impl HttpsPolicy {
+    pub fn new(site: &SiteConfig) -> HttpsPolicy {
+        let hsts = site.tls.hsts.map(|age| format!("max-age={age}"));
+        HttpsPolicy { redirect: site.tls.redirect, asked: site.tls.asked, hsts, port: Cell::new(None) }
     }
 
     /// A TLS listener was bound.
@@ -46,14 +46,15 @@ impl Secure {
         }
     }
 
-    /// Whether there is anything to do for such connections.
+    /// Whether there is anything to do for this connection.
     pub fn concerns(&self, con: &Connection) -> bool {
         (self.redirect || self.hsts.is_some()) && if con.is_tls() { self.hsts.is_some() } else { self.redirect }
     }
 
-    /// Answers a plain request with a redirection to HTTPS, if it is to be, or with an error where there is none; adds what encrypted answers are to have.
+    /// Redirects a request over HTTP where that is configured, or answers 503 if HTTPS does not work. Adds the field to
+    /// responses over HTTPS. Returns whether it has answered.
     ///
-    /// `proxied`: a proxy told that it was asked without TLS. Where that has its port for HTTPS is not known but by custom.
+    /// `proxied`: a proxy said that its client uses HTTP. Then HTTPS is assumed at the proxy's port 443.
     pub async fn redirects(&self, con: &mut Connection, req: &Request, proxied: bool) -> Result<bool> {
         if con.is_tls() {
             if let Some(hsts) = &self.hsts {
@@ -72,12 +73,12 @@ impl Secure {
         let port = if proxied { Some(443) } else { self.port.get() };
         let Some(port) = port else {
             if self.asked {
-                // Logins would go in the clear.
+                // Otherwise logins would be sent unencrypted.
                 error(con, 503, UNAVAILABLE).await?;
             }
             return Ok(self.asked);
         };
-        // Old clients name no host; they are sent to the address that they asked.
+        // HTTP/1.0 clients may send no host: they are redirected to the address that they connected to.
         let own = if host.is_empty() { own_address(con) } else { String::new() };
         let host = if host.is_empty() { &own } else { host };
         let location = location(host, port, req.raw_path(), req.query_string());
@@ -86,8 +87,8 @@ impl Secure {
     }
 }
 
-/// Whether a client at this machine asks for this machine: mostly the end of a tunnel, which secures it already, and at
-/// whose beginning there is no port of HTTPS.
+/// Whether a client on this host asks for this host: usually the end of an SSH tunnel, which is encrypted already and does
+/// not forward the port of HTTPS.
 #[cfg(feature = "tls")]
 fn is_tunnel(peer: &PeerAddr, host: &str) -> bool {
     let name = match host.strip_prefix('[') {
@@ -99,7 +100,7 @@ fn is_tunnel(peer: &PeerAddr, host: &str) -> bool {
     peer.ip().is_some_and(|ip| ip.is_loopback()) && asks_for_itself
 }
 
-/// Our end of the connection, as a host; empty for a Unix socket.
+/// The server's address of a connection, as a host; empty for a Unix socket.
 #[cfg(feature = "tls")]
 fn own_address(con: &Connection) -> String {
     match con.local_addr().ok().and_then(|addr| addr.ip()) {
@@ -109,7 +110,7 @@ fn own_address(con: &Connection) -> String {
     }
 }
 
-/// The same place over HTTPS.
+/// The same URL over HTTPS.
 #[cfg(feature = "tls")]
 fn location(host: &str, port: u16, path: &str, query: &str) -> String {
     // The colons of an IPv6 address stand before its bracket.
@@ -122,14 +123,14 @@ fn location(host: &str, port: u16, path: &str, query: &str) -> String {
     format!("https://{host}{port}{path}{query}")
 }
 
-/// Without TLS there is nothing to tell.
+/// Without TLS there is nothing to do.
 #[cfg(not(feature = "tls"))]
-pub struct Secure;
+pub struct HttpsPolicy;
 
 #[cfg(not(feature = "tls"))]
-impl Secure {
-    pub fn new(_: &Site) -> Secure {
-        Secure
+impl HttpsPolicy {
+    pub fn new(_: &SiteConfig) -> HttpsPolicy {
+        HttpsPolicy
     }
 
     pub fn found_port(&self, _: u16) {}

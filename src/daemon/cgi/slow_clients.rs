@@ -1,7 +1,7 @@
-//! Scripts that run only as fast as their clients: they hold no place, so that others need not wait for those clients.
+//! Scripts that are only as fast as their clients. They give up their permit, so others need not wait for slow clients.
 //!
-//! Each is still a process, so their number has a bound of its own. Beyond it one is cut off: of the client that has most
-//! of them, the one that moves least.
+//! Each is still a process, so their number has its own limit. Beyond that one is ended: the slowest of the client that has
+//! the most.
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
@@ -9,26 +9,26 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// How long, in all, a script may wait for its client before it is one of these.
+/// How long in total a script waits for its client before it counts as slow.
 pub const SLOW_AFTER: Duration = Duration::from_secs(1);
 
-/// Bytes a second that keep a client from being cut off for another.
+/// Bytes a second at which a client is never ended in favour of another.
 const LIVELY: u64 = 16 << 10;
 
-/// Of them for each place, and at least.
-const A_PLACE: usize = 2;
+/// Slow scripts per permit, and at least.
+const PER_PERMIT: usize = 2;
 const LEAST: usize = 4;
 
-/// Over how long a client's pace is measured.
+/// Period over which the rate of a client is measured.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// How fast a script's client moves, and whether it has to go.
+/// How fast the client of a script is, and whether it must go.
 pub struct SlowClient {
     client: Option<IpAddr>,
-    /// Bytes moved in the present window, and when it began.
+    /// Bytes moved in the current period, and its start.
     moved: Cell<u64>,
     since: Cell<Instant>,
-    /// Bytes a second in the window before; at first the most there is.
+    /// Bytes a second in the previous period; at first infinite.
     pace: Cell<u64>,
     cut_off: Cell<bool>,
     waker: RefCell<Waker>,
@@ -41,18 +41,18 @@ impl SlowClient {
         SlowClient { client, moved, since, pace, cut_off: Cell::new(false), waker }
     }
 
-    /// Bytes moved, in either direction.
+    /// Counts bytes moved in either direction.
     pub fn moved(&self, bytes: usize) {
         self.moved.set(self.moved.get().saturating_add(bytes as u64));
     }
 
-    /// Whether it has to go, for others; if not, it is told by this waker.
+    /// Whether it must go. If not, it is woken when it must.
     pub fn is_cut_off(&self, waker: &Waker) -> bool {
         self.waker.borrow_mut().clone_from(waker);
         self.cut_off.get()
     }
 
-    /// Bytes a second in the last window. Of the whole time it would say little: the kernel takes megabytes at first.
+    /// Bytes a second in the last period. An average over all time would mislead: the kernel buffers megabytes at first.
     fn pace(&self, now: Instant) -> u64 {
         let elapsed = now.saturating_duration_since(self.since.get());
         if elapsed >= WINDOW {
@@ -68,18 +68,18 @@ impl SlowClient {
     }
 }
 
-/// Those of a site.
+/// The slow scripts of a site.
 pub struct Slow {
     bound: usize,
     clients: RefCell<Vec<Rc<SlowClient>>>,
 }
 
 impl Slow {
-    pub fn new(places: usize) -> Slow {
-        Slow { bound: (places * A_PLACE).max(LEAST), clients: RefCell::default() }
+    pub fn new(permits: usize) -> Slow {
+        Slow { bound: (permits * PER_PERMIT).max(LEAST), clients: RefCell::default() }
     }
 
-    /// Takes one in; false when there are too many, and all of them are livelier or this one has to go itself.
+    /// Adds one. Returns false if there are too many, and all others are faster or this one is the one to end.
     pub fn enter(&self, client: &Rc<SlowClient>, now: Instant) -> bool {
         let mut clients = self.clients.borrow_mut();
         clients.push(Rc::clone(client));
@@ -103,7 +103,7 @@ impl Slow {
     }
 }
 
-/// Of the client that has most, the script whose client moves least.
+/// The slowest script of the client that has the most.
 fn least_of_most<'a>(scripts: &[&'a Rc<SlowClient>], now: Instant) -> Option<&'a Rc<SlowClient>> {
     let count = |client| scripts.iter().filter(|one| one.client == client).count();
     let most = scripts.iter().map(|one| count(one.client)).max()?;

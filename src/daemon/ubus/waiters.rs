@@ -1,15 +1,15 @@
-//! Turns of those who wait until there is room for one call more.
+//! Tasks that wait for room for another call.
 
 use std::task::{Context, Waker};
 
-/// Connections that wait before all are woken, as some of so many will have left.
+/// Waiting tasks at which all are woken: among so many some will have ended.
 const MAX_WAITING: usize = 512;
 
-/// Who waits, in their order.
+/// The waiting tasks, in order.
 #[derive(Default)]
-pub struct Turns(Vec<Waker>);
+pub struct Waiters(Vec<Waker>);
 
-impl Turns {
+impl Waiters {
     /// Wakes the caller when there is room.
     pub fn wait(&mut self, cx: &Context<'_>) {
         if self.0.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -21,7 +21,7 @@ impl Turns {
         self.0.push(cx.waker().clone());
     }
 
-    /// There is room: wakes all, who was first the last time now last, as it may ask for more than there is ever room for.
+    /// There is room: wakes all. The one that was first the last time is last, as it may always want more than there is.
     pub fn begin(&mut self) {
         if !self.0.is_empty() {
             self.0.rotate_left(1);
@@ -49,18 +49,18 @@ mod tests {
     fn turns_go_round() {
         let woken = Arc::<Mutex<Vec<usize>>>::default();
         let wakers: Vec<_> = (0..3).map(|number| Waker::from(Arc::new(Noting(number, Arc::clone(&woken))))).collect();
-        let mut turns = Turns::default();
+        let mut waiters = Waiters::default();
         let mut order = vec![0, 1, 2];
         for expected in [[1, 2, 0], [2, 0, 1], [0, 1, 2], [1, 2, 0]] {
             // Each comes again, with all the calls it has.
             for number in order.iter().flat_map(|number| [number; 3]) {
-                turns.wait(&Context::from_waker(&wakers[*number]));
+                waiters.wait(&Context::from_waker(&wakers[*number]));
             }
-            turns.begin();
+            waiters.begin();
             order = std::mem::take(&mut *woken.lock().unwrap());
             assert_eq!(order, expected);
         }
-        turns.begin();
+        waiters.begin();
         assert!(woken.lock().unwrap().is_empty());
     }
 }

@@ -1,7 +1,7 @@
-//! A request's body: what of it comes before its script has a place, and how fast the rest has to come.
+//! The beginning of a request's body, read before its script gets a permit.
 
-use super::held::{Held, Hold, NotHeld};
-use super::relay::PIECE;
+use super::body_file::{Held, Hold, NotHeld};
+use super::minimum_rate::MinimumRate;
 use ecohttpd::{Connection, Error, sleep};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -11,39 +11,38 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// Bytes of a body that are gathered before its script takes a place: the forms and calls of LuCI fit in wholly.
+/// Bytes moved at a time, in either direction.
+pub const PIECE: usize = 16 << 10;
+
+/// Most bytes of a body that are read before its script starts: LuCI's forms and calls fit in.
 const BEGINNING_MAX: usize = 64 << 10;
 
-/// Bytes of it that are gathered whatever others have sent, so that a login never waits for slow uploads; their number
-/// is bounded by that of connections. One more than 4 KiB: the end of so many shows with the next.
+/// Bytes that are read whatever others have sent, so that a login never waits for slow uploads. One more than 4 KiB, to
+/// notice the end of a body of exactly that length.
 const FREE: usize = (4 << 10) + 1;
 
-/// Bytes beyond those that are gathered for all requests of a site that have no place yet.
+/// Most bytes beyond those, for all waiting requests of a site together.
 const GATHERED_MAX: usize = 256 << 10;
 
-/// The part of them that one client's requests may take.
+/// The fraction of them that one client may use.
 const PART: usize = 4;
 
-/// Bytes a second, of a body or of a reply, that are waited for: any modem has as much to spare, and a firmware of
-/// 20 MB is not bounded by it in total.
-const RATE: u64 = 1 << 10;
-
-/// How much of the bodies of all waiting requests is there, beyond what is free: by client, none of them with nothing.
+/// How many bytes of the bodies of waiting requests are in memory, by client, beyond those that are free.
 #[derive(Clone, Default)]
-pub struct Gathered(Rc<RefCell<Vec<Share>>>);
+pub struct Gathered(Rc<RefCell<Vec<ClientShare>>>);
 
-struct Share {
+struct ClientShare {
     client: Option<IpAddr>,
     bytes: usize,
 }
 
 impl Gathered {
-    /// Gathers a body's beginning: no more than is free where too much was gathered already.
+    /// Reads the beginning of a body, as far as there is room.
     ///
-    /// With `hold` all of it: what memory has no room for goes to a file. A `client` has its share, `None` is bound to none.
+    /// With `hold`, reads all of it: what does not fit in memory goes to a file. `client`: whose limit applies, if any.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when it comes too slowly, and those of reading a body; and when it can't be held.
+    /// [`Error::Timeout`] if it comes too slowly; those of reading a body; that it can't be stored.
     pub async fn beginning<'a>(
         &self,
         con: &mut Connection,
@@ -51,7 +50,7 @@ impl Gathered {
         timeout: Duration,
         hold: Option<&'a Hold>,
     ) -> Result<Beginning<'a>, Unread> {
-        let pace = Pace::new(timeout);
+        let pace = MinimumRate::new(timeout);
         let of = self.clone();
         let mut beginning =
             Beginning { bytes: Vec::new(), hold, held: None, whole: false, awaited: false, pace, client, of };
@@ -62,7 +61,7 @@ impl Gathered {
             }
             loop {
                 ready!(timer.as_mut().poll(cx));
-                // What came since the timer was set may have earned more time; never less.
+                // What came since the timer was set may have extended the deadline.
                 let left = beginning.pace.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
                 match left.filter(|left| !left.is_zero()) {
                     Some(left) => timer.set(sleep(left)),
@@ -88,7 +87,7 @@ impl Gathered {
         let mut shares = self.0.borrow_mut();
         match shares.iter_mut().find(|share| share.client == client) {
             Some(own) => own.bytes += bytes,
-            None => shares.push(Share { client, bytes }),
+            None => shares.push(ClientShare { client, bytes }),
         }
     }
 
@@ -102,11 +101,11 @@ impl Gathered {
     }
 }
 
-/// Why a beginning is not gathered.
+/// Why a body could not be read.
 pub enum Unread {
     /// It can't be read.
     Broken(Error),
-    /// It can't be held.
+    /// It can't be stored.
     NotHeld(NotHeld),
 }
 
@@ -122,25 +121,25 @@ impl From<NotHeld> for Unread {
     }
 }
 
-/// What there is of a body when its script starts.
+/// The body when its script starts.
 pub enum Body {
-    /// Its beginning, or all of it, for a pipe.
+    /// Its beginning, or all of it, to be written to a pipe.
     Piped(Vec<u8>),
     /// All of it, in a file.
     Held(Held),
 }
 
-/// The beginning of a body; dropped, it makes room for others.
+/// The beginning of a body. Dropping it makes room for others.
 pub struct Beginning<'a> {
     bytes: Vec<u8>,
-    /// All of the body is gathered, here if need be.
+    /// All of the body is read, into a file there if necessary.
     hold: Option<&'a Hold>,
-    /// All that came, once it was too much; `bytes` has no more than one piece of it then.
+    /// The file, once there is one. Then `bytes` holds at most one piece.
     held: Option<Held>,
     whole: bool,
-    /// More is waited for: the server's timeout runs, and is not to be left behind.
+    /// A read is pending: the timeout of the connection runs and must not be left behind.
     awaited: bool,
-    pace: Pace,
+    pace: MinimumRate,
     client: Option<IpAddr>,
     of: Gathered,
 }
@@ -151,20 +150,20 @@ impl Beginning<'_> {
         self.whole
     }
 
-    /// The length of a body that did not tell it.
+    /// The length of a chunked body.
     pub fn found_length(&self) -> Option<u64> {
         let held = self.held.as_ref().map_or(0, Held::length);
         self.hold.map(|_| held.saturating_add(self.bytes.len() as u64))
     }
 
-    /// The body; what of it is in memory counts no longer.
+    /// The body. What of it is in memory is not counted any more.
     pub fn take(mut self) -> Body {
         self.release();
         let bytes = std::mem::take(&mut self.bytes);
         self.held.take().map_or(Body::Piped(bytes), Body::Held)
     }
 
-    /// The bytes that count.
+    /// The bytes that count towards the limit.
     fn counted(&self) -> usize {
         self.bytes.len().saturating_sub(FREE)
     }
@@ -173,7 +172,7 @@ impl Beginning<'_> {
         self.of.remove(self.client, self.counted());
     }
 
-    /// How many bytes more may be read now.
+    /// How many more bytes may be read now.
     fn room(&self) -> usize {
         let there = self.bytes.len();
         match FREE.saturating_sub(there) {
@@ -183,7 +182,7 @@ impl Beginning<'_> {
         }
     }
 
-    /// Moves what came to a file, where it takes no memory.
+    /// Moves what was read to the file.
     fn store(&mut self, hold: &Hold) -> Result<(), NotHeld> {
         let held = match &mut self.held {
             Some(held) => held,
@@ -216,7 +215,7 @@ impl Beginning<'_> {
                 self.whole = true;
                 return Poll::Ready(Ok(()));
             }
-            // A client that is slow from now on takes a file, and no memory.
+            // From now on it takes no memory, however slow the client is.
             if let (Some(hold), Some(_)) = (self.hold, &self.held) {
                 self.store(hold)?;
             }
@@ -230,70 +229,9 @@ impl Drop for Beginning<'_> {
     }
 }
 
-/// How long a client that holds a script's place, or the room for bodies, may be waited for.
-///
-/// So many bytes, in every timeout of the script that was spent on waiting for them: time in which it is the script
-/// that takes no more is not the client's.
-pub struct Pace {
-    timeout: Duration,
-    quota: usize,
-    came: usize,
-    waited: Duration,
-    since: Option<Instant>,
-}
-
-impl Pace {
-    pub fn new(timeout: Duration) -> Pace {
-        let quota = usize::try_from(timeout.as_secs().saturating_mul(RATE)).unwrap_or(usize::MAX);
-        Pace { timeout, quota, came: 0, waited: Duration::ZERO, since: None }
-    }
-
-    /// The client is waited for.
-    pub fn wait(&mut self, now: Instant) {
-        self.since.get_or_insert(now);
-    }
-
-    /// Bytes of it came, or its body's end.
-    pub fn came(&mut self, bytes: usize, now: Instant) {
-        if let Some(since) = self.since.take() {
-            self.waited += now.saturating_duration_since(since);
-        }
-        self.came = self.came.saturating_add(bytes);
-        if self.came >= self.quota {
-            self.came = 0;
-            self.waited = Duration::ZERO;
-        }
-    }
-
-    /// When it was waited for long enough, unless something comes.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.since.map(|since| since + self.timeout.saturating_sub(self.waited))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// When a client is too slow that sends so many bytes each millisecond after waits of so many, in milliseconds.
-    fn too_slow(pieces: impl Iterator<Item = (u64, usize)>, busy: u64) -> Option<u64> {
-        let start = Instant::now();
-        let mut pace = Pace::new(Duration::from_secs(10));
-        let mut at = 0;
-        for (wait, bytes) in pieces {
-            pace.wait(start + Duration::from_millis(at));
-            let deadline = pace.deadline().unwrap();
-            if deadline <= start + Duration::from_millis(at + wait) {
-                return Some(u64::try_from((deadline - start).as_millis()).unwrap());
-            }
-            at += wait;
-            pace.came(bytes, start + Duration::from_millis(at));
-            assert_eq!(pace.deadline(), None, "nobody waits");
-            // The script has it, and takes its time.
-            at += busy;
-        }
-        None
-    }
 
     #[test]
     fn a_client_has_its_share() {
@@ -313,21 +251,5 @@ mod tests {
         gathered.remove(one, GATHERED_MAX / 4 - 60_000);
         gathered.remove(None, GATHERED_MAX / 4 * 3 - 100);
         assert!(gathered.0.borrow().is_empty(), "nothing is left of them");
-    }
-
-    #[test]
-    fn a_pace_is_an_average() {
-        let forever = |wait, bytes| std::iter::repeat_n((wait, bytes), 3000);
-        assert_eq!(too_slow(forever(1000, 1200), 0), None);
-        assert_eq!(too_slow(forever(9000, 10 << 10), 0), None, "it stalls");
-        assert_eq!(too_slow(forever(1, 1), 0), None);
-        assert_eq!(too_slow(forever(1, 1), 100_000), None);
-        assert_eq!(too_slow(forever(1000, 1), 0), Some(10_000));
-        assert_eq!(too_slow(forever(1000, 1000), 0), Some(10_000));
-        assert_eq!(too_slow(forever(1000, 1), 500), Some(14_500), "the script's time is not the client's");
-        assert_eq!(too_slow(forever(10_000, 20 << 20), 0), Some(10_000), "nothing at all");
-        // What came fast before is no credit.
-        let fast_first = [(1, 20 << 20)].into_iter().chain(forever(1000, 1));
-        assert_eq!(too_slow(fast_first, 0), Some(10_001));
     }
 }

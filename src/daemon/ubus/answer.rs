@@ -1,48 +1,48 @@
-//! The body of an answer, made in pieces while it is sent.
+//! The body of a response, generated while it is sent.
 
-use super::account::{Account, Data};
 use super::blob::{self, Attrs, Field, Value, kind};
+use super::budget::{Data, ReplyBudget};
 use super::json::{self, PIECE, Printer};
 use super::message::{attr, find, status, status_name};
-use super::rpc::{Answer, Caller, Fault, Outcome};
+use super::rpc::{Answer, CallOutcome, Caller, Fault};
 use ecohttpd::{Connection, Error, Result};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-/// The body of an answer: whole with its length if it is short, else in pieces as it is made.
-pub struct Output<'a> {
+/// The body of a response: sent whole with its length if it is short, otherwise in pieces.
+pub struct AnswerStream<'a> {
     con: &'a mut Connection,
     caller: &'a Caller,
-    /// What is held for this answer.
-    account: Rc<Account>,
+    /// The bytes held for this response.
+    budget: Rc<ReplyBudget>,
     out: Vec<u8>,
-    /// Pieces that are out.
+    /// Pieces that have been sent.
     pieces: usize,
-    /// The client has ended its direction, and was sent something since.
+    /// The client has half-closed, and was sent something since.
     asked: bool,
 }
 
-impl<'a> Output<'a> {
-    pub fn new(con: &'a mut Connection, caller: &'a Caller) -> Result<Output<'a>> {
+impl<'a> AnswerStream<'a> {
+    pub fn new(con: &'a mut Connection, caller: &'a Caller) -> Result<AnswerStream<'a>> {
         con.add_header("content-type", "application/json")?;
-        let account = caller.client.account();
-        Ok(Output { con, caller, account, out: Vec::new(), pieces: 0, asked: false })
+        let budget = caller.client.budget();
+        Ok(AnswerStream { con, caller, budget, out: Vec::new(), pieces: 0, asked: false })
     }
 
-    pub fn account(&self) -> Rc<Account> {
-        Rc::clone(&self.account)
+    pub fn budget(&self) -> Rc<ReplyBudget> {
+        Rc::clone(&self.budget)
     }
 
     pub fn push(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
     }
 
-    /// Waits for something between two values, or in front of the first.
+    /// Waits for something between two values, or before the first.
     ///
-    /// A client that ends its direction meanwhile is sent a space at once, with what there is. If it has left
-    /// altogether, that resets the connection, and the calls are given up; if it still waits, it gets its answer.
+    /// A client that half-closes meanwhile is sent a space, with what there is. If it has left, that resets the connection,
+    /// and the calls are abandoned; if it still waits, it gets its answer.
     pub async fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T> {
         let mut work = pin!(work);
         if !self.asked {
@@ -56,7 +56,7 @@ impl<'a> Output<'a> {
         Ok(work.await)
     }
 
-    /// Sends what has gathered, if that is a piece.
+    /// Sends what has been collected, if that is a piece.
     async fn pass(&mut self) -> Result<()> {
         if self.out.len() >= PIECE { self.send().await } else { Ok(()) }
     }
@@ -79,18 +79,18 @@ impl<'a> Output<'a> {
         self.push(b"{\"jsonrpc\":\"2.0\",\"id\":");
         self.push(answer.id);
         match &answer.outcome {
-            Outcome::Fault(fault) => self.error(fault.code(), fault.message()),
-            Outcome::Called { status, data: _ } if named && *status != status::OK => {
+            CallOutcome::Fault(fault) => self.error(fault.code(), fault.message()),
+            CallOutcome::Called { status, data: _ } if named && *status != status::OK => {
                 self.error(i64::from(*status), status_name(*status));
             }
-            Outcome::Called { data, .. } if named => {
+            CallOutcome::Called { data, .. } if named => {
                 self.push(b",\"result\":");
                 match data.fields() {
                     [] => self.push(b"null"),
                     fields => self.table(fields).await?,
                 }
             }
-            Outcome::Called { status, data } => {
+            CallOutcome::Called { status, data } => {
                 self.push(b",\"result\":[");
                 json::push_int(&mut self.out, i64::from(*status));
                 if !data.fields().is_empty() {
@@ -99,7 +99,7 @@ impl<'a> Output<'a> {
                 }
                 self.out.push(b']');
             }
-            Outcome::List(patterns) => self.list(*patterns).await?,
+            CallOutcome::List(patterns) => self.list(*patterns).await?,
         }
         self.out.push(b'}');
         self.pass().await
@@ -123,7 +123,7 @@ impl<'a> Output<'a> {
         let (start, pieces) = (self.out.len(), self.pieces);
         let Err(fault) = self.listing(patterns).await? else { return Ok(()) };
         if self.pieces > pieces {
-            // What is out cannot be taken back: the answer is cut.
+            // What was sent can't be undone: the response is cut short.
             return Err(Error::Closed);
         }
         self.out.truncate(start);
@@ -131,12 +131,12 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// Asks for one pattern after the other, and shows what is found.
+    /// Looks up one pattern after the other, and prints what is found.
     async fn listing(&mut self, patterns: Option<&[u8]>) -> Result<std::result::Result<(), Fault>> {
-        let (caller, account) = (self.caller, self.account());
+        let (caller, budget) = (self.caller, self.budget());
         let Some(patterns) = patterns else {
             self.push(b",\"result\":[");
-            let listed = match self.wait(caller.list(None, &account)).await? {
+            let listed = match self.wait(caller.list(None, &budget)).await? {
                 Ok(listed) => listed,
                 Err(fault) => return Ok(Err(fault)),
             };
@@ -148,7 +148,7 @@ impl<'a> Output<'a> {
         let mut comma = Comma::default();
         for pattern in json::elements(patterns).into_iter().flatten() {
             let pattern = json::string(pattern).unwrap_or_default();
-            match self.wait(caller.list(Some(&pattern), &account)).await? {
+            match self.wait(caller.list(Some(&pattern), &budget)).await? {
                 Ok(listed) => self.signatures(&listed, &mut comma).await?,
                 Err(fault) => return Ok(Err(fault)),
             }
@@ -175,7 +175,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// The methods of one object; if there are several, of all as if they were one.
+    /// The methods of one object; of several as if they were one.
     pub async fn methods(&mut self, listed: &Data) -> Result<()> {
         self.out.push(b'{');
         let mut comma = Comma::default();
@@ -187,7 +187,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// The objects that say what methods they have, each with those.
+    /// The objects with a signature, each with its methods.
     async fn signatures(&mut self, listed: &Data, comma: &mut Comma) -> Result<()> {
         for row in listed.rows() {
             let (Some(path), Some(signature)) = (path_of(row), signature_of(row)) else { continue };
@@ -202,7 +202,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// What comes of the work, unless the client ends its direction first: of a stream of events that is its end.
+/// The result of the work; `None` if the client half-closes first, which ends a stream of events.
 pub async fn unless_left<T>(con: &Connection, work: impl Future<Output = T>) -> Option<T> {
     let mut closed = pin!(con.closed());
     let mut work = pin!(work);
@@ -213,7 +213,7 @@ pub async fn unless_left<T>(con: &Connection, work: impl Future<Output = T>) -> 
     .await
 }
 
-/// What stands between members, and not in front of the first.
+/// Appends the comma between members.
 #[derive(Default)]
 struct Comma(bool);
 
@@ -249,7 +249,7 @@ fn push_methods(out: &mut Vec<u8>, signature: &[u8], comma: &mut Comma) {
 fn push_arguments(out: &mut Vec<u8>, arguments: &[u8]) {
     let mut comma = Comma::default();
     for attr in Attrs::new(arguments) {
-        // As the reference does: what is no number of 32 bits is no type.
+        // As in the reference: a type is a number of 32 bits.
         let Some(Field { name, value: Value::Int(number) }) = attr.field().filter(|_| attr.id == kind::INT32) else {
             continue;
         };
@@ -260,7 +260,7 @@ fn push_arguments(out: &mut Vec<u8>, arguments: &[u8]) {
     }
 }
 
-/// What an argument's type is called.
+/// The name of an argument's type.
 fn type_name(number: i64) -> &'static str {
     match u8::try_from(number) {
         Ok(kind::BOOL) => "boolean",

@@ -1,14 +1,14 @@
-//! Virtual hosts: the sites of one listener, told apart by the host that a request is for.
+//! Virtual hosts: the sites of one listener, chosen by the host of the request.
 
-use super::router::Site;
+use super::router::Router;
 use ecohttpd::{Connection, Request, Result};
 use std::rc::Rc;
 
-/// The sites that share a listener, told apart by the host that a request is for.
-pub struct Hosts(pub Vec<Rc<Site>>);
+/// The sites that share a listener.
+pub struct VirtualHosts(pub Vec<Rc<Router>>);
 
-impl Hosts {
-    /// Answers a request by the site that it is for.
+impl VirtualHosts {
+    /// Serves a request by the site of its host.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         match self.choose(req) {
             Some(site) => site.serve(con, req).await,
@@ -16,8 +16,8 @@ impl Hosts {
         }
     }
 
-    /// The site with the request's host among its names, else the first without names, else the first.
-    fn choose(&self, req: &Request) -> Option<&Site> {
+    /// The site that has the request's host among its names; otherwise the first without names, or the first.
+    fn choose(&self, req: &Request) -> Option<&Router> {
         let [first, others @ ..] = self.0.as_slice() else { return None };
         if others.is_empty() {
             return Some(first);
@@ -30,7 +30,7 @@ impl Hosts {
     }
 }
 
-/// How well a host fits to the names: exactly, or by the longest `*.`.
+/// How well a host matches the names: exactly, or by the length of a `*.` suffix.
 fn rank(names: &[String], host: &str) -> Option<usize> {
     let fit = |name: &String| match name.strip_prefix('*') {
         Some(suffix) => (host.len() > suffix.len() && host.ends_with(suffix)).then_some(suffix.len()),
@@ -39,7 +39,7 @@ fn rank(names: &[String], host: &str) -> Option<usize> {
     names.iter().filter_map(fit).max()
 }
 
-/// The host without its port and the dot of the root, in lower case.
+/// The host without its port and trailing dot, in lower case.
 fn host_name(host: &str) -> String {
     let name = match host.rfind(':') {
         Some(colon) if !host.ends_with(']') => host.get(..colon).unwrap_or(host),

@@ -1,4 +1,4 @@
-//! Chunked bodies that are too long for memory: held in files until their length is known (RFC 3875 §4.1.2).
+//! Chunked bodies too long for memory: kept in files until their length is known (RFC 3875 §4.1.2).
 
 use crate::daemon::sys::process::{EMFILE, ENFILE, ENOMEM};
 use std::cell::{Cell, RefCell};
@@ -11,30 +11,30 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// Files at once, of all sites together: each costs a descriptor.
+/// Most files at once, of all sites: each takes a descriptor.
 const FILES_MAX: usize = 16;
 
-/// The part of them that one client may have.
+/// The fraction of them that one client may have.
 const PART: usize = 4;
 
-/// Bytes in all of them, in longest bodies: the folder may be in memory.
+/// Total size of all files, in longest bodies: the folder may be in memory.
 const BODIES_MAX: u64 = 2;
 
-/// Where bodies are held, and how many bytes of each.
+/// Where bodies are kept, and how long one may be.
 #[derive(Clone)]
 pub struct Hold {
     pub folder: PathBuf,
     pub limit: u64,
 }
 
-/// Why a body is not held.
+/// Why a body is not kept.
 #[derive(Debug)]
 pub enum NotHeld {
-    /// It is longer than bodies may be.
+    /// It is too long.
     TooLong,
-    /// Others take all the room that there is.
+    /// Others take all the space.
     Full,
-    /// No file can be made or written.
+    /// The file can't be made or written.
     Io(io::Error),
 }
 
@@ -56,43 +56,43 @@ impl NotHeld {
 impl fmt::Display for NotHeld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotHeld::TooLong => f.write_str("its chunked body is too long (chunked_body_limit)"),
-            NotHeld::Full => f.write_str("other chunked bodies take all the room there is (chunked_body_limit)"),
+            NotHeld::TooLong => f.write_str("chunked body too long (chunked_body_limit)"),
+            NotHeld::Full => f.write_str("no room for another chunked body (chunked_body_limit)"),
             NotHeld::Io(error) => {
-                write!(f, "its chunked body can't be kept in a file (body_temp_path, /tmp unless set): {error}")
+                write!(f, "cannot store the chunked body (body_temp_path, /tmp unless set): {error}")
             }
         }
     }
 }
 
 thread_local! {
-    /// What each file takes, of all sites and of those that a reload has replaced.
-    static SHARES: RefCell<Vec<Rc<Share>>> = RefCell::default();
+    /// The size of each file, of all sites and of those that a reload has replaced.
+    static SHARES: RefCell<Vec<Rc<FileShare>>> = RefCell::default();
 }
 
-struct Share {
+struct FileShare {
     client: Option<IpAddr>,
     bytes: Cell<u64>,
 }
 
-/// What a file takes of the room that there is, until it is dropped.
-pub struct Taken(Rc<Share>);
+/// The share of a file in the limits, until it is dropped.
+pub struct Taken(Rc<FileShare>);
 
 impl Taken {
-    /// A file more, with nothing in it; `None`: there are too many. A `client` has its part, `None` is bound to none.
+    /// One more file, still empty; `None` if there are too many. `client`: whose limit applies, if any.
     fn new(client: Option<IpAddr>) -> Option<Taken> {
         SHARES.with_borrow_mut(|shares| {
             let own = shares.iter().filter(|share| share.client == client).count();
             if shares.len() >= FILES_MAX || client.is_some() && own >= FILES_MAX / PART {
                 return None;
             }
-            let share = Rc::new(Share { client, bytes: Cell::new(0) });
+            let share = Rc::new(FileShare { client, bytes: Cell::new(0) });
             shares.push(Rc::clone(&share));
             Some(Taken(share))
         })
     }
 
-    /// Counts bytes more, if there is room for them: for those of a client as much as for one body.
+    /// Counts more bytes, if there is room. All files of one client may be as long as one body.
     fn grow(&self, bytes: u64, limit: u64) -> Result<(), NotHeld> {
         let length = self.0.bytes.get().saturating_add(bytes);
         if length > limit {
@@ -121,14 +121,14 @@ impl Drop for Taken {
     }
 }
 
-/// A body in a file that has no name.
+/// A body in an unnamed file.
 pub struct Held {
     file: File,
     taken: Taken,
 }
 
 impl Held {
-    /// A file without anything in it.
+    /// An empty file.
     pub fn new(folder: &Path, client: Option<IpAddr>) -> Result<Held, NotHeld> {
         let taken = Taken::new(client).ok_or(NotHeld::Full)?;
         Ok(Held { file: nameless(folder).map_err(NotHeld::Io)?, taken })
@@ -145,16 +145,16 @@ impl Held {
         self.file.write_all(piece).map_err(NotHeld::Io)
     }
 
-    /// The file, to be read from its start; and what it takes, for as long as somebody has it.
+    /// The file, rewound; and its share, to be kept as long as the file is used.
     pub fn into_input(mut self) -> io::Result<(File, Taken)> {
         self.file.rewind()?;
         Ok((self.file, self.taken))
     }
 }
 
-/// A new file that nobody else can open, and that is gone with its last descriptor.
+/// A new file that nobody else can open, and that disappears with its last descriptor.
 fn nameless(folder: &Path) -> io::Result<File> {
-    // Nobody can know the name before.
+    // The name can't be predicted.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let path = folder.join(format!("ecohttpd-{}-{}", std::process::id(), now.subsec_nanos()));
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
