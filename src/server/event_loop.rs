@@ -147,6 +147,7 @@ impl EventLoop {
         self.shared.runtime.drop_tasks();
     }
 }
+
 #[cfg(test)]
 mod tests {
     use crate::net::Transport;

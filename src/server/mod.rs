@@ -88,7 +88,8 @@ use std::time::Duration;
 
 /// Listens on `ipaddr` and `port` and serves each request with `handler` until the process ends.
 ///
-/// `None` is every address, IPv6 and IPv4 where the kernel allows both. An address may be scoped: `fe80::1%br-lan`. For several listeners, a port picked by the system, or a way to stop, see [`Server`].
+/// `None` is every address, IPv6 and IPv4 where the kernel allows both. An address may be scoped: `fe80::1%br-lan`. For
+/// several listeners, a port picked by the system, or a way to stop, see [`Server`].
 ///
 /// # Errors
 /// `InvalidInput` if `ipaddr` is not an IP address; errors of bind(2) and listen(2).
