@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Controls a [`Server`] from another thread, a signal's watcher, or a handler.
+/// Controls a [`Server`](crate::Server) from another thread, a signal's watcher, or a handler.
 #[derive(Clone)]
 pub struct Handle(pub(super) Arc<Control>);
 
@@ -50,7 +50,7 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     /// Stops the server: it accepts no more connections, closes idle ones, and gives requests in flight `grace` to finish.
-    /// [`Server::run`] then returns `Ok`. A second call may shorten the grace.
+    /// [`Server::run`](crate::Server::run) then returns `Ok`. A second call may shorten the grace.
     pub fn stop(&self, grace: Duration) {
         let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
         *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
