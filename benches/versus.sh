@@ -68,6 +68,8 @@ cpu() {
     local p stat fields
     ticks=0
     for p; do
+        # h2o starts with a helper that has ended by now.
+        [ -e "/proc/$p/stat" ] || continue
         stat=$(<"/proc/$p/stat")
         read -ra fields <<<"${stat##*) }" # the name before it may hold anything
         ticks=$((ticks + fields[11] + fields[12]))

@@ -166,7 +166,7 @@ const WRONG: &[(&str, &[&str], &[&str])] = &[
     ("list allow 'file.txt 127.0.0.1'", &["main.allow", "\"file.txt 127.0.0.1\""], &["/file.txt", "/"]),
     ("list allow ''", &["main.allow", "\"\""], &[]),
     ("list allow '/file.txt *'\n list deny '/file.txt 1'", &["main.deny"], &["/file.txt"]),
-    ("option config @httpd.conf", &["httpd.conf: line 2", "closed to all"], &["/file.txt", "/"]),
+    ("option config @httpd.conf", &["httpd.conf: line 2", "closed to everyone"], &["/file.txt", "/"]),
 ];
 
 #[test]
@@ -220,7 +220,7 @@ fn rules_change_with_the_reload() {
     router.reload(&daemon);
     assert_eq!(status(), 403);
     router.write("httpd.conf", "D:127./33\n");
-    assert!(router.reload(&daemon).contains("old configuration stays"));
+    assert!(router.reload(&daemon).contains("keeping the old configuration"));
     assert_eq!(status(), 403);
 }
 
@@ -234,7 +234,7 @@ fn the_log_is_bounded() {
         client.send(request("GET", "/secret/file.txt?x", &[], false));
         assert_eq!(client.read_response().status, 403);
     }
-    until("it is logged", || router.log().contains("403: /secret/file.txt address not allowed"));
+    until("it is logged", || router.log().contains("403: /secret/file.txt: address not allowed"));
     let log = router.log();
     let first = log.lines().next().unwrap();
     assert!(first.contains("127.0.0.1:") && first.contains("warn"), "{first}");

@@ -344,10 +344,10 @@ fn a_reload_that_cannot_read_the_passwords_changes_nothing() {
     let (router, daemon) = site("/open:me:$p$root\n/secret:me:secret\n", &["--user", "nobody"]);
     router.write("httpd.conf", "/open:me:$p$root\n/secret:me:other\n");
     let line = router.reload(&daemon);
-    assert!(line.contains("old configuration stays") && line.contains("/etc/shadow"), "{line}");
+    assert!(line.contains("keeping the old configuration") && line.contains("/etc/shadow"), "{line}");
     assert_eq!(ask(daemon.addr, "GET", "/secret/", &[RIGHT]).status, 200);
     router.write("httpd.conf", "/secret:me:other\n");
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!(ask(daemon.addr, "GET", "/secret/", &[RIGHT]).status, 401);
 }
 

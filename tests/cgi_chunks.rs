@@ -57,10 +57,10 @@ fn broken_chunks_cut_the_reply() {
     let site = site();
     let good = chunk("good");
     for (name, text, what) in [
-        ("nothing", &b""[..], "last chunk is missing"),
-        ("unfinished", b"5\r\nabc", "last chunk is missing"),
-        ("no-last", b"3\r\nabc\r\n", "last chunk is missing"),
-        ("no-end", b"0\r\n", "last chunk is missing"),
+        ("nothing", &b""[..], "last chunk missing"),
+        ("unfinished", b"5\r\nabc", "last chunk missing"),
+        ("no-last", b"3\r\nabc\r\n", "last chunk missing"),
+        ("no-end", b"0\r\n", "last chunk missing"),
         ("text", b"some text", "chunk without a size"),
         ("bare", b"3\nabc\n0\n\n", "malformed chunk size"),
         ("long", b"3\r\nabcd\r\n", "chunk longer than its size"),

@@ -373,7 +373,7 @@ fn slow_readers_are_cut_off_beyond_a_number() {
             client
         })
         .collect();
-    site.log(&["warn", "/cgi-bin/large", "cut off"]);
+    site.log(&["warn", "/cgi-bin/large", "too slow"]);
     assert_eq!(site.get("/cgi-bin/hello").text(), "hello\n");
     drop(slow);
     site.await_no_children();
@@ -455,7 +455,7 @@ fn a_reader_that_drips_is_given_up() {
         site.note("ran").exists()
     });
     assert_eq!(next.read_response().text(), "quick");
-    site.log(&["error", "/cgi-bin/large", "took less than 1 KiB/s"]);
+    site.log(&["error", "/cgi-bin/large", "read less than 1 KiB/s"]);
     let (rest, end) = client.rest();
     assert!(end == End::Reset && rest.len() < 30_000_000, "{end:?} after {} bytes", rest.len());
 }

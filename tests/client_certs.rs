@@ -99,7 +99,7 @@ fn a_path_may_want_a_certificate() {
     // Without TLS there is none to be shown.
     assert_refused(&ask(daemon.addr, "GET", "/admin/x", &["SSL_CLIENT_VERIFY: SUCCESS", "X: y"]), "plain");
     assert_eq!(ask(daemon.addr, "GET", "/file.txt", &[]).text(), "content");
-    assert!(world.router.log().contains("403: /admin/x client certificate required"), "{}", world.router.log());
+    assert!(world.router.log().contains("403: /admin/x: client certificate required"), "{}", world.router.log());
     assert!(world.router.log().contains("its certificate does not count"), "{}", world.router.log());
 }
 
@@ -125,7 +125,7 @@ fn a_whole_site_may_want_one() {
     assert_eq!(ask(daemon.addr, "GET", "/file.txt", &["X: y"]).status, 307);
     // A change of the authorities counts from the reload on.
     world.router.write("clients.crt", Ca::new("Others").pem());
-    assert!(world.router.reload(&daemon).contains("read anew"));
+    assert!(world.router.reload(&daemon).contains("configuration reloaded"));
     assert_refused(&world.get(Some(&alice), "/file.txt"), "of an authority of before");
 }
 
@@ -137,7 +137,7 @@ fn wrong_values_open_nothing() {
     world.router.write("junk", "junk");
     #[rustfmt::skip]
     let rows: [(&str, &[&str]); 5] = [
-        (" list require_client_cert /admin", &["main.require_client_cert", "ca", "closed to all"]),
+        (" list require_client_cert /admin", &["main.require_client_cert", "ca", "closed to everyone"]),
         (" option ca @missing.crt\n list require_client_cert /admin", &["missing.crt"]),
         (" option ca @junk\n list require_client_cert /admin", &["junk"]),
         (" option ca @clients.crt\n list require_client_cert 'admin/x'", &["main.require_client_cert", "\"admin/x\"", "slash"]),
@@ -156,7 +156,7 @@ fn wrong_values_open_nothing() {
     // Without HTTPS nobody can show one.
     world.router.section(" list require_client_cert /file.txt\n option ca /x");
     let (_, said) = world.router.check();
-    one_line(&said, &["main.require_client_cert", "HTTPS", "closed to all"]);
+    one_line(&said, &["main.require_client_cert", "HTTPS", "closed to everyone"]);
     let daemon = world.router.start(1);
     assert_refused(&ask(daemon.addr, "GET", "/file.txt", &[]), "no HTTPS");
 }

@@ -244,17 +244,17 @@ const WRONG: &[(&str, &[&str])] = &[
     ("list header 'X-A b'", &["header", "\"X-A b\"", "NAME: VALUE"]),
     ("list header 'Content-Length: 1'", &["header", "NAME: VALUE"]),
     ("list server_name 'a/b'", &["server_name", "\"a/b\"", "router.lan"]),
-    ("option config /no/such/httpd.conf", &["uhttpd.main.config", "/no/such/httpd.conf", "not in force"]),
+    ("option config /no/such/httpd.conf", &["uhttpd.main.config", "/no/such/httpd.conf", "not in effect"]),
     ("option config @root", &["uhttpd.main.config", "root", "closed"]),
     ("list ubus_socket /a\n list ubus_socket /b", &["uhttpd:6:", "ubus_socket", "one value"]),
     ("list httpauth a\nconfig httpauth a\n option prefix /x", &["uhttpd:6: uhttpd.a", "username", "password", "/x is closed to everyone"]),
     ("list listen_http 127.0.0.9:81\n list listen_https 127.0.0.9:81", &["127.0.0.9:81", "already"]),
-    ("list listen_http 127.0.0.9:81\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /usr", &["uhttpd.b.listen_http", "127.0.0.9:81", "uhttpd.main", "server_name"]),
-    ("list listen_http 127.0.0.9:81\n list server_name A.lan\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home /usr\n list server_name a.lan.", &["127.0.0.9:81", "server_name"]),
+    ("list listen_http 127.0.0.9:81\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home @root", &["uhttpd.b.listen_http", "127.0.0.9:81", "uhttpd.main", "server_name"]),
+    ("list listen_http 127.0.0.9:81\n list server_name A.lan\nconfig uhttpd b\n list listen_http 127.0.0.9:81\n list listen_http 82\n option home @root\n list server_name a.lan.", &["127.0.0.9:81", "server_name"]),
     ("list listen_http 0.0.0.0:8099\n list listen_http 127.0.0.9:8099", &["127.0.0.9:8099", "already", "0.0.0.0:8099"]),
     ("list listen_http [::1]:8099\n list listen_https [::]:8099", &["listen_https: [::]:8099", "already", "[::1]:8099"]),
-    ("list listen_http 8099\nconfig uhttpd b\n list listen_http 0.0.0.0:8099\n list listen_http 82\n option home /usr\n list server_name x", &["uhttpd.b.listen_http: 0.0.0.0:8099", "uhttpd.main", "8099"]),
-    ("config uhttpd b\n option home /usr", &["uhttpd.b.listen_http", "missing"]),
+    ("list listen_http 8099\nconfig uhttpd b\n list listen_http 0.0.0.0:8099\n list listen_http 82\n option home @root\n list server_name x", &["uhttpd.b.listen_http: 0.0.0.0:8099", "uhttpd.main", "8099"]),
+    ("config uhttpd b\n option home @root", &["uhttpd.b.listen_http", "no address"]),
     ("config cert c\n option days soon", &["uhttpd.c.days", "\"soon\"", "1 to"]),
 ];
 
@@ -321,7 +321,7 @@ fn what_cannot_be_served_at_all_is_one_line() {
         ("config uhttpd main\n option realm 'open", &["uhttpd:2:"]), ("config uhttpd\n option", &["uhttpd:2:", "name"]),
         ("config uhttpd\n optoin a b", &["uhttpd:2:", "\"optoin\""]), ("config uhttpd\n option realm a b", &["uhttpd:2:", "quotes"]),
         ("config other x\n", &["config uhttpd"]), ("config uhttpd\n option enabled 0\n", &["config uhttpd", "enabled"]),
-        ("config uhttpd main\n option home /usr\n", &["config uhttpd", "uhttpd.main.listen_http", "missing"]),
+        ("config uhttpd main\n option home /\n", &["config uhttpd", "uhttpd.main.listen_http", "no address"]),
         ("config uhttpd main\n list listen_http router.lan:80\n", &["config uhttpd", "\"router.lan:80\""]),
     ];
     for (text, named) in rows {
@@ -355,11 +355,8 @@ fn hostile_files_are_answered() {
         one_line(&stderr, &["uhttpd"]);
         assert!(stderr.len() < 500, "{}", stderr.len());
     }
-    router.write(
-        "uhttpd",
-        b"config uhttpd\n list listen_http 127.0.0.1:0\n option home /usr\n option cgi_prefix /\xff\n",
-    );
-    one_line(router.check().1.lines().next().unwrap(), &["uhttpd:4:", "cgi_prefix", "UTF-8"]);
+    router.write("uhttpd", b"config uhttpd\n list listen_http 127.0.0.1:0\n option home /\n option cgi_prefix /\xff\n");
+    one_line(router.check().1.lines().last().unwrap(), &["uhttpd:4:", "cgi_prefix", "UTF-8"]);
     let output = router.output(&["--config", "/dev/zero", "--test"]);
     assert!(output.status.code().is_some(), "{:?}", output.status.signal());
 }
@@ -374,7 +371,9 @@ fn unknown_options_are_warned_of_and_served() {
     let daemon = router.start(1);
     assert_eq!(ask(daemon.addr, "GET", "/file.txt", &[]).text(), "content");
     let log = router.log();
-    for (line, named) in log.lines().zip(["htp_keepalive", "ubus_prefx: unknown option, ignored (is it", "mdns_txt"]) {
+    for (line, named) in
+        log.lines().zip(["htp_keepalive", "ubus_prefx: unknown option, ignored (did you mean", "mdns_txt"])
+    {
         assert!(line.contains("warn") && line.contains("uhttpd.main.") && line.contains(named), "{line}");
     }
     assert_eq!(log.lines().count(), 3, "{log}");
@@ -498,7 +497,7 @@ fn a_boot_passes_over_wrong_options() {
         ("error", "router.lan:80"), ("error", "http_keepalive"), ("error", "max_connections"), ("warn", "script_timeout"), ("error", "main.header"),
         ("error", "main.alias"), ("error", "index_page"), ("warn", "realm"), ("warn", "no_dirlists"), ("warn", "rfc1918_filter"),
         ("warn", "error_page"), ("error", "no.conf: "), ("error", "cgi_prefix"), ("error", "\"gone\""), ("error", "uhttpd.half"),
-        ("error", "empty.listen_http"), ("error", "\"nowhere\""), ("error", "none.listen_http: an address"), ("warn", "uhttpd.c.days"),
+        ("error", "empty.listen_http"), ("error", "\"nowhere\""), ("error", "none.listen_http: no address"), ("warn", "uhttpd.c.days"),
     ];
     for (level, named) in named {
         assert!(log.lines().any(|line| line.contains(level) && line.contains(named)), "{level} {named}: {log}");

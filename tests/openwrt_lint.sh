@@ -129,8 +129,8 @@ const view = load('view/ecohttpd/settings.js', {
 view.load().then(data => view.render(data)).then(rendered => {
     assert.equal(rendered, 'map');
     const all = texts.join('\n');
-    for (const expected of [ 'ecohttpd 9.9 runs as process 77, with the configuration of uhttpd.', 'router.lan, 192.0.2.1', 'self-signed',
-        'It can not be read here: not a certificate', 'days remain', 'right' ])
+    for (const expected of [ 'ecohttpd 9.9 is running with process id 77 and the configuration of uhttpd.', 'router.lan, 192.0.2.1', 'self-signed',
+        'Cannot be read: not a certificate', 'days left', 'right' ])
         assert(all.includes(expected), `${expected} is not in:\n${all}`);
     const header = options.find(one => one.name == 'header').validate, host = options.find(one => one.name == 'server_name').validate;
     for (const right of [ '', 'X-A: b', '/p X-A: b', 'X-A:' ]) assert.equal(header('', right), true, right);

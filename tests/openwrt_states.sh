@@ -268,7 +268,7 @@ END
     pkg "$1" install
     given_back
     check_now "not to be tried again by itself" is "$(option ecohttpd.global.use_uhttpd_config)" 0
-    check_now "it says so" said 'uhttpd serves again'
+    check_now "it says so" said 'switched back to uhttpd'
     reboot
     given_back
 }
@@ -568,7 +568,7 @@ certificates_and_triggers() {
     rm /etc/uhttpd.crt /etc/uhttpd.key
     service ecohttpd reload
     check "renewed" said HUP
-    check "read anew" said 'configuration reloaded'
+    check "reloaded" said 'configuration reloaded'
     check_now "without a restart" is "$before" "$(process ecohttpd)"
     kill -9 "$before"
     in_charge
@@ -580,7 +580,7 @@ jail() {
     uci set ecohttpd.global.jail=1
     changed ecohttpd
     in_charge
-    check_now "not with LuCI in it" said 'runs without the jail'
+    check_now "not with LuCI in it" said 'running without the jail'
     check_now "so it is not" not test -e /tmp/procd/ecohttpd/server/jail
     mkdir -p /srv/static
     cp /www/index.html /srv/static

@@ -53,7 +53,7 @@ fn scripts_are_told_the_client() {
     ] {
         assert_eq!(ask(daemon.addr, "GET", "/cgi-bin/who", fields).status, 400, "{fields:?}");
     }
-    until("it is logged", || router.log().contains("127.0.0.1:") && router.log().contains("contradict"));
+    until("it is logged", || router.log().contains("127.0.0.1:") && router.log().contains("different clients"));
     // Nobody is believed but those who are trusted.
     let daemon = router.start_by(&[]);
     assert_eq!(ask(daemon.addr, "GET", "/cgi-bin/who", rows[2].0).text(), "127.0.0.1 127.0.0.1 ");

@@ -50,7 +50,7 @@ fn connections_stay_and_meet_the_new() {
     loading.send(request("GET", "/large", &[], false));
     let mut reply = loading.read_exact(1000);
     router.configure(&(serving(&addr, "two") + " list header 'X-A: b'\n option no_dirlists 1\n"));
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!(get(), ("two".into(), true));
     assert_eq!(index(addr), "two");
     // The download is that of the old configuration, whole.
@@ -72,10 +72,10 @@ fn listeners_come_and_go() {
     assert_eq!(idle.read_response().text(), "one");
     let second = serving(&other, "two").replace("main", "second");
     router.configure(&(serving(&addr, "one") + &second));
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!((index(addr), index(other)), ("one".into(), "two".into()));
     router.configure(&second);
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!(index(other), "two");
     until("the old address is closed", || TcpStream::connect(addr).is_err());
     // Whoever was there still has an answer, or an end in order, but no reset.
@@ -84,7 +84,7 @@ fn listeners_come_and_go() {
     assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 200 "), "{:?}", rest.escape_ascii().to_string());
     assert_eq!(end, common::End::Eof);
     router.configure(&(serving(&addr, "one") + &second));
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!((index(addr), index(other)), ("one".into(), "two".into()));
 }
 
@@ -106,7 +106,7 @@ fn a_wrong_configuration_is_refused_whole() {
         (" option access_log /no/such/log\n".into(), "/no/such/log"),
         (" option script_timeout x\n".into(), "script_timeout"),
         (format!(" list listen_http 0.0.0.0:{}\n", addr.port()), "already"),
-        (" option realm 'cut".into(), "no end"),
+        (" option realm 'cut".into(), "unterminated"),
         ("config".into(), "type"),
     ];
     if cfg!(feature = "tls") {
@@ -136,7 +136,7 @@ fn a_wrong_configuration_is_refused_whole() {
     assert_eq!(index(addr), "one");
     // And then the right one.
     router.configure(&changed);
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!((index(addr), index(new)), ("two".into(), "two".into()));
     idle.send(request("GET", "/", &[], false));
     assert_eq!(idle.read_response().text(), "two");
@@ -178,7 +178,7 @@ fn no_request_fails_for_a_reload() {
             // Another listener each time, too.
             let more = format!(" list listen_http {}\n", free_addr());
             router.configure(&(serving(&addr, site) + &more));
-            assert!(router.reload(&daemon).contains("read anew"));
+            assert!(router.reload(&daemon).contains("configuration reloaded"));
             assert_eq!(index(addr), site, "from the reload on it is the new one");
         }
         over.store(true, SeqCst);
@@ -192,7 +192,7 @@ fn a_reload_may_come_at_once() {
     let router = Router::new();
     for _ in 0..20 {
         let daemon = router.start_by(&[]);
-        assert!(router.reload(&daemon).contains("read anew"));
+        assert!(router.reload(&daemon).contains("configuration reloaded"));
         assert_eq!(index(daemon.addr), "home");
     }
 }
@@ -208,13 +208,13 @@ fn what_is_absent_holds_nothing_up() {
     );
     router.write("usb/program", "");
     router.configure(&(serving(&addr, "one") + &usb));
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!((index(addr), index(other)), ("one".into(), "usb".into()));
     fs::rename(router.path("usb"), router.path("elsewhere")).unwrap();
     router.configure(&(serving(&addr, "two") + &usb));
     let mut told = router.log().len();
     let mut reload = || {
-        assert!(router.reload(&daemon).contains("read anew"));
+        assert!(router.reload(&daemon).contains("configuration reloaded"));
         let log = router.log();
         let lines = log[told..].to_owned();
         told = log.len();
@@ -267,13 +267,13 @@ fn a_command_line_is_read_anew() {
     let daemon = router.start_by(&["-c", "httpd.conf"]);
     assert_eq!(index(daemon.addr), "first");
     router.write("httpd.conf", "I:second.html\n");
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!(index(daemon.addr), "second");
     fs::rename(router.path("root"), router.path("gone")).unwrap();
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert!(router.log().contains("-h: "), "{}", router.log());
     fs::rename(router.path("gone"), router.path("root")).unwrap();
-    assert!(router.reload(&daemon).contains("read anew"));
+    assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!(index(daemon.addr), "second");
 }
 
@@ -286,7 +286,7 @@ fn an_address_may_become_narrower() {
     let daemon = router.start(1);
     router.configure(&section("127.0.0.1"));
     let told = router.reload(&daemon);
-    assert!(told.contains("read anew"), "{told}");
+    assert!(told.contains("configuration reloaded"), "{told}");
     assert_eq!(index(([127, 0, 0, 1], port).into()), "home");
 }
 
@@ -321,17 +321,17 @@ mod tls {
         };
         assert_eq!(get(), "content");
         pairs[1].write(router.temp.path(), "server");
-        assert!(router.reload(&daemon).contains("read anew"));
+        assert!(router.reload(&daemon).contains("configuration reloaded"));
         assert_eq!(leaf(&open()), pairs[1].cert);
         assert_eq!(get(), "content", "a connection of before");
         // A key that does not fit is refused, and with it all else.
         fs::write(&key, pairs[0].key.serialize_pem()).unwrap();
         router.configure(&(text + " option max_requests none\n"));
-        assert!(router.reload(&daemon).contains("old configuration stays"));
+        assert!(router.reload(&daemon).contains("keeping the old configuration"));
         router.configure(
             &fs::read_to_string(router.path("uhttpd")).unwrap().replace("max_requests none", "max_requests 3"),
         );
-        assert!(router.reload(&daemon).contains("old configuration stays"));
+        assert!(router.reload(&daemon).contains("keeping the old configuration"));
         assert_eq!(leaf(&open()), pairs[1].cert);
         assert_eq!(get(), "content");
     }
@@ -344,7 +344,7 @@ mod tls {
             "config uhttpd main\n list listen_http {other}\n list listen_https {addr}\n option home @one\n option cert @c\n option key @k\n"
         ));
         let told = router.reload(&daemon);
-        assert!(told.contains("read anew"), "{told}");
+        assert!(told.contains("configuration reloaded"), "{told}");
         assert!(try_open(&trusting(&[&TLS13]), addr, "localhost").is_ok());
     }
 }

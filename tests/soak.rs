@@ -62,7 +62,7 @@ fn a_soak() {
                 reloads += 1;
                 place.configure(reloads);
                 let line = place.router.reload(&daemon);
-                assert!(line.contains("read anew"), "{line}");
+                assert!(line.contains("configuration reloaded"), "{line}");
             }
         }
         work.join().unwrap();

@@ -370,7 +370,7 @@ fn extra_fields_are_not_the_servers_own() {
         assert_eq!(output.status.code(), Some(1), "{field}");
         common_config::one_line(
             &String::from_utf8(output.stderr).unwrap(),
-            &["--header", "NAME: VALUE", "not the server's own"],
+            &["--header", "NAME: VALUE", "not a field that the server sets itself"],
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::context::about;
 use super::exit::{CANNOT_SERVE, STOPPED};
-use super::sys::service as sys;
+use crate::daemon::sys::service as sys;
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeWriter, Read, Write};
 use std::os::fd::AsFd;

@@ -1,7 +1,7 @@
 //! Giving up root: looking up the user to become, and becoming it.
 
 use super::context::about;
-use super::sys::service as sys;
+use crate::daemon::sys::service as sys;
 use std::fs;
 use std::io::{self, ErrorKind};
 

@@ -110,7 +110,9 @@ impl Router {
         let mut line = String::new();
         until(&format!("the configuration is read: {:?}", self.log()), || {
             let log = self.log();
-            let told = log[before..].lines().find(|line| line.contains("read anew") || line.contains("old config"));
+            let told = log[before..]
+                .lines()
+                .find(|line| line.contains("configuration reloaded") || line.contains("old config"));
             line = told.unwrap_or_default().to_owned();
             !line.is_empty()
         });

@@ -105,7 +105,7 @@ fn exposed_secrets(config: &Config) -> Vec<String> {
         let Ok(root) = site.docroot.canonicalize() else { continue };
         let inside = config
             .secrets()
-            .filter(|file| file.is_file() && file.canonicalize().is_ok_and(|file| file.starts_with(&root)));
+            .filter(|file| file.canonicalize().is_ok_and(|file| file.is_file() && file.starts_with(&root)));
         for file in inside {
             let text =
                 format!("{} is in the folder that is served: clients do not get it, but move it out", file.display());

@@ -11,7 +11,9 @@ pub fn dump(config: &Config) -> String {
         let name = site.name.rsplit('.').next().filter(|name| !name.is_empty() && !name.starts_with('@'));
         section(&mut out, "uhttpd", name.unwrap_or_default());
         let site = &mut site.clone();
-        for row in ROWS {
+        // Without HTTPS they mean nothing, and a file has other defaults than the command line.
+        let without: &[&str] = if site.tls.listen.is_empty() { &["cert", "key"] } else { &[] };
+        for row in ROWS.iter().filter(|row| !without.contains(&row.uci)) {
             let kind = if row.takes() == Takes::List { "list" } else { "option" };
             row.show(site, &mut |value| line(&mut out, kind, row.uci, value));
         }
