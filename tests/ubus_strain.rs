@@ -110,7 +110,7 @@ fn slow_readers_hold_up_nobody() {
 /// Calls that are in flight while their client does not read run out of time all the same, and then hold no slot.
 #[test]
 fn time_runs_while_an_answer_is_not_read() {
-    let site = site(&["-t", "1"]);
+    let site = site(&["-t", "4"]);
     (0..100).for_each(|number| site.bus.add(&format!("an.object.with.a.long.name.{number:04}")));
     let all = vec!["\"*\""; 64].join(",");
     let lists = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"list","params":[{all}]}}"#);
