@@ -15,7 +15,7 @@ pub mod float;
 pub mod http;
 #[path = "../src/daemon/config/httpd_conf.rs"]
 pub mod httpd_conf;
-#[path = "../src/daemon/ubus/json.rs"]
+#[path = "../src/daemon/ubus/json/mod.rs"]
 pub mod json;
 #[path = "../src/daemon/access/network.rs"]
 pub mod network;
@@ -23,8 +23,12 @@ pub mod network;
 pub mod path;
 #[path = "../src/daemon/prefix.rs"]
 pub mod prefix;
+#[path = "../src/daemon/auth/realm_line.rs"]
+pub mod realm_line;
 #[path = "../src/daemon/access/rules.rs"]
 pub mod rules;
+#[path = "../src/daemon/syntax.rs"]
+pub mod syntax;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
 #[path = "../src/net/x509/mod.rs"]
@@ -32,15 +36,23 @@ pub mod x509;
 
 /// Where those files look for what they use.
 pub mod daemon {
-    pub use crate::prefix;
+    pub use crate::{prefix, syntax};
 
     pub mod access {
         pub use crate::network::Network;
-        pub use crate::rules::{Kind, Line};
+        pub use crate::rules::{Rule, RuleKind};
+    }
+
+    pub mod auth {
+        pub use crate::realm_line::RealmLine;
     }
 
     pub mod sys {
         pub use crate::float;
+    }
+
+    pub mod ubus {
+        pub use crate::blob;
     }
 }
 

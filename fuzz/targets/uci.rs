@@ -1,7 +1,7 @@
 //! UCI text: what it says survives being printed again.
 #![no_main]
 
-use ecohttpd_fuzz::uci::{Section, Value, parse};
+use ecohttpd_fuzz::uci::{Section, UciValue, parse};
 use std::fmt::Write;
 
 fn quoted(text: &str) -> String {
@@ -15,8 +15,8 @@ fn print(sections: &[Section]) -> String {
         writeln!(out, "config {} {name}", quoted(&section.kind)).expect("a string grows");
         for option in &section.options {
             match &option.value {
-                Value::Single(value) => writeln!(out, "option {} {}", option.name, quoted(value)),
-                Value::List(values) => {
+                UciValue::Single(value) => writeln!(out, "option {} {}", option.name, quoted(value)),
+                UciValue::List(values) => {
                     values.iter().try_for_each(|value| writeln!(out, "list {} {}", option.name, quoted(value)))
                 }
             }

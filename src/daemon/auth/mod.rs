@@ -3,11 +3,13 @@
 mod cache;
 mod credentials;
 mod hashing;
+mod realm_line;
 mod realms;
 mod throttle;
 mod verify;
 
-pub use realms::{Database, RealmLine, Realms};
+pub use realm_line::RealmLine;
+pub use realms::{Database, Realms};
 pub use verify::crypt_md5;
 
 use crate::daemon::log;
