@@ -41,13 +41,13 @@ fn help_and_version() {
         assert!(help.split([' ', ',', '\n']).any(|word| word == option), "{option} is missing: {help}");
     }
     assert!(help.contains("8080"), "{help}");
-    let readme = include_str!("../README.md");
+    let documented = include_str!("../docs/options.md");
     let long: Vec<&str> = help.split([' ', ',', '\n']).filter(|word| word.starts_with("--")).collect();
     assert!(long.len() > 50, "{long:?}");
     for option in long {
         let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
-        let named = readme.match_indices(option).any(|(at, _)| is_end(&readme[at + option.len()..]));
-        assert!(named, "{option} is not in the README");
+        let named = documented.match_indices(option).any(|(at, _)| is_end(&documented[at + option.len()..]));
+        assert!(named, "{option} is not in docs/options.md");
     }
     // With wrong options besides, it still helps.
     assert!(output(&["-D", "--help", "--nonsense"]).status.success());

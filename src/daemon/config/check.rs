@@ -4,6 +4,7 @@ use super::httpd_conf::{self, HttpdConf};
 use super::model::{BODY_TEMP_PATH, Config, INDEX, Interpreter, Listen, SiteConfig};
 use super::values;
 use crate::daemon::auth::{Database, RealmLine, Realms};
+use crate::daemon::escape::Shown;
 use crate::daemon::log::AccessTarget;
 use std::fs;
 use std::io::ErrorKind;
@@ -70,7 +71,8 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     for (option, value) in &site.embedded {
         let prefix = value.split('=').next().unwrap_or(value);
         if *option == "json_script" || prefix != LUCI {
-            let text = format!("{value:?} needs an embedded interpreter, which is not supported: ignored");
+            let text =
+                format!("{} needs an embedded interpreter, which is not supported: ignored", Shown(value.as_bytes()));
             warnings.push(wrong(site, option, option, &text));
         }
     }
@@ -197,7 +199,7 @@ fn settle_authorities(sites: &mut [SiteConfig], said: &mut Config) {
         let shares = |other: &&SiteConfig| other.tls.listen.iter().any(|listen| site.tls.listen.contains(listen));
         let other = earlier.iter().filter(shares).find(|other| other.tls.ca.is_some() && other.tls.ca != site.tls.ca);
         if let (Some(other), Some(ca)) = (other, &site.tls.ca) {
-            let text = format!("{ca:?} is wrong: expected the same as {}, which shares an address", other.name);
+            let text = format!("{} is wrong: expected the same as {}, which shares an address", shown(ca), other.name);
             said.errors.push(wrong(site, "--ca", "ca", &text));
             site.tls.ca = None;
         }
@@ -268,7 +270,11 @@ pub fn absences(config: &Config) -> Vec<String> {
 }
 
 fn absent(site: &SiteConfig, letter: &str, uci: &str, path: &Path, expected: &str) -> String {
-    wrong(site, letter, uci, &format!("{path:?} is wrong: expected {expected}"))
+    wrong(site, letter, uci, &format!("{} is wrong: expected {expected}", shown(path)))
+}
+
+fn shown(path: &Path) -> Shown<'_> {
+    Shown(path.as_os_str().as_encoded_bytes())
 }
 
 /// A line about an option of a site, named as the user gave it.
