@@ -7,7 +7,7 @@ use log::Level;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 /// Most bytes of a line: a pipe takes as much whole or not at all (pipe(7)).
 pub const MAX_LINE: usize = 4096;
@@ -37,8 +37,8 @@ impl Target {
     /// would affect the shell, too; a second one is our own.
     pub fn standard(standard: Standard) -> Target {
         let opened = match standard {
-            Standard::Output => sys::reopen(io::stdout().as_fd()),
-            Standard::Error => sys::reopen(io::stderr().as_fd()),
+            Standard::Output => sys::reopen(sys::standard(1)),
+            Standard::Error => sys::reopen(sys::standard(2)),
         };
         opened.map_or(Target::Shared(standard), Target::File)
     }
@@ -50,8 +50,8 @@ impl Target {
         }
         match self {
             Target::Standard(standard) | Target::Shared(standard) => match standard {
-                Standard::Output => write_shared(io::stdout().as_fd(), line),
-                Standard::Error => write_shared(io::stderr().as_fd(), line),
+                Standard::Output => write_shared(sys::standard(1), line),
+                Standard::Error => write_shared(sys::standard(2), line),
             },
             Target::File(file) => file.write(line),
             Target::Syslog(syslog) => syslog.send(line),
@@ -137,7 +137,7 @@ fn name(level: Level) -> &'static str {
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsFd, OwnedFd};
     use std::os::unix::net::UnixStream;
 
     /// A log into a stream that does not wait, and the stream's other end.
