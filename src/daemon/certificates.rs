@@ -3,6 +3,7 @@
 use super::config::{Config, TlsConfig};
 use super::exit::ServeError;
 use super::flaws::Flaws;
+#[cfg(feature = "tls")]
 use super::log;
 #[cfg(feature = "tls")]
 use super::self_signed::{self, DAY};

@@ -25,4 +25,6 @@ mod values;
 
 pub use check::{absences, problems};
 pub use cli::{CommandLine, parse};
-pub use model::{Alias, Command, Config, Header, Listen, SiteConfig, TlsConfig, UbusConfig, seconds};
+#[cfg(feature = "ubus")]
+pub use model::UbusConfig;
+pub use model::{Alias, Command, Config, Header, Listen, SiteConfig, TlsConfig, seconds};

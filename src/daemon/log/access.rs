@@ -1,6 +1,6 @@
 //! The access log: Apache's combined format, plus the time taken in seconds.
 
-use super::error;
+use super::diagnostics::error;
 use super::outlet::{Outlet, Standard, Target};
 use super::syslog::Syslog;
 use crate::daemon::context;
