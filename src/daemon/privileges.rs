@@ -112,7 +112,7 @@ mod tests {
             ("other", found(200, 1, &[1, 20]), "the first of the members"),
             ("bad", None, "a user id that is no number"),
             ("huge", None, "a user id that is too large"),
-            ("broken", None, "a line that is none"),
+            ("broken", None, "not a line of passwd(5)"),
             ("missing", None, "nobody's name"),
             ("999", None, "nobody's number"),
             ("", None, "no name"),

@@ -165,7 +165,7 @@ fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
 }
 
 /// An address of a site, and whether with TLS.
-type Wanted<'a> = (&'a SiteConfig, &'a Listen, bool);
+type ListenClaim<'a> = (&'a SiteConfig, &'a Listen, bool);
 
 /// Leaves out addresses that conflict with earlier ones. Two sites may share an address if they have different names.
 fn settle_conflicts(sites: &mut [SiteConfig], said: &mut Config) {
@@ -173,7 +173,7 @@ fn settle_conflicts(sites: &mut [SiteConfig], said: &mut Config) {
         let plain = site.listen.iter().map(move |listen| (site, listen, false));
         plain.chain(site.tls.listen.iter().map(move |listen| (site, listen, true)))
     });
-    let mut kept: Vec<Wanted<'_>> = Vec::new();
+    let mut kept: Vec<ListenClaim<'_>> = Vec::new();
     let mut keep = Vec::new();
     for want in wanted {
         let found = kept.iter().find_map(|other| Some((conflict(&want, other)?, same(&want, other))));
@@ -206,12 +206,12 @@ fn settle_authorities(sites: &mut [SiteConfig], said: &mut Config) {
     }
 }
 
-fn same((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Wanted<'_>) -> bool {
+fn same((site, listen, tls): &ListenClaim<'_>, (other, earlier, other_tls): &ListenClaim<'_>) -> bool {
     site.name == other.name && listen == earlier && tls == other_tls
 }
 
 /// Reports why an address conflicts with an earlier one.
-fn conflict((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Wanted<'_>) -> Option<String> {
+fn conflict((site, listen, tls): &ListenClaim<'_>, (other, earlier, other_tls): &ListenClaim<'_>) -> Option<String> {
     // Port 0 is a different port each time.
     if listen.port == 0 || !(listen.covers(earlier) || earlier.covers(listen)) {
         return None;

@@ -1,6 +1,6 @@
 //! Diagnostics of the daemon, and of the library by way of the crate `log`.
 
-use super::outlet::{Outlet, Standard, Target};
+use super::outlet::{Outlet, OutletTarget, Standard};
 use super::syslog::Syslog;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fmt;
@@ -34,8 +34,8 @@ pub enum LogSink {
 /// It may be called again for another sink. Messages to a logger that does not run are lost, as any others.
 pub fn init(sink: LogSink) {
     let target = match sink {
-        LogSink::Stderr => Target::standard(Standard::Error),
-        LogSink::Syslog => Target::Syslog(Syslog::new()),
+        LogSink::Stderr => OutletTarget::standard(Standard::Error),
+        LogSink::Syslog => OutletTarget::Syslog(Syslog::new()),
     };
     if let Ok(mut outlet) = DIAGNOSTICS.0.lock() {
         outlet.redirect(target);
@@ -58,7 +58,7 @@ pub fn write(level: Level, text: fmt::Arguments<'_>) {
 
 struct Diagnostics(Mutex<Outlet>);
 
-static DIAGNOSTICS: Diagnostics = Diagnostics(Mutex::new(Outlet::new(Target::Standard(Standard::Error), true)));
+static DIAGNOSTICS: Diagnostics = Diagnostics(Mutex::new(Outlet::new(OutletTarget::Standard(Standard::Error), true)));
 
 impl Log for Diagnostics {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
