@@ -20,8 +20,6 @@ const FILE_MASK: u32 = 0o022;
 pub fn daemonise() -> io::Result<Background> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(failed)?;
     let (mut done, parent) = io::pipe().map_err(failed)?;
-    // Otherwise both processes would print what is still buffered.
-    io::stdout().flush().map_err(failed)?;
     if !sys::fork().map_err(failed)? {
         drop(parent);
         // The end without a byte means that the child failed; it has said why.

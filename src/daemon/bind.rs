@@ -92,18 +92,18 @@ impl Bindings {
     /// Tries again to bind what is missing: an interface may be up by now, or another server gone. Returns how the flaws
     /// began that no longer apply.
     pub fn retry(&mut self) -> Vec<String> {
-        let mut mended = Vec::new();
+        let mut recovered = Vec::new();
         for Wanted { address, target } in std::mem::take(&mut self.missing) {
             let Ok(sockets) = self.bind(&target.site, &address) else {
                 self.missing.push(Wanted { address, target });
                 continue;
             };
             log::info!("now listening on {}", address.listen);
-            mended.push(address.cannot_listen());
+            recovered.push(address.cannot_listen());
             announce(&address, &target, &sockets);
             self.bound.push(Bound { address, target, sockets });
         }
-        mended
+        recovered
     }
 
     /// Where it listens: whether with TLS, the address, and the folder that is served there.

@@ -7,14 +7,36 @@ pub struct Escaped<'a>(pub &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() { hex(f, u32::from(c))? } else { f.write_char(c)? }
-            }
-            chunk.invalid().iter().try_for_each(|byte| hex(f, u32::from(*byte)))?;
-        }
-        Ok(())
+        escape(f, self.0, false)
     }
+}
+
+/// The same between quotes, for values in messages: less code than `{:?}`, which needs tables of Unicode.
+pub struct Shown<'a>(pub &'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        escape(f, self.0, true)?;
+        f.write_char('"')
+    }
+}
+
+fn escape(f: &mut fmt::Formatter<'_>, text: &[u8], quoted: bool) -> fmt::Result {
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() {
+                hex(f, u32::from(c))?;
+                continue;
+            }
+            if quoted && matches!(c, '"' | '\\') {
+                f.write_char('\\')?;
+            }
+            f.write_char(c)?;
+        }
+        chunk.invalid().iter().try_for_each(|byte| hex(f, u32::from(*byte)))?;
+    }
+    Ok(())
 }
 
 /// Text between quotes, of ASCII only: it can't end its quotes either.
@@ -71,6 +93,7 @@ mod tests {
             assert_eq!(Escaped(text.as_bytes()).to_string(), escaped);
             assert_eq!(Quoted(text).to_string(), quoted);
         }
+        assert_eq!(Shown(b"a\"b\\c\n\xff").to_string(), "\"a\\\"b\\\\c\\x0a\\xff\"");
         assert_eq!(Escaped(b"a\xff\xe2\x82").to_string(), "a\\xff\\xe2\\x82");
         assert_eq!(Html("<a href='x'>\"&é").to_string(), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;é");
     }

@@ -64,14 +64,20 @@ impl<'a> Flaws<'a> {
 /// an unnamed section, and the system's reason for refusing an address.
 fn key(flaw: &str) -> String {
     if let Some(rest) = flaw.strip_prefix(CANNOT_LISTEN) {
-        return rest.split(": ").next().unwrap_or(rest).to_owned();
+        return split(rest, ": ").map_or(rest, |(address, _)| address).to_owned();
     }
     let is_line = |place: &str| place.rsplit_once(':').is_some_and(|(_, line)| are_digits(line.as_bytes()));
-    let text = flaw.split_once(": ").filter(|(place, _)| is_line(place)).map_or(flaw, |(_, text)| text);
-    match text.split_once("@uhttpd[") {
+    let text = split(flaw, ": ").filter(|(place, _)| is_line(place)).map_or(flaw, |(_, text)| text);
+    match split(text, "@uhttpd[") {
         Some((before, rest)) => [before, rest.split_once(']').map_or(rest, |(_, after)| after)].concat(),
         None => text.to_owned(),
     }
+}
+
+/// As `split_once`, whose search for strings takes 2 KB.
+fn split<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    let at = text.as_bytes().windows(separator.len()).position(|window| window == separator.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + separator.len()..)?))
 }
 
 #[cfg(test)]

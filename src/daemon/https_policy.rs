@@ -58,7 +58,7 @@ impl HttpsPolicy {
     pub async fn redirects(&self, con: &mut Connection, req: &Request, proxied: bool) -> Result<bool> {
         if con.is_tls() {
             if let Some(hsts) = &self.hsts {
-                con.add_header("strict-transport-security", hsts)?;
+                con.add_header("Strict-Transport-Security", hsts)?;
             }
             return Ok(false);
         }

@@ -66,7 +66,7 @@ use pid_file::PidFile;
 use reload::Serving;
 use signals::Signals;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -88,13 +88,18 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => Err(ServeError::Config(error)),
     };
     let Err(error) = done else { return ExitCode::from(STOPPED) };
-    eprintln!("ecohttpd: {}", error.text());
+    report(error.text());
     ExitCode::from(error.code())
 }
 
-/// Prints on standard output; a reader that has gone is no error.
+/// Prints on standard output.
 fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    sys::service::print(1, text);
+}
+
+/// Prints a line on standard error.
+fn report(text: &str) {
+    sys::service::print(2, &["ecohttpd: ", text, "\n"].concat());
 }
 
 /// Reports everything that is wrong with a configuration, short of binding its addresses.
@@ -104,7 +109,7 @@ fn test(config: &Config) -> Result<(), ServeError> {
     flaws.extend(config::absences(config));
     flaws.extend(certificates::flaws(config));
     let last = flaws.pop();
-    config.warnings.iter().chain(&flaws).for_each(|line| eprintln!("ecohttpd: {line}"));
+    config.warnings.iter().chain(&flaws).for_each(|line| report(line));
     match last {
         Some(flaw) => Err(ServeError::Config(flaw)),
         None => {

@@ -1,4 +1,4 @@
-//! What is to be served at each address of a configuration.
+//! What to serve at each address of a configuration.
 //!
 //! Sites that share an address become one site of the library, which tells them apart by host.
 

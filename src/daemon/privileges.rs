@@ -1,6 +1,7 @@
 //! Giving up root: looking up the user to become, and becoming it.
 
 use super::context::about;
+use super::escape::Shown;
 use crate::daemon::sys::service as sys;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -17,7 +18,7 @@ pub fn drop_privileges(name: &str) -> io::Result<()> {
     if sys::effective_ids().0 == user.user {
         return Ok(());
     }
-    user.assume().map_err(|error| about(&format_args!("cannot become user {name:?}"), error))
+    user.assume().map_err(|error| about(&format_args!("cannot become user {}", Shown(name.as_bytes())), error))
 }
 
 /// Looks up a user to become, in `/etc/passwd` and `/etc/group`: routers have no other directory, and musl would
@@ -30,7 +31,8 @@ pub fn find_user(name: &str) -> io::Result<SystemUser> {
     // Without this file a user has only the group of its line in `/etc/passwd`.
     let groups = fs::read("/etc/group").unwrap_or_default();
     let user = SystemUser::find(name, &String::from_utf8_lossy(&users), &String::from_utf8_lossy(&groups));
-    let wrong = |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("user {name:?}: {what}"));
+    let wrong =
+        |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("user {}: {what}", Shown(name.as_bytes())));
     let user = user.ok_or_else(|| wrong("expected a name or number in /etc/passwd"))?;
     if user.user == 0 {
         return Err(wrong("expected a user other than root"));
@@ -110,7 +112,7 @@ mod tests {
             ("other", found(200, 1, &[1, 20]), "the first of the members"),
             ("bad", None, "a user id that is no number"),
             ("huge", None, "a user id that is too large"),
-            ("broken", None, "a line that is none"),
+            ("broken", None, "not a line of passwd(5)"),
             ("missing", None, "nobody's name"),
             ("999", None, "nobody's number"),
             ("", None, "no name"),

@@ -85,8 +85,8 @@ impl Serving {
 
     /// Tries again to bind the addresses that could not be bound. Returns true if some still can't be.
     pub fn retry(&mut self) -> bool {
-        let mended = self.bindings.retry();
-        self.flaws.retain(|flaw| !mended.iter().any(|start| flaw.starts_with(start)));
+        let recovered = self.bindings.retry();
+        self.flaws.retain(|flaw| !recovered.iter().any(|start| flaw.starts_with(start)));
         self.bindings.are_missing()
     }
 

@@ -10,7 +10,7 @@ pub async fn error(con: &mut Connection, status: u16, text: &str) -> Result<()> 
 
 pub async fn respond(con: &mut Connection, status: u16, content_type: &str, body: &str) -> Result<()> {
     con.set_status(status)?;
-    con.add_header("content-type", content_type)?;
-    con.add_header("content-length", body.len())?;
+    con.add_header("Content-Type", content_type)?;
+    con.add_header("Content-Length", body.len())?;
     con.send(body).await
 }

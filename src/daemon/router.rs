@@ -266,7 +266,7 @@ impl Router {
         let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(None) };
         // Fields configured for the missing path, such as for caching, may not be right for the page.
         self.clear(con)?;
-        con.add_header("vary", "Accept")?;
+        con.add_header("Vary", "Accept")?;
         Ok(Some((page.clone(), Some(Redirected { query: req.query_string().to_owned(), left: 0 }))))
     }
 
@@ -398,19 +398,19 @@ impl Router {
     /// Answers a refusal, or returns the status of an error that the caller answers.
     async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
         self.clear(con)?;
-        match refusal {
+        let (status, text) = match refusal {
             Refusal::Denied(Denied::Address) => return Ok(Some(403)),
-            Refusal::Denied(Denied::Certificate) => error(con, 403, "A client certificate is required.").await?,
+            Refusal::Denied(Denied::Certificate) => (403, "A client certificate is required.\n"),
             Refusal::Ask => {
-                con.add_header("www-authenticate", &self.challenge)?;
-                respond(con, 401, "text/plain", "Authorization Required\n").await?;
+                con.add_header("WWW-Authenticate", &self.challenge)?;
+                (401, "Authorization Required\n")
             }
             Refusal::Wait(seconds) => {
-                con.add_header("retry-after", seconds)?;
-                respond(con, 429, "text/plain", "Too many failed logins\n").await?;
+                con.add_header("Retry-After", seconds)?;
+                (429, "Too many failed logins\n")
             }
-        }
-        Ok(None)
+        };
+        respond(con, status, "text/plain", text).await.map(|()| None)
     }
 
     /// Answers with an error, by the error page if there is one.
@@ -422,29 +422,24 @@ impl Router {
             return Ok(());
         }
         let path = Html(req.raw_path());
+        let text = match status {
+            404 => format!("The requested URL {path} was not found on this server."),
+            403 => format!("You don't have permission to access {path} on this server."),
+            _ => String::new(),
+        };
         match status {
-            404 => error(con, 404, &format!("The requested URL {path} was not found on this server.")).await,
-            403 => error(con, 403, &format!("You don't have permission to access {path} on this server.")).await,
-            405 => {
-                con.add_header("allow", "GET, HEAD, OPTIONS")?;
-                error(con, 405, "").await
-            }
-            408 | 413 | 507 => {
-                // The rest of the body would be as slow, or find no room either.
-                con.add_header("connection", "close")?;
-                error(con, status, "").await
-            }
+            405 => con.add_header("Allow", "GET, HEAD, OPTIONS")?,
+            // The rest of the body would be as slow, or find no room either.
+            408 | 413 | 507 => con.add_header("Connection", "close")?,
+            503 => con.add_header("Retry-After", RETRY_AFTER)?,
             412 | 416 => {
                 con.set_status(status)?;
-                con.add_header("content-length", 0)?;
-                con.send("").await
+                con.add_header("Content-Length", 0)?;
+                return con.send("").await;
             }
-            503 => {
-                con.add_header("retry-after", RETRY_AFTER)?;
-                error(con, 503, "").await
-            }
-            status => error(con, status, "").await,
+            _ => {}
         }
+        error(con, status, &text).await
     }
 
     /// Answers with the error page. Returns false if there is none that this client may see.

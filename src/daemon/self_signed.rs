@@ -153,7 +153,7 @@ fn ensure(cert: &Path, key: &Path, names: &[SanName], days: u64) -> io::Result<b
     Ok(true)
 }
 
-/// Whether the certificate or its key is missing and both are to be made.
+/// Whether the certificate or its key is missing and both will be made.
 pub fn is_to_be_made(tls: &TlsConfig) -> bool {
     let missing = |file: &Option<PathBuf>| file.as_ref().is_some_and(|file| is_missing(file).unwrap_or(false));
     tls.self_signed && tls.cert != tls.key && (missing(&tls.cert) || missing(&tls.key))
@@ -508,7 +508,7 @@ mod tests {
         params.not_after = rcgen::date_time_ymd(2026, 1, 2);
         fs::write(&file, params.self_signed(&key_pair).unwrap().pem()).unwrap();
         assert!(!renew(&tls, at(now)).unwrap());
-        // What can't be had is named, and nothing is lost.
+        // The error names the file, and nothing is lost.
         fs::write(&file, pem("CERTIFICATE", &made.cert)).unwrap();
         fs::write(&key, key_pair.serialize_pem().replace("MIGH", "MIGx")).unwrap();
         let error = renew(&tls, at(now)).unwrap_err().to_string();

@@ -131,7 +131,7 @@ mod tests {
             (&[], CLIENTS, "no line"),
             (&[("/", Allow, "10.0.0.0/8")], "10.0.0.1 10.0.0.2", "allow is for those alone"),
             (&[("/", Deny, "10.0.0.0/8")], "192.0.2.1 2001:db8::1 unix", "deny is for those alone"),
-            (&[("/", Allow, "10.0.0.0/8"), ("/", Deny, "10.0.0.2")], "10.0.0.1", "but for one"),
+            (&[("/", Allow, "10.0.0.0/8"), ("/", Deny, "10.0.0.2")], "10.0.0.1", "except one"),
             (&[("/", Deny, "10.0.0.0/8"), ("/", Allow, "10.0.0.2")], "", "deny goes before allow"),
             (&[("/", Deny, "*"), ("/", Allow, "10.0.0.2 unix")], "10.0.0.2 unix", "deny all comes last"),
             (&[("/", Allow, "10.0.0.2"), ("/", Deny, "*")], "10.0.0.2", "in any order"),

@@ -12,6 +12,7 @@ pub use realm_line::RealmLine;
 pub use realms::{Database, Realms};
 pub use verify::crypt_md5;
 
+use crate::daemon::escape::Shown;
 use crate::daemon::log;
 use cache::{Cache, Claim};
 use credentials::Credentials;
@@ -154,7 +155,7 @@ impl Auth {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.started.elapsed())
     }
 
     /// Whether a login is right, if that is known.
@@ -200,7 +201,7 @@ impl Auth {
             let (realm, login) = (Arc::clone(&attempt.realm), Arc::clone(&attempt.claim.login));
             let start = Instant::now();
             let right = hashing::run(move || realm.verify(&login)).await;
-            let spent = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let spent = millis(start.elapsed());
             let right = match right {
                 Ok(right) => {
                     auth.done(&attempt, right, Some(spent));
@@ -256,6 +257,10 @@ impl Drop for QueuedLogin<'_> {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    duration.as_secs() * 1000 + u64::from(duration.subsec_millis())
+}
+
 fn sleep_boxed(millis: u64) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(ecohttpd::sleep(Duration::from_millis(millis)))
 }
@@ -300,7 +305,7 @@ fn log_failure(realm: &Realm, login: &Credentials, ip: Option<IpAddr>) {
 /// Text from a client, shortened and escaped for the log.
 fn shown(text: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(text).chars().take(MAX_SHOWN).collect();
-    format!("{text:?}")
+    Shown(text.as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -435,7 +440,7 @@ mod tests {
         #[rustfmt::skip]
         let rows: &[(&[u8], &str)] = &[
             (b"root", "\"root\""),
-            (b"a\"b\nc\x1b", "\"a\\\"b\\nc\\u{1b}\""),
+            (b"a\"b\nc\x1b", "\"a\\\"b\\x0ac\\x1b\""),
             (b"\xff", "\"\u{fffd}\""),
         ];
         for (text, expected) in rows {

@@ -3,7 +3,6 @@
 use super::body_file::Taken;
 use super::slow_clients::{Slow, SlowClient};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -26,7 +25,7 @@ pub struct Queue {
     taken: Cell<usize>,
     /// How many of those are held by uploads.
     uploads: Cell<usize>,
-    waiting: RefCell<VecDeque<Waiter>>,
+    waiting: RefCell<Vec<Waiter>>,
     slow: Slow,
     next: Cell<u32>,
 }
@@ -108,7 +107,7 @@ impl Queue {
         }
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
-        self.waiting.borrow_mut().push_back(Waiter { number, request, waker: Waker::noop().clone() });
+        self.waiting.borrow_mut().push(Waiter { number, request, waker: Waker::noop().clone() });
         Some(PermitWait { queue: Rc::clone(self), number })
     }
 

@@ -392,7 +392,7 @@ impl Relay<'_> {
             con.append_header_bytes(name, value)?;
         }
         if let Some(length) = head.length {
-            con.add_header("content-length", length)?;
+            con.add_header("Content-Length", length)?;
         }
         // Without a body there is nothing to count (RFC 9110 §6.4.1).
         if !self.progress.head_only && !matches!(head.status, Some((204 | 304, _))) {

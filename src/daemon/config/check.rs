@@ -4,6 +4,7 @@ use super::httpd_conf::{self, HttpdConf};
 use super::model::{BODY_TEMP_PATH, Config, INDEX, Interpreter, Listen, SiteConfig};
 use super::values;
 use crate::daemon::auth::{Database, RealmLine, Realms};
+use crate::daemon::escape::Shown;
 use crate::daemon::log::AccessTarget;
 use std::fs;
 use std::io::ErrorKind;
@@ -70,7 +71,8 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     for (option, value) in &site.embedded {
         let prefix = value.split('=').next().unwrap_or(value);
         if *option == "json_script" || prefix != LUCI {
-            let text = format!("{value:?} needs an embedded interpreter, which is not supported: ignored");
+            let text =
+                format!("{} needs an embedded interpreter, which is not supported: ignored", Shown(value.as_bytes()));
             warnings.push(wrong(site, option, option, &text));
         }
     }
@@ -163,7 +165,7 @@ fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
 }
 
 /// An address of a site, and whether with TLS.
-type Wanted<'a> = (&'a SiteConfig, &'a Listen, bool);
+type ListenClaim<'a> = (&'a SiteConfig, &'a Listen, bool);
 
 /// Leaves out addresses that conflict with earlier ones. Two sites may share an address if they have different names.
 fn settle_conflicts(sites: &mut [SiteConfig], said: &mut Config) {
@@ -171,7 +173,7 @@ fn settle_conflicts(sites: &mut [SiteConfig], said: &mut Config) {
         let plain = site.listen.iter().map(move |listen| (site, listen, false));
         plain.chain(site.tls.listen.iter().map(move |listen| (site, listen, true)))
     });
-    let mut kept: Vec<Wanted<'_>> = Vec::new();
+    let mut kept: Vec<ListenClaim<'_>> = Vec::new();
     let mut keep = Vec::new();
     for want in wanted {
         let found = kept.iter().find_map(|other| Some((conflict(&want, other)?, same(&want, other))));
@@ -197,19 +199,19 @@ fn settle_authorities(sites: &mut [SiteConfig], said: &mut Config) {
         let shares = |other: &&SiteConfig| other.tls.listen.iter().any(|listen| site.tls.listen.contains(listen));
         let other = earlier.iter().filter(shares).find(|other| other.tls.ca.is_some() && other.tls.ca != site.tls.ca);
         if let (Some(other), Some(ca)) = (other, &site.tls.ca) {
-            let text = format!("{ca:?} is wrong: expected the same as {}, which shares an address", other.name);
+            let text = format!("{} is wrong: expected the same as {}, which shares an address", shown(ca), other.name);
             said.errors.push(wrong(site, "--ca", "ca", &text));
             site.tls.ca = None;
         }
     }
 }
 
-fn same((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Wanted<'_>) -> bool {
+fn same((site, listen, tls): &ListenClaim<'_>, (other, earlier, other_tls): &ListenClaim<'_>) -> bool {
     site.name == other.name && listen == earlier && tls == other_tls
 }
 
 /// Reports why an address conflicts with an earlier one.
-fn conflict((site, listen, tls): &Wanted<'_>, (other, earlier, other_tls): &Wanted<'_>) -> Option<String> {
+fn conflict((site, listen, tls): &ListenClaim<'_>, (other, earlier, other_tls): &ListenClaim<'_>) -> Option<String> {
     // Port 0 is a different port each time.
     if listen.port == 0 || !(listen.covers(earlier) || earlier.covers(listen)) {
         return None;
@@ -268,7 +270,11 @@ pub fn absences(config: &Config) -> Vec<String> {
 }
 
 fn absent(site: &SiteConfig, letter: &str, uci: &str, path: &Path, expected: &str) -> String {
-    wrong(site, letter, uci, &format!("{path:?} is wrong: expected {expected}"))
+    wrong(site, letter, uci, &format!("{} is wrong: expected {expected}", shown(path)))
+}
+
+fn shown(path: &Path) -> Shown<'_> {
+    Shown(path.as_os_str().as_encoded_bytes())
 }
 
 /// A line about an option of a site, named as the user gave it.

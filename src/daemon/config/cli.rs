@@ -4,6 +4,7 @@ use super::model::{Command, Config, DEFAULT_PORT, Listen, ProcessConfig, SiteCon
 use super::options::{Action, Kind, ROWS, Row, Takes, help};
 use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
+use crate::daemon::escape::{Escaped, Shown};
 use crate::daemon::log;
 use crate::daemon::percent;
 use lexopt::{Arg, Parser};
@@ -35,12 +36,12 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
     let mut process = ProcessConfig::default();
     let mut site = SiteConfig::default();
     let mut parser = Parser::from_args(line.args.iter().cloned());
-    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
-        let Some(row) = find(&arg) else { return Err(format!("{}; see --help", arg.unexpected())) };
+    while let Some(arg) = parser.next().map_err(unexpected_value)? {
+        let Some(row) = find(&arg) else { return Err(unexpected(&arg)) };
         let value = value(row, &mut parser)?;
         let Kind::Process(action) = row.kind else {
             flags.site_option = Some(row.name());
-            let wrong = |right| format!("{}: {value:?} is wrong: expected {right}", row.name());
+            let wrong = |right| format!("{}: {} is wrong: expected {right}", row.name(), Shown(value.as_bytes()));
             row.set(&mut site, &value).map_err(wrong)?;
             continue;
         };
@@ -80,7 +81,7 @@ fn finish(flags: Flags, process: ProcessConfig, mut site: SiteConfig, folder: &P
     config.process = process;
     check::locate(&mut config, folder);
     // Before other files are merged in: the dump names them, so they would count twice.
-    let dump = flags.dump.then(|| dump::dump(&config));
+    let dump = flags.dump.then(|| dump::dump(&mut config));
     check::complete(&mut config)?;
     if dump.is_some() && !flags.test {
         config.errors.iter().for_each(|error| log::error!("{error}"));
@@ -101,6 +102,23 @@ fn find(arg: &Arg<'_>) -> Option<&'static Row> {
     })
 }
 
+fn unexpected_value(error: lexopt::Error) -> String {
+    match error {
+        lexopt::Error::UnexpectedValue { option, value } => {
+            format!("{option}: unexpected value {}; see --help", Shown(value.as_encoded_bytes()))
+        }
+        _ => "invalid arguments; see --help".into(),
+    }
+}
+
+fn unexpected(arg: &Arg<'_>) -> String {
+    match arg {
+        Arg::Short(letter) => format!("unknown option -{letter}; see --help"),
+        Arg::Long(name) => format!("unknown option --{}; see --help", Escaped(name.as_bytes())),
+        Arg::Value(word) => format!("unexpected argument {}; see --help", Shown(word.as_encoded_bytes())),
+    }
+}
+
 /// The value of an option; 1 for a flag.
 fn value(row: &Row, parser: &mut Parser) -> Result<String, String> {
     let value = match row.takes() {
@@ -111,7 +129,9 @@ fn value(row: &Row, parser: &mut Parser) -> Result<String, String> {
             Some(parser.value().map_err(missing)?)
         }
     };
-    let wrong = |value| format!("{}: {value:?} is wrong: expected {} in UTF-8", row.name(), row.value);
+    let wrong = |value: OsString| {
+        format!("{}: {} is wrong: expected {} in UTF-8", row.name(), Shown(value.as_encoded_bytes()), row.value)
+    };
     value.map_or(Ok("1".into()), |value| value.into_string().map_err(wrong))
 }
 
@@ -235,7 +255,7 @@ mod tests {
         ("-c /no/such/file", &["-c", "/no/such/file"]),
         ("-z", &["-z"]),
         ("--nonsense", &["--nonsense"]),
-        ("-D=1", &["1"]),
+        ("-D=1", &["-D", "unexpected value", "\"1\""]),
         ("stray", &["unexpected argument", "stray"]),
         ("--config /no/such", &["--config", "/no/such"]),
         ("--config /dev/null -p 80", &["-p", "--config"]),

@@ -20,7 +20,7 @@ pub enum Command {
 }
 
 /// The configuration. Every value is within its range.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// The file that it was read from; `None`: the command line.
     pub file: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub struct ProcessConfig {
 }
 
 /// One section `config uhttpd`, or all of the command line. Times are in seconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct SiteConfig {
     /// The name in messages: `uhttpd.main`; empty for the command line.
     pub name: String,

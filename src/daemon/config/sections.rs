@@ -5,6 +5,7 @@ use super::options::{ROWS, Row, Takes};
 use super::uci::{self, Opt, Section, UciValue};
 use super::values::{self, Expected, enclosing};
 use crate::daemon::auth::RealmLine;
+use crate::daemon::escape::Shown;
 use std::fs;
 use std::path::Path;
 
@@ -56,7 +57,8 @@ fn interpret(text: &[u8]) -> Result<Config, String> {
     let identity = cert.map_or_else(Identity::default, |section| identity(section, &mut config));
     for (n, section) in of_kind(&sections, "uhttpd").enumerate() {
         let name = section.name.clone().unwrap_or_else(|| format!("@uhttpd[{n}]"));
-        let mut site = SiteConfig { name: format!("{PACKAGE}.{name}"), ..defaults() };
+        let mut site = defaults();
+        site.name = format!("{PACKAGE}.{name}");
         site.tls.identity = identity.clone();
         if is_enabled(&site.name, section, &mut config) {
             fill(&mut site, section, &sections, &mut config);
@@ -72,10 +74,11 @@ fn of_kind<'a>(sections: &'a [Section], kind: &'a str) -> impl Iterator<Item = &
 
 /// The defaults of OpenWrt's init script for uhttpd.
 pub fn defaults() -> SiteConfig {
-    let mut site = SiteConfig { docroot: "/www".into(), ..SiteConfig::default() };
+    let mut site = SiteConfig::default();
     site.tls.cert = Some("/etc/uhttpd.crt".into());
     site.tls.key = Some("/etc/uhttpd.key".into());
     site.tls.self_signed = true;
+    site.docroot = "/www".into();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     site.realm = match host.trim() {
         "" | "(none)" => "OpenWrt".into(),
@@ -272,14 +275,16 @@ impl<'a> OptionLine<'a> {
         let Err(expected) = set(text) else { return };
         let line = self.wrong(text, &expected);
         match expected.nearest {
-            Some(nearest) if set(&nearest).is_ok() => said.warnings.push(format!("{line}; using {nearest:?}")),
+            Some(nearest) if set(&nearest).is_ok() => {
+                said.warnings.push(format!("{line}; using {}", Shown(nearest.as_bytes())))
+            }
             _ => said.errors.push(line),
         }
     }
 
     fn wrong(&self, value: &str, right: &Expected) -> String {
         let OptionLine { section, option } = self;
-        format!("{}: {section}.{}: {value:?} is wrong: expected {right}", option.line, option.name)
+        format!("{}: {section}.{}: {} is wrong: expected {right}", option.line, option.name, Shown(value.as_bytes()))
     }
 
     fn unknown<'b>(&self, known: impl Iterator<Item = &'b str>) -> String {

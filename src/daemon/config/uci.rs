@@ -1,5 +1,6 @@
 //! The text of files in /etc/config and of `uci export`, read as libuci reads it.
 
+use crate::daemon::escape::Shown;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -122,7 +123,7 @@ impl Parser<'_> {
             }
             other => {
                 let shown = String::from_utf8_lossy(other).chars().take(32).collect::<String>();
-                let what = format!("{shown:?} is not one of package, config, option, list");
+                let what = format!("{} is not one of package, config, option, list", Shown(shown.as_bytes()));
                 return Err(UciError { line, what });
             }
         }
@@ -244,7 +245,7 @@ impl Parser<'_> {
         if name.bytes().all(good) {
             return Ok(());
         }
-        Err(self.error(format!("{name:?} is not a valid {role}: expected letters, digits and _")))
+        Err(self.error(format!("{} is not a valid {role}: expected letters, digits and _", Shown(name.as_bytes()))))
     }
 
     fn error(&self, what: String) -> UciError {

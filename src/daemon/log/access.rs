@@ -1,7 +1,7 @@
 //! The access log: Apache's combined format, plus the time taken in seconds.
 
-use super::error;
-use super::outlet::{Outlet, Standard, Target};
+use super::diagnostics::error;
+use super::outlet::{Outlet, OutletTarget, Standard};
 use super::syslog::Syslog;
 use crate::daemon::context;
 use crate::daemon::escape::Quoted;
@@ -42,11 +42,11 @@ impl AccessLog {
     pub fn open(target: &AccessTarget) -> io::Result<AccessLog> {
         let (target, path) = match target {
             // Opened later: a daemon that goes to the background closes it.
-            AccessTarget::Stdout => (Target::Standard(Standard::Output), None),
-            AccessTarget::Syslog => (Target::Syslog(Syslog::new()), None),
+            AccessTarget::Stdout => (OutletTarget::Standard(Standard::Output), None),
+            AccessTarget::Syslog => (OutletTarget::Syslog(Syslog::new()), None),
             AccessTarget::File(path) => {
                 let path = std::path::absolute(path).map_err(|error| about(path, error))?;
-                (Target::File(open(&path)?), Some(path))
+                (OutletTarget::File(open(&path)?), Some(path))
             }
         };
         Ok(AccessLog { outlet: RefCell::new(Outlet::new(target, false)), path })
@@ -61,7 +61,7 @@ impl AccessLog {
     pub fn reopen(&self) {
         let Some(path) = &self.path else { return };
         match open(path) {
-            Ok(file) => self.outlet.borrow_mut().redirect(Target::File(file)),
+            Ok(file) => self.outlet.borrow_mut().redirect(OutletTarget::File(file)),
             Err(error) => error!("{error}; still writing to the old file"),
         }
     }

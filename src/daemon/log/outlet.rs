@@ -7,14 +7,14 @@ use log::Level;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 /// Most bytes of a line: a pipe takes as much whole or not at all (pipe(7)).
 pub const MAX_LINE: usize = 4096;
 const _: () = assert!(MAX_LINE <= libc::PIPE_BUF);
 
 /// What lines are written to. Writing never waits for a reader.
-pub enum Target {
+pub enum OutletTarget {
     /// Standard output or error, before the first line is written.
     Standard(Standard),
     /// The same, shared with other processes.
@@ -30,31 +30,31 @@ pub enum Standard {
     Error,
 }
 
-impl Target {
+impl OutletTarget {
     /// Opens a terminal or pipe a second time if a standard descriptor is one.
     ///
     /// A paused terminal blocks in the middle of a line, which poll(2) does not predict. Making the descriptor non-blocking
     /// would affect the shell, too; a second one is our own.
-    pub fn standard(standard: Standard) -> Target {
+    pub fn standard(standard: Standard) -> OutletTarget {
         let opened = match standard {
-            Standard::Output => sys::reopen(io::stdout().as_fd()),
-            Standard::Error => sys::reopen(io::stderr().as_fd()),
+            Standard::Output => sys::reopen(sys::standard(1)),
+            Standard::Error => sys::reopen(sys::standard(2)),
         };
-        opened.map_or(Target::Shared(standard), Target::File)
+        opened.map_or(OutletTarget::Shared(standard), OutletTarget::File)
     }
 
     /// Returns how many bytes were written.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Target::Standard(standard) = *self {
-            *self = Target::standard(standard);
+        if let OutletTarget::Standard(standard) = *self {
+            *self = OutletTarget::standard(standard);
         }
         match self {
-            Target::Standard(standard) | Target::Shared(standard) => match standard {
-                Standard::Output => write_shared(io::stdout().as_fd(), line),
-                Standard::Error => write_shared(io::stderr().as_fd(), line),
+            OutletTarget::Standard(standard) | OutletTarget::Shared(standard) => match standard {
+                Standard::Output => write_shared(sys::standard(1), line),
+                Standard::Error => write_shared(sys::standard(2), line),
             },
-            Target::File(file) => file.write(line),
-            Target::Syslog(syslog) => syslog.send(line),
+            OutletTarget::File(file) => file.write(line),
+            OutletTarget::Syslog(syslog) => syslog.send(line),
         }
     }
 }
@@ -75,7 +75,7 @@ fn write_shared(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<usize> {
 ///
 /// Lines that the target does not take are lost. When it takes lines again, the first one says how many were lost.
 pub struct Outlet {
-    target: Target,
+    target: OutletTarget,
     line: LineBuffer,
     /// Lines begin with the program's name and the level.
     labelled: bool,
@@ -86,12 +86,12 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    pub const fn new(target: Target, labelled: bool) -> Outlet {
+    pub const fn new(target: OutletTarget, labelled: bool) -> Outlet {
         Outlet { target, line: LineBuffer::new(), labelled, lost: 0, torn: false }
     }
 
     /// Writes further lines to another target.
-    pub fn redirect(&mut self, target: Target) {
+    pub fn redirect(&mut self, target: OutletTarget) {
         self.target = target;
         self.torn = false;
     }
@@ -108,7 +108,7 @@ impl Outlet {
 
     /// Returns whether the target took the whole line.
     fn put(&mut self, level: Level, labelled: bool, text: fmt::Arguments<'_>) -> bool {
-        let is_syslog = matches!(self.target, Target::Syslog(_));
+        let is_syslog = matches!(self.target, OutletTarget::Syslog(_));
         let limit = if is_syslog { syslog::MAX_LINE } else { MAX_LINE };
         self.line.begin(limit, if self.torn { b"\n" } else { b"" });
         // An error means that the line is full, which its end shows.
@@ -137,7 +137,7 @@ fn name(level: Level) -> &'static str {
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsFd, OwnedFd};
     use std::os::unix::net::UnixStream;
 
     /// A log into a stream that does not wait, and the stream's other end.
@@ -145,7 +145,7 @@ mod tests {
         let (writer, reader) = UnixStream::pair().unwrap();
         writer.set_nonblocking(true).unwrap();
         reader.set_nonblocking(true).unwrap();
-        (Outlet::new(Target::File(File::from(OwnedFd::from(writer))), true), reader)
+        (Outlet::new(OutletTarget::File(File::from(OwnedFd::from(writer))), true), reader)
     }
 
     /// All that waits to be read.
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_full_disk_loses_lines_and_no_more() {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let mut log = Outlet::new(Target::File(full), false);
+        let mut log = Outlet::new(OutletTarget::File(full), false);
         for lost in 1..5 {
             log.write(Level::Info, format_args!("x"));
             assert_eq!(log.lost, lost);

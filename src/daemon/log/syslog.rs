@@ -114,7 +114,7 @@ fn date(day: u64) -> (&'static str, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::outlet::{Outlet, Target};
+    use super::super::outlet::{Outlet, OutletTarget};
     use super::*;
     use std::time::Duration;
 
@@ -150,7 +150,7 @@ mod tests {
     fn messages_reach_the_logger_again_when_it_is_back() {
         let folder = tempfile::tempdir().unwrap();
         let path: &'static str = folder.path().join("log").to_str().unwrap().to_owned().leak();
-        let mut log = Outlet::new(Target::Syslog(Syslog { path, socket: None }), true);
+        let mut log = Outlet::new(OutletTarget::Syslog(Syslog { path, socket: None }), true);
         let receive = |logger: &UnixDatagram| {
             logger.set_nonblocking(true).unwrap();
             let mut buffer = [0; 5000];

@@ -57,6 +57,21 @@ pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
+/// The standard descriptor 1 or 2, without std's buffers and locks.
+pub fn standard(number: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: the standard descriptors are open as long as the process: they are replaced, but never closed. std opens
+    // those that are missing at the start.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Writes a text to a standard descriptor, as far as its reader takes it.
+pub fn print(number: RawFd, text: &str) {
+    let mut rest = text.as_bytes();
+    while let Ok(written @ 1..) = write(standard(number), rest) {
+        rest = rest.get(written..).unwrap_or_default();
+    }
+}
+
 /// Writes to a socket without blocking; `ENOTSOCK` for anything else.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     socket2::SockRef::from(&fd).send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)

@@ -26,7 +26,7 @@ pub struct AnswerStream<'a> {
 
 impl<'a> AnswerStream<'a> {
     pub fn new(con: &'a mut Connection, caller: &'a Caller) -> Result<AnswerStream<'a>> {
-        con.add_header("content-type", "application/json")?;
+        con.add_header("Content-Type", "application/json")?;
         let budget = caller.client.budget();
         Ok(AnswerStream { con, caller, budget, out: Vec::new(), pieces: 0, asked: false })
     }
@@ -70,7 +70,7 @@ impl<'a> AnswerStream<'a> {
 
     pub async fn end(mut self) -> Result<()> {
         if self.pieces == 0 {
-            self.con.add_header("content-length", self.out.len())?;
+            self.con.add_header("Content-Length", self.out.len())?;
         }
         self.send().await
     }

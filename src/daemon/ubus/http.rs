@@ -32,6 +32,11 @@ const MAX_BODY: usize = 64 << 10;
 /// Methods that other origins may use.
 const METHODS: &str = "GET, POST, OPTIONS";
 
+/// Whether [`METHODS`] names it.
+fn is_allowed(method: &str) -> bool {
+    matches!(method, "GET" | "POST" | "OPTIONS")
+}
+
 /// What a path means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route<'a> {
@@ -187,8 +192,8 @@ impl Ubus {
 
     /// Sends events until they end, the client leaves, or its session loses the permission.
     async fn stream(&self, con: &mut Connection, events: &Subscription, sid: &[u8], object: &[u8]) -> Result<()> {
-        con.add_header("content-type", "text/event-stream")?;
-        con.add_header("cache-control", "no-cache")?;
+        con.add_header("Content-Type", "text/event-stream")?;
+        con.add_header("Cache-Control", "no-cache")?;
         con.send(self.retry.map_or(String::new(), |millis| format!("retry: {millis}\n"))).await?;
         let mut allowed = Instant::now();
         loop {
@@ -232,16 +237,16 @@ fn is_foreign(req: &Request) -> bool {
 /// Lets pages of other origins call, without credentials: a page must know the session. With
 /// `access-control-allow-credentials` any page could act as the user.
 fn allow_origin(con: &mut Connection, req: &Request) -> Result<()> {
-    con.add_header("vary", "Origin")?;
+    con.add_header("Vary", "Origin")?;
     let Some(origin) = req.header("origin") else { return Ok(()) };
-    if req.header("access-control-request-method").is_some_and(|method| !METHODS.split(", ").any(|one| one == method)) {
+    if req.header("access-control-request-method").is_some_and(|method| !is_allowed(method)) {
         return Ok(());
     }
-    con.add_header("access-control-allow-origin", origin)?;
+    con.add_header("Access-Control-Allow-Origin", origin)?;
     if let Some(fields) = req.header("access-control-request-headers") {
-        con.add_header("access-control-allow-headers", fields)?;
+        con.add_header("Access-Control-Allow-Headers", fields)?;
     }
-    con.add_header("access-control-allow-methods", METHODS)
+    con.add_header("Access-Control-Allow-Methods", METHODS)
 }
 
 /// Answers a request that is none of the above.
@@ -251,7 +256,7 @@ fn empty(con: &mut Connection, req: &Request) -> Result<()> {
         "GET" | "HEAD" => 404,
         _ => req.refuse_method().status(),
     })?;
-    con.add_header("allow", METHODS)
+    con.add_header("Allow", METHODS)
 }
 
 /// An error of ubus, outside JSON-RPC.
@@ -285,10 +290,10 @@ async fn refuse(con: &mut Connection, refusal: UbusError) -> Result<()> {
 
 /// Sends the error as the response.
 async fn tell(con: &mut Connection, refusal: UbusError) -> Result<()> {
-    con.add_header("content-type", "application/json")?;
+    con.add_header("Content-Type", "application/json")?;
     let mut text = Vec::new();
     push_error(&mut text, refusal.code, refusal.message);
-    con.add_header("content-length", text.len())?;
+    con.add_header("Content-Length", text.len())?;
     con.send(&text).await
 }
 

@@ -2,7 +2,6 @@
 
 use super::blob::Writer;
 use super::message;
-use std::collections::VecDeque;
 
 /// Capacity that is kept while it is empty.
 const KEEP: usize = 64 << 10;
@@ -11,7 +10,7 @@ const KEEP: usize = 64 << 10;
 #[derive(Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    messages: VecDeque<QueuedMessage>,
+    messages: Vec<QueuedMessage>,
     /// The first one has been sent in part.
     begun: bool,
 }
@@ -34,7 +33,7 @@ impl Outbox {
         let before = self.bytes.len();
         let fits = message::push(&mut self.bytes, kind, seq, peer, write);
         if fits {
-            self.messages.push_back(QueuedMessage { owner, left: self.bytes.len() - before });
+            self.messages.push(QueuedMessage { owner, left: self.bytes.len() - before });
         }
         fits
     }
@@ -43,17 +42,18 @@ impl Outbox {
     pub fn written(&mut self, count: usize) {
         let mut count = count.min(self.bytes.len());
         self.bytes.drain(..count);
-        while let Some(first) = self.messages.front_mut()
-            && count > 0
-        {
-            let part = count.min(first.left);
-            count -= part;
-            first.left -= part;
-            self.begun = first.left > 0;
-            if !self.begun {
-                self.messages.pop_front();
+        let mut sent = 0;
+        for message in &mut self.messages {
+            if count == 0 {
+                break;
             }
+            let part = count.min(message.left);
+            count -= part;
+            message.left -= part;
+            self.begun = message.left > 0;
+            sent += usize::from(!self.begun);
         }
+        self.messages.drain(..sent);
         if self.bytes.is_empty() {
             self.bytes.shrink_to(KEEP);
         }
@@ -66,9 +66,8 @@ impl Outbox {
             return false;
         }
         let start: usize = self.messages.iter().take(at).map(|message| message.left).sum();
-        if let Some(message) = self.messages.remove(at) {
-            self.bytes.drain(start..start + message.left);
-        }
+        let message = self.messages.remove(at);
+        self.bytes.drain(start..start + message.left);
         true
     }
 }

@@ -1,12 +1,11 @@
 //! Calls of a batch, made concurrently and answered in order.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 /// The calls in progress, in order.
-pub struct Window<F: Future>(VecDeque<Slot<F>>);
+pub struct Window<F: Future>(Vec<Slot<F>>);
 
 enum Slot<F: Future> {
     Working(Pin<Box<F>>),
@@ -15,7 +14,7 @@ enum Slot<F: Future> {
 
 impl<F: Future> Default for Window<F> {
     fn default() -> Self {
-        Window(VecDeque::new())
+        Window(Vec::new())
     }
 }
 
@@ -29,19 +28,20 @@ impl<F: Future> Window<F> {
     }
 
     pub fn push(&mut self, work: F) {
-        self.0.push_back(Slot::Working(Box::pin(work)));
+        self.0.push(Slot::Working(Box::pin(work)));
     }
 
     /// Polls all until the first is done. There must be one.
     pub async fn first(&mut self) -> F::Output {
         poll_fn(|cx| {
             self.poll(cx);
-            match self.0.pop_front() {
-                Some(Slot::Done(done)) => return Poll::Ready(done),
-                Some(working) => self.0.push_front(working),
-                None => {}
+            if !matches!(self.0.first(), Some(Slot::Done(_))) {
+                return Poll::Pending;
             }
-            Poll::Pending
+            match self.0.remove(0) {
+                Slot::Done(done) => Poll::Ready(done),
+                Slot::Working(_) => Poll::Pending,
+            }
         })
         .await
     }

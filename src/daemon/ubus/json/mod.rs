@@ -77,7 +77,7 @@ mod tests {
         assert!(!is_sound(batch) && check(b"[1]\xff").is_none() && check(b"[\xff]").is_none());
     }
 
-    /// However long, and whatever is to be escaped in them.
+    /// Of any length, with any characters to escape.
     #[test]
     fn names_are_printed_in_pieces() {
         let mut blob = Vec::new();

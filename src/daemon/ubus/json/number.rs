@@ -169,7 +169,7 @@ mod tests {
         {
             agrees(&text);
         }
-        // Halfway between two doubles but for the last of many digits.
+        // Halfway between two doubles, except for the last of many digits.
         let half = "9007199254740993".to_owned();
         for tail in ["", ".", ".0", ".1"] {
             agrees(&format!(
