@@ -33,7 +33,6 @@ const WORDS: &[(&str, &[&str])] = &[
 const CIRCLES: &[(&str, &[&str])] = &[
     ("daemon", &["bind", "https_policy", "mod", "plan", "reload", "router", "tasks", "virtual_hosts"]),
     ("daemon/auth", &["cache", "mod", "realms", "verify"]),
-    ("daemon/log", &["access", "mod"]),
     ("daemon/ubus", &["answer", "blob", "budget", "calls", "client", "feed", "http", "json", "message", "mod", "outbox", "rpc"]),
 ];
 
