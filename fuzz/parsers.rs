@@ -9,6 +9,8 @@
 pub mod blob;
 #[path = "../src/daemon/cgi/head.rs"]
 pub mod cgi_head;
+#[path = "../src/daemon/escape.rs"]
+pub mod escape;
 #[path = "../src/daemon/sys/float.rs"]
 pub mod float;
 #[path = "../src/http/mod.rs"]
@@ -36,7 +38,7 @@ pub mod x509;
 
 /// Where those files look for what they use.
 pub mod daemon {
-    pub use crate::{prefix, syntax};
+    pub use crate::{escape, prefix, syntax};
 
     pub mod access {
         pub use crate::network::Network;
