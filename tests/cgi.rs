@@ -415,8 +415,7 @@ fn a_script_need_not_read_its_body() {
 
 #[test]
 fn a_reply_ends_with_the_output_though_the_script_lives_on() {
-    let script =
-        "#!/bin/sh\nprintf 'A: b\\n\\ndone'\nexec >&-\nwhile ! [ -e ../go ]; do sleep 0.02; done\necho on >../went\n";
+    let script = "#!/bin/sh\nprintf 'A: b\\n\\ndone'\nexec >&-\nwhile [ -d $DOCUMENT_ROOT ] && ! [ -e ../go ]; do sleep 0.02; done\necho on >../went\n";
     let site = Scripts::new(&["-n", "1"], &[("on", script), ("next", "#!/bin/sh\nprintf '\\nnext'\n")]);
     assert_eq!(site.get("/cgi-bin/on").text(), "done");
     assert_eq!(site.children().len(), 1, "it lives");
@@ -429,7 +428,7 @@ fn a_reply_ends_with_the_output_though_the_script_lives_on() {
 
 #[test]
 fn a_reply_ends_with_the_script_though_a_grandchild_holds_its_output() {
-    let script = "#!/bin/sh\nprintf 'A: b\\n\\n'\nhead -c 60000 /dev/zero\nsh -c 'while ! [ -e ../go ]; do sleep 0.02; done; \
+    let script = "#!/bin/sh\nprintf 'A: b\\n\\n'\nhead -c 60000 /dev/zero\nsh -c 'while [ -d $DOCUMENT_ROOT ] && ! [ -e ../go ]; do sleep 0.02; done; \
                   echo late >&2; echo on >../went' &\n";
     let noisy = "#!/bin/sh\nprintf 'A: b\\n\\n'\nyes &\necho $! >../yes\n";
     let site = Scripts::new(&["-n", "1"], &[("held", script), ("noisy", noisy)]);
@@ -462,7 +461,7 @@ fn standard_error_goes_to_the_log() {
 /// What scripts leave behind may hold their standard error for ever, but not as many descriptors of ours as there are scripts.
 #[test]
 fn only_so_many_leftovers_are_heard() {
-    let script = "#!/bin/sh\nprintf '\\n'\nsh -c 'while ! [ -e ../go ]; do sleep 0.1; done; echo late $0 >&2' $QUERY_STRING >&- &\n";
+    let script = "#!/bin/sh\nprintf '\\n'\nsh -c 'while [ -d $DOCUMENT_ROOT ] && ! [ -e ../go ]; do sleep 0.1; done; echo late $0 >&2' $QUERY_STRING >&- &\n";
     let site = Scripts::new(&[], &[("leave", script)]);
     for number in 0..40 {
         assert_eq!(site.get(&format!("/cgi-bin/leave?{number}")).status, 200);

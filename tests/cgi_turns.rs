@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Notes its name and waits until it may go on.
-const GATED: &str = "#!/bin/sh\necho $QUERY_STRING >>../ran\nwhile ! [ -e ../go ]; do sleep 0.02; done\nprintf '\\n%s' \"$QUERY_STRING\"\n";
+const GATED: &str = "#!/bin/sh\necho $QUERY_STRING >>../ran\nwhile [ -d $DOCUMENT_ROOT ] && ! [ -e ../go ]; do sleep 0.02; done\nprintf '\\n%s' \"$QUERY_STRING\"\n";
 
 const HELLO: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello\\n'\n";
 

@@ -1,4 +1,4 @@
-//! Self-signed certificates: made where there is none, and renewed.
+//! Self-signed certificates: created if missing, and renewed.
 
 use super::log;
 use std::fs::{self, OpenOptions};

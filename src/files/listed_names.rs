@@ -75,8 +75,8 @@ impl ListedNames {
     /// Whether clients may use `name` in the folder at `path`; `None` if the folder must be checked first.
     ///
     /// # Errors
-    /// `NotFound` if the folder does not list the name; `PermissionDenied` if `public` asks for folders that all users may
-    /// enter, and this is none.
+    /// `NotFound` if the folder does not list the name; `PermissionDenied` if `public` is set and not all users may
+    /// enter the folder.
     pub(super) fn check_known(&self, path: &[u8], name: &[u8], public: bool, now: u64) -> Option<io::Result<()>> {
         let folder = self.folders.iter().find(|folder| folder.path == path && now < folder.until)?;
         if public && !folder.public {

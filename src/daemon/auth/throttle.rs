@@ -285,7 +285,7 @@ impl Throttle {
         &mut self.sources[at]
     }
 
-    /// Wakes the login whose turn it is; if there is none yet, all, so that they learn when it will be.
+    /// Wakes the login whose turn it is. If it is nobody's turn yet, wakes all, so that each learns when to look again.
     fn wake_next(&self, now: u64) {
         match self.first(now) {
             Some(first) => self.waiting[first].waker.wake_by_ref(),
