@@ -101,11 +101,16 @@ fn certificate(names: &[DnValue], params: CertificateParams) -> Vec<u8> {
     params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
 }
 
+/// A name of any printable characters, but not `#` alone: OpenSSL writes that as it is, against RFC 4514 §2.4.
+fn name() -> impl Strategy<Value = String> {
+    "[ -~é€😀]{1,20}".prop_filter("OpenSSL does not escape it", |name| name != "#")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn subjects_are_those_that_openssl_prints(names in prop::collection::vec("[ -~é€😀]{1,20}", 1..4)) {
+    fn subjects_are_those_that_openssl_prints(names in prop::collection::vec(name(), 1..4)) {
         let values: Vec<DnValue> = names.iter().map(|name| DnValue::Utf8String(name.clone())).collect();
         let cert = certificate(&values, CertificateParams::default());
         if let Some(text) = openssl(&cert, &["-subject", "-nameopt", "RFC2253,utf8,-esc_msb"]) {

@@ -187,6 +187,7 @@ mod tests {
             (CN, UTF8_STRING, b" #a ", "CN=\\ #a\\ ", "spaces at the ends"),
             (CN, UTF8_STRING, b" ", "CN=\\ ", "one space"),
             (CN, UTF8_STRING, b"#0403", "CN=\\#0403", "a number sign in front"),
+            (CN, UTF8_STRING, b"#", "CN=\\#", "a number sign alone"),
             (CN, UTF8_STRING, b"a\0b\r\nc", "CN=a\\00b\\0d\\0ac", "controls"),
             (CN, UTF8_STRING, b"\xc2\x85", "CN=\\c2\\85", "a control of two bytes"),
             (CN, UTF8_STRING, "Lučić".as_bytes(), "CN=Lučić", "the example of RFC 4514"),
