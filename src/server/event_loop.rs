@@ -125,6 +125,8 @@ impl EventLoop {
             // Before any client can see that this server goes: its next attempt must find another, or none.
             self.acceptor.stop();
             self.sessions.shut_idle();
+            #[cfg(feature = "websocket")]
+            self.sessions.wake_upgraded();
         }
         // Only so that the loop wakes then.
         if let Some(deadline) = self.shared.stop_deadline() {
