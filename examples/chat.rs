@@ -20,8 +20,11 @@ use ecohttpd::{Connection, Message, Options, Request, Result, Server, WebSocketO
 /// Bytes of a message.
 const MAX_MESSAGE: usize = 4096;
 
-/// Messages that wait for one who does not read. Who is further behind is sent away.
+/// Messages that wait for one who reads slowly. If there are more, it is sent away.
 const MAX_BEHIND: usize = 64;
+
+/// How long one may read nothing at all. Then its connection is reset.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long those in the room have to leave it when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,7 +35,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
     let room = Rc::new(Room::default());
     let handler = async move |con: &mut Connection, req: &mut Request| route(con, req, &room).await;
-    let mut server = Server::new(Options::new(), handler)?;
+    let mut server = Server::new(Options::new().write_timeout(PATIENCE), handler)?;
     let bound = server.bind(addr.ip().to_string().as_str(), addr.port())?;
     println!("listening on http://{bound}");
     let handle = server.handle();
@@ -60,7 +63,7 @@ async fn chat(con: &mut Connection, room: &Rc<Room>) -> Result<()> {
     let options = WebSocketOptions::new().max_message(MAX_MESSAGE).max_frame(MAX_MESSAGE);
     let (mut reader, writer) = con.websocket(&options).await?.split();
     let seat = room.enter();
-    // Whoever reads slowly does not hold up what it says itself.
+    // In a task of its own: one who reads slowly can still speak.
     let _writing = spawn(write(writer, Rc::clone(&seat.guest)));
     while let Some(message) = reader.recv().await? {
         if let Message::Text(text) = message {
