@@ -33,6 +33,8 @@ pub mod rules;
 pub mod syntax;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
+#[path = "../src/websocket/mod.rs"]
+pub mod websocket;
 #[path = "../src/net/x509/mod.rs"]
 pub mod x509;
 
