@@ -95,9 +95,9 @@ const CAUSES: &[(&str, &str)] = &[
     ("\x16\x03\x01\x02\0\x01\0\x01\n", "TLS"),
     ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx", "400 chunk without a size"),
     ("GET /fails HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
-    ("GET /breaks HTTP/1.1\r\nHost: x\r\n\r\n", "reply cut"),
-    ("GET /long HTTP/1.1\r\nHost: x\r\n\r\n", "reply cut"),
-    ("GET /short HTTP/1.1\r\nHost: x\r\n\r\n", "reply cut"),
+    ("GET /breaks HTTP/1.1\r\nHost: x\r\n\r\n", "response cut short"),
+    ("GET /long HTTP/1.1\r\nHost: x\r\n\r\n", "response cut short"),
+    ("GET /short HTTP/1.1\r\nHost: x\r\n\r\n", "response cut short"),
 ];
 
 #[test]

@@ -1,4 +1,4 @@
-//! The head of a request: parsed once, copied once, every fact in it worked out on the way.
+//! The head of a request: parsed once, copied once, and interpreted on the way.
 
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
@@ -10,10 +10,10 @@ use super::limits::{FIELDS_MAX, HEAD_MAX, HeadLimits};
 use super::reject::Reject;
 use super::target::{Target, TargetForm, decode, is_authority};
 
-/// A parsed request head; `parse` refills it and allocates nothing once it has grown.
+/// A parsed request head. `parse` reuses its memory.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
-    /// The head as it came, but with the field names in lower case.
+    /// The head as received, but with field names in lower case.
     bytes: Vec<u8>,
     fields: Vec<Field>,
     /// The path decoded; empty unless it holds percent-encoding.
@@ -28,8 +28,8 @@ pub struct Head {
 impl Head {
     /// Parses `bytes[..n]` as the [`Scanner`](super::Scanner) found it.
     ///
-    /// After an error the head says as much as was understood, for the log. After
-    /// the one error that does not close, 417, it is complete.
+    /// After an error the head contains what was understood, for the log. After 417, the only error that does not
+    /// close, it is complete.
     pub fn parse(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         self.clear();
         if bytes.len() > limits.head.min(HEAD_MAX) {
@@ -50,7 +50,7 @@ impl Head {
         parsed
     }
 
-    /// Parses a head of which `bytes` is what the parser may see: of the length of `self.bytes`.
+    /// Parses `bytes`, a version of `self.bytes` of the same length.
     fn parse_text(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let slots = slots.get_mut(..limits.fields.min(FIELDS_MAX)).unwrap_or_default();
@@ -63,8 +63,8 @@ impl Head {
         self.facts.minor = request.version.unwrap_or_default();
         match parsed {
             Ok(httparse::Status::Complete(n)) if n == bytes.len() => {}
-            // The scanner and the parser disagree on where the head ends: trust neither.
-            Ok(_) => return Err(Reject::bad("head of uncertain end")),
+            // The scanner and the parser disagree about the end of the head: trust neither.
+            Ok(_) => return Err(Reject::bad("ambiguous end of the head")),
             Err(error) => return Err(refusal(error, self.facts.target.after(bytes))),
         }
         if target.len() > limits.target {
@@ -74,7 +74,7 @@ impl Head {
         self.read_fields(request.headers, bytes)
     }
 
-    /// The method, a token; any, known or not.
+    /// The method: any token, known or not.
     pub fn method(&self) -> &str {
         self.text(self.facts.method)
     }
@@ -94,12 +94,12 @@ impl Head {
         self.facts.minor
     }
 
-    /// The request target as it was sent, with U+FFFD in place of what is not UTF-8.
+    /// The request target as sent, with U+FFFD for what is not UTF-8.
     pub fn target(&self) -> &str {
         if self.lossy_target.is_empty() { self.text(self.facts.target) } else { &self.lossy_target }
     }
 
-    /// The request target as it was sent.
+    /// The request target as sent.
     pub fn target_bytes(&self) -> &[u8] {
         self.slice(self.facts.target)
     }
@@ -132,7 +132,7 @@ impl Head {
         if self.decoded.is_empty() { self.raw_path() } else { from_utf8(&self.decoded).unwrap_or(&self.lossy) }
     }
 
-    /// What follows the first `?` of the target, undecoded; empty if there is none. U+FFFD stands for what is not UTF-8.
+    /// What follows the first `?` of the target, undecoded, or an empty string; with U+FFFD for what is not UTF-8.
     pub fn query_string(&self) -> &str {
         if self.lossy_target.is_empty() {
             return self.text(self.facts.query);
@@ -140,12 +140,12 @@ impl Head {
         self.lossy_target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// What follows the first `?` of the target, as it was sent; empty if there is none.
+    /// What follows the first `?` of the target as sent, or nothing.
     pub fn query_bytes(&self) -> &[u8] {
         self.slice(self.facts.query)
     }
 
-    /// The authority that is asked: the target's before Host (RFC 9112 §3.2.2).
+    /// The requested authority: the target's, or else that of Host (RFC 9112 §3.2.2).
     pub fn host(&self) -> Option<&str> {
         self.facts.host.map(|span| self.text(span))
     }
@@ -171,17 +171,17 @@ impl Head {
         self.facts.framing
     }
 
-    /// Whether the client wants to go on with this connection: RFC 9112 §9.3.
+    /// Whether the client lets the connection persist: RFC 9112 §9.3.
     pub fn keep_alive(&self) -> bool {
         !self.facts.close && (self.facts.minor > 0 || self.facts.keep)
     }
 
-    /// Whether the client wants more than just the whole: a precondition (RFC 9110 §13.1) or a range (§14.2).
+    /// Whether there is a precondition (RFC 9110 §13.1) or a range (§14.2).
     pub fn is_selective(&self) -> bool {
         self.facts.selective
     }
 
-    /// Whether the client says which content codings it takes: RFC 9110 §12.5.3.
+    /// Whether the client names content codings: RFC 9110 §12.5.3.
     pub fn names_codings(&self) -> bool {
         self.facts.codings
     }
@@ -218,7 +218,7 @@ impl Head {
         }
     }
 
-    /// Notes where the fields are, and in the same pass what those with a meaning here say.
+    /// Records where the fields are, and interprets those that matter here.
     fn read_fields(&mut self, headers: &[httparse::Header<'_>], bytes: &[u8]) -> Result<(), Reject> {
         let mut body = BodyFields::default();
         let mut host = None;
@@ -235,7 +235,7 @@ impl Head {
                     if host.replace(field.value).is_some() {
                         return Err(Reject::bad("more than one Host"));
                     }
-                    // RFC 9112 §3.2 sends an empty one when the target has no authority.
+                    // RFC 9112 §3.2: empty if the target has no authority.
                     if !header.value.is_empty() && !is_authority(header.value) {
                         return Err(Reject::bad("malformed Host"));
                     }
@@ -261,7 +261,7 @@ impl Head {
                 b"expect" => {
                     for expectation in list(header.value) {
                         let known = expectation.eq_ignore_ascii_case(b"100-continue");
-                        // RFC 9110 §10.1.1: to be ignored in HTTP/1.0.
+                        // RFC 9110 §10.1.1: ignored in HTTP/1.0.
                         self.facts.awaits |= known && self.facts.minor > 0;
                         unknown_expectation |= !known;
                     }
@@ -294,8 +294,9 @@ impl Head {
     }
 }
 
-/// The head with what is right, but refused by the parser, replaced in its first line, if there is any: letters for what is
-/// not ASCII in the query, and HTTP/1.1 for later versions of HTTP/1, as which they are to be read (RFC 9110 §2.5).
+/// A version of the head in which what the parser wrongly refuses in the first line is replaced; `None` if there is
+/// nothing to replace. Non-ASCII bytes in the query become letters; later versions of HTTP/1 become 1.1, as RFC 9110
+/// §2.5 has them read.
 fn plainer(head: &[u8]) -> Option<Vec<u8>> {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let start = head.iter().position(|byte| !is_end(byte))?;
@@ -319,7 +320,7 @@ impl Fields for Head {
     }
 }
 
-/// What the head says, beside its fields.
+/// What the head says, apart from its fields.
 #[derive(Clone, Copy, Debug, Default)]
 struct HeadFacts {
     method: Span,
@@ -378,7 +379,7 @@ impl Span {
     }
 }
 
-/// What a parse error means, given what follows the request target.
+/// The refusal for a parse error, given what follows the request target.
 fn refusal(error: httparse::Error, rest: &[u8]) -> Reject {
     match (error, rest) {
         (httparse::Error::TooManyHeaders, _) => Reject::close(431, "too many fields"),

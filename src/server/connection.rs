@@ -1,4 +1,4 @@
-//! The connection as its handler sees it: the methods of the reference's class of that name.
+//! The connection as a handler sees it: the methods of lua-eco's class of the same name.
 
 use super::deadlines::Timer;
 use super::error::{Error, Outcome, Result};
@@ -25,18 +25,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// One client's connection, in the hands of the handler of one request.
+/// A client's connection, as passed to the handler of one request.
 ///
-/// Its asynchronous methods wait for the client; while they do, the loop serves others. When the connection is reset or
-/// breaks, the handler is dropped where it waits. A client that merely ends its own direction may still want its answer;
-/// that it is gone altogether shows with the first bytes sent to it.
+/// While its asynchronous methods wait for the client, the loop serves others. If the connection is reset or breaks,
+/// the handler is dropped where it waits. A client that half-closes may still want its response; whether it is gone
+/// shows only when bytes are sent to it.
 pub struct Connection {
     pub(crate) core: Rc<Shared>,
     pub(crate) site: Rc<SiteOptions>,
     http1: Rc<RefCell<Http1>>,
     key: Key,
     peer: PeerAddr,
-    /// Whether the client's own connection is encrypted, if it is another one.
+    /// Whether the client's connection to a proxy is encrypted, if that is known.
     encrypted: Option<bool>,
 }
 
@@ -46,16 +46,16 @@ impl Connection {
         Connection { core, site, http1, key, peer, encrypted: None }
     }
 
-    /// The client's address; for a request that [is another's](Connection::set_client), that one's.
+    /// The client's address, or the one set by [`set_client`](Connection::set_client).
     pub fn remote_addr(&self) -> &PeerAddr {
         &self.peer
     }
 
-    /// Has this request count as that of another client: a trusted proxy's fields name whom it asks for.
+    /// Attributes this request to another client, as named by a trusted proxy.
     ///
-    /// From here on [`remote_addr`](Connection::remote_addr) and the access log tell this address, and
-    /// [`is_tls`](Connection::is_tls) whether that client's connection is encrypted, where that is known. The next request
-    /// of the connection is the peer's again. Whom the server makes room for, at its limit of connections, stays the peer.
+    /// From here on [`remote_addr`](Connection::remote_addr) and the access log show this address, and
+    /// [`is_tls`](Connection::is_tls) returns `encrypted`, if given. The next request on the connection belongs to the
+    /// peer again. Eviction at the connection limit always goes by the peer.
     pub fn set_client(&mut self, addr: PeerAddr, encrypted: Option<bool>) {
         self.peer = addr;
         self.encrypted = encrypted;
@@ -67,36 +67,37 @@ impl Connection {
     /// Our address on this connection.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system can't tell.
+    /// [`Error::Io`] from getsockname(2).
     pub fn local_addr(&self) -> Result<PeerAddr> {
         Ok(self.http1.borrow_mut().link.local_addr()?)
     }
 
-    /// Whether the connection is encrypted; for a request that [is another's](Connection::set_client), that one's.
+    /// Whether the connection is encrypted, or what [`set_client`](Connection::set_client) said about it.
     pub fn is_tls(&self) -> bool {
         self.encrypted.unwrap_or_else(|| self.http1.borrow().link.transport.is_tls())
     }
 
-    /// The subject of the certificate that the client showed and [`Options::ca`](crate::Options::ca) verified, as text
-    /// (RFC 4514: `CN=router,O=home`); `None` without one.
+    /// The subject of the client's certificate as text (RFC 4514: `CN=router,O=home`).
+    ///
+    /// `None` if it presented none, or none that [`Options::ca`](crate::Options::ca) verified.
     #[cfg(feature = "tls")]
     pub fn peer_subject(&self) -> Option<String> {
         crate::net::x509::subject(self.http1.borrow().link.transport.peer_certificate()?)
     }
 
-    /// Sets a header field of the response, in the place of those of the same name in any case.
+    /// Sets a header of the response. Replaces headers of the same name, in any case.
     ///
-    /// `content-length` fixes the length of the body; `connection: close` closes after the reply;
-    /// `date` and `server` replace the library's own.
+    /// `Content-Length` fixes the length of the body; `Connection: close` closes after the response;
+    /// `Date` and `Server` replace the library's own.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head is out. [`Error::BadHeader`] for a name that is no token, a value with CR, LF,
-    /// NUL or another control (RFC 9110 §5.5), and `transfer-encoding`, which is not the handler's to set.
+    /// [`Error::HeadSent`] once the head was sent. [`Error::BadHeader`] for a name that is not a token, a value with
+    /// CR, LF, NUL or another control character (RFC 9110 §5.5), and `Transfer-Encoding`, which handlers may not set.
     pub fn add_header(&mut self, name: &str, value: impl Display) -> Result<()> {
         Ok(self.response()?.set(name, value)?)
     }
 
-    /// Adds a header field of the response beside those of the same name, as `set-cookie` needs it.
+    /// Adds a header to the response and keeps others of the same name, as needed for `Set-Cookie`.
     ///
     /// # Errors
     /// As [`add_header`](Connection::add_header).
@@ -104,9 +105,9 @@ impl Connection {
         Ok(self.response()?.append(name, value)?)
     }
 
-    /// Adds a header field whose value need not be UTF-8, as [`append_header`](Connection::append_header) does.
+    /// Like [`append_header`](Connection::append_header), for a value that need not be UTF-8.
     ///
-    /// For values that come from elsewhere: RFC 9110 §5.5 lets them hold any byte from 0x80 on.
+    /// For values from other sources: RFC 9110 §5.5 allows any byte from 0x80 on.
     ///
     /// # Errors
     /// As [`add_header`](Connection::add_header).
@@ -114,20 +115,20 @@ impl Connection {
         Ok(self.response()?.append_bytes(name, value)?)
     }
 
-    /// Takes the response's header fields of that name, in any case, back.
+    /// Removes the response's headers of that name, in any case.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head is out.
+    /// [`Error::HeadSent`] once the head was sent.
     pub fn remove_header(&mut self, name: &str) -> Result<()> {
         self.response()?.remove(name);
         Ok(())
     }
 
-    /// Sets the response's status, with the standard's reason phrase; 200 when never called.
+    /// Sets the response's status, with the standard reason phrase. The default is 200.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head is out, [`Error::BadStatus`] outside 100..=999 and for 1xx, which
-    /// end no exchange ([`upgrade`](Connection::upgrade) sends 101).
+    /// [`Error::HeadSent`] once the head was sent, [`Error::BadStatus`] outside 200..=999
+    /// ([`upgrade`](Connection::upgrade) sends 101).
     pub fn set_status(&mut self, code: u16) -> Result<()> {
         self.status(code, None)
     }
@@ -135,14 +136,14 @@ impl Connection {
     /// Sets the response's status and reason phrase.
     ///
     /// # Errors
-    /// As [`set_status`](Connection::set_status); [`Error::BadHeader`] for a reason with controls.
+    /// As [`set_status`](Connection::set_status); [`Error::BadHeader`] for a reason with control characters.
     pub fn set_status_reason(&mut self, code: u16, reason: &str) -> Result<()> {
         self.status(code, Some(reason))
     }
 
-    /// Answers with `code`, a reason phrase if given, and `content` (else an empty body); then the connection closes.
+    /// Responds with `code`, a reason phrase if given, and `content` or an empty body; then the connection closes.
     ///
-    /// Headers set before are sent too; the content is `text/plain` unless they say otherwise.
+    /// Headers set before are kept. The content is `text/plain` unless they say otherwise.
     ///
     /// # Errors
     /// As [`set_status_reason`](Connection::set_status_reason).
@@ -165,22 +166,23 @@ impl Connection {
         self.answer(content.unwrap_or_default())
     }
 
-    /// Answers with a redirection and an empty body. `code` is 3xx.
+    /// Responds with a redirection and an empty body. `code` is 3xx.
     ///
     /// # Errors
-    /// [`Error::BadStatus`] for another code, [`Error::BadHeader`] for a location that is no header value,
-    /// [`Error::HeadSent`] once the head is out.
+    /// [`Error::BadStatus`] for another code, [`Error::BadHeader`] for a location that is not a valid header value,
+    /// [`Error::HeadSent`] once the head was sent.
     pub async fn redirect(&mut self, code: u16, location: &str) -> Result<()> {
         self.answer_redirect(code, location)
     }
 
-    /// Sends a piece of the body; waits only while more than the high-water mark of it waits already.
+    /// Sends a piece of the body. Waits only while more than the high-water mark is queued.
     ///
-    /// The first call sends the head: with `content-length` if the handler set it, else chunked on HTTP/1.1 and ended by
-    /// closing on 1.0 (RFC 9112 §6). An empty piece sends just the head. For HEAD, 204 and 304 the bytes are dropped.
+    /// The first call sends the head. Without a `Content-Length` from the handler, the body is chunked on HTTP/1.1, and
+    /// on 1.0 it ends with the connection (RFC 9112 §6). An empty piece sends only the head. For HEAD, 204 and 304 the
+    /// bytes are dropped.
     ///
     /// # Errors
-    /// [`Error::LengthMismatch`] for more than `content-length` promised, and the connection is cut.
+    /// [`Error::LengthMismatch`] for more than `Content-Length` promised; the response is cut short.
     pub async fn send(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let mut data = data.as_ref();
         respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
@@ -194,13 +196,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends as much of `data` as there is room for, and tells how much; pending while there is no room.
+    /// Sends as much of `data` as there is room for, and returns how much. Pending while there is no room.
     ///
-    /// For a relay, which waits for both directions at once. Like [`send`](Connection::send) it sends the head first, and
-    /// of an empty piece only that.
+    /// For a relay, which waits for both directions at once. Like [`send`](Connection::send) it sends the head first;
+    /// an empty piece sends only the head.
     ///
     /// # Errors
-    /// As [`send`](Connection::send); [`Error::Closed`] when the connection is over.
+    /// As [`send`](Connection::send); [`Error::Closed`] if the connection is closed.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
         let mut http1 = self.http1.borrow_mut();
         respond::commit(&mut http1, &self.core, None)?;
@@ -214,11 +216,11 @@ impl Connection {
 
     /// Sends `count` bytes (default: all) of a file from `offset` (default 0) as a piece of the body.
     ///
-    /// On a plain connection the bytes never pass through this process: sendfile(2). A `count` past the file's end is
-    /// clamped. Waits while other files wait before it. A file that shrinks meanwhile cuts the connection.
+    /// On a plain connection sendfile(2) sends the bytes without copying them. A `count` past the end of the file is
+    /// clamped. Waits while other files are queued. If the file shrinks meanwhile, the response is cut short.
     ///
     /// # Errors
-    /// [`Error::Io`] when it is missing, unreadable, or not a regular file; nothing was sent then.
+    /// [`Error::Io`] if the file is missing, unreadable, or not a regular file. Nothing was sent then.
     pub async fn send_file(
         &mut self,
         path: impl AsRef<Path>,
@@ -233,59 +235,58 @@ impl Connection {
         respond::push_file(&mut self.http1.borrow_mut(), &self.core, Rc::new(file), offset, count)
     }
 
-    /// Waits until all that was queued is in the kernel's hands.
+    /// Waits until all output was handed to the kernel.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection is over.
+    /// [`Error::Closed`] if the connection is closed.
     pub async fn flush(&mut self) -> Result<()> {
         poll_fn(|cx| respond::poll_flushed(&mut self.http1.borrow_mut(), cx)).await
     }
 
-    /// Bytes of answers that the client has not taken: those that wait here, and those that the kernel holds for it.
+    /// Bytes that the client has not received: those queued here, and those that the kernel holds.
     ///
-    /// For a handler that wants to know whether a slow client takes anything at all.
+    /// Lets a handler see whether a slow client reads at all.
     pub fn undelivered(&self) -> u64 {
         let http1 = self.http1.borrow();
         let waiting = http1.in_flight.as_ref().map_or(0, |in_flight| in_flight.output.mem());
         u64::from(http1.link.transport.queued()).saturating_add(waiting as u64)
     }
 
-    /// Waits until the client has ended its direction: mostly it has left, though it may still read what it is sent.
+    /// Waits until the client has half-closed. Most such clients have left, but some still read.
     ///
-    /// For answers that wait long for their next piece. It may be awaited beside the other methods, in the same task. A
-    /// client that has left altogether resets the connection at the first bytes it is sent, and the handler is dropped.
+    /// For responses that wait long for their next piece. May be awaited beside the other methods, in the same task. A
+    /// client that has left resets the connection when bytes are sent to it, and the handler is dropped.
     pub async fn closed(&self) {
         poll_fn(|cx| respond::poll_closed(&mut self.http1.borrow_mut(), cx)).await;
     }
 
-    /// Whether a line of the log about this client is to be written, or was counted only: for lines that clients can cause
-    /// as they like.
+    /// Counts a log line about this client, and returns whether to write it. For lines that clients can cause at will.
     ///
-    /// The server's own lines count, too: ten a minute are written for each client ([`PeerAddr::network`]), and then one
-    /// that tells how many were not.
+    /// Ten lines a minute are written for each client ([`PeerAddr::network`]), the server's own included, and then one
+    /// that says how many were suppressed.
     pub fn takes_log_line(&self) -> bool {
         self.core.takes_log_line(&self.peer)
     }
 
-    /// Has the client asked, a second after it ended its own direction and if no head was sent by then, whether it is there.
+    /// Probes whether the client is still there, a second after it half-closed, unless the head was sent by then.
     ///
-    /// For a handler that waits long and is not to wait for nobody. The question is an interim `100 Continue`, which a
-    /// client of HTTP/1.1 discards (RFC 9110 §15.2.1); from one that has left comes a reset, and the handler is dropped.
-    /// It holds for this one request.
+    /// For a handler that waits long, and in vain if the client has left. The probe is an interim `100 Continue`, which
+    /// HTTP/1.1 clients discard (RFC 9110 §15.2.1); a client that has left answers with a reset, and the handler is
+    /// dropped. Applies to this request only.
     pub fn notice_departure(&mut self) {
         self.http1.borrow_mut().probe = true;
     }
 
-    /// Reads exactly `count` bytes of the request body, or what is left of it if that is less; all of it when `None`.
+    /// Reads exactly `count` bytes of the request body, or less at its end; `None` reads the whole body.
     ///
-    /// Empty at the body's end. `timeout` bounds this call, and the server's `body_timeout` the time that the body stands
-    /// still. The first call answers `Expect: 100-continue` (RFC 9110 §10.1.1). Bodies may have a Content-Length or be
-    /// chunked.
+    /// Returns an empty vector at the end of the body. `timeout` bounds this call; the server's `body_timeout` bounds
+    /// how long the body may stall. The first call answers `Expect: 100-continue` (RFC 9110 §10.1.1).
     ///
     /// # Errors
-    /// [`Error::Timeout`]; [`Error::Closed`] when the client left before the body's end; [`Error::BadBody`] when its
-    /// framing is broken; [`Error::BodyTooLarge`] when `count` is `None` and the rest is longer than `max_body`.
-    /// After any error but a timeout no more of the body can be read; a call that is dropped before its end loses what it had read.
+    /// [`Error::Timeout`]; [`Error::Closed`] if the client left before the end of the body; [`Error::BadBody`] if the
+    /// chunked coding is malformed; [`Error::BodyTooLarge`] if `count` is `None` and the rest is longer than
+    /// `max_body`. After any error but a timeout the body can't be read further. A call that is dropped before it is
+    /// ready loses what it has read.
     pub async fn read_body(
         &mut self,
         count: impl Into<Option<usize>>,
@@ -296,7 +297,7 @@ impl Connection {
         if count.is_none() && self.body_left().is_some_and(|left| left > max as u64) {
             return Err(Error::BodyTooLarge);
         }
-        // One byte more than allowed tells that there are more.
+        // One byte too many tells that the body is too large.
         let upto = count.unwrap_or(max.saturating_add(1));
         let body = self.read_upto(upto, upto, timeout.into()).await?;
         if count.is_none() && body.len() > max {
@@ -305,10 +306,11 @@ impl Connection {
         Ok(body)
     }
 
-    /// Appends what has come of the request body to `into`, as long as that holds less than `upto` bytes.
+    /// Appends received request body to `into`, until that holds `upto` bytes.
     ///
-    /// For a relay, which waits for both directions at once: pending when there is nothing, ready with nothing added at
-    /// the body's end. After `Pending` it is to be called again until it is ready, for the server's `body_timeout` runs.
+    /// For a relay, which waits for both directions at once. Pending if nothing has arrived; ready without adding
+    /// anything at the end of the body. After `Pending`, keep polling until ready: the server's `body_timeout` is
+    /// running.
     ///
     /// # Errors
     /// Those of [`read_body`](Connection::read_body).
@@ -317,13 +319,13 @@ impl Connection {
         request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, into, least, upto.max(least))
     }
 
-    /// Reads the next event of a `multipart/form-data` body (RFC 7578), in bounded memory whatever a part's size.
+    /// Reads the next event of a `multipart/form-data` body (RFC 7578). Memory is bounded, whatever the size of a part.
     ///
-    /// For each part: [`FormEvent::Header`] once for each of its header fields, then [`FormEvent::Body`] until its
-    /// `done` is true; after the last part [`FormEvent::End`]. `timeout` bounds this call.
+    /// For each part: [`FormEvent::Header`] for each header, then [`FormEvent::Body`] until its `done` is true. After
+    /// the last part: [`FormEvent::End`]. `timeout` bounds this call.
     ///
     /// # Errors
-    /// Those of [`read_body`](Connection::read_body); [`Error::BadBody`] when the body is no form data.
+    /// Those of [`read_body`](Connection::read_body); [`Error::BadBody`] if the body is not valid form data.
     pub async fn read_formdata(
         &mut self,
         req: &mut Request,
@@ -348,7 +350,7 @@ impl Connection {
         }
     }
 
-    /// Reads the rest of the request body and forgets it.
+    /// Reads and discards the rest of the request body.
     ///
     /// # Errors
     /// Those of [`read_body`](Connection::read_body).
@@ -357,14 +359,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers `101 Switching Protocols`, with the headers set before, and hands over the raw stream.
+    /// Responds with `101 Switching Protocols` and the headers set before, and hands over the raw stream.
     ///
-    /// The handler sets `upgrade` itself (and, say, `sec-websocket-accept`). It may go on in a task of its own; the stream
-    /// lives as long as the [`Upgraded`].
+    /// The handler sets `Upgrade` itself, and for example `Sec-WebSocket-Accept`. The stream lives as long as the
+    /// [`Upgraded`], which may be moved to a task.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head is out; [`Error::BadStatus`] for HTTP/1.0, which knows no upgrade, or while the
-    /// request's body is unread.
+    /// [`Error::HeadSent`] once the head was sent; [`Error::BadStatus`] for HTTP/1.0, which has no upgrade, or while
+    /// the request's body is unread.
     pub async fn upgrade(&mut self) -> Result<Upgraded> {
         {
             let mut http1 = self.http1.borrow_mut();
@@ -382,7 +384,7 @@ impl Connection {
 
     // --- for the layers above ---------------------------------------------------------------------
 
-    /// The response's head, as long as it can be changed.
+    /// The response's head, while it can still be changed.
     pub(crate) fn response(&mut self) -> Result<RefMut<'_, ResponseHead>> {
         let mut http1 = self.http1.borrow_mut();
         respond::head(&mut http1)?;
@@ -397,7 +399,7 @@ impl Connection {
         Ok(self.response()?.set_status(code, reason)?)
     }
 
-    /// Answers with a whole body that the caller has at hand anyway: queued at once, whatever waits.
+    /// Responds with a body that is in memory already. Queued at once, even above the high-water mark.
     pub(crate) fn answer(&mut self, body: &str) -> Result<()> {
         self.start(body.len() as u64)?;
         self.push(body.as_bytes())
@@ -415,7 +417,7 @@ impl Connection {
         self.answer("")
     }
 
-    /// Sends the head of a response whose body is `length` bytes long; tells whether a body is to follow.
+    /// Sends the head of a response with a body of `length` bytes; returns whether that body must follow.
     pub(crate) fn start(&mut self, length: u64) -> Result<bool> {
         let mut http1 = self.http1.borrow_mut();
         respond::head(&mut http1)?;
@@ -423,35 +425,35 @@ impl Connection {
         Ok(http1.sending() != Sending::Body(Encoder::Nothing))
     }
 
-    /// Queues a piece of body, whatever waits already: for small ones.
+    /// Queues a small piece of body, even above the high-water mark.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         respond::push_body(&mut self.http1.borrow_mut(), &self.core, bytes)
     }
 
-    /// Queues bytes that others share, without copying them.
+    /// Queues shared bytes without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
         respond::push_shared(&mut self.http1.borrow_mut(), &self.core, bytes)
     }
 
-    /// Queues a piece of a file; it costs no memory.
+    /// Queues a piece of a file, which costs no memory.
     pub(crate) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
         respond::push_file(&mut self.http1.borrow_mut(), &self.core, file, offset, count)
     }
 
-    /// Waits until less than the high-water mark waits, and a file more may.
+    /// Waits until less than the high-water mark is queued, and another file may be.
     pub(crate) async fn room(&self) -> Result<()> {
         poll_fn(|cx| respond::poll_room(&mut self.http1.borrow_mut(), cx)).await
     }
 
-    /// What is known to be left of the body.
+    /// The rest of the body, if its length is known.
     fn body_left(&self) -> Option<u64> {
         self.http1.borrow().in_flight.as_ref().map_or(Some(0), |in_flight| in_flight.exchange.body_left())
     }
 
-    /// Reads `upto` bytes, fewer at the body's end, or `least` when there are no more at hand.
+    /// Reads up to `upto` bytes, and waits only for the first `least`; fewer at the end of the body.
     pub(super) async fn read_upto(&mut self, least: usize, upto: usize, timeout: Option<Duration>) -> Result<Vec<u8>> {
         let mut body = Vec::new();
-        // A call that was given up may have left its deadlines.
+        // A call that was dropped may have left its deadlines.
         self.http1.borrow_mut().end_read();
         if let Some(timeout) = timeout {
             self.http1.borrow_mut().deadlines.set(Timer::Call, self.core.deadline(timeout));
@@ -469,10 +471,10 @@ impl Connection {
     }
 }
 
-/// Opens a regular file for reading, without waiting for the other end of a FIFO.
+/// Opens a regular file for reading. Never blocks on a FIFO.
 fn open_regular(path: &Path) -> io::Result<(File, u64)> {
     let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, format!("{}: not a regular file", path.display()));
-    // Asked before opening: to open a device can have effects.
+    // Checked before opening, as opening a device can have side effects.
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_dir() || kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket() {
         return Err(not_regular());

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Controls a [`Server`] from another thread, a signal's watcher, or a handler.
+/// Controls a [`Server`](crate::Server) from another thread, a signal handler's thread, or a handler.
 #[derive(Clone)]
 pub struct Handle(pub(super) Arc<Control>);
 
-/// Commands on their way to the loop.
+/// Commands for the loop.
 pub(super) struct Control {
-    /// The grace of a stop that the loop has not yet seen.
+    /// The grace period of a stop that the loop has not seen yet.
     stop: Mutex<Option<Duration>>,
     #[cfg(feature = "tls")]
     reload: AtomicBool,
@@ -29,12 +29,12 @@ impl Control {
         }
     }
 
-    /// The grace of a stop that was asked for since the last call.
+    /// The grace period of a stop requested since the last call.
     pub(super) fn take_stop(&self) -> Option<Duration> {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Whether a reload was asked for since the last call.
+    /// Whether a reload was requested since the last call.
     #[cfg(feature = "tls")]
     pub(super) fn take_reload(&self) -> bool {
         self.reload.swap(false, Ordering::SeqCst)
@@ -42,8 +42,8 @@ impl Control {
 }
 
 impl Handle {
-    /// Stops the server: it accepts no more, closes idle connections, and lets those with a request in flight finish it
-    /// within `grace`. A second call may shorten the grace. [`Server::run`] then returns `Ok`.
+    /// Stops the server: it stops accepting, closes idle connections, and gives requests in flight up to `grace` to
+    /// finish. A second call can shorten that time. [`Server::run`](crate::Server::run) then returns `Ok`.
     pub fn stop(&self, grace: Duration) {
         let mut stop = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner);
         *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
@@ -53,7 +53,7 @@ impl Handle {
 
     /// Reloads the certificates of TLS listeners for new connections; existing connections keep theirs.
     ///
-    /// When that fails, a line of the log says which file is wrong, and the old certificates stay in use.
+    /// On failure the log names the faulty file, and the old certificates stay in use.
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self) {
         self.0.reload.store(true, Ordering::SeqCst);

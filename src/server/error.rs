@@ -1,4 +1,4 @@
-//! What can go wrong in a handler, and what a handler can say.
+//! What can go wrong in a handler, and what a handler can return.
 
 use crate::http::{BadForm, BadHead, Reject};
 use crate::sys;
@@ -9,39 +9,40 @@ use std::time::Duration;
 /// The result of this crate's asynchronous methods.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a method of [`Connection`](crate::Connection) failed; each knows the [status](Error::status) that answers it.
+/// Why a method of [`Connection`](crate::Connection) failed. Each error maps to a [status](Error::status).
 ///
-/// One that a handler returns after the response's head cuts the reply: what was sent before it arrives, then the
-/// connection ends in a way that the client can't take for the reply's end. After [`Timeout`](Error::Timeout) and
-/// [`Closed`](Error::Closed), which are the client's, it is reset at once.
+/// If a handler returns an error after the response's head was sent, the response is cut short: what was sent before
+/// still arrives, then the connection closes in a way that the client can't mistake for the end of the response. After
+/// [`Timeout`](Error::Timeout) and [`Closed`](Error::Closed), the client's errors, it is reset at once.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The handler's: the response head is out, so it can't be changed any more.
+    /// Handler error: the response head was sent already and can't be changed.
     HeadSent,
-    /// The handler's: CR, LF, NUL or another control in a header, a name that is no token, or a framing field that is not the handler's to set.
+    /// Handler error: a control character such as CR, LF or NUL in a header, a name that is not a token, or a framing
+    /// header that handlers may not set.
     BadHeader,
-    /// The handler's: a status outside 100..=999, or one that the method does not take.
+    /// Handler error: a status outside 100..=999, or not valid for this method.
     BadStatus,
-    /// The handler's: more or fewer bytes sent than its `content-length` promised; the connection is cut.
+    /// Handler error: more or fewer bytes than `Content-Length` promised; the response is cut short.
     LengthMismatch,
-    /// The client's: it took longer than it may.
+    /// Client error: it took too long.
     Timeout,
-    /// The client's: it left before the body's end.
+    /// Client error: it left before the end of its request body.
     Closed,
-    /// The client's: the body is longer than [`max_body`](crate::Options::max_body).
+    /// Client error: the request body is longer than [`max_body`](crate::Options::max_body).
     BodyTooLarge,
-    /// The client's: the body breaks its framing or format; the text says how.
+    /// Client error: the request body is malformed; the text says how.
     BadBody(&'static str),
-    /// The system's: a file could not be opened or read.
+    /// System error: a file could not be opened or read.
     Io(io::Error),
 }
 
 impl Error {
-    /// The status that answers this error when a handler returns it before the head was sent.
+    /// The status of the response when a handler returns this error before the head was sent.
     ///
-    /// 408, 413 and 400 for the client's errors, 404, 403 and 503 for files that are missing, forbidden or beyond
-    /// the limit of descriptors, 500 for everything else.
+    /// 408, 413 or 400 for client errors; 404, 403 or 503 for files that are missing, forbidden, or can't be opened for
+    /// lack of descriptors; 500 for everything else.
     pub fn status(&self) -> u16 {
         match self {
             Error::HeadSent | Error::BadHeader | Error::BadStatus | Error::LengthMismatch => 500,
@@ -52,7 +53,7 @@ impl Error {
         }
     }
 
-    /// The status that answers an error of the file system.
+    /// The status for a file system error.
     pub(crate) fn status_of_io(error: &io::Error) -> u16 {
         match error.raw_os_error() {
             Some(sys::EMFILE | sys::ENFILE | sys::ENOMEM) => 503,
@@ -68,10 +69,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::HeadSent => f.write_str("the response head was sent already"),
-            Error::BadHeader => f.write_str("not a valid header field for a handler to set"),
-            Error::BadStatus => f.write_str("not a status code for this"),
-            Error::LengthMismatch => f.write_str("the body's length differs from its content-length"),
+            Error::HeadSent => f.write_str("the response head was already sent"),
+            Error::BadHeader => f.write_str("invalid header, or one that a handler may not set"),
+            Error::BadStatus => f.write_str("invalid status code"),
+            Error::LengthMismatch => f.write_str("the response body does not match its Content-Length"),
             Error::Timeout => f.write_str("timed out"),
             Error::Closed => f.write_str("the client closed the connection"),
             Error::BodyTooLarge => f.write_str("the request body is too large"),
@@ -117,18 +118,18 @@ impl From<BadHead> for Error {
     }
 }
 
-/// What becomes of the connection after a handler's answer.
+/// What happens to the connection after the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It stays open for the next request, if the client and the protocol allow it.
+    /// It stays open for the next request, if the client and the protocol allow that.
     KeepAlive,
-    /// It is closed once the answer is out.
+    /// It is closed once the response was sent.
     Close,
 }
 
 /// What a handler may return.
 pub trait IntoOutcome {
-    /// Turns the handler's value into the connection's fate, or the error that answers the request.
+    /// Converts the handler's return value.
     ///
     /// # Errors
     /// The handler's own.
@@ -160,13 +161,13 @@ impl<T: IntoOutcome> IntoOutcome for Result<T> {
     }
 }
 
-/// Runs `future` for at most `duration`; when the time is up first, it is dropped.
+/// Runs `future` for at most `duration`. When the time is up first, the future is dropped.
 ///
 /// # Errors
 /// [`Error::Timeout`].
 ///
 /// # Panics
-/// When polled outside of a handler or task of a running server.
+/// If polled outside of a handler or task of a running server.
 pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output> {
     crate::rt::within(duration, future).await.ok_or(Error::Timeout)
 }

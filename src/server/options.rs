@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Who is told of each exchange.
+/// Called with each exchange.
 type AccessLog = Rc<dyn Fn(&Access<'_>)>;
 
-/// How a server listens, what it serves and what it allows; each setter returns the options.
+/// How a server listens, what it serves and what it allows.
 ///
-/// The names are those of the reference's option table; times are [`Duration`]s.
+/// Each setter returns the options. The names are those of lua-eco's option table; times are [`Duration`]s.
 ///
 /// ```
 /// use std::time::Duration;
@@ -106,7 +106,7 @@ impl Options {
 
     /// The folder that `serve_file` serves; default `.`.
     ///
-    /// It is looked up again when it is replaced, so a build tool may delete and remake it.
+    /// A folder that is deleted and created again is found again.
     pub fn docroot(mut self, path: impl Into<PathBuf>) -> Self {
         self.docroot = path.into();
         self
@@ -123,103 +123,104 @@ impl Options {
         self
     }
 
-    /// Serve a sibling `.br`, `.zst` or `.gz` of a file to clients that accept that coding; default false.
+    /// Serve a file's precompressed `.br`, `.zst` or `.gz` sibling to clients that accept that coding; default false.
     pub fn gzip(mut self, yes: bool) -> Self {
         self.gzip = yes;
         self
     }
 
-    /// Let symbolic links lead out of the document root; default false: every step stays beneath it.
+    /// Follow symbolic links out of the document root; default false: every step stays beneath it.
     pub fn follow_symlinks(mut self, yes: bool) -> Self {
         self.follow_symlinks = yes;
         self
     }
 
-    /// Answer a folder without an index with a listing of it; default false: 403.
+    /// List folders that have no index file; default false: 403.
     pub fn dir_listing(mut self, yes: bool) -> Self {
         self.dir_listing = yes;
         self
     }
 
-    /// The charset that listings declare for the names of files; default `utf-8`.
+    /// The charset that listings declare for file names; default `utf-8`.
     ///
-    /// Names that are no UTF-8 are shown with U+FFFD; with any other charset they are sent as they are.
+    /// Names that are not UTF-8 are shown with U+FFFD; with any other charset they are sent unchanged.
     pub fn listing_charset(mut self, charset: impl Into<String>) -> Self {
         self.listing_charset = charset.into();
         self
     }
 
-    /// Serve only files, and list only folders, that all users of the system may read (`S_IROTH`), by folders beneath the
-    /// document root that they may go through (`S_IXOTH`); default false: what this process may read. The others are 403.
+    /// Serve and list only what all users of the system may read (`S_IROTH`), through folders that all users may search
+    /// (`S_IXOTH`); everything else is 403. Default false: what this process may read.
     pub fn world_readable(mut self, yes: bool) -> Self {
         self.world_readable = yes;
         self
     }
 
-    /// A file that is never served, by whatever name: a key, a list of passwords. Several calls withhold several.
+    /// Never serve this file, such as a key or a password list, under any name: 403. May be called several times.
     ///
-    /// Requests for it are 403. The keys of these options need not be named.
+    /// The TLS keys of these options are withheld in any case.
     pub fn withhold(mut self, path: impl Into<PathBuf>) -> Self {
         self.withheld.push(path.into());
         self
     }
 
-    /// How long a connection may idle between requests; default 30 s, zero closes after each reply.
+    /// How long a connection may idle between requests; default 30 s. Zero closes after each response.
     pub fn http_keepalive(mut self, timeout: Duration) -> Self {
         self.keep_alive = timeout;
         self
     }
 
-    /// How long a client may take to send a whole request head; default 30 s. Then: 408, or silence if it sent nothing.
+    /// How long a client may take to send a request head; default 30 s. Then: 408, or just a close if it sent nothing.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout;
         self
     }
 
-    /// How long a request body may stand still while the handler waits for it; default 60 s.
+    /// How long a request body may stall while the handler waits for it; default 60 s.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
     }
 
-    /// How long a client may refuse to take what waits for it; default 5 minutes. Then the connection is reset.
+    /// How long a client may stop reading; default 5 minutes. Then the connection is reset.
     ///
-    /// At [`max_connections`](Options::max_connections) it is closed earlier, if a new connection needs its place.
+    /// At [`max_connections`](Options::max_connections) it may be closed earlier, to make room for a new connection.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
     }
 
-    /// Connections at once, at least 1; default 1024, less where the system allows fewer descriptors.
+    /// Connections at once, at least 1; default 1024, or less if the system allows fewer descriptors.
     ///
-    /// At the limit the connection that idles longest is closed for a new one. With none idle one goes whose client keeps
-    /// the others waiting: with an unfinished head, with more than its share, or that has stood still for 30 s. Else new
-    /// ones wait.
+    /// At the limit the connection that has been idle longest is closed for a new one. If none is idle, one is closed
+    /// that keeps others waiting: one with an unfinished request head, one of a client with more than its share, or one
+    /// that has stalled for 30 s. Otherwise new connections wait.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = count.max(1);
         self
     }
 
-    /// Bytes of a request head; default 16 KiB, at most 65,535. Beyond: 431.
+    /// Bytes of a request head; default 16 KiB, at most 65,535. Longer heads: 431.
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.head.head = bytes.min(usize::from(u16::MAX));
         self.head.target = self.head.target.min(self.head.head);
         self
     }
 
-    /// Bytes of a request target; default 8 KiB, at most [`max_head`](Options::max_head). Beyond: 414.
+    /// Bytes of a request target; default 8 KiB, at most [`max_head`](Options::max_head). Longer targets: 414.
     pub fn max_target(mut self, bytes: usize) -> Self {
         self.head.target = bytes.min(self.head.head);
         self
     }
 
-    /// Header fields of a request; default 100, at most 128. Beyond: 431.
+    /// Headers of a request; default 100, at most 128. More: 431.
     pub fn max_headers(mut self, count: usize) -> Self {
         self.head.fields = count.min(128);
         self
     }
 
-    /// Bytes of a request body that `read_body(None, …)` gathers; default 1 MiB. Beyond: [`Error::BodyTooLarge`](crate::Error::BodyTooLarge), 413.
+    /// Bytes of a request body that `read_body(None, …)` reads; default 1 MiB. Longer bodies are
+    /// [`Error::BodyTooLarge`](crate::Error::BodyTooLarge), 413.
     ///
     /// Bodies of any length can be read in pieces.
     pub fn max_body(mut self, bytes: u64) -> Self {
@@ -227,19 +228,19 @@ impl Options {
         self
     }
 
-    /// Bytes of memory that may wait for one connection before `send` waits; default 32 KiB, at least 4 KiB.
+    /// Bytes of output queued in memory for one connection before `send` waits; default 32 KiB, at least 4 KiB.
     pub fn high_water(mut self, bytes: usize) -> Self {
         self.high_water = bytes.max(4096);
         self
     }
 
-    /// Name the server in the `Server` field; default true.
+    /// Send a `Server` header; default true.
     pub fn server_header(mut self, yes: bool) -> Self {
         self.server_header = yes;
         self
     }
 
-    /// Calls `log` after each exchange, with what an access log wants to know; default none.
+    /// Calls `log` after each exchange; default none.
     pub fn access_log(mut self, log: impl Fn(&Access<'_>) + 'static) -> Self {
         self.access_log = Some(Rc::new(log));
         self
@@ -259,43 +260,45 @@ impl Options {
         self
     }
 
-    /// A further certificate and its key, for clients that ask for a name in it (SNI, RFC 6066 §3).
+    /// Another certificate and its key, for clients that ask for a name in it (SNI, RFC 6066 §3).
     ///
-    /// Those that name no host, or one that no certificate has, get the one of [`cert`](Options::cert), else the first.
+    /// Clients that name no host, or a host in no certificate, get the one of [`cert`](Options::cert), or else the
+    /// first.
     #[cfg(feature = "tls")]
     pub fn cert_key(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls.pairs.push((cert.into(), key.into()));
         self
     }
 
-    /// The TLS 1.2 cipher suites to offer, by OpenSSL's names (`ECDHE-ECDSA-AES128-GCM-SHA256`); default, and with none
-    /// named: all there are. Those of TLS 1.3 are always offered.
+    /// The TLS 1.2 cipher suites to offer, by their OpenSSL names (`ECDHE-ECDSA-AES128-GCM-SHA256`); default: all of
+    /// them.
     ///
-    /// Names that are not known are passed over; loading the certificates fails when no other is left.
+    /// TLS 1.3 suites are always offered. Unknown names are ignored; if no name is known, loading the certificates
+    /// fails.
     #[cfg(feature = "tls")]
     pub fn ciphers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tls.ciphers = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Ask clients for a certificate that one of the authorities in this file signed, and refuse them without; default none.
+    /// Require a client certificate signed by an authority in this file; default none.
     #[cfg(feature = "tls")]
     pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
         self.tls.ca = Some(path.into());
         self
     }
 
-    /// With [`ca`](Options::ca): let clients in that show no certificate, or one that none of the authorities signed;
-    /// default false.
+    /// With [`ca`](Options::ca): accept clients without a certificate, or with one that no authority signed; default
+    /// false.
     ///
-    /// [`Connection::peer_subject`](crate::Connection::peer_subject) tells who showed one that counts.
+    /// [`Connection::peer_subject`](crate::Connection::peer_subject) returns the subject of a verified certificate.
     #[cfg(feature = "tls")]
     pub fn insecure(mut self, yes: bool) -> Self {
         self.tls.insecure = yes;
         self
     }
 
-    /// The files that are never served.
+    /// Files that are never served.
     pub(crate) fn withheld(&self) -> Vec<PathBuf> {
         let named = self.withheld.iter().cloned();
         #[cfg(feature = "tls")]
@@ -303,7 +306,7 @@ impl Options {
         named.collect()
     }
 
-    /// The files of TLS listeners, [`cert`](Options::cert) and [`key`](Options::key) first.
+    /// The files of TLS listeners; [`cert`](Options::cert) and [`key`](Options::key) come first.
     #[cfg(feature = "tls")]
     pub(crate) fn tls_files(&self) -> TlsFiles {
         let mut files = self.tls.clone();
@@ -313,13 +316,14 @@ impl Options {
         files
     }
 
-    /// For listeners on every address: true insists on IPv6, false is IPv4 only; default: both where the system has both.
+    /// For listeners on all addresses: true requires IPv6, false means IPv4 only; default: both, if the system has
+    /// both.
     pub fn ipv6(mut self, yes: bool) -> Self {
         self.bind.ipv6 = Some(yes);
         self
     }
 
-    /// `IPV6_V6ONLY`; default false: `[::]` takes IPv4 clients too.
+    /// `IPV6_V6ONLY`; default false: `[::]` accepts IPv4 clients, too.
     pub fn ipv6_v6only(mut self, yes: bool) -> Self {
         self.bind.ipv6_v6only = yes;
         self
@@ -337,9 +341,9 @@ impl Options {
         self
     }
 
-    /// `IP_FREEBIND`: listen on addresses that this system does not have, or not yet; default false.
+    /// `IP_FREEBIND`: listen on addresses that this system does not have (yet); default false.
     ///
-    /// A server that starts before its network does need not wait for it, nor be restarted when an address comes back.
+    /// A server may then start before its network, and survives the loss and return of an address.
     pub fn freebind(mut self, yes: bool) -> Self {
         self.bind.freebind = yes;
         self
@@ -381,7 +385,7 @@ impl Options {
         self
     }
 
-    /// `TCP_KEEPCNT`: unanswered probes before the peer is taken for dead.
+    /// `TCP_KEEPCNT`: unanswered probes before the peer is considered dead.
     pub fn tcp_keepcnt(mut self, count: u32) -> Self {
         self.bind.tcp_keepcnt = Some(count);
         self

@@ -14,23 +14,23 @@ use std::rc::Rc;
 
 /// What a listener serves: options and a handler.
 ///
-/// A server may have several, each with listeners of its own, and another may take a listener over while the server
-/// runs: see [`Listeners`](crate::Listeners). Of the options, [`max_connections`](Options::max_connections) alone is the
-/// server's.
+/// A server may have several sites, each with its own listeners. A listener can be switched to another site while the
+/// server runs: see [`Listeners`](crate::Listeners). Only [`max_connections`](Options::max_connections) applies to the
+/// whole server.
 #[derive(Clone)]
 pub struct Site {
     pub(super) options: Rc<SiteOptions>,
     pub(super) handler: Rc<dyn Handler>,
 }
 
-/// The handler that a listener and its connections have at present, as with
+/// The current handler of a listener and its connections; replaced together with
 /// [`CurrentOptions`](super::site_options::CurrentOptions).
 pub(super) type CurrentHandler = Rc<RefCell<Rc<dyn Handler>>>;
 
-/// A handler at work on one request; it has finished the response when it is ready.
+/// A handler that is running for one request. When it is ready, the response is finished.
 pub(super) type Running = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A handler, whatever its type.
+/// A handler of any type.
 pub(super) trait Handler {
     fn start(&self, con: Connection, req: Request) -> Running;
 }
@@ -45,17 +45,17 @@ impl Site {
         Site { options: Rc::new(SiteOptions::new(options)), handler: erase(handler) }
     }
 
-    /// Loads the certificates of the options, unless they are loaded: what binding a TLS listener would do.
+    /// Loads the certificates unless they are loaded, as binding a TLS listener would.
     ///
     /// # Errors
-    /// One line naming the file that is missing or wrong, and why.
+    /// One line that names the file and what is wrong with it.
     #[cfg(feature = "tls")]
     pub fn load_certificates(&self) -> io::Result<()> {
         self.options.tls().map(|_| ())
     }
 }
 
-/// Gives a handler the shape that connections store: it makes a future which also finishes the response.
+/// Erases the type of a handler. The future that it makes also finishes the response.
 fn erase<H, R>(handler: H) -> Rc<dyn Handler>
 where
     H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,

@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// A connection that speaks another protocol now; dropped, it is closed once what waits was sent.
+/// A connection that has switched to another protocol. When dropped, it sends queued output and closes.
 pub struct Upgraded {
     shared: Rc<Shared>,
     http1: Rc<RefCell<Http1>>,
@@ -24,10 +24,10 @@ impl Upgraded {
         Upgraded { shared, http1, key }
     }
 
-    /// Reads what has come, at most `buffer.len()` bytes, and waits for the first of them; 0 at the stream's end.
+    /// Reads at most `buffer.len()` bytes, and waits for the first of them; 0 at the end of the stream.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection broke.
+    /// [`Error::Closed`] if the connection is broken.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         poll_fn(|cx| {
             self.renew_credit();
@@ -36,10 +36,10 @@ impl Upgraded {
         .await
     }
 
-    /// Queues all of `data`; waits only while more than the high-water mark waits already.
+    /// Queues all of `data`; waits only while more than the high-water mark is queued.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection broke.
+    /// [`Error::Closed`] if the connection is broken.
     pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
         while !data.is_empty() {
             poll_fn(|cx| {
@@ -51,13 +51,13 @@ impl Upgraded {
             let (piece, rest) = data.split_at(data.len().min(respond::room(&http1)));
             http1.in_flight()?.output.push(piece);
             data = rest;
-            // Written from a task of its own, nobody else would look at the connection.
+            // In a task of its own, nothing else would drive the connection.
             http1.make_ready(&self.shared, self.key);
         }
         Ok(())
     }
 
-    /// Asks for the connection's next turn when this one is spent: in a task of its own, nobody else does.
+    /// Asks for another turn when this one is used up: in a task of its own, nothing else would.
     fn renew_credit(&self) {
         let mut http1 = self.http1.borrow_mut();
         if http1.link.credit == 0 {
@@ -65,10 +65,10 @@ impl Upgraded {
         }
     }
 
-    /// Waits until all that was written is in the kernel's hands, then closes.
+    /// Waits until all output was handed to the kernel, then closes.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection broke before.
+    /// [`Error::Closed`] if the connection broke before.
     pub async fn close(self) -> Result<()> {
         poll_fn(|cx| respond::poll_flushed(&mut self.http1.borrow_mut(), cx)).await
     }
@@ -84,7 +84,7 @@ impl Drop for Upgraded {
     }
 }
 
-/// Leaves HTTP behind.
+/// Takes the connection away from HTTP.
 pub(super) fn begin(http1: &mut Http1) -> Result<()> {
     http1.in_flight()?.exchange.hand_over();
     http1.phase = Phase::Upgraded;
@@ -119,7 +119,7 @@ fn poll_read(http1: &mut Http1, shared: &Shared, cx: &mut Context<'_>, buffer: &
         match http1.read(shared, buffer) {
             Ok(n) => {
                 http1.link.spend(n);
-                // The end stays the end, however often it is asked for.
+                // A later read must find the end, too.
                 http1.link.readable |= n == 0;
                 return Poll::Ready(Ok(n));
             }
