@@ -43,6 +43,12 @@ pub enum CloseReason {
     BodyTimeout,
     /// The client half-closed.
     ClientLeft,
+    /// The client stopped reading.
+    Stalled,
+    /// The connection was closed to make room for another one.
+    Evicted,
+    /// The connection broke.
+    Lost,
 }
 
 impl CloseReason {
@@ -62,6 +68,9 @@ impl CloseReason {
             CloseReason::BodyMalformed => "the request body is malformed",
             CloseReason::BodyTimeout => "the request body timed out",
             CloseReason::ClientLeft => "the client left",
+            CloseReason::Stalled => "the client stopped reading",
+            CloseReason::Evicted => "evicted for a new connection",
+            CloseReason::Lost => "the connection broke",
         }
     }
 }

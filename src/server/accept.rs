@@ -7,6 +7,7 @@ use super::http1::Http1;
 use super::limits;
 use super::session::{Session, Sessions};
 use super::shared::Shared;
+use crate::http::CloseReason;
 use crate::net::PeerAddr;
 use crate::rt::{Due, Key, MAX_SLOTS, Source};
 use crate::sys;
@@ -113,6 +114,7 @@ impl Acceptor {
     fn reset(&self, key: Key) {
         if let Some(session) = self.sessions.table.borrow().get(key) {
             let mut http1 = session.http1.borrow_mut();
+            http1.must_close(CloseReason::Evicted);
             http1.link.transport.reset_on_close();
             self.log_eviction(&http1.link.peer, "closed for a new connection");
         }

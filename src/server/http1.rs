@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::site_options::CurrentOptions;
 use super::waiter::{Waiter, Want};
 use crate::buf::{Drained, Input};
-use crate::http::{Next, Receiving, Scanner, Sending};
+use crate::http::{CloseReason, Next, Receiving, Scanner, Sending};
 use crate::net::{PeerAddr, Transport};
 use crate::rt::{Key, deadline, millis};
 use log::Level;
@@ -369,8 +369,16 @@ impl Http1 {
         self.phase = Phase::Closing { discard: limits::LINGER_MAX };
     }
 
+    /// Records an event after which no request may follow.
+    pub(super) fn must_close(&mut self, reason: CloseReason) {
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.exchange.must_close(reason);
+        }
+    }
+
     /// Gives up on the client: it sees a reset, and queued output is thrown away.
     pub(super) fn drop_client(&mut self) {
+        self.must_close(CloseReason::Stalled);
         self.link.transport.reset_on_close();
         self.phase = Phase::Dead;
     }

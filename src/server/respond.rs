@@ -89,7 +89,7 @@ pub(super) fn finish(http1: &mut Http1, shared: &Shared, outcome: Result<Outcome
     }
     let done = match outcome {
         Ok(Outcome::Close) => {
-            must_close(http1, CloseReason::Handler);
+            http1.must_close(CloseReason::Handler);
             end(http1, shared)
         }
         Ok(Outcome::KeepAlive) => end(http1, shared),
@@ -110,12 +110,12 @@ fn finish_failed(http1: &mut Http1, shared: &Shared, error: &Error) -> Result<()
                 let level = if status >= 500 { Level::Error } else { Level::Info };
                 http1.note(shared, level, format_args!("{status} {error}"));
             }
-            must_close(http1, CloseReason::HandlerFailed);
+            http1.must_close(CloseReason::HandlerFailed);
             fail(http1, shared, status)?;
         }
         Sending::Done => {
             http1.debug(format_args!("handler failed after its response: {error}"));
-            must_close(http1, CloseReason::HandlerFailed);
+            http1.must_close(CloseReason::HandlerFailed);
         }
         Sending::Body(_) | Sending::Cut => {
             http1.note(shared, Level::Info, format_args!("response cut short: {error}"));
@@ -130,18 +130,12 @@ fn finish_failed(http1: &mut Http1, shared: &Shared, error: &Error) -> Result<()
 
 /// Ends the response of a handler that panicked.
 pub(super) fn finish_panicked(http1: &mut Http1, shared: &Shared) {
-    must_close(http1, CloseReason::HandlerFailed);
+    http1.must_close(CloseReason::HandlerFailed);
     if http1.sending() != Sending::Head {
         http1.cut(shared, "its handler panicked");
     } else if let Err(error) = fail(http1, shared, 500) {
         http1.debug(format_args!("cannot answer: {error}"));
         http1.phase = Phase::Dead;
-    }
-}
-
-fn must_close(http1: &mut Http1, reason: CloseReason) {
-    if let Some(in_flight) = &mut http1.in_flight {
-        in_flight.exchange.must_close(reason);
     }
 }
 

@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::site::{CurrentHandler, Running};
 use super::timeouts;
 use super::upgrade;
+use crate::http::CloseReason;
 use crate::rt::{Due, Edges, Key, SlotWaker, Slots, TimerId, Woken, drop_contained};
 use std::cell::RefCell;
 use std::io;
@@ -290,6 +291,7 @@ impl Sessions {
             let outlived = Rc::strong_count(http1) > 2;
             let mut http1 = http1.borrow_mut();
             http1.phase = Phase::Dead;
+            http1.must_close(CloseReason::Lost);
             http1.log_access(&self.shared);
             if http1.is_whole() {
                 http1.link.transport.say_goodbye();
