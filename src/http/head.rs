@@ -3,11 +3,13 @@
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
+use super::directives::Directives;
 use super::fields::Fields;
 use super::framing::{BodyFields, Framing};
-use super::headers::list;
+use super::lenient::acceptable_text;
 use super::limits::{FIELDS_MAX, HEAD_MAX, HeadLimits};
 use super::reject::Reject;
+use super::span::Span;
 use super::target::{Target, TargetForm, decode, is_authority};
 
 /// A parsed request head. `parse` reuses its memory.
@@ -40,7 +42,7 @@ impl Head {
         if parsed.is_ok() {
             return parsed;
         }
-        let Some(text) = plainer(bytes) else { return parsed };
+        let Some(text) = acceptable_text(bytes) else { return parsed };
         self.clear();
         self.bytes.extend_from_slice(bytes);
         let parsed = self.parse_text(&text, limits);
@@ -173,27 +175,30 @@ impl Head {
 
     /// Whether the client lets the connection persist: RFC 9112 §9.3.
     pub fn keep_alive(&self) -> bool {
-        !self.facts.close && (self.facts.minor > 0 || self.facts.keep)
+        let directives = &self.facts.directives;
+        !directives.close && (self.facts.minor > 0 || directives.keep)
     }
 
     /// Whether there is a precondition (RFC 9110 §13.1) or a range (§14.2).
     pub fn is_selective(&self) -> bool {
-        self.facts.selective
+        self.facts.directives.selective
     }
 
     /// Whether the client names content codings: RFC 9110 §12.5.3.
     pub fn names_codings(&self) -> bool {
-        self.facts.codings
+        self.facts.directives.codings
     }
 
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub fn expects_continue(&self) -> bool {
-        self.facts.awaits && !matches!(self.facts.framing, Framing::None | Framing::Length(0))
+        // RFC 9110 §10.1.1: ignored in HTTP/1.0.
+        let awaits = self.facts.directives.awaits && self.facts.minor > 0;
+        awaits && !matches!(self.facts.framing, Framing::None | Framing::Length(0))
     }
 
     /// Whether the client offers another protocol: RFC 9110 §7.8.
     pub fn wants_upgrade(&self) -> bool {
-        self.facts.upgrade && self.facts.minor > 0 && self.header_bytes("upgrade").is_some()
+        self.facts.directives.upgrade && self.facts.minor > 0 && self.header_bytes("upgrade").is_some()
     }
 
     fn clear(&mut self) {
@@ -221,8 +226,8 @@ impl Head {
     /// Records where the fields are, and interprets those that matter here.
     fn read_fields(&mut self, headers: &[httparse::Header<'_>], bytes: &[u8]) -> Result<(), Reject> {
         let mut body = BodyFields::default();
+        let mut directives = Directives::default();
         let mut host = None;
-        let mut unknown_expectation = false;
         for header in headers {
             let field = Field { name: Span::of(header.name.as_bytes(), bytes), value: Span::of(header.value, bytes) };
             self.fields.push(field);
@@ -230,58 +235,29 @@ impl Head {
                 continue;
             };
             name.make_ascii_lowercase();
-            match &*name {
-                b"host" => {
-                    if host.replace(field.value).is_some() {
-                        return Err(Reject::bad("more than one Host"));
-                    }
-                    // RFC 9112 §3.2: empty if the target has no authority.
-                    if !header.value.is_empty() && !is_authority(header.value) {
-                        return Err(Reject::bad("malformed Host"));
-                    }
-                }
-                b"connection" => {
-                    for option in list(header.value) {
-                        self.facts.close |= option.eq_ignore_ascii_case(b"close");
-                        self.facts.keep |= option.eq_ignore_ascii_case(b"keep-alive");
-                        self.facts.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-                    }
-                }
-                b"range"
-                | b"if-match"
-                | b"if-none-match"
-                | b"if-modified-since"
-                | b"if-unmodified-since"
-                | b"if-range" => {
-                    self.facts.selective = true;
-                }
-                b"accept-encoding" => self.facts.codings = true,
-                b"content-length" => body.content_length(header.value)?,
-                b"transfer-encoding" => body.transfer_encoding(header.value),
-                b"expect" => {
-                    for expectation in list(header.value) {
-                        let known = expectation.eq_ignore_ascii_case(b"100-continue");
-                        // RFC 9110 §10.1.1: ignored in HTTP/1.0.
-                        self.facts.awaits |= known && self.facts.minor > 0;
-                        unknown_expectation |= !known;
-                    }
-                }
-                _ => {}
+            if &*name != b"host" {
+                directives.read(name, header.value, &mut body)?;
+            } else if host.replace(field.value).is_some() {
+                return Err(Reject::bad("more than one Host"));
+            } else if !header.value.is_empty() && !is_authority(header.value) {
+                // RFC 9112 §3.2: empty if the target has no authority.
+                return Err(Reject::bad("malformed Host"));
             }
         }
+        self.facts.directives = directives;
         if host.is_none() && self.facts.minor > 0 {
             return Err(Reject::bad("no Host"));
         }
         self.facts.host = self.facts.host.or(host);
         self.facts.framing = body.framing(self.facts.minor)?;
-        if unknown_expectation {
+        if directives.unknown_expectation {
             return Err(Reject { status: 417, reason: "unknown expectation", close: false });
         }
         Ok(())
     }
 
     fn is_named(&self, field: &Field, name: &str) -> bool {
-        usize::from(field.name.len) == name.len() && self.slice(field.name).eq_ignore_ascii_case(name.as_bytes())
+        field.name.len() == name.len() && self.slice(field.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn slice(&self, span: Span) -> &[u8] {
@@ -292,26 +268,6 @@ impl Head {
     fn text(&self, span: Span) -> &str {
         from_utf8(self.slice(span)).unwrap_or_default()
     }
-}
-
-/// A version of the head in which what the parser wrongly refuses in the first line is replaced; `None` if there is
-/// nothing to replace. Non-ASCII bytes in the query become letters; later versions of HTTP/1 become 1.1, as RFC 9110
-/// §2.5 has them read.
-fn plainer(head: &[u8]) -> Option<Vec<u8>> {
-    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let start = head.iter().position(|byte| !is_end(byte))?;
-    let mut text = head.to_vec();
-    let line = text.get_mut(start..)?.split_mut(is_end).next()?;
-    let mut replaced = 0;
-    if let [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9'] = line {
-        *minor = b'1';
-        replaced += 1;
-    }
-    if let Some(query) = line.iter().position(|&byte| byte == b'?') {
-        let raw = line.get_mut(query..)?.iter_mut().filter(|byte| !byte.is_ascii());
-        replaced += raw.map(|byte| *byte = b'x').count();
-    }
-    (replaced > 0).then_some(text)
 }
 
 impl Fields for Head {
@@ -331,52 +287,13 @@ struct HeadFacts {
     form: TargetForm,
     framing: Framing,
     minor: u8,
-    /// `Connection` lists `close`.
-    close: bool,
-    /// `Connection` lists `keep-alive`.
-    keep: bool,
-    /// `Connection` lists `upgrade`.
-    upgrade: bool,
-    /// There is a precondition or a `Range`.
-    selective: bool,
-    /// There is an `Accept-Encoding`.
-    codings: bool,
-    /// `Expect` lists `100-continue`, in HTTP/1.1.
-    awaits: bool,
+    directives: Directives,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Field {
     name: Span,
     value: Span,
-}
-
-/// A part of a head, which is never longer than [`HEAD_MAX`].
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    at: u16,
-    len: u16,
-}
-
-impl Span {
-    /// Where `part`, a slice of `whole`, lies in it.
-    fn of(part: &[u8], whole: &[u8]) -> Self {
-        let at = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-        match (u16::try_from(at), u16::try_from(part.len())) {
-            (Ok(at), Ok(len)) if len > 0 => Self { at, len },
-            _ => Self::default(),
-        }
-    }
-
-    fn range(self) -> std::ops::Range<usize> {
-        let at = usize::from(self.at);
-        at..at + usize::from(self.len)
-    }
-
-    /// What follows the part.
-    fn after(self, whole: &[u8]) -> &[u8] {
-        whole.get(self.range().end..).unwrap_or_default()
-    }
 }
 
 /// The refusal for a parse error, given what follows the request target.

@@ -6,7 +6,8 @@
 //! | file | what it knows |
 //! | --- | --- |
 //! | [`scan`] | where a head ends, and when it can never end well |
-//! | [`head`] | the parsed head, and what its fields say |
+//! | [`head`], [`directives`] | the parsed head, and what its fields tell the server |
+//! | [`span`], [`lenient`] | positions in a head; heads that the parser wrongly refuses |
 //! | [`target`] | request targets, authorities, percent-encoding |
 //! | [`framing`], [`chunked`] | how a request's body is delimited, and decoding it |
 //! | [`response`], [`status`] | the response's head |
@@ -23,6 +24,7 @@ pub mod chunked;
 pub mod coding;
 pub mod conditional;
 pub mod date;
+pub mod directives;
 pub mod encoder;
 pub mod exchange;
 pub mod fields;
@@ -30,6 +32,7 @@ pub mod framing;
 pub mod head;
 pub mod headers;
 pub mod keep_alive;
+pub mod lenient;
 pub mod limits;
 pub mod multipart;
 pub mod parameters;
@@ -38,6 +41,7 @@ pub mod range;
 pub mod reject;
 pub mod response;
 pub mod scan;
+pub mod span;
 pub mod status;
 pub mod target;
 

@@ -22,6 +22,9 @@ pub(super) fn head(http1: &mut Http1) -> Result<&mut ResponseHead> {
 
 /// Queues the response's head unless that was done; `length` is the body's, if known.
 pub(super) fn commit(http1: &mut Http1, shared: &Shared, length: Option<u64>) -> Result<()> {
+    if http1.sending() != Sending::Head {
+        return Ok(());
+    }
     let server = http1.options().server_header;
     let in_flight = http1.in_flight()?;
     if let Some((frame, persistence)) = in_flight.exchange.commit(length, shared.stopping()) {
