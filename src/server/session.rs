@@ -220,9 +220,9 @@ impl Sessions {
             let http1 = http1.borrow();
             (Rc::clone(http1.in_flight.as_ref()?.exchange.head()), Rc::clone(&http1.site.borrow()))
         };
-        let handler = Rc::clone(&self.table.borrow().get(key)?.handler.borrow());
         let con = Connection::new(Rc::clone(&self.shared), options, Rc::clone(http1), key);
-        Some(handler.start(con, Request::new(head)))
+        // Only makes the future: nothing of the handler runs while these are borrowed.
+        Some(self.table.borrow().get(key)?.handler.borrow().start(con, Request::new(head)))
     }
 
     /// Polls the handler if it was woken, and drops it when it is done.
