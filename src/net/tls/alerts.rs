@@ -79,7 +79,8 @@ impl MessageEncrypter for Wrapped {
     fn encrypt(&mut self, message: OutboundPlainMessage<'_>, seq: u64) -> Result<OutboundOpaqueMessage, Error> {
         match INSTEAD.get() {
             Some(kind) if message.typ == ContentType::Alert => {
-                let payload = OutboundChunks::Single(&[FATAL, kind]);
+                let alert = [FATAL, kind];
+                let payload = OutboundChunks::Single(&alert);
                 self.0.encrypt(OutboundPlainMessage { payload, ..message }, seq)
             }
             _ => self.0.encrypt(message, seq),
