@@ -66,11 +66,18 @@ mod sys;
 pub use files::{CleanPath, Files, Inspected};
 pub use http::{BadChunk, Chunked, Disposition, status_reason};
 pub use net::PeerAddr;
-pub use rt::{AsyncFd, Task, sleep, spawn};
+pub use rt::{AsyncFd, Task, sleep, spawn, yield_now};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
     Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };
+
+/// Small rules of HTTP's syntax, for programs that read or write some of it themselves.
+pub mod syntax {
+    pub use crate::http::date::http_date;
+    pub use crate::http::headers::{decimal, is_token};
+    pub use crate::http::query::{decode_form, decode_percent};
+}
 
 /// X.509 as far as a server needs it: makes a self-signed certificate, reads its own, and the subject of a client's.
 #[cfg(feature = "tls")]

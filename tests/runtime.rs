@@ -411,27 +411,19 @@ fn one_connection_does_not_starve_the_others() {
 /// A handler that wakes itself gets its turns, not ever more of them.
 #[test]
 fn a_handler_that_yields_has_its_share() {
-    async fn yield_now() {
-        let mut yielded = false;
-        poll_fn(|cx| {
-            cx.waker().wake_by_ref();
-            if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
     let (server, seen) = telling(Options::new, async |_: &mut Connection, _: &mut Request, tell| {
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         spawn(async move {
             for _ in 0..3 {
-                yield_now().await;
+                ecohttpd::yield_now().await;
             }
             ended.store(true, Ordering::SeqCst);
         })
         .detach();
         let mut turns = 0;
         while !over.load(Ordering::SeqCst) {
-            yield_now().await;
+            ecohttpd::yield_now().await;
             turns += 1;
         }
         tell.send(turns).unwrap();

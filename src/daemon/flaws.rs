@@ -2,7 +2,7 @@
 
 use super::exit::ServeError;
 use super::log;
-use super::syntax::are_digits;
+use ecohttpd::syntax::decimal;
 
 /// How the line about an address begins that can't be bound.
 pub const CANNOT_LISTEN: &str = "cannot listen on ";
@@ -66,7 +66,7 @@ fn key(flaw: &str) -> String {
     if let Some(rest) = flaw.strip_prefix(CANNOT_LISTEN) {
         return split(rest, ": ").map_or(rest, |(address, _)| address).to_owned();
     }
-    let is_line = |place: &str| place.rsplit_once(':').is_some_and(|(_, line)| are_digits(line.as_bytes()));
+    let is_line = |place: &str| place.rsplit_once(':').is_some_and(|(_, line)| decimal(line.as_bytes()).is_some());
     let text = split(flaw, ": ").filter(|(place, _)| is_line(place)).map_or(flaw, |(_, text)| text);
     match split(text, "@uhttpd[") {
         Some((before, rest)) => [before, rest.split_once(']').map_or(rest, |(_, after)| after)].concat(),

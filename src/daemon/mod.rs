@@ -18,7 +18,7 @@
 //! | `scripts`, `cgi` | which paths are scripts; running them |
 //! | `ubus` | `/ubus`: JSON-RPC over ubus |
 //! | `log` | diagnostics and access logs |
-//! | `addresses`, `base64`, `escape`, `percent`, `prefix`, `syntax`, `context` | what several of them need |
+//! | `addresses`, `base64`, `escape`, `prefix`, `context` | what several of them need |
 //! | `sys` | system calls |
 
 mod access;
@@ -36,7 +36,6 @@ mod exit;
 mod flaws;
 mod https_policy;
 mod log;
-mod percent;
 mod pid_file;
 mod plan;
 mod prefix;
@@ -50,7 +49,6 @@ mod scripts;
 #[cfg(feature = "tls")]
 mod self_signed;
 mod signals;
-mod syntax;
 mod sys;
 mod tasks;
 #[cfg(test)]

@@ -7,13 +7,14 @@ use super::config::{self, Header, seconds};
 use super::escape::Html;
 use super::https_policy::HttpsPolicy;
 use super::log;
-use super::percent;
+
 use super::prefix::UrlPrefix;
 use super::rebinding::is_rebound;
 use super::replies::{error, respond};
 use super::scripts::{self, Found, Located, Scripts};
 #[cfg(feature = "ubus")]
 use super::ubus::Ubus;
+use ecohttpd::syntax::decode_percent;
 use ecohttpd::{CleanPath, Connection, Error, Files, Options, Request, Result};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -321,7 +322,7 @@ impl Router {
             return Ok(Some(500));
         };
         let (path, query) = place.split_once('?').unwrap_or((&place, ""));
-        match CleanPath::new(&percent::decode(path, false)) {
+        match CleanPath::new(&decode_percent(path.as_bytes())) {
             Ok(path) => {
                 let redirected = Redirected { query: query.to_owned(), left };
                 Box::pin(self.route(con, req, path, Some(redirected))).await

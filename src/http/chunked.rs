@@ -1,6 +1,6 @@
 //! A decoder for the chunked coding (RFC 9112 §7.1): strict and bounded.
 
-use super::headers::{is_tchar, is_value_byte};
+use super::headers::{hex_digit, is_tchar, is_value_byte};
 use super::limits::{CHUNK_EXTENSION, CHUNK_FREE, CHUNK_OVERHEAD, CHUNK_SIZE_DIGITS, TRAILER, TRAILER_FIELDS};
 use super::reject::Reject;
 use std::error::Error;
@@ -113,7 +113,7 @@ impl Chunked {
                     return Err(Reject::bad("chunk size too long"));
                 }
                 self.count += 1;
-                self.left = self.left << 4 | hex(byte);
+                self.left = self.left << 4 | u64::from(hex_digit(byte).unwrap_or_default());
                 At::Size
             }
             (At::Size, _) if self.count == 0 => {
@@ -216,14 +216,6 @@ enum At {
     TrailerLf,
     EndLf,
     Done,
-}
-
-/// The value of a byte that is a hex digit.
-fn hex(digit: u8) -> u64 {
-    u64::from(match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20).wrapping_sub(b'a').wrapping_add(10),
-    })
 }
 
 #[cfg(test)]

@@ -32,6 +32,14 @@ pub fn push(out: &mut Vec<u8>, seconds: u64) {
     out.extend_from_slice(b" GMT");
 }
 
+/// A time in Unix seconds as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`. Times after the year 9999 are the last second
+/// of it.
+pub fn http_date(seconds: u64) -> String {
+    let mut text = Vec::with_capacity(LEN);
+    push(&mut text, seconds);
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// Reads a date in any of the three forms; `None` for what is none, or lies before 1970.
 ///
 /// The name of the day is not compared: it says nothing that the date does not.

@@ -198,7 +198,8 @@ impl Server {
         Handle(Arc::clone(&self.control))
     }
 
-    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called: see [`spawn`](crate::spawn).
+    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called. Dropping the task cancels the
+    /// future, and [`Task::detach`] lets it run on: see [`spawn`](crate::spawn).
     pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> Task<T> {
         Task::start(&self.event_loop.shared.runtime, Box::pin(future))
     }

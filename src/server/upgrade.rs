@@ -3,7 +3,7 @@
 use super::error::{Error, Result};
 use super::http1::{Http1, Phase, Step};
 use super::limits;
-use super::respond::{self, yield_now};
+use super::respond::{self, another_turn};
 use super::shared::Shared;
 use super::waiter::Want;
 use crate::rt::Key;
@@ -241,7 +241,7 @@ fn poll_read(http1: &mut Http1, shared: &Shared, cx: &mut Context<'_>, buffer: &
         return Poll::Ready(Ok(n));
     }
     if http1.link.readable && http1.link.credit == 0 {
-        return yield_now(cx);
+        return another_turn(cx);
     }
     while http1.link.readable && http1.phase != Phase::Dead {
         match http1.read(shared, buffer) {
@@ -252,7 +252,7 @@ fn poll_read(http1: &mut Http1, shared: &Shared, cx: &mut Context<'_>, buffer: &
                 return Poll::Ready(Ok(n));
             }
             Err(Step::Close) => break,
-            Err(_) if http1.link.credit == 0 => return yield_now(cx),
+            Err(_) if http1.link.credit == 0 => return another_turn(cx),
             Err(_) => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The head of a script's output (RFC 3875 §6): collected as it comes, then parsed as a whole.
 
-use crate::daemon::syntax::{decimal, is_token};
+use ecohttpd::syntax::{decimal, is_token};
 
 /// Most bytes of a line, including its end: uhttpd allows half of it.
 const LINE_MAX: usize = 8 << 10;
