@@ -7,7 +7,7 @@
 
 #[path = "../src/daemon/ubus/blob.rs"]
 pub mod blob;
-#[path = "../src/daemon/cgi/head.rs"]
+#[path = "../src/daemon/cgi/head_syntax.rs"]
 pub mod cgi_head;
 #[path = "../src/daemon/escape.rs"]
 pub mod escape;

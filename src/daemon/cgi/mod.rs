@@ -12,7 +12,8 @@
 //! | `environment` | its environment variables |
 //! | `process` | the process, until it is reaped |
 //! | `relay` | moving the body to it and its output to the client |
-//! | `head` | the head of its output, which becomes that of the response |
+//! | `head_syntax` | the head of its output: collected and parsed |
+//! | `head` | that head becomes the head of the response |
 //! | `stderr` | its standard error, which goes to the log |
 //!
 //! ```text
@@ -23,6 +24,7 @@
 mod body_file;
 mod environment;
 mod head;
+mod head_syntax;
 mod minimum_rate;
 mod process;
 mod queue;
