@@ -155,6 +155,7 @@ fn is_upgrade(option: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::keep_alive::{Next, Situation, Unread, next};
+    use super::super::response::tests::response;
     use super::*;
 
     /// A request, and whether both sides want to go on.
@@ -169,15 +170,6 @@ mod tests {
 
     /// Status, fields, what was asked, the length known, and the head without its version.
     type Row<'a> = (u16, &'a [(&'a str, &'a str)], Asked, Option<u64>, String);
-
-    fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
-        let mut response = ResponseHead::default();
-        response.set_status(status, None).unwrap();
-        for (name, value) in fields {
-            response.append(name, value).unwrap();
-        }
-        response
-    }
 
     fn framed(response: &ResponseHead, asked: Asked, known: Option<u64>) -> Frame {
         frame(response, ReplyTo { head: asked.head, http10: asked.http10 }, known)
