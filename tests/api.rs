@@ -217,6 +217,28 @@ fn redirect_checks_code_and_location() {
     }
 }
 
+/// Devices compare letters: what the library writes itself has one case (RFC 9110 §5.1 would allow any).
+#[test]
+fn header_names_have_one_case() {
+    let server = serve(Options::new, async |con: &mut Connection, req: &mut Request| match req.path() {
+        "/redirect" => con.redirect(302, "/there").await,
+        "/error" => con.send_error(503, None, "wait").await,
+        "/chunked" => con.send("hello").await,
+        "/fails" => Err(Error::Timeout),
+        _ => con.serve_file(req).await,
+    });
+    for request in ["GET /redirect", "GET /error", "GET /chunked", "GET /fails", "GET /no-such-file", "PUT /", "BAD"] {
+        let mut client = server.connect();
+        client.send(format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        let reply = String::from_utf8(client.rest().0).unwrap();
+        let (head, _) = reply.split_once("\r\n\r\n").unwrap();
+        let names = head.lines().skip(1).map(|line| line.split_once(": ").unwrap().0);
+        let is_capital = |word: &str| word.starts_with(|c: char| c.is_ascii_uppercase());
+        assert!(names.clone().count() > 2, "{reply}");
+        names.for_each(|name| assert!(name.split('-').all(is_capital), "{request}: {name}"));
+    }
+}
+
 // --- the body ---------------------------------------------------------------------------------------
 
 #[test]
@@ -488,7 +510,8 @@ fn the_access_log_is_told_of_each_exchange() {
         Options::new().access_log(move |access| {
             let head = format!("{} {} 1.{}", access.method, access.target, access.minor_version);
             let agent = format!("{:?} {:?}", access.referer, access.user_agent);
-            tell.send((head, access.status, access.bytes, agent, access.peer.ip().is_some())).unwrap();
+            let close = access.close.map(str::to_owned);
+            tell.send((head, access.status, access.bytes, agent, access.peer.ip().is_some(), close)).unwrap();
         })
     };
     let server = serve(options, async move |con: &mut Connection, req: &mut Request| {
@@ -515,13 +538,13 @@ fn the_access_log_is_told_of_each_exchange() {
     common::reset(gone);
     let none = "None None".to_owned();
     let expected = [
-        ("GET /a%20b?c 1.1".to_owned(), 200, 5, "Some(\"r\") Some(\"\\\"u\\\"\")".to_owned(), true),
-        ("HEAD / 1.0".to_owned(), 200, 0, none.clone(), true),
-        ("OPTIONS * 1.1".to_owned(), 417, refused, none.clone(), true),
-        ("  1.1".to_owned(), 400, nonsense, none.clone(), true),
+        ("GET /a%20b?c 1.1".to_owned(), 200, 5, "Some(\"r\") Some(\"\\\"u\\\"\")".to_owned(), true, None),
+        ("HEAD / 1.0".to_owned(), 200, 0, none.clone(), true, None),
+        ("OPTIONS * 1.1".to_owned(), 417, refused, none.clone(), true, None),
+        ("  1.1".to_owned(), 400, nonsense, none.clone(), true, Some("the request was refused".to_owned())),
     ];
     assert_eq!(lines, expected);
-    assert_eq!(next(&told), ("POST /wait 1.1".to_owned(), 499, 0, none, true));
+    assert_eq!(next(&told), ("POST /wait 1.1".to_owned(), 499, 0, none, true, Some("the connection broke".to_owned())));
 }
 
 #[test]

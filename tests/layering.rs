@@ -97,7 +97,8 @@ fn connections_have_one_room() {
     assert_eq!(outside, ["serve_file.rs"]);
 }
 
-/// Constants (errno values, flags) are only numbers; calls and types belong to `sys.rs`, and the program's to `daemon/sys/`.
+/// Constants (errno values, flags) are only numbers; calls and types belong to `sys.rs`, and the program's to
+/// `daemon/sys/`.
 #[test]
 fn libc_is_called_in_one_place() {
     let mut wrong = Vec::new();
@@ -120,8 +121,8 @@ fn libc_is_called_in_one_place() {
 
 /// Of the files and folders in one folder none uses, by whatever way, one that uses it.
 ///
-/// What a `mod.rs` re-exports counts as the file that it comes from, and a use of what `mod.rs` itself defines as one of
-/// `mod.rs`. Tests may use what they like.
+/// What a `mod.rs` re-exports counts as the file that it comes from, and a use of what `mod.rs` itself defines as one
+/// of `mod.rs`. Tests may use what they like.
 #[test]
 fn files_use_each_other_in_no_circle() {
     let tree = Tree::new(sources());

@@ -1,4 +1,4 @@
-//! The chunked coding (RFC 9112 §7.1), taken apart byte by byte: strict and bounded.
+//! A decoder for the chunked coding (RFC 9112 §7.1): strict and bounded.
 
 use super::headers::{is_tchar, is_value_byte};
 use super::limits::{CHUNK_EXTENSION, CHUNK_FREE, CHUNK_OVERHEAD, CHUNK_SIZE_DIGITS, TRAILER, TRAILER_FIELDS};
@@ -20,9 +20,9 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chunked {
-    /// The size while it is read, then the bytes of the chunk that are to come.
+    /// The size while it is being read, then the bytes of the chunk that are to come.
     left: u64,
-    /// Bytes of framing beyond what payload and chunks have earned, at most [`CHUNK_OVERHEAD`].
+    /// Bytes of framing beyond what payload and chunks allow for; at most [`CHUNK_OVERHEAD`].
     overhead: u32,
     /// Bytes of this chunk's extensions, or of all trailers.
     line: u16,
@@ -31,14 +31,14 @@ pub struct Chunked {
     at: At,
 }
 
-/// What [`Decoder::decode`](super::framing::Decoder::decode) made of its input: the payload is `input[start..end]`.
+/// The result of [`Decoder::decode`](super::framing::Decoder::decode): the payload is `input[start..end]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Piece {
     /// Where the payload starts.
     pub start: usize,
     /// Where the payload ends; `start` if there is none.
     pub end: usize,
-    /// How many bytes of the input are dealt with.
+    /// How many bytes of the input were consumed.
     pub used: usize,
 }
 
@@ -94,7 +94,7 @@ impl Chunked {
         Ok(Piece { start: used, end: used, used })
     }
 
-    /// Takes the payload between `start` and `end`, or as much of it as is this chunk's.
+    /// Takes the payload between `start` and `end`, as far as it belongs to this chunk.
     fn payload(&mut self, start: usize, end: usize) -> Piece {
         let there = end - start;
         let len = usize::try_from(self.left).map_or(there, |left| left.min(there));
@@ -120,7 +120,7 @@ impl Chunked {
                 return Err(Reject::bad("chunk without a size"));
             }
             (At::Size | At::Name | At::Value | At::Quoted, b'\r') => At::SizeLf,
-            // `BWS` may stand before and behind a semicolon and an equals sign, but not alone.
+            // `BWS` is allowed around a semicolon or an equals sign, but not alone.
             (At::Size | At::Space, b' ' | b'\t') => self.spend(CHUNK_EXTENSION, At::Space)?,
             (At::Size | At::Space, b';') => self.spend(CHUNK_EXTENSION, At::Semicolon)?,
             (At::Size | At::Space, _) => return Err(Reject::bad("malformed chunk size")),
@@ -171,7 +171,7 @@ impl Chunked {
         Ok(next)
     }
 
-    /// The size line has ended: its chunk, or after the last one the trailers, come next.
+    /// Ends a size line. Its chunk follows, or the trailers after the last one.
     fn chunk(&mut self) -> Result<At, Reject> {
         const CRLFS: u32 = 4;
         let cost = u32::from(self.count) + u32::from(self.line) + CRLFS;
@@ -218,7 +218,7 @@ enum At {
     Done,
 }
 
-/// The value of a hex digit, which the caller has seen it to be.
+/// The value of a byte that is a hex digit.
 fn hex(digit: u8) -> u64 {
     u64::from(match digit {
         b'0'..=b'9' => digit - b'0',

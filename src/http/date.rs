@@ -73,8 +73,8 @@ fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
     if parts.next().is_some() { None } else { unix((year, month, day), time) }
 }
 
-/// Year, month and day, and hour, minute and second, in Unix seconds; `None` when there is no such day or time, or it is
-/// before 1970.
+/// Year, month and day, and hour, minute and second, in Unix seconds; `None` when there is no such day or time, or it
+/// is before 1970.
 pub fn unix((year, month, day): (u64, u64, u64), (hour, minute, second): (u64, u64, u64)) -> Option<u64> {
     // A leap second is the next minute's first.
     if hour > 23 || minute > 59 || second > 60 || year < 1970 || !(1..=12).contains(&month) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The decoded pairs of a query string or an urlencoded form.
 ///
-/// `+` is a space; an escape that is none stays as it is; what is not UTF-8 then becomes U+FFFD. Empty pieces are
+/// `+` is a space; a malformed escape is left as it is; what is then not UTF-8 becomes U+FFFD. Empty pieces are
 /// skipped, and a piece without `=` is a name with an empty value.
 pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').filter(|piece| !piece.is_empty()).map(|piece| {
@@ -13,7 +13,7 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> 
     })
 }
 
-/// Decodes `%XX`; an escape that is none stays as it is.
+/// Decodes `%XX`; a malformed escape is left as it is.
 pub fn decode_percent(input: &[u8]) -> Cow<'_, [u8]> {
     decode(input, false)
 }

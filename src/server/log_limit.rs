@@ -5,7 +5,7 @@
 use super::limits::{LOG_WINDOW, LOGGED_CLIENTS, LOGGED_LINES};
 use crate::net::Network;
 
-/// How many lines each client has caused in the present window, which the first line began.
+/// How many lines each client has caused in the current window. The first line starts the window.
 #[derive(Default)]
 pub(super) struct LineCounts {
     clients: Vec<(Network, u32)>,
@@ -19,7 +19,7 @@ impl LineCounts {
         self.clients.is_empty()
     }
 
-    /// Counts a line about a client; whether it is to be written.
+    /// Counts a line about a client; returns whether to write it.
     pub(super) fn count(&mut self, network: Network) -> bool {
         let lines = match self.clients.iter().position(|(known, _)| *known == network) {
             Some(at) => &mut self.clients[at].1,

@@ -24,14 +24,14 @@ pub struct Site {
     pub(super) handler: Rc<dyn Handler>,
 }
 
-/// The handler that a listener and its connections have at present, as with
+/// The current handler of a listener and its connections; replaced together with
 /// [`CurrentOptions`](super::site_options::CurrentOptions).
 pub(super) type CurrentHandler = Rc<RefCell<Rc<dyn Handler>>>;
 
-/// A handler at work on one request; it has finished the response when it is ready.
+/// A handler that is running for one request. When it is ready, the response is finished.
 pub(super) type Running = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A handler, whatever its type.
+/// A handler of any type.
 pub(super) trait Handler {
     fn start(&self, con: Connection, req: Request) -> Running;
 }
@@ -55,14 +55,14 @@ impl Site {
     /// Loads the certificates of the options if they are not loaded yet. Binding a TLS listener does so, too.
     ///
     /// # Errors
-    /// One line naming the file that is missing or wrong, and why.
+    /// One line that names the file and what is wrong with it.
     #[cfg(feature = "tls")]
     pub fn load_certificates(&self) -> io::Result<()> {
         self.options.tls().map(|_| ())
     }
 }
 
-/// Gives a handler the shape that connections store: it makes a future which also finishes the response.
+/// Erases the type of a handler. The future that it makes also finishes the response.
 fn erase<H, R>(handler: H) -> Rc<dyn Handler>
 where
     H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
