@@ -23,6 +23,8 @@ pub(super) struct Store {
     pub(super) listings: Rc<()>,
     pub(super) index: Vec<String>,
     pub(super) gzip: bool,
+    /// No handler changes files, so requests of one moment may share a stat(2).
+    pub(super) may_share_stat: bool,
     pub(super) dir_listing: bool,
     world_readable: bool,
     withheld: Vec<PathBuf>,
@@ -39,6 +41,7 @@ impl Store {
             listings: Rc::default(),
             index: options.index.clone(),
             gzip: options.gzip,
+            may_share_stat: !options.writes_files,
             dir_listing: options.dir_listing,
             world_readable: options.world_readable,
             withheld: options.withheld(),

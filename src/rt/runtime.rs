@@ -23,6 +23,8 @@ pub(crate) struct Runtime {
     pub(crate) wakes: Arc<WakeQueue>,
     start: Instant,
     now: Cell<u64>,
+    /// Not zero. It may wrap: nothing keeps one for long.
+    moment: Cell<u32>,
 }
 
 impl Runtime {
@@ -36,6 +38,7 @@ impl Runtime {
             wakes,
             start: Instant::now(),
             now: Cell::new(0),
+            moment: Cell::new(1),
         }))
     }
 
@@ -73,6 +76,16 @@ impl Runtime {
     /// The time of this tick, in milliseconds since the loop was made. Read once a tick.
     pub(crate) fn now(&self) -> u64 {
         self.now.get()
+    }
+
+    /// The number of this moment. Within one, the world is taken to stand still.
+    pub(crate) fn moment(&self) -> u32 {
+        self.moment.get()
+    }
+
+    /// Another moment begins: what is looked at now may differ from what was seen before.
+    pub(crate) fn next_moment(&self) {
+        self.moment.set(self.moment.get().wrapping_add(1).max(1));
     }
 
     pub(crate) fn read_clock(&self) {
@@ -113,6 +126,7 @@ impl Runtime {
             wait = Some(wait.map_or(timeout, |wait| wait.min(timeout)));
         }
         let polled = self.reactor.poll(wait);
+        self.next_moment();
         self.wakes.awake();
         self.read_clock();
         polled

@@ -395,6 +395,11 @@ impl Connection {
         self.shared.runtime.now()
     }
 
+    /// The number of the loop's present turn: within one, the world is taken to stand still.
+    pub(crate) fn moment(&self) -> u32 {
+        self.core.runtime.moment()
+    }
+
     /// Runs a task on the loop, beside the connections.
     pub(crate) fn spawn(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
         self.shared.runtime.spawn(task);

@@ -29,6 +29,7 @@ pub struct Options {
     pub(crate) docroot: PathBuf,
     pub(crate) index: Vec<String>,
     pub(crate) gzip: bool,
+    pub(crate) writes_files: bool,
     pub(crate) follow_symlinks: bool,
     pub(crate) dir_listing: bool,
     pub(crate) listing_charset: String,
@@ -59,6 +60,7 @@ impl Default for Options {
             docroot: PathBuf::from("."),
             index: vec!["index.html".into()],
             gzip: false,
+            writes_files: true,
             follow_symlinks: false,
             dir_listing: false,
             listing_charset: "utf-8".into(),
@@ -138,9 +140,17 @@ impl Options {
         self
     }
 
-    /// Serve a file's precompressed `.br`, `.zst` or `.gz` sibling to clients that accept that coding; default false.
+    /// Serve a file's precompressed `.br`, `.zst` or `.gz` sibling to clients that accept that coding; default false. A new
+    /// one is found within a second.
     pub fn gzip(mut self, yes: bool) -> Self {
         self.gzip = yes;
+        self
+    }
+
+    /// Whether handlers of this program change files of the document root; default true. If they do not, requests that are
+    /// served in one turn of the loop share a look at their file: a system call less for each.
+    pub fn writes_files(mut self, yes: bool) -> Self {
+        self.writes_files = yes;
         self
     }
 
