@@ -9,7 +9,7 @@
 //! | `plan` | what is served at each address |
 //! | `bind` | listening sockets: bound, kept, closed, tried again |
 //! | `reload` | putting a configuration into effect, at the start and at SIGHUP |
-//! | `flaws` | what of a configuration can't be served, and whether that is tolerated |
+//! | `flaws` | which parts of a configuration can't be served, and whether that is tolerated |
 //! | `signals`, `tasks` | signals, and what else runs beside the requests |
 //! | `privileges`, `background`, `pid_file`, `exit` | the process: its user, its terminal, its id, its exit code |
 //! | `virtual_hosts`, `router` | a request's way: which site, who may, what answers |

@@ -63,7 +63,7 @@ struct Planner<'a> {
     config: &'a Config,
     logs: &'a Logs,
     sites: Vec<(Rc<Router>, Rc<HttpsPolicy>)>,
-    /// What of each site's certificates can be used.
+    /// Which of each site's certificates can be used.
     usable: Vec<Usable>,
 }
 

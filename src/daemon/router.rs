@@ -121,7 +121,8 @@ impl Router {
         }
     }
 
-    /// Serves a request. What files rarely need is boxed, as the rest of the future is allocated for each request.
+    /// Serves a request. The parts that files rarely need are boxed, as the rest of the future is allocated for each
+    /// request.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         let proxied = self.proxies.as_ref().map_or(Ok(false), |proxies| proxies.apply(con, req));
         if self.rfc1918_filter && is_rebound(con) {
@@ -443,7 +444,7 @@ impl Router {
         error(con, status, &text).await
     }
 
-    /// Answers with the error page. Returns false if there is none that this client may see.
+    /// Answers with the error page. Returns false if this client may not see one.
     async fn fail_with(&self, con: &mut Connection, req: &mut Request, page: &CleanPath, status: u16) -> Result<bool> {
         let Ok(login) = self.admit(con, req, page, page).await else { return Ok(false) };
         let located = match self.scripts.find(con, &self.files, page) {

@@ -12,7 +12,7 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The interim response that a client waits for before it sends a body (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What matters of a request for the delimiting of its response.
+/// The facts about a request that decide how its response is delimited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplyTo {
     /// Whether the method was HEAD.

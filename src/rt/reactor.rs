@@ -52,7 +52,7 @@ pub(crate) struct Reactor {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
     fds: RefCell<Slots<Rc<Readiness>>>,
-    /// A duplicate of the poll's descriptor, once somebody asked for it.
+    /// A duplicate of the poll's descriptor, made on first use.
     descriptor: OnceCell<OwnedFd>,
 }
 

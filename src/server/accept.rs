@@ -70,7 +70,7 @@ impl Acceptor {
     }
 
     fn admit(&self, newcomer: Newcomer) {
-        // From a quarter of the connections on, clients that may have left are asked at once.
+        // With a quarter of the connections in use, clients that may have left are probed at once.
         self.shared.filling_up.set(self.sessions.len() * 4 >= self.max_connections.get());
         let Newcomer { mut transport, peer, options, handler } = newcomer;
         let admitted = self.sessions.open(handler, |key| {

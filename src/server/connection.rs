@@ -395,9 +395,9 @@ impl Connection {
         self.shared.runtime.now()
     }
 
-    /// The number of the loop's present turn: within one, the world is taken to stand still.
+    /// The number of the loop's current turn. Files are assumed not to change within a turn.
     pub(crate) fn moment(&self) -> u32 {
-        self.core.runtime.moment()
+        self.shared.runtime.moment()
     }
 
     /// Runs a task on the loop, beside the connections.

@@ -19,10 +19,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// Handler error: the response head was sent already and can't be changed.
     HeadSent,
-    /// The handler's: a control character in a header field, a name that is not a token, or a field that only the library
-    /// sets.
+    /// Handler error: a control character in a header field, a name that is not a token, or a field that only the
+    /// library sets.
     BadHeader,
-    /// The handler's: a status outside 100..=999, or one that the method does not allow.
+    /// Handler error: a status outside 100..=999, or one that the method does not allow.
     BadStatus,
     /// Handler error: more or fewer bytes than `Content-Length` promised; the response is cut short.
     LengthMismatch,
@@ -36,7 +36,7 @@ pub enum Error {
     BadBody(&'static str),
     /// System error: a file could not be opened or read.
     Io(io::Error),
-    /// The request's: it can't be served. Nothing was sent yet, so the handler can still answer.
+    /// Request error: it can't be served. Nothing was sent yet, so the handler can still answer.
     Refused(Refusal),
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Link {
     pub(super) credit: usize,
 }
 
-/// What a flush came to.
+/// The result of a flush.
 pub(super) struct Flushed {
     pub(super) drained: Drained,
     /// Whether any byte left.

@@ -138,7 +138,7 @@ pub struct Server {
     /// The site of listeners that were bound without one.
     site: Site,
     control: Arc<Control>,
-    /// Empty between turns.
+    /// Always empty between turns.
     woken: Vec<Woken>,
 }
 
@@ -223,7 +223,7 @@ impl Server {
         self.event_loop.turn(&mut self.woken, timeout, &self.control)
     }
 
-    /// How long another loop may wait before it calls [`turn`](Server::turn); `None` if for ever.
+    /// How long another loop may wait before it calls [`turn`](Server::turn); `None` means forever.
     ///
     /// It must call sooner if [`as_fd`](Server::as_fd) becomes readable. Ask for this each time, right before waiting.
     pub fn next_turn(&self) -> Option<Duration> {

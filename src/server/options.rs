@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Called with each exchange.
 type AccessLog = Rc<dyn Fn(&Access<'_>)>;
 
-/// How a server listens, what it serves and what it allows. Each setter returns the options.
+/// How a server listens, what it serves and what it allows.
 ///
 /// Each setter returns the options. The names are those of lua-eco's option table; times are [`Duration`]s.
 ///
@@ -147,8 +147,8 @@ impl Options {
         self
     }
 
-    /// Whether handlers of this program change files of the document root; default true. If they do not, requests that are
-    /// served in one turn of the loop share a look at their file: a system call less for each.
+    /// Whether handlers of this program change files of the document root; default true. If they do not, requests for
+    /// the same file in one turn of the loop share a stat(2).
     pub fn writes_files(mut self, yes: bool) -> Self {
         self.writes_files = yes;
         self

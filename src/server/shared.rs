@@ -21,11 +21,11 @@ pub(crate) struct Shared {
     #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
     spare: RefCell<Vec<Box<InFlight>>>,
     date: RefCell<Date>,
-    /// Many of the connections that there may be were in use when the last one was accepted.
+    /// At least a quarter of the allowed connections were in use when the last one was accepted.
     pub(super) filling_up: Cell<bool>,
     /// Once the server is stopping: when requests in flight are dropped.
     stop_deadline: Cell<Option<u64>>,
-    /// The lines of the log that clients have caused.
+    /// Log lines caused by clients.
     pub(super) log_lines: RefCell<LineCounts>,
 }
 

@@ -81,7 +81,7 @@ pub struct Progress {
     killed: Option<i32>,
     /// Further output is not sent.
     no_more: bool,
-    /// Since when, if the script has not ended.
+    /// Since when that is so, if the script has not ended.
     closed: Option<Instant>,
     /// How fast the client sends.
     gives: MinimumRate,
