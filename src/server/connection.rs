@@ -397,7 +397,7 @@ impl Connection {
 
     /// The number of the loop's present turn: within one, the world is taken to stand still.
     pub(crate) fn moment(&self) -> u32 {
-        self.core.runtime.moment()
+        self.shared.runtime.moment()
     }
 
     /// Runs a task on the loop, beside the connections.
