@@ -1,7 +1,8 @@
 //! The listeners of a server, and the site behind each.
 
+use super::handler::CurrentHandler;
 use super::shared::Shared;
-use super::site::{CurrentHandler, Site};
+use super::site::Site;
 use super::site_options::{CurrentOptions, SiteOptions};
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;

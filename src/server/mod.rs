@@ -19,6 +19,7 @@
 //! | `timeouts` | timeouts, and what they do |
 //! | `connection`, `request`, `form`, `upgrade` | what handlers see |
 //! | `http_crate` | conversions from and to the types of the crate `http` |
+//! | `handler` | a handler: started, polled when it was woken, dropped when done |
 //! | `site` | a site: options and a handler |
 //! | `session` | a connection and the handler that runs for it |
 //! | `endpoints`, `accept` | listeners; new connections |
@@ -36,6 +37,7 @@ mod error;
 mod event_loop;
 mod eviction;
 mod form;
+mod handler;
 mod http1;
 #[cfg(feature = "http")]
 mod http_crate;

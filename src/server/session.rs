@@ -1,25 +1,20 @@
-//! A connection and the handler that runs for it: drives the one, polls the other. All goes through
-//! [`Sessions::drive`].
+//! A connection together with the handler that runs for it. All goes through [`Sessions::drive`].
 
 use super::connection::Connection;
 use super::ending;
+use super::handler::{CurrentHandler, Running, Wakers, poll};
 use super::http1::{Http1, Phase, Step};
 use super::limits;
 use super::request::Request;
 use super::requests;
-use super::respond;
 use super::shared::Shared;
-use super::site::{CurrentHandler, Running};
 use super::timeouts;
 use super::upgrade;
 use crate::http::CloseReason;
-use crate::rt::{Due, Edges, Key, SlotWaker, Slots, TimerId, Woken, drop_contained};
+use crate::rt::{Due, Edges, Key, Slots, TimerId, drop_contained};
 use std::cell::RefCell;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 /// One connection and what runs on it.
 pub(super) struct Session {
@@ -31,19 +26,6 @@ pub(super) struct Session {
     running: Option<Running>,
     /// The session's only entry in the table of deadlines.
     armed: Option<TimerId>,
-}
-
-/// A session's waker, as itself and as std's type.
-struct Wakers {
-    mark: Arc<SlotWaker>,
-    waker: Waker,
-}
-
-impl Wakers {
-    /// Whether no clone of the waker is left: these two are the only references.
-    fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.mark) == 2
-    }
 }
 
 impl Session {
@@ -118,8 +100,7 @@ impl Sessions {
             wakers.mark.renew(key.generation());
             return Rc::clone(wakers);
         }
-        let mark = SlotWaker::new(Woken::Conn(key), &self.shared.runtime.wakes);
-        let wakers = Rc::new(Wakers { waker: Waker::from(Arc::clone(&mark)), mark });
+        let wakers = Rc::new(Wakers::new(key, &self.shared));
         Rc::clone(place.insert(wakers))
     }
 
@@ -194,7 +175,7 @@ impl Sessions {
     /// Steps until there is nothing to do or the budget is spent; never returns `Start`.
     fn steps(&self, key: Key, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) -> Step {
         for _ in 0..limits::DRIVE_BUDGET {
-            self.poll_handler(http1, wakers, running);
+            poll(running, wakers, http1, &self.shared);
             let (step, spent) = {
                 let mut http1 = http1.borrow_mut();
                 (step(&mut http1, &self.shared, running.is_some()), http1.link.credit == 0)
@@ -223,24 +204,6 @@ impl Sessions {
         let con = Connection::new(Rc::clone(&self.shared), options, Rc::clone(http1), key);
         // Only makes the future: nothing of the handler runs while these are borrowed.
         Some(self.table.borrow().get(key)?.handler.borrow().start(con, Request::new(head)))
-    }
-
-    /// Polls the handler if it was woken, and drops it when it is done.
-    fn poll_handler(&self, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) {
-        let Some(future) = running else { return };
-        if !wakers.mark.take_woken() {
-            return;
-        }
-        let mut cx = Context::from_waker(&wakers.waker);
-        // If panics unwind, one in a handler ends its own connection and no other.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => drop_contained(running.take()),
-            Err(_) => {
-                drop_contained(running.take());
-                respond::finish_panicked(&mut http1.borrow_mut(), &self.shared);
-            }
-        }
     }
 
     /// Puts the handler back, and arms the connection's next deadline.
