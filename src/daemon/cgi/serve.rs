@@ -4,8 +4,8 @@ use super::body_file::Hold;
 use super::environment::Environment;
 use super::process::{Patience, Process};
 use super::queue::{Permit, PermitRequest, Queue};
-use super::relay::{End, Progress, Relay};
-use super::request_body::{Beginning, Body, Gathered, PIECE, Unread};
+use super::relay::{End, Relay, RelayProgress};
+use super::request_body::{Beginning, BodyFailure, Gathered, PIECE, ScriptInput};
 use super::script::Script;
 use super::stderr::Followed;
 use crate::daemon::escape::Escaped;
@@ -146,12 +146,12 @@ impl Cgi {
         let hold = req.header_bytes("content-length").is_none().then_some(&self.hold);
         match self.gathered.beginning(con, client, self.limits.timeout, hold).await {
             Ok(beginning) => Ok(Ok(Some(beginning))),
-            Err(Unread::Broken(Error::Timeout)) => {
+            Err(BodyFailure::Broken(Error::Timeout)) => {
                 log::error!("{name}: 408: request body came too slowly");
                 Ok(Err(408))
             }
-            Err(Unread::Broken(error)) => Err(error),
-            Err(Unread::NotHeld(why)) => {
+            Err(BodyFailure::Broken(error)) => Err(error),
+            Err(BodyFailure::NotHeld(why)) => {
                 let status = why.status();
                 log::error!("{name}: {status}: {why}");
                 Ok(Err(status))
@@ -163,7 +163,7 @@ impl Cgi {
         &'a self,
         script: &Script<'_>,
         environment: &[u8],
-        body: Option<Body>,
+        body: Option<ScriptInput>,
         mut permit: Permit,
         client: Option<IpAddr>,
         name: &'a Rc<str>,
@@ -178,13 +178,13 @@ impl Cgi {
         let (stdout, their_stdout) = output()?;
         let mut up = Vec::new();
         let (stdin, their_stdin): (_, OwnedFd) = match body {
-            Some(Body::Piped(bytes)) => {
+            Some(ScriptInput::Piped(bytes)) => {
                 up = bytes;
                 let (reader, writer) = io::pipe()?;
                 sys::set_nonblocking(writer.as_fd())?;
                 (Some(AsyncFd::new(writer)?), reader.into())
             }
-            Some(Body::Held(held)) => {
+            Some(ScriptInput::Held(held)) => {
                 let (file, taken) = held.into_input()?;
                 permit.body = Some(taken);
                 (None, file.into())
@@ -207,7 +207,7 @@ impl Cgi {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        let progress = Progress::new(up, timeout, client);
+        let progress = RelayProgress::new(up, timeout, client);
         Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, progress })
     }
 
