@@ -145,6 +145,8 @@ fn connections(site: &SiteConfig, options: Options) -> Options {
         .body_timeout(seconds(site.network_timeout))
         .write_timeout(seconds(site.send_timeout))
         .freebind(true)
+        // In every protocol that is spoken here, the client sends first.
+        .tcp_defer_accept(true)
         // As in uhttpd: `0.0.0.0:80` and `[::]:80` are two listeners.
         .ipv6_v6only(true);
     match site.tcp_keepalive {

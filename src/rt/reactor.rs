@@ -1,6 +1,7 @@
 //! Readiness: `mio::Poll`, and the descriptors that futures await.
 
 use super::slots::{Key, Slots};
+use crate::sys;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -81,6 +82,22 @@ impl Reactor {
 
     pub(crate) fn register(&self, io: &mut (impl mio::event::Source + ?Sized), source: Source) -> io::Result<()> {
         self.poll.borrow().registry().register(io, source.token(), BOTH)
+    }
+
+    /// Watches a listener. It is reported in each turn as long as connections wait.
+    pub(crate) fn listen(&self, listener: BorrowedFd<'_>, source: Source) -> io::Result<()> {
+        self.set_listener(listener, source, true, true)
+    }
+
+    /// Has a listener reported, or no more.
+    pub(crate) fn pause_listener(&self, listener: BorrowedFd<'_>, source: Source, pause: bool) -> io::Result<()> {
+        self.set_listener(listener, source, false, !pause)
+    }
+
+    /// mio has edge-triggered events only.
+    fn set_listener(&self, socket: BorrowedFd<'_>, source: Source, is_new: bool, readable: bool) -> io::Result<()> {
+        let poll = self.poll.borrow();
+        sys::epoll_set(poll.registry().as_fd(), socket, is_new, readable, source.token().0 as u64)
     }
 
     pub(crate) fn deregister(&self, io: &mut (impl mio::event::Source + ?Sized)) -> io::Result<()> {
