@@ -1,6 +1,6 @@
 //! The listeners of a server, and the site behind each.
 
-use super::handler::CurrentHandler;
+use super::run_handler::CurrentHandler;
 use super::shared::Shared;
 use super::site::Site;
 use super::site_options::{CurrentOptions, SiteOptions};

@@ -2,11 +2,11 @@
 
 use super::connection::Connection;
 use super::ending;
-use super::handler::{CurrentHandler, Running, Wakers, poll};
 use super::http1::{Http1, Phase, Step};
 use super::limits;
 use super::request::Request;
 use super::requests;
+use super::run_handler::{CurrentHandler, Running, Wakers, poll};
 use super::shared::Shared;
 use super::timeouts;
 use super::upgrade;

@@ -1,6 +1,6 @@
 //! What both directions of a WebSocket share: the stream, and whether it closes.
 
-use super::super::deadlines::Timer;
+use super::super::deadline_table::Timer;
 use super::super::error::{Error, Result};
 use super::super::http1::Phase;
 use super::super::respond;
