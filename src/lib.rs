@@ -33,6 +33,7 @@
 //! | `sys` | the only unsafe code: system calls | |
 //! | `buf` | queued bytes | |
 //! | `http` | the protocol, pure: no I/O, no clock | `buf` |
+//! | `websocket` | frames and messages, pure likewise | `http` |
 //! | `rt` | the runtime: readiness, wakes, timers, tasks | |
 //! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
 //! | `server` | all of them tied together: the loop, connections, handlers | all above |
@@ -48,6 +49,7 @@
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
+//! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
 //! | `daemon`, `ubus` | the program `ecohttpd`, and its `/ubus`; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
@@ -61,6 +63,8 @@ mod rt;
 mod serve_file;
 mod server;
 mod sys;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 // The public interface is:
 pub use files::{CleanPath, Files, Inspected};
@@ -71,6 +75,10 @@ pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
     Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };
+#[cfg(feature = "websocket")]
+pub use server::{Message, WebSocket, WebSocketOptions, WebSocketReader, WebSocketWriter};
+#[cfg(feature = "websocket")]
+pub use websocket::Close;
 
 /// Small rules of HTTP's syntax, for programs that read or write some of it themselves.
 pub mod syntax {

@@ -125,6 +125,8 @@ impl EventLoop {
             // First of all: a client that sees its connection close must not reach this server again.
             self.acceptor.stop();
             self.sessions.shut_idle();
+            #[cfg(feature = "websocket")]
+            self.sessions.wake_upgraded();
         }
         // Only wakes the loop.
         if let Some(deadline) = self.shared.stop_deadline() {

@@ -18,6 +18,7 @@
 //! | `requests`, `ending` | requests one after another; how a connection ends |
 //! | `timeouts` | timeouts, and what they do |
 //! | `connection`, `request`, `form`, `upgrade` | what handlers see |
+//! | `websocket` | messages on an upgraded connection |
 //! | `http_crate` | conversions from and to the types of the crate `http` |
 //! | `handler` | a handler: started, polled when it was woken, dropped when done |
 //! | `site` | a site: options and a handler |
@@ -61,6 +62,8 @@ mod site_options;
 mod timeouts;
 mod upgrade;
 mod waiter;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use access::Access;
 pub use connection::Connection;
@@ -73,6 +76,8 @@ pub use options::Options;
 pub use request::Request;
 pub use site::Site;
 pub use upgrade::{Upgraded, UpgradedReader, UpgradedWriter};
+#[cfg(feature = "websocket")]
+pub use websocket::{Message, WebSocket, WebSocketOptions, WebSocketReader, WebSocketWriter};
 
 use self::control::Control;
 use self::event_loop::EventLoop;

@@ -74,7 +74,7 @@ fn account(http1: &mut Http1, shared: &Shared, pushed: std::result::Result<usize
 }
 
 /// Completes the body.
-fn end(http1: &mut Http1, shared: &Shared) -> Result<()> {
+pub(super) fn end(http1: &mut Http1, shared: &Shared) -> Result<()> {
     commit(http1, shared, Some(0))?;
     let in_flight = http1.in_flight()?;
     match in_flight.exchange.end() {

@@ -159,7 +159,8 @@ impl Sessions {
         };
         let over = {
             let mut http1 = http1.borrow_mut();
-            http1.is_queued = false;
+            // What its handler asks for meanwhile is done in this drive.
+            http1.is_queued = true;
             http1.link.credit = limits::TURN;
             http1.phase == Phase::Dead
         };
@@ -212,6 +213,7 @@ impl Sessions {
         let Some(session) = table.get_mut(key) else { return };
         session.running = running;
         let mut http1 = http1.borrow_mut();
+        http1.is_queued = false;
         session.arm(&self.shared, key, http1.deadlines.next());
         if again {
             http1.make_ready(&self.shared, key);
@@ -237,6 +239,18 @@ impl Sessions {
         let idle: Vec<Key> =
             self.table.borrow().iter().filter(|(_, session)| is_idle(session)).map(|(key, _)| key).collect();
         idle.into_iter().for_each(|key| self.shut(key));
+    }
+
+    /// Wakes those that speak another protocol: the server stops, and they may say so.
+    #[cfg(feature = "websocket")]
+    pub(super) fn wake_upgraded(&self) {
+        for (key, session) in self.table.borrow().iter() {
+            let mut http1 = session.http1.borrow_mut();
+            if http1.phase == Phase::Upgraded {
+                http1.wake();
+                http1.make_ready(&self.shared, key);
+            }
+        }
     }
 
     /// Closes all connections.

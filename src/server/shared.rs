@@ -3,6 +3,8 @@
 use super::in_flight::InFlight;
 use super::limits;
 use super::log_limit::LineCounts;
+#[cfg(feature = "websocket")]
+use crate::buf::Output;
 use crate::http::date;
 use crate::net::PeerAddr;
 use crate::rt::{Due, Key, Runtime};
@@ -20,6 +22,9 @@ pub(crate) struct Shared {
     /// Boxed: only the box moves between here and a connection.
     #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
     spare: RefCell<Vec<Box<InFlight>>>,
+    /// The memory that an upgraded connection writes with and gives back: what idles owns none.
+    #[cfg(feature = "websocket")]
+    spare_output: RefCell<Output>,
     date: RefCell<Date>,
     /// At least a quarter of the allowed connections were in use when the last one was accepted.
     pub(super) filling_up: Cell<bool>,
@@ -36,6 +41,8 @@ impl Shared {
             ready: RefCell::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH].into_boxed_slice()),
             spare: RefCell::default(),
+            #[cfg(feature = "websocket")]
+            spare_output: RefCell::default(),
             date: RefCell::default(),
             filling_up: Cell::default(),
             stop_deadline: Cell::new(None),
@@ -67,6 +74,18 @@ impl Shared {
             in_flight.clear();
             spare.push(in_flight);
         }
+    }
+
+    /// Lends memory to an upgraded connection that is about to write.
+    #[cfg(feature = "websocket")]
+    pub(super) fn lend_output_memory(&self, in_flight: &mut InFlight) {
+        self.spare_output.borrow_mut().hand_over(&mut in_flight.output);
+    }
+
+    /// Takes it back, once all is sent.
+    #[cfg(feature = "websocket")]
+    pub(super) fn take_output_memory(&self, in_flight: &mut InFlight) {
+        in_flight.output.hand_over(&mut self.spare_output.borrow_mut());
     }
 
     pub(super) fn stopping(&self) -> bool {
