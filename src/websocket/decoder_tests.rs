@@ -77,11 +77,14 @@ fn close(code: u16, reason: &str) -> Event {
     Event::Close(Close::parse(&crate::websocket::close::payload(code, reason)).unwrap())
 }
 
-/// What may be said: frames, and what comes of them.
+/// A name, frames, and what comes of them.
+type Rule<'a, T> = (&'a str, &'a [Vec<u8>], T);
+
+/// What may be said.
 #[test]
 fn good_frames() {
     let ping = || Event::Ping(b"p".to_vec());
-    let rules: [(&str, &[Vec<u8>], Vec<Event>); 12] = [
+    let rules: [Rule<'_, Vec<Event>>; 12] = [
         ("empty", &[frame(0x81, b""), frame(0x82, b"")], vec![text(""), Event::Binary(Vec::new())]),
         ("text", &[frame(0x81, "grün".as_bytes())], vec![text("grün")]),
         ("125 bytes", &[frame(0x82, &[7; 125])], vec![Event::Binary(vec![7; 125])]),
@@ -111,7 +114,7 @@ fn bad_frames() {
     let unmasked = vec![0x81, 0x01, b'a'];
     let mut long_form = frame(0x81, &[b'x'; 126]);
     long_form[3] = 1;
-    let rules: [(&str, &[Vec<u8>], u16); 17] = [
+    let rules: [Rule<'_, u16>; 17] = [
         ("no mask", &[unmasked], 1002),
         ("RSV1", &[frame(0xc1, b"")], 1002),
         ("an opcode of data", &[frame(0x83, b"")], 1002),
