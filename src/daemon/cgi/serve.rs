@@ -15,7 +15,7 @@ use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, ErrorKind, PipeReader};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -176,28 +176,14 @@ impl Cgi {
         // The script's own name, for programs that behave by their name.
         let args = if interpreter.is_some() { &[program, path][..] } else { &[file.as_c_str()] };
         let (stdout, their_stdout) = output()?;
-        let mut up = Vec::new();
-        let (stdin, their_stdin): (_, OwnedFd) = match body {
-            Some(ScriptInput::Piped(bytes)) => {
-                up = bytes;
-                let (reader, writer) = io::pipe()?;
-                sys::set_nonblocking(writer.as_fd())?;
-                (Some(AsyncFd::new(writer)?), reader.into())
-            }
-            Some(ScriptInput::Held(held)) => {
-                let (file, taken) = held.into_input()?;
-                permit.body = Some(taken);
-                (None, file.into())
-            }
-            None => (None, File::open("/dev/null")?.into()),
-        };
+        let stdin = input(body, &mut permit)?;
         let (stderr, their_stderr) = self.error_output(name)?;
         let setup = Setup {
             args,
             environment,
             folder: &folder,
             held: script.held,
-            stdin: their_stdin.as_fd(),
+            stdin: stdin.theirs.as_fd(),
             stdout: their_stdout.as_fd(),
             stderr: their_stderr.as_fd(),
         };
@@ -207,8 +193,8 @@ impl Cgi {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        let progress = RelayProgress::new(up, timeout, client);
-        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, progress })
+        let progress = RelayProgress::new(stdin.first, timeout, client);
+        Ok(Relay { name, process, stdin: stdin.ours, stdout, timeout, scratch: &self.scratch, progress })
     }
 
     /// Standard error: a pipe to the log, or nothing if too many scripts have one.
@@ -261,6 +247,31 @@ impl Cgi {
         }
         Ok(Served::Done)
     }
+}
+
+/// Where a script gets its body from.
+struct Stdin {
+    /// `None` if nothing needs to be written: there is no body, or all of it is in a file.
+    ours: Option<AsyncFd<PipeWriter>>,
+    theirs: OwnedFd,
+    /// What must be written first.
+    first: Vec<u8>,
+}
+
+fn input(body: Option<ScriptInput>, permit: &mut Permit) -> io::Result<Stdin> {
+    Ok(match body {
+        Some(ScriptInput::Piped(first)) => {
+            let (reader, writer) = io::pipe()?;
+            sys::set_nonblocking(writer.as_fd())?;
+            Stdin { ours: Some(AsyncFd::new(writer)?), theirs: reader.into(), first }
+        }
+        Some(ScriptInput::Held(held)) => {
+            let (file, taken) = held.into_input()?;
+            permit.body = Some(taken);
+            Stdin { ours: None, theirs: file.into(), first: Vec::new() }
+        }
+        None => Stdin { ours: None, theirs: File::open("/dev/null")?.into(), first: Vec::new() },
+    })
 }
 
 /// A pipe for output: our end, which does not block, and the script's, which does.
