@@ -35,6 +35,7 @@
 //! | `http` | the protocol, pure: no I/O, no clock | `buf` |
 //! | `rt` | the runtime: readiness, wakes, timers, tasks | |
 //! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
+//! | `client` | connections to other servers | `net`, `rt` |
 //! | `server` | all of them tied together: the tick, connections, handlers | all above |
 //! | `files` | static files | all above |
 //! | `serve_file` | the method of a connection that is at home in `files` | `files`, `server` |
@@ -48,12 +49,15 @@
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
-//! | `daemon`, `ubus` | the program `ecohttpd`, and its `/ubus`; nothing for users of the library |
+//! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
+//! | `daemon`, `proxy`, `ubus` | the program `ecohttpd`, its proxy, and its `/ubus`; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod buf;
+#[cfg(feature = "client")]
+mod client;
 mod files;
 mod http;
 mod net;
@@ -63,8 +67,12 @@ mod server;
 mod sys;
 
 // The public interface is:
+#[cfg(feature = "client")]
+pub use client::Upstream;
 pub use files::{CleanPath, Files, Inspected};
 pub use http::{BadChunk, Chunked, Disposition, status_reason};
+#[cfg(feature = "client")]
+pub use http::{BadReply, ReplyBody, ReplyHead, ReplyScanner};
 pub use net::PeerAddr;
 pub use rt::{AsyncFd, Task, sleep, spawn};
 pub use server::{

@@ -16,6 +16,8 @@
 //! | `https_policy`, `certificates`, `self_signed` | HTTPS: redirect and HSTS; the files |
 //! | `scripts`, `cgi` | which paths are scripts; running them |
 //! | `ubus` | `/ubus`: JSON-RPC over ubus |
+//! | `proxy`, `fastcgi` | servers behind this one, by HTTP and by FastCGI |
+//! | `upstream` | connections to them, for any protocol |
 //! | `log` | diagnostics and access logs |
 //! | `addresses`, `base64`, `escape`, `percent`, `prefix`, `syntax`, `context` | what several of them need |
 //! | `sys` | system calls |
@@ -40,6 +42,8 @@ mod pid_file;
 mod plan;
 mod prefix;
 mod privileges;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod rebinding;
 mod reload;
 mod replies;
@@ -55,6 +59,8 @@ mod tasks;
 mod testing;
 #[cfg(feature = "ubus")]
 mod ubus;
+#[cfg(feature = "proxy")]
+mod upstream;
 mod virtual_hosts;
 
 use config::{Command, CommandLine, Config};

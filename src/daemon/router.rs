@@ -9,6 +9,8 @@ use super::https_policy::HttpsPolicy;
 use super::log;
 use super::percent;
 use super::prefix::UrlPrefix;
+#[cfg(feature = "proxy")]
+use super::proxy::{Forwarding, Proxied};
 use super::rebinding::is_rebound;
 use super::replies::{error, respond};
 use super::scripts::{self, Found, Located, Scripts};
@@ -50,6 +52,8 @@ pub struct Router {
     /// Scripts are opened before they are checked, and run by descriptor, so no link can be swapped in between.
     no_symlinks: bool,
     cgi: Cgi,
+    #[cfg(feature = "proxy")]
+    forwarding: Forwarding,
     #[cfg(feature = "ubus")]
     ubus: Option<(UrlPrefix, Ubus)>,
     error_page: Option<CleanPath>,
@@ -110,6 +114,8 @@ impl Router {
             scripts: Scripts::new(site),
             no_symlinks: site.no_symlinks,
             cgi: Cgi::new(limits),
+            #[cfg(feature = "proxy")]
+            forwarding: Forwarding::new(&site.proxies, site.proxy_timeout, site.proxy_idle_timeout),
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| {
                 let ubus = Ubus::new(&site.ubus, seconds(site.script_timeout));
@@ -155,6 +161,15 @@ impl Router {
             Ok(path) => Ok((path, None)),
             Err(refusal) => Err(Some(refusal.status())),
         };
+        #[cfg(feature = "proxy")]
+        if let Ok((path, None)) = &way
+            && let Some(proxied) = self.forwarding.find(path).filter(|_| !self.is_ubus(path))
+        {
+            return match Box::pin(self.forward(con, req, path, proxied)).await? {
+                None => Ok(()),
+                Some(status) => Box::pin(self.fail(con, req, status)).await,
+            };
+        }
         let status = match way {
             Ok((path, redirected)) => Box::pin(self.route(con, req, path, redirected)).await?,
             Err(status) => status,
@@ -202,9 +217,35 @@ impl Router {
         false
     }
 
+    #[cfg(feature = "proxy")]
+    fn is_proxied(&self, path: &CleanPath) -> bool {
+        self.forwarding.find(path).is_some()
+    }
+
+    #[cfg(not(feature = "proxy"))]
+    fn is_proxied(&self, _: &CleanPath) -> bool {
+        false
+    }
+
+    /// Has another server answer, or returns the status of an error that the caller answers.
+    #[cfg(feature = "proxy")]
+    async fn forward(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        path: &CleanPath,
+        proxied: &Proxied,
+    ) -> Result<Option<u16>> {
+        self.add_headers(con, path)?;
+        match self.admit(con, req, path, path).await {
+            Ok(login) => self.forwarding.serve(con, req, path, proxied, login.is_some()).await,
+            Err(refusal) => self.refuse(con, refusal).await,
+        }
+    }
+
     /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
     fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
-        if self.is_ubus(path) {
+        if self.is_ubus(path) || self.is_proxied(path) {
             return false;
         }
         let open = !self.is_guarded() && self.aliases.is_empty();

@@ -21,6 +21,10 @@ impl Default for HeadLimits {
 /// Bytes of a head, at most: a parsed head keeps its positions as `u16`.
 pub const HEAD_MAX: usize = u16::MAX as usize;
 
+/// Bytes of the head of another server's response, at most: room for many long cookies.
+#[cfg(feature = "client")]
+pub const REPLY_HEAD: usize = 32 << 10;
+
 /// Field lines of a head, at most: their parse slots lie on the stack, 32 bytes each.
 pub const FIELDS_MAX: usize = 128;
 
