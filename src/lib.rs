@@ -35,7 +35,7 @@
 //! | `http` | the protocol, pure: no I/O, no clock | `buf` |
 //! | `rt` | the runtime: readiness, wakes, timers, tasks | |
 //! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
-//! | `client` | connections to other servers | `net`, `rt` |
+//! | `outbound` | connections to other servers | `net`, `rt` |
 //! | `server` | all of them tied together: the tick, connections, handlers | all above |
 //! | `files` | static files | all above |
 //! | `serve_file` | the method of a connection that is at home in `files` | `files`, `server` |
@@ -56,24 +56,24 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod buf;
-#[cfg(feature = "client")]
-mod client;
 mod files;
 mod http;
 mod net;
+#[cfg(feature = "client")]
+mod outbound;
 mod rt;
 mod serve_file;
 mod server;
 mod sys;
 
 // The public interface is:
-#[cfg(feature = "client")]
-pub use client::Upstream;
 pub use files::{CleanPath, Files, Inspected};
 pub use http::{BadChunk, Chunked, Disposition, status_reason};
 #[cfg(feature = "client")]
 pub use http::{BadReply, ReplyBody, ReplyHead, ReplyScanner};
 pub use net::PeerAddr;
+#[cfg(feature = "client")]
+pub use outbound::Upstream;
 pub use rt::{AsyncFd, Task, sleep, spawn};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,

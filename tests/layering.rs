@@ -10,7 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", &["buf"]),
     ("rt", &["sys", "buf", "http"]),
     ("net", &["sys", "buf", "http"]),
-    ("client", &["sys", "buf", "http", "rt", "net"]),
+    ("outbound", &["sys", "buf", "http", "rt", "net"]),
     ("server", &["sys", "buf", "http", "rt", "net"]),
     ("files", &["sys", "buf", "http", "rt", "net", "server"]),
     // One method of `server`'s Connection that needs `files`: see the file.

@@ -34,6 +34,8 @@ mod config;
 mod context;
 mod escape;
 mod exit;
+#[cfg(feature = "proxy")]
+mod fastcgi;
 mod flaws;
 mod https_policy;
 mod log;

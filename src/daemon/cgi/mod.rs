@@ -12,6 +12,7 @@
 //! | `process` | the process, until it is reaped |
 //! | `relay` | moving the body to it and its output to the client |
 //! | `head` | the head of its output, which becomes that of the response |
+//! | `set_head` | that head, set on the connection |
 //! | `stderr` | its standard error, which goes to the log |
 //!
 //! ```text
@@ -28,21 +29,33 @@ mod queue;
 mod relay;
 mod request_body;
 mod script;
+mod set_head;
 mod slow_clients;
 mod stderr;
 
 pub use script::Script;
+#[cfg(feature = "proxy")]
+pub use {
+    environment::Environment,
+    head::{Collector, ScriptHead},
+    request_body::Body,
+    set_head::SetOn,
+    stderr::ErrorLines,
+};
 
 use crate::daemon::escape::Escaped;
 use crate::daemon::log;
 use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
 use body_file::Hold;
 use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
+#[cfg(not(feature = "proxy"))]
 use environment::Environment;
 use process::{Patience, Process};
 use queue::{Permit, PermitRequest, Queue};
 use relay::{End, Progress, Relay};
-use request_body::{Beginning, Body, Gathered, Unread};
+#[cfg(not(feature = "proxy"))]
+use request_body::Body;
+use request_body::{Beginning, Gathered, Unread};
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::File;
@@ -161,6 +174,24 @@ impl Cgi {
         relay.progress.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
         self.finish(relay, end, &name)
+    }
+
+    /// All of a chunked body, whose length a FastCGI server is told first; or the status of an error, which has been logged.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    #[cfg(feature = "proxy")]
+    pub async fn whole_body(
+        &self,
+        con: &mut Connection,
+        req: &Request,
+        script: &Script<'_>,
+        name: &str,
+    ) -> Result<std::result::Result<Option<(u64, Body)>, u16>> {
+        let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
+        let beginning = self.beginning(con, req, script, client, name).await?;
+        let whole = |beginning: Beginning<'_>| Some((beginning.found_length()?, beginning.take()));
+        Ok(beginning.map(|beginning| beginning.and_then(whole)))
     }
 
     /// The part of the body that is read before the script starts; or the status of an error, which has been logged.

@@ -4,8 +4,8 @@ use super::head::{Bad, Collector};
 use super::minimum_rate::MinimumRate;
 use super::process::Process;
 use super::request_body::PIECE;
+use super::set_head::SetOn;
 use super::slow_clients::{SLOW_AFTER, SlowClient};
-use crate::daemon::escape::Escaped;
 use crate::daemon::log;
 use crate::daemon::sys::process::Ended;
 use ecohttpd::{AsyncFd, Chunked, Connection, Error, Result, sleep};
@@ -24,9 +24,6 @@ const LINGER: Duration = Duration::from_millis(300);
 
 /// Most bytes that are read after a script has ended: no pipe holds more, so its own output is among them.
 const LEFT_BEHIND: usize = 1 << 20;
-
-/// The status of a response with a `Location` but no `Status` (RFC 3875 §6.2.3).
-const FOUND: u16 = 302;
 
 /// How the exchange between client and script ended.
 pub enum End {
@@ -374,26 +371,7 @@ impl Relay<'_> {
         if let Some(place) = head.local() {
             return Ok(Some(End::Local(place.to_owned())));
         }
-        if let Some(status) = head.odd_status {
-            log::warn!("{}: invalid Status, ignored: {}", self.name, Escaped(status));
-        }
-        match head.status {
-            Some((code, "")) => con.set_status(code)?,
-            Some((code, reason)) => con.set_status_reason(code, reason)?,
-            None if head.redirects() => con.set_status(FOUND)?,
-            // As set by the caller: 200, or the error whose page this is.
-            None => {}
-        }
-        // The script's fields replace configured ones of the same name, but not each other.
-        for (name, _) in &head.fields {
-            con.remove_header(name)?;
-        }
-        for (name, value) in &head.fields {
-            con.append_header_bytes(name, value)?;
-        }
-        if let Some(length) = head.length {
-            con.add_header("Content-Length", length)?;
-        }
+        head.set_on(con, self.name)?;
         // Without a body there is nothing to count (RFC 9110 §6.4.1).
         if !self.progress.head_only && !matches!(head.status, Some((204 | 304, _))) {
             self.progress.left = head.length;

@@ -5,7 +5,7 @@
 //! | `model` | the configuration as data, with its defaults |
 //! | `options` | the table of options: names, type, field, help |
 //! | `values` | parsing one value |
-//! | `backend` | servers behind this one, as values |
+//! | `backend`, `backend_values` | servers behind this one; parsing the values that name them |
 //! | `cli` | the command line |
 //! | `uci`, `sections` | UCI text, and what its sections mean |
 //! | `httpd_conf` | the file of `-c` |
@@ -13,6 +13,7 @@
 //! | `dump` | the configuration in effect, as UCI text |
 
 mod backend;
+mod backend_values;
 mod check;
 mod cli;
 #[cfg(test)]

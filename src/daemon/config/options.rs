@@ -3,7 +3,7 @@
 //!
 //! A new option is a field of `model::SiteConfig` with its default, and a row here.
 
-use super::backend;
+use super::backend_values as backend;
 use super::model::SiteConfig;
 use super::values::{self, Expected, MAX_SECS};
 use crate::daemon::access::{Network, Rule, RuleKind};

@@ -2,7 +2,9 @@
 
 use ecohttpd::{Connection, Error, Result, Upstream, sleep};
 use std::cell::RefCell;
+use std::fs::File;
 use std::future::poll_fn;
+use std::io::Read;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -99,6 +101,8 @@ pub struct Relay<'a> {
     up_at: usize,
     /// More of the request's body may come.
     body_open: bool,
+    /// All of the request's body, if it was read before.
+    pub held: Option<File>,
     /// A piece of the response's body that the client's connection had no room for.
     down: Vec<u8>,
     /// What came after it.
@@ -131,6 +135,7 @@ impl<'a> Relay<'a> {
             up,
             up_at: 0,
             body_open: has_body,
+            held: None,
             down: Vec::new(),
             input: Vec::new(),
             begun: false,
@@ -200,7 +205,13 @@ impl<'a> Relay<'a> {
             self.up_at = 0;
             let room = self.wire.room();
             self.up.resize(room, 0);
-            let read = con.poll_read_body(cx, &mut self.up, room + BODY_PIECE);
+            let read = match &mut self.held {
+                // Regular files are always ready.
+                Some(file) => {
+                    Poll::Ready(file.take(BODY_PIECE as u64).read_to_end(&mut self.up).map(drop).map_err(Error::from))
+                }
+                None => con.poll_read_body(cx, &mut self.up, room + BODY_PIECE),
+            };
             let came = self.up.len() > room;
             if came {
                 self.wire.wrap(&mut self.up);
