@@ -79,7 +79,7 @@ END
 # run URL CONNECTIONS: sets $rate, and $p50 and $p99 in µs.
 run() {
     local count bad us
-    read -r count bad us p50 p99 < <(taskset -c "$CLIENT_CPU" wrk -t1 -c"$2" -d"${duration}s" -s "$dir/count.lua" "$1" |
+    read -r count bad us p50 p99 < <(taskset -c "$CLIENT_CPU" wrk -t1 -c"$2" -d"${duration}s" -s "$dir/count.lua" -H "$accept" "$1" |
         sed -n 's/^COUNT //p')
     [ "$bad" = 0 ] || echo "warning: $1: $bad of $count requests failed" >&2
     rate=$(awk -v n="$count" -v us="$us" 'BEGIN { print n / us * 1e6 }')

@@ -17,6 +17,9 @@ import ssl
 import sys
 import time
 
+# What every browser sends.
+ACCEPT = "Accept-Encoding: gzip, deflate, br, zstd"
+
 
 def tls_context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -40,7 +43,7 @@ def connect(port, receive_buffer=None, context=None, session=None):
 
 
 def request(sock, path):
-    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{ACCEPT}\r\n\r\n".encode())
 
 
 def read_head(sock):

@@ -43,7 +43,7 @@ measure() {
     local count=$((calls / $3)) before seconds
     ticks
     before=$ticks
-    taskset -c "$CLIENT_CPU" h2load --h1 -n "$count" -c 16 -d "$2" "http://127.0.0.1:$port/ubus" >"$dir/h2load.log"
+    taskset -c "$CLIENT_CPU" h2load --h1 -H "$accept" -n "$count" -c 16 -d "$2" "http://127.0.0.1:$port/ubus" >"$dir/h2load.log"
     grep -q "^requests: .* $count succeeded" "$dir/h2load.log" || { grep ^requests: "$dir/h2load.log" >&2 && exit 1; }
     ticks
     seconds=$(sed -n 's/^finished in \([^,]*\),.*/\1/p' "$dir/h2load.log")

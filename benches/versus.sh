@@ -104,8 +104,8 @@ once() {
         read -r us < <(client "$u" "$count" --tls "${row#tls-}")
         ;;
     *)
-        local header=()
-        [ "$row" != close ] || header=(-H "Connection: close")
+        local header=(-H "$accept")
+        [ "$row" != close ] || header+=(-H "Connection: close")
         read -r count errors us < <(taskset -c "$CLIENT_CPU" wrk -t1 -c64 -d"${duration}s" -s "$dir/count.lua" "${header[@]}" "$u" |
             sed -n 's/^COUNT //p')
         ;;

@@ -103,17 +103,17 @@ xcargo() {
 daemon() {
     local out=$CACHE/build${TOOLCHAIN:+-$TOOLCHAIN}
     std=("${small[@]}")
-    CARGO_TARGET_DIR=$out xcargo build --release --locked --bin ecohttpd "$@"
+    CARGO_TARGET_DIR=$out xcargo build --profile router --locked --bin ecohttpd "$@"
     # lld leaves the section .pdr of MIPS, a debugger's, which is a tenth of the file.
     binary=$out/$target/ecohttpd
-    "llvm-strip-$LLVM" -o "$binary" "$out/$target/release/ecohttpd"
+    "llvm-strip-$LLVM" -o "$binary" "$out/$target/router/ecohttpd"
 }
 
 # The standard library of a release: for size, and without the text of panics, which is a tenth of the program. Nothing
 # unwinds, so the tables for that, a twelfth, are not made for any crate (in xcargo).
 # shellcheck disable=SC2034
 small=(-Zbuild-std=std -Zbuild-std-features=optimize_for_size -Zpanic-immediate-abort
-    --config 'profile.release.panic="immediate-abort"' --config 'profile.release.opt-level="z"')
+    --config 'profile.router.panic="immediate-abort"')
 # That of the tests, which are to say why they fail.
 # shellcheck disable=SC2034
 talking=("-Zbuild-std=std,panic_abort,test" -Zbuild-std-features= -Zpanic-abort-tests

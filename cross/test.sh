@@ -3,7 +3,7 @@
 #
 #   cross/test.sh TARGET
 #
-# 1. The release binary of cross/build.sh, driven by the black-box tests built for this machine.
+# 1. The program of cross/build.sh, driven by the black-box tests built for this machine.
 # 2. The tests of units and of the library, built for the target themselves, clients and all: protocol, files, TLS.
 #    Each runs in a process of its own, as a failure aborts: nothing unwinds there.
 # 3. With TLS: cross/tls.sh, every suite, group and kind of key.

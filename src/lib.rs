@@ -8,7 +8,7 @@
 //!     ecohttpd::listen(None, 8080, options, async |con: &mut Connection, req: &mut Request| {
 //!         match req.path() {
 //!             "/hello" => {
-//!                 con.add_header("content-type", "text/plain")?;
+//!                 con.add_header("Content-Type", "text/plain")?;
 //!                 con.send("hello\n").await
 //!             }
 //!             _ => con.serve_file(req).await,
@@ -18,7 +18,7 @@
 //! ```
 //!
 //! A handler is an `async` closure or function. It runs on the loop's one thread: no runtime, no `Send`, no locks.
-//! Where it waits, for its client or for anything else that is a [`Future`], the loop serves the others.
+//! While it waits, for its client or for any other [`Future`], the loop serves others.
 //!
 //! # How it works
 //!
@@ -31,17 +31,17 @@
 //! | module | what it is | uses |
 //! | --- | --- | --- |
 //! | `sys` | the only unsafe code: system calls | |
-//! | `buf` | bytes that wait | |
+//! | `buf` | queued bytes | |
 //! | `http` | the protocol, pure: no I/O, no clock | `buf` |
 //! | `rt` | the runtime: readiness, wakes, timers, tasks | |
 //! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
 //! | `outbound` | connections to other servers | `net`, `rt` |
-//! | `server` | all of them tied together: the tick, connections, handlers | all above |
+//! | `server` | all of them tied together: the loop, connections, handlers | all above |
 //! | `files` | static files | all above |
 //! | `serve_file` | the method of a connection that is at home in `files` | `files`, `server` |
 //!
-//! A request costs a read, what its handler does, and a write; a connection that idles costs its slot of the slab and
-//! an entry in the table of deadlines, and no buffer. What a client may cost is bounded by [`Options`].
+//! A request costs a read, what its handler does, and a write. An idle connection costs its slot of the slab and an
+//! entry in the table of deadlines, but no buffer. [`Options`] bounds what a client may cost.
 //!
 //! # Features
 //!
@@ -74,11 +74,18 @@ pub use http::{BadReply, ReplyBody, ReplyHead, ReplyScanner};
 pub use net::PeerAddr;
 #[cfg(feature = "client")]
 pub use outbound::Upstream;
-pub use rt::{AsyncFd, Task, sleep, spawn};
+pub use rt::{AsyncFd, Task, sleep, spawn, yield_now};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
     Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };
+
+/// Small rules of HTTP's syntax, for programs that read or write some of it themselves.
+pub mod syntax {
+    pub use crate::http::date::http_date;
+    pub use crate::http::headers::{decimal, is_token};
+    pub use crate::http::query::{decode_form, decode_percent};
+}
 
 /// X.509 as far as a server needs it: makes a self-signed certificate, reads its own, and the subject of a client's.
 #[cfg(feature = "tls")]

@@ -100,7 +100,7 @@ fn a_path_may_want_a_certificate() {
     assert_refused(&ask(daemon.addr, "GET", "/admin/x", &["SSL_CLIENT_VERIFY: SUCCESS", "X: y"]), "plain");
     assert_eq!(ask(daemon.addr, "GET", "/file.txt", &[]).text(), "content");
     assert!(world.router.log().contains("403: /admin/x: client certificate required"), "{}", world.router.log());
-    assert!(world.router.log().contains("its certificate does not count"), "{}", world.router.log());
+    assert!(world.router.log().contains("client certificate not accepted"), "{}", world.router.log());
 }
 
 #[test]

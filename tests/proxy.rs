@@ -360,7 +360,7 @@ fn failures_have_a_status() {
         ("SSH-2.0-x\r\n", "it does not begin with HTTP/1."),
         ("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", "a field over several lines"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "more than one Content-Length"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding beside"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "both Transfer-Encoding and"),
         ("HTTP/1.1 200 OK\nA: b\n\n", "bare LF"),
         ("HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", "101 without an offer"),
     ];

@@ -1,6 +1,6 @@
-//! Bytes received and not yet consumed.
+//! Received bytes that were not consumed yet.
 
-/// What a connection received beyond what was consumed; owns no memory while it is empty.
+/// Bytes that a connection received and did not consume yet. Owns no memory while empty.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     bytes: Vec<u8>,
@@ -21,7 +21,7 @@ impl Input {
         if bytes.is_empty() {
             return;
         }
-        // The consumed front goes first when that saves growing.
+        // Drops the consumed front if that avoids growing.
         if self.at > 0 && self.bytes.len() + bytes.len() > self.bytes.capacity() {
             self.bytes.drain(..self.at);
             self.at = 0;
@@ -29,7 +29,7 @@ impl Input {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Drops the first `n` bytes, and the memory with the last of them.
+    /// Drops the first `n` bytes, and frees the memory with the last of them.
     pub(crate) fn consume(&mut self, n: usize) {
         debug_assert!(n <= self.bytes.len() - self.at, "consumed more than was there");
         self.at += n;

@@ -1,4 +1,5 @@
-//! Bytes that wait: unparsed ones ([`Input`]) and ones not yet sent ([`Output`]). Knows no socket and no protocol.
+//! Queued bytes: received and not parsed yet ([`Input`]), or not sent yet ([`Output`]). Knows no socket and no
+//! protocol.
 
 mod input;
 mod output;

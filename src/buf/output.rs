@@ -1,28 +1,28 @@
-//! Bytes not yet sent: one ordered queue of memory and pieces of files.
+//! Bytes to send: one ordered queue of memory and pieces of files.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-/// Memory chunks that leave in one system call; a pipeline of more takes several.
+/// Memory chunks written by one system call; a longer queue takes several.
 const SLICES: usize = 16;
 
 /// Bytes of file asked of one sendfile(2): large enough that the call's cost vanishes, small enough to be fair.
 const FILE_STEP: u64 = 1 << 20;
 
-/// A buffer of at most this capacity is kept for the next head; a larger one is given back.
+/// A buffer of at most this capacity is kept for the next head; a larger one is freed.
 const SPARE_CAPACITY: usize = 4096;
 
 /// Where an [`Output`] drains to: a transport, or a simulation of one.
 pub(crate) trait Sink {
-    /// Writes from `slices`; `more` tells that other bytes follow at once.
+    /// Writes from `slices`. `more`: other bytes follow at once.
     fn write(&mut self, slices: &[IoSlice<'_>], more: bool) -> io::Result<usize>;
 
-    /// Sends up to `count` bytes of `file` from `offset`; 0 means that the file ends there.
+    /// Sends up to `count` bytes of `file` from `offset`. Returns 0 at the end of the file.
     fn send_file(&mut self, file: &File, offset: u64, count: u64) -> io::Result<u64>;
 
-    /// Sends on what was taken already; false when something of it still waits.
+    /// Flushes bytes that were accepted already; false if some are still pending.
     fn flush(&mut self) -> io::Result<bool>;
 }
 
@@ -31,22 +31,22 @@ pub(crate) trait Sink {
 pub(crate) enum Drained {
     /// Nothing is left.
     Empty,
-    /// The sink takes no more for now.
+    /// The sink is full for now.
     Blocked,
-    /// The budget was spent; the sink may take more.
+    /// The budget is used up; the sink may accept more.
     Budget,
 }
 
-/// The ordered queue of what is to be sent.
+/// The ordered queue of bytes to send.
 #[derive(Default)]
 pub(crate) struct Output {
     queue: VecDeque<Chunk>,
-    /// Bytes of memory chunks not yet sent; files cost none.
+    /// Bytes of queued memory chunks; files cost none.
     mem: usize,
     /// Pieces of files in the queue; each holds a descriptor.
     files: usize,
     spare: Vec<u8>,
-    /// Bytes that left since [`restart_count`](Output::restart_count).
+    /// Bytes sent since [`restart_count`](Output::restart_count).
     sent: u64,
 }
 
@@ -57,7 +57,7 @@ enum Chunk {
 }
 
 impl Chunk {
-    /// The unsent memory; `None` for a file.
+    /// The unsent bytes; `None` for a file.
     fn memory(&self) -> Option<&[u8]> {
         match self {
             Chunk::Owned { bytes, at } => bytes.get(*at..),
@@ -72,17 +72,17 @@ impl Output {
         self.queue.is_empty()
     }
 
-    /// Bytes of memory that wait.
+    /// Bytes of queued memory.
     pub(crate) fn mem(&self) -> usize {
         self.mem
     }
 
-    /// Pieces of files that wait.
+    /// Pieces of files in the queue.
     pub(crate) fn files(&self) -> usize {
         self.files
     }
 
-    /// Bytes that left since the last [`restart_count`](Output::restart_count).
+    /// Bytes sent since the last [`restart_count`](Output::restart_count).
     pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
@@ -91,7 +91,7 @@ impl Output {
         self.sent = 0;
     }
 
-    /// Appends what `write` writes.
+    /// Queues what `write` appends.
     pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if !matches!(self.queue.back(), Some(Chunk::Owned { .. })) {
             let bytes = std::mem::take(&mut self.spare);
@@ -111,7 +111,7 @@ impl Output {
         self.push_with(|tail| tail.extend_from_slice(bytes));
     }
 
-    /// Appends bytes that others share, without copying them.
+    /// Queues shared bytes without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) {
         if !bytes.is_empty() {
             self.mem += bytes.len();
@@ -119,7 +119,7 @@ impl Output {
         }
     }
 
-    /// Appends `count` bytes of `file` from `offset`.
+    /// Queues `count` bytes of `file` from `offset`.
     pub(crate) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) {
         if count > 0 {
             self.files += 1;
@@ -127,7 +127,7 @@ impl Output {
         }
     }
 
-    /// Forgets what waits and gives back the memory beyond the spare buffer.
+    /// Drops the queue, and frees memory beyond the spare buffer.
     pub(crate) fn clear(&mut self) {
         while let Some(chunk) = self.queue.pop_front() {
             self.keep(chunk);
@@ -137,10 +137,10 @@ impl Output {
         self.queue.shrink_to(SLICES);
     }
 
-    /// Sends to `sink` until nothing is left, it blocks, or `budget` bytes went out.
+    /// Sends to `sink` until nothing is left, it blocks, or `budget` bytes were sent.
     ///
     /// # Errors
-    /// The sink's; `UnexpectedEof` when a file is shorter than what was promised of it.
+    /// Those of the sink; `UnexpectedEof` if a file is shorter than promised.
     pub(crate) fn drain(&mut self, sink: &mut impl Sink, budget: u64) -> io::Result<Drained> {
         let stop = self.sent.saturating_add(budget);
         while let Some(front) = self.queue.front_mut() {
@@ -165,7 +165,7 @@ impl Output {
                 }
                 _ => self.drain_memory(sink),
             };
-            // Only `WouldBlock` tells that the sink is full: to take less than given may have other reasons.
+            // Only `WouldBlock` means that the sink is full; a short write may have other reasons.
             match step {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Blocked),
@@ -180,7 +180,7 @@ impl Output {
         }
     }
 
-    /// One gathering write of the memory chunks in front.
+    /// One gathering write of the memory chunks at the front.
     fn drain_memory(&mut self, sink: &mut impl Sink) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
@@ -200,7 +200,7 @@ impl Output {
         Ok(())
     }
 
-    /// Drops `n` sent bytes from the memory chunks in front.
+    /// Drops `n` sent bytes from the memory chunks at the front.
     fn advance(&mut self, mut n: usize) {
         while let Some(Chunk::Owned { .. } | Chunk::Shared { .. }) = self.queue.front() {
             let (left, at) = match self.queue.front_mut() {
@@ -223,7 +223,7 @@ impl Output {
         }
     }
 
-    /// Gives back what was sent of a buffer that is appended to faster than it empties.
+    /// Drops the sent part of a buffer that is filled faster than it empties.
     fn compact(&mut self) {
         if let Some(Chunk::Owned { bytes, at }) = self.queue.front_mut()
             && *at >= bytes.len() / 2

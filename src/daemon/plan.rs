@@ -63,7 +63,7 @@ struct Planner<'a> {
     config: &'a Config,
     logs: &'a Logs,
     sites: Vec<(Rc<Router>, Rc<HttpsPolicy>)>,
-    /// What of each site's certificates can be used.
+    /// Which of each site's certificates can be used.
     usable: Vec<Usable>,
 }
 
@@ -129,6 +129,7 @@ fn folder(config: &Config, site: &SiteConfig) -> Options {
         .docroot(&site.docroot)
         .indexes(site.index.iter().filter(|name| !scripts.may_be_script(name)))
         .gzip(!site.no_gzip)
+        .writes_files(false)
         .follow_symlinks(!site.no_symlinks)
         .dir_listing(!site.no_dirlists)
         .listing_charset(&site.list_charset)

@@ -9,7 +9,7 @@ use super::escape::Html;
 use super::fastcgi::FastCgi;
 use super::https_policy::HttpsPolicy;
 use super::log;
-use super::percent;
+
 use super::prefix::UrlPrefix;
 #[cfg(feature = "proxy")]
 use super::proxy::{Forwarding, Proxied};
@@ -18,6 +18,7 @@ use super::replies::{error, respond};
 use super::scripts::{self, Found, Located, Scripts};
 #[cfg(feature = "ubus")]
 use super::ubus::Ubus;
+use ecohttpd::syntax::decode_percent;
 use ecohttpd::{CleanPath, Connection, Error, Files, Options, Request, Result};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -132,7 +133,8 @@ impl Router {
         }
     }
 
-    /// Serves a request. What files rarely need is boxed, as the rest of the future is allocated for each request.
+    /// Serves a request. The parts that files rarely need are boxed, as the rest of the future is allocated for each
+    /// request.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         let proxied = self.proxies.as_ref().map_or(Ok(false), |proxies| proxies.apply(con, req));
         if self.rfc1918_filter && is_rebound(con) {
@@ -372,7 +374,7 @@ impl Router {
             return Ok(Some(500));
         };
         let (path, query) = place.split_once('?').unwrap_or((&place, ""));
-        match CleanPath::new(&percent::decode(path, false)) {
+        match CleanPath::new(&decode_percent(path.as_bytes())) {
             Ok(path) => {
                 let redirected = Redirected { query: query.to_owned(), left };
                 Box::pin(self.route(con, req, path, Some(redirected))).await
@@ -538,7 +540,7 @@ impl Router {
         error(con, status, &text).await
     }
 
-    /// Answers with the error page. Returns false if there is none that this client may see.
+    /// Answers with the error page. Returns false if this client may not see one.
     async fn fail_with(&self, con: &mut Connection, req: &mut Request, page: &CleanPath, status: u16) -> Result<bool> {
         let Ok(login) = self.admit(con, req, page, page).await else { return Ok(false) };
         let located = match self.scripts.find(con, &self.files, page) {

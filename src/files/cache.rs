@@ -74,13 +74,17 @@ impl Cache {
     }
 }
 
-/// FNV-1a: names are short, and an attacker who finds collisions gains no more than cache misses.
 fn place_of(name: &CStr, coding: Coding) -> usize {
-    let mut hash = 0x811c_9dc5_u32 ^ coding as u32;
+    (hash_of(name) as usize ^ coding as usize) % HOT_FILES
+}
+
+/// FNV-1a: names are short, and an attacker who finds collisions gains no more than cache misses.
+pub(super) fn hash_of(name: &CStr) -> u32 {
+    let mut hash = 0x811c_9dc5_u32;
     for &byte in name.to_bytes() {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
-    (hash ^ (hash >> 15)) as usize % HOT_FILES
+    hash ^ (hash >> 15)
 }
 
 #[cfg(test)]

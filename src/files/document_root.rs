@@ -3,6 +3,8 @@
 use super::descriptors::{is_same, proc_path};
 use super::limits::{OPENAT2_TRIES, ROOT_CHECK};
 use super::listed_names::ListedNames;
+use super::precompressed::{self, Codings};
+use super::siblings::Siblings;
 use crate::sys::{self, Stat};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
@@ -25,6 +27,7 @@ pub(super) struct DocumentRoot {
     /// There is no openat2(2): Linux before 5.6, or a sandbox that refuses it.
     no_openat2: Cell<bool>,
     names: ListedNames,
+    siblings: Siblings,
     /// Used since the last [`release_if_unused`](DocumentRoot::release_if_unused).
     used: bool,
 }
@@ -44,6 +47,7 @@ impl DocumentRoot {
             checked: None,
             no_openat2: Cell::new(false),
             names: ListedNames::default(),
+            siblings: Siblings::default(),
             used: false,
         }
     }
@@ -121,13 +125,48 @@ impl DocumentRoot {
     pub(super) fn release_if_unused(&mut self) -> bool {
         if !std::mem::take(&mut self.used) {
             self.held = None;
-            self.names.clear();
+            self.forget();
         }
         self.held.is_none()
     }
 
-    pub(super) fn is_folder(&mut self, name: &CStr, now: u64) -> bool {
-        self.stat(name, now).is_ok_and(|stat| stat.is_dir())
+    fn forget(&mut self) {
+        self.names.clear();
+        self.siblings.clear();
+    }
+
+    /// Which precompressed forms a file may have. A folder has none.
+    pub(super) fn siblings(&mut self, name: &CStr, now: u64) -> Codings {
+        if self.refresh(now).is_err() {
+            return Codings::default();
+        }
+        if let Some(codings) = self.siblings.get(name, now) {
+            return codings;
+        }
+        let (mut codings, until) = self.find_siblings(name, now);
+        if !codings.is_empty() && self.stat(name, now).is_ok_and(|stat| stat.is_dir()) {
+            codings = Codings::default();
+        }
+        self.siblings.insert(name, codings, until);
+        codings
+    }
+
+    /// Finds them in the list of their folder, or one by one. Also returns until when the answer holds.
+    fn find_siblings(&mut self, name: &CStr, now: u64) -> (Codings, u64) {
+        let path = name.to_bytes();
+        let slash = path.iter().rposition(|&byte| byte == b'/');
+        let (folder, file) = slash.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
+        // Reads the folder, unless that was done lately. Does not check whether clients may use the name itself.
+        let _ = self.check_segment(folder, file, now);
+        let listed = self.names.siblings(folder, file, now);
+        listed.unwrap_or_else(|| (self.look_for_siblings(name, now), now.saturating_add(ROOT_CHECK)))
+    }
+
+    fn look_for_siblings(&mut self, name: &CStr, now: u64) -> Codings {
+        Codings::which(|coding| {
+            let sibling = precompressed::sibling(name, coding);
+            sibling.is_ok_and(|sibling| self.stat(&sibling, now).is_ok())
+        })
     }
 
     /// Opens `name` for reading. Every step stays beneath the root, unless links may lead out of it.
@@ -188,7 +227,7 @@ impl DocumentRoot {
         if self.held.as_ref().is_none_or(|held| held.id != id) {
             let dir = File::options().read(true).custom_flags(sys::O_PATH | sys::O_DIRECTORY).open(&self.path)?;
             self.held = Some(Held { dir, id });
-            self.names.clear();
+            self.forget();
         }
         Ok(())
     }
@@ -234,6 +273,7 @@ fn is_beneath(root: &Path, opened: &File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Coding;
     use std::os::unix::fs::symlink;
 
     fn tree() -> (tempfile::TempDir, PathBuf) {
@@ -310,6 +350,34 @@ mod tests {
                 assert_eq!(told.raw_os_error(), Some(error), "{name:?} no_openat2 {no_openat2}: {told}");
             }
         }
+    }
+
+    #[test]
+    fn precompressed_forms_are_found_in_any_folder() {
+        let (temp, path) = tree();
+        for name in ["sub/file.gz", "sub/file.br", "inner.zst", "sub.gz", "outer.gz"] {
+            std::fs::write(path.join(name), "").unwrap();
+        }
+        let mut root = DocumentRoot::new(path.clone(), false, false);
+        let only = |wanted: &[Coding]| Codings::which(|coding| wanted.contains(&coding));
+        for (name, codings) in [
+            (c"sub/file", only(&[Coding::Gzip, Coding::Brotli])),
+            (c"inner", only(&[Coding::Zstd])),
+            (c"missing/file", only(&[])),
+        ] {
+            assert_eq!(root.siblings(name, 0), codings, "{name:?}: as its folder lists them");
+            assert_eq!(root.look_for_siblings(name, 0), codings, "{name:?}: one by one");
+        }
+        assert!(root.siblings(c"sub", 0).is_empty(), "a folder has none");
+        assert!(root.siblings(c"absolute", 0).is_empty());
+        std::fs::write(path.join("absolute.gz"), "").unwrap();
+        assert!(root.siblings(c"absolute", ROOT_CHECK - 1).is_empty(), "for a second it is not looked for again");
+        assert!(!root.siblings(c"absolute", ROOT_CHECK).is_empty());
+        let elsewhere = temp.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::rename(&path, temp.path().join("old")).unwrap();
+        std::fs::rename(&elsewhere, &path).unwrap();
+        assert!(root.siblings(c"absolute", 2 * ROOT_CHECK).is_empty(), "another root");
     }
 
     #[test]

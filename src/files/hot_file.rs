@@ -1,8 +1,9 @@
-//! A file ready to be sent, and whether it is still what lies on disk.
+//! A file ready to be sent, and whether it is still the same on disk.
 
 use super::header_lines::{self, Facts};
-use super::limits::{ROOT_CHECK, SETTLED};
+use super::limits::ROOT_CHECK;
 use super::sendfile_or_read::Content;
+use super::settled::{is_settled, unix_now};
 use crate::http::Coding;
 use crate::sys::{self, Stat};
 use std::cell::Cell;
@@ -10,7 +11,6 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file ready to be sent: its facts, its header lines, its content.
 pub(super) struct HotFile {
@@ -27,6 +27,8 @@ pub(super) struct HotFile {
     used: Cell<bool>,
     /// When the folders on its path were last checked, in milliseconds of the loop's clock.
     checked: Cell<u64>,
+    /// The turn of the loop in which it was last found unchanged on disk.
+    seen: Cell<u32>,
 }
 
 impl HotFile {
@@ -54,8 +56,8 @@ impl HotFile {
         header_lines::push_file(&mut lines, Some(content_type), &etag, facts.mtime, coding, vary);
         // Fails if the file has shrunk since: this request gets a 500, the next one the new file.
         let content = Content::load(file, stat.size)?;
-        let (used, checked) = (Cell::new(true), Cell::new(now));
-        Ok(HotFile { name, coding, stat, facts, content_type, etag, lines, content, used, checked })
+        let (used, checked, seen) = (Cell::new(true), Cell::new(now), Cell::default());
+        Ok(HotFile { name, coding, stat, facts, content_type, etag, lines, content, used, checked, seen })
     }
 
     /// Whether `stat` describes the file that was loaded. Marks it as used.
@@ -74,6 +76,16 @@ impl HotFile {
         self.checked.set(now);
     }
 
+    /// Whether it was found unchanged on disk in this turn of the loop.
+    pub(super) fn was_seen(&self, moment: u32) -> bool {
+        self.seen.get() == moment
+    }
+
+    /// Records that it is unchanged on disk.
+    pub(super) fn set_seen(&self, moment: u32) {
+        self.seen.set(moment);
+    }
+
     /// Whether it was used since the last call.
     pub(super) fn take_used(&self) -> bool {
         self.used.replace(false)
@@ -86,15 +98,10 @@ impl HotFile {
 
     /// Whether every later change is sure to show in stat(2).
     pub(super) fn is_settled(&self) -> bool {
-        let changed = u64::try_from(self.stat.ctime.0).unwrap_or(0);
         // `Last-Modified` of a file from the future is the current second, so its lines change with each.
         let from_the_past = self.facts.mtime == self.stat.mtime.0;
-        from_the_past && changed.saturating_add(SETTLED.as_secs()) <= unix_now()
+        from_the_past && is_settled(&self.stat)
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 #[cfg(test)]

@@ -41,8 +41,16 @@ pub const ROOT_CHECK: u64 = 1000;
 /// Folders whose check is kept. More of them only means that some are checked more often.
 pub const FOLDERS_KEPT: usize = 16;
 
-/// Names that are kept for all folders together, eight bytes each; only for file systems with several names per file.
+/// Names that are kept for all folders together, eight bytes each: those of precompressed files, and all on file systems
+/// with several names per file.
 pub const NAMES_KEPT: usize = 4096;
+
+/// Entries that are read of a folder to find its precompressed files: a few milliseconds, and only if the folder has
+/// changed. In a larger folder they are looked up one by one.
+pub const ENTRIES_READ: usize = 16 << 10;
+
+/// Files whose precompressed forms are remembered, 16 bytes each.
+pub const SIBLINGS_KEPT: usize = 128;
 
 /// Entries of a folder that are listed. Each takes about 100 bytes until the page is sent. A page that leaves some out
 /// says so.

@@ -3,10 +3,15 @@
 //! FAT knows a file by several names: `private-things` is `PRIVAT~1` and `private-things.`, too. Logins and scripts go by
 //! names, so a file is served only under the name that its folder lists. The case of ASCII letters may differ, because
 //! everything that compares paths ignores it as well.
+//!
+//! The same list tells which precompressed files exist.
 
 use super::descriptors::proc_path;
-use super::limits::{FOLDERS_KEPT, NAMES_KEPT};
-use crate::sys;
+use super::limits::{ENTRIES_READ, FOLDERS_KEPT, NAMES_KEPT};
+use super::precompressed::{Codings, is_coded};
+use super::settled::is_settled;
+use crate::http::Coding;
+use crate::sys::{self, Stat};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -27,6 +32,8 @@ struct Folder {
     path: Vec<u8>,
     /// When it must be checked again, in milliseconds of the loop's clock.
     until: u64,
+    /// Of the folder when it was read, if every later change is sure to show in stat(2).
+    stat: Option<Stat>,
     /// All users of the system may enter it: `S_IXOTH`.
     public: bool,
     names: Names,
@@ -34,12 +41,23 @@ struct Folder {
 
 /// Which names open the files of a folder.
 enum Names {
-    /// Only those that it lists.
-    Exact,
+    /// Only those that it lists. The hashes of those of precompressed files, in lower case, if they are known.
+    Exact(Option<Vec<u64>>),
     /// Others, too. These are the hashes of those that it lists, in lower case.
     Listed(Vec<u64>),
     /// Others, too, and it lists too many to keep: the folder is read each time.
     Many,
+}
+
+impl Names {
+    /// Hashes that include those of all precompressed files.
+    fn known(&self) -> Option<&[u64]> {
+        match self {
+            Names::Exact(names) => names.as_deref(),
+            Names::Listed(names) => Some(names),
+            Names::Many => None,
+        }
+    }
 }
 
 /// `S_IXOTH`.
@@ -83,7 +101,7 @@ impl ListedNames {
             return Some(Err(io::ErrorKind::PermissionDenied.into()));
         }
         let listed = match &folder.names {
-            Names::Exact => true,
+            Names::Exact(_) => true,
             Names::Listed(names) => names.contains(&self.hash(name)),
             Names::Many => return None,
         };
@@ -99,16 +117,39 @@ impl ListedNames {
         public: bool,
         until: u64,
     ) -> io::Result<()> {
-        let mode = sys::stat_at(dir.as_fd(), c"")?.mode;
+        let stat = sys::stat_at(dir.as_fd(), c"")?;
         // The document root was chosen by the operator.
-        let open = path.is_empty() || mode & WORLD_ENTERS != 0;
-        let (listed, names) = if is_exact(dir)? { (true, Names::Exact) } else { self.read(dir, name)? };
-        self.keep(Folder { path: path.to_vec(), until, public: open, names });
+        let open = path.is_empty() || stat.mode & WORLD_ENTERS != 0;
+        let unchanged = self.folders.iter_mut().find(|folder| folder.path == path && folder.stat == Some(stat));
+        let listed = match unchanged {
+            Some(folder) => {
+                folder.until = until;
+                true
+            }
+            None => {
+                let exact = is_exact(dir)?;
+                let (listed, names) =
+                    if exact { (true, Names::Exact(self.read_coded(dir))) } else { self.read(dir, name)? };
+                let stat = (exact && is_settled(&stat)).then_some(stat);
+                self.keep(Folder { path: path.to_vec(), until, stat, public: open, names });
+                listed
+            }
+        };
         match (public && !open, listed) {
             (true, _) => Err(io::ErrorKind::PermissionDenied.into()),
             (false, true) => Ok(()),
             (false, false) => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    /// Which precompressed forms a file may have, and until when that holds; `None` if it is not known.
+    pub(super) fn siblings(&self, path: &[u8], name: &[u8], now: u64) -> Option<(Codings, u64)> {
+        let folder = self.folders.iter().find(|folder| folder.path == path && now < folder.until)?;
+        let known = folder.names.known()?;
+        let is_there = |coding: Coding| {
+            !known.is_empty() && known.contains(&self.hash_of(name.iter().chain(coding.suffix().as_bytes())))
+        };
+        Some((Codings::which(is_there), folder.until))
     }
 
     /// Forgets everything.
@@ -132,9 +173,24 @@ impl ListedNames {
         Ok((listed, if names.len() < NAMES_KEPT { Names::Listed(names) } else { Names::Many }))
     }
 
+    /// The hashes of the names that precompressed files may have. `None` if the folder can't be read, or has too many.
+    fn read_coded(&self, dir: &File) -> Option<Vec<u64>> {
+        let mut coded = Vec::new();
+        for (count, entry) in std::fs::read_dir(proc_path(dir.as_fd())).ok()?.enumerate() {
+            let name = entry.ok()?.file_name();
+            if is_coded(name.as_bytes()) {
+                coded.push(self.hash(name.as_bytes()));
+            }
+            if count >= ENTRIES_READ || coded.len() > NAMES_KEPT {
+                return None;
+            }
+        }
+        Some(coded)
+    }
+
     /// Keeps what is known of a folder, in place of what was kept longest.
     fn keep(&mut self, folder: Folder) {
-        let count = |names: &Names| if let Names::Listed(names) = names { names.len() } else { 0 };
+        let count = |names: &Names| names.known().map_or(0, <[u64]>::len);
         let kept: usize = self.folders.iter().map(|folder| count(&folder.names)).sum();
         let room = NAMES_KEPT - count(&folder.names);
         self.folders.retain(|other| other.path != folder.path && (kept <= room || count(&other.names) == 0));
@@ -145,8 +201,12 @@ impl ListedNames {
     }
 
     fn hash(&self, name: &[u8]) -> u64 {
+        self.hash_of(name.iter())
+    }
+
+    fn hash_of<'a>(&self, name: impl Iterator<Item = &'a u8>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        name.iter().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+        name.for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
         hasher.finish()
     }
 }
@@ -221,6 +281,53 @@ mod tests {
     }
 
     #[test]
+    fn precompressed_files_are_known_from_the_list() {
+        let temp = folder(&["a", "a.gz", "B.Html", "B.Html.BR", "b.html.zst", "c", ".gz"]);
+        let dir = open(temp.path());
+        let mut exact = ListedNames::default();
+        exact.check_folder(b"sub", &dir, b"a", false, 1000).unwrap();
+        let mut listed = ListedNames::default();
+        let (_, names) = listed.read(&dir, b"a").unwrap();
+        listed.keep(Folder { path: b"sub".to_vec(), until: 1000, stat: None, public: true, names });
+        for known in [&exact, &listed] {
+            let forms = |name: &[u8]| {
+                let (codings, until) = known.siblings(b"sub", name, 999).unwrap();
+                assert_eq!(until, 1000);
+                Coding::ALL.into_iter().filter(|coding| codings.has(*coding)).collect::<Vec<_>>()
+            };
+            assert_eq!(forms(b"a"), [Coding::Gzip]);
+            assert_eq!(forms(b"b.html"), [Coding::Brotli, Coding::Zstd], "as FAT takes them: in any case");
+            assert_eq!(forms(b"c"), []);
+            assert_eq!(known.siblings(b"sub", b"a", 1000), None, "its time is over");
+            assert_eq!(known.siblings(b"other", b"a", 0), None, "another folder");
+        }
+        exact.keep(Folder { path: vec![], until: 9, stat: None, public: true, names: Names::Exact(None) });
+        assert_eq!(exact.siblings(b"", b"a", 0), None, "it was not read");
+    }
+
+    /// A folder that has not changed is not read again, and one that has is.
+    #[test]
+    fn a_change_of_a_folder_shows() {
+        let temp = folder(&["a"]);
+        let dir = open(temp.path());
+        let mut known = ListedNames::default();
+        known.check_folder(b"", &dir, b"a", false, 1000).unwrap();
+        assert!(known.folders[0].stat.is_none(), "it was changed just now, so that a second change may not show");
+        std::fs::write(temp.path().join("a.gz"), "").unwrap();
+        let read = |known: &mut ListedNames| {
+            known.check_folder(b"", &dir, b"a", false, 1000).unwrap();
+            known.siblings(b"", b"a", 0).unwrap().0.has(Coding::Gzip)
+        };
+        assert!(read(&mut known));
+        // As if that were long ago.
+        known.folders[0].stat = Some(sys::stat_at(dir.as_fd(), c"").unwrap());
+        known.folders[0].names = Names::Exact(Some(Vec::new()));
+        assert!(!read(&mut known), "it is not read");
+        std::fs::write(temp.path().join("b"), "").unwrap();
+        assert!(read(&mut known), "it has changed");
+    }
+
+    #[test]
     fn a_folder_that_is_closed_to_others() {
         let temp = tempfile::tempdir().unwrap();
         let sub = temp.path().join("sub");
@@ -248,13 +355,13 @@ mod tests {
         let (listed, names) = known.read(&open(temp.path()), b"7.").unwrap();
         assert!(!listed && matches!(names, Names::Many));
         for n in 0..100_u8 {
-            let names = if n % 2 == 0 { Names::Exact } else { Names::Listed(vec![0; 1500]) };
-            known.keep(Folder { path: vec![n], until: 9, public: true, names });
+            let names = if n % 2 == 0 { Names::Exact(None) } else { Names::Listed(vec![0; 1500]) };
+            known.keep(Folder { path: vec![n], until: 9, stat: None, public: true, names });
             let kept = |folder: &Folder| if let Names::Listed(names) = &folder.names { names.len() } else { 0 };
             assert!(known.folders.len() <= FOLDERS_KEPT && known.folders.iter().map(kept).sum::<usize>() <= NAMES_KEPT);
             assert_eq!(known.folders.last().unwrap().path, [n]);
         }
-        known.keep(Folder { path: vec![99], until: 9, public: true, names: Names::Many });
+        known.keep(Folder { path: vec![99], until: 9, stat: None, public: true, names: Names::Many });
         assert!(known.check_known(&[99], b"x", false, 1).is_none(), "it is read each time");
         assert_eq!(known.folders.iter().filter(|folder| folder.path == [99]).count(), 1, "once");
     }

@@ -57,12 +57,13 @@ fn find_index(con: &Connection, store: &Rc<Store>, req: &Request, folder: &[u8])
 /// Finds a file: the precompressed form that the client likes best, else the file itself.
 fn find_file(con: &Connection, store: &Rc<Store>, req: &Request, name: &CStr) -> io::Result<Found> {
     if store.gzip && req.head.names_codings() {
-        for coding in precompressed::accepted(&*req.head) {
-            let sibling = precompressed::sibling(name, coding)?;
-            if let Ok(Found::File(hot)) = look_up(con, store, &sibling, coding)
-                && !store.root(con).is_folder(name, con.now())
-            {
-                return Ok(Found::File(hot));
+        let codings = store.root(con).siblings(name, con.now());
+        if !codings.is_empty() {
+            for coding in precompressed::accepted(&*req.head).filter(|coding| codings.has(*coding)) {
+                let sibling = precompressed::sibling(name, coding)?;
+                if let Ok(Found::File(hot)) = look_up(con, store, &sibling, coding) {
+                    return Ok(Found::File(hot));
+                }
             }
         }
     }
@@ -74,12 +75,16 @@ pub(super) fn look_up(con: &Connection, store: &Rc<Store>, name: &CStr, coding: 
     let now = con.now();
     let cached = store.cache.borrow().get(name, coding);
     if let Some(hot) = cached {
+        if store.may_share_stat && hot.was_seen(con.moment()) {
+            return Ok(Found::File(hot));
+        }
         let mut root = store.root(con);
         if hot.is_still(&root.stat_unchecked(name, now)?) {
             if hot.is_check_due(now) {
                 root.check_path(name, now)?;
                 hot.set_checked(now);
             }
+            hot.set_seen(con.moment());
             return Ok(Found::File(hot));
         }
         drop(root);

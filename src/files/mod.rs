@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | `clean_path`, `dot_segments` | a request's path becomes a name beneath the folder |
 //! | `lookup` | finds the file: which coding, from the cache or from disk |
+//! | `siblings` | remembers which precompressed files there are |
 //! | `precompressed` | `.br`, `.zst` and `.gz` files, and `Vary` |
 //! | `document_root` | opens files beneath the document root |
 //! | `listed_names` | checks the folders on the way, and that they list the name |
 //! | `descriptors` | paths of open descriptors |
+//! | `settled` | whether a change is sure to show in stat(2) |
 //! | `cache`, `hot_file` | keeps files that are asked for again |
 //! | `sendfile_or_read` | sends small files from memory, large ones by sendfile(2) |
 //! | `serve` | answers: methods, preconditions, ranges, the body |
@@ -36,6 +38,8 @@ mod plan;
 mod precompressed;
 mod sendfile_or_read;
 mod serve;
+mod settled;
+mod siblings;
 mod store;
 
 pub use clean_path::CleanPath;

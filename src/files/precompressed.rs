@@ -11,6 +11,30 @@ use std::io;
 /// The header line of every response whose coding the client could have influenced.
 pub(super) const VARY: &[u8] = b"Vary: Accept-Encoding\r\n";
 
+/// Some of the codings of precompressed files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Codings(u8);
+
+impl Codings {
+    /// Those for which `holds` is true.
+    pub(super) fn which(mut holds: impl FnMut(Coding) -> bool) -> Codings {
+        let bits = Coding::ALL.iter().filter(|&&coding| holds(coding)).map(|&coding| Codings::bit(coding));
+        Codings(bits.sum())
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn has(self, coding: Coding) -> bool {
+        self.0 & Codings::bit(coding) != 0
+    }
+
+    fn bit(coding: Coding) -> u8 {
+        1 << coding as u8
+    }
+}
+
 /// The suffixes of precompressed files.
 pub(super) const SUFFIXES: [&str; 3] = [Coding::ALL[0].suffix(), Coding::ALL[1].suffix(), Coding::ALL[2].suffix()];
 
@@ -22,6 +46,14 @@ pub(super) fn accepted(request: &impl Fields) -> impl Iterator<Item = Coding> {
 /// The name of a file's precompressed form.
 pub(super) fn sibling(name: &CStr, coding: Coding) -> io::Result<CString> {
     Ok(CString::new([name.to_bytes(), coding.suffix().as_bytes()].concat())?)
+}
+
+/// Whether a file of that name, in any case, may be a precompressed one.
+pub(super) fn is_coded(name: &[u8]) -> bool {
+    SUFFIXES.iter().any(|suffix| {
+        let end = name.len().checked_sub(suffix.len()).and_then(|start| name.get(start..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(suffix.as_bytes()))
+    })
 }
 
 /// The name of the file that a precompressed one stands for: it decides the content type.

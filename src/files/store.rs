@@ -23,6 +23,8 @@ pub(super) struct Store {
     pub(super) listings: Rc<()>,
     pub(super) index: Vec<String>,
     pub(super) gzip: bool,
+    /// No handler changes files, so requests of one moment may share a stat(2).
+    pub(super) may_share_stat: bool,
     pub(super) dir_listing: bool,
     world_readable: bool,
     withheld: Vec<PathBuf>,
@@ -39,6 +41,7 @@ impl Store {
             listings: Rc::default(),
             index: options.index.clone(),
             gzip: options.gzip,
+            may_share_stat: !options.writes_files,
             dir_listing: options.dir_listing,
             world_readable: options.world_readable,
             withheld: options.withheld(),
@@ -46,7 +49,7 @@ impl Store {
         }
     }
 
-    /// The document root. While the store is in use, a task drops what nobody asks for any more.
+    /// The document root. While the store is in use, a task drops what is not asked for any more.
     pub(super) fn root(self: &Rc<Store>, con: &Connection) -> RefMut<'_, DocumentRoot> {
         if !self.tended.replace(true) {
             self.tend(con);
@@ -92,7 +95,7 @@ impl Store {
         sys::stat_at(folder.as_fd(), c"").is_ok_and(|stat| self.may_read(stat.mode))
     }
 
-    /// Whether a file is one that no client gets, under whatever name it was opened.
+    /// Whether a file is withheld from all clients, whatever name it was opened by.
     pub(super) fn withholds(&self, file: &File) -> bool {
         self.withheld.iter().any(|path| is_same(file, path))
     }

@@ -1,15 +1,15 @@
-//! The chunked coding (RFC 9112 §7.1), taken apart byte by byte: strict and bounded.
+//! A decoder for the chunked coding (RFC 9112 §7.1): strict and bounded.
 
-use super::headers::{is_tchar, is_value_byte};
+use super::headers::{hex_digit, is_tchar, is_value_byte};
 use super::limits::{CHUNK_EXTENSION, CHUNK_FREE, CHUNK_OVERHEAD, CHUNK_SIZE_DIGITS, TRAILER, TRAILER_FIELDS};
 use super::reject::Reject;
 use std::error::Error;
 use std::fmt;
 
-/// Takes one chunked body apart, as its bytes come (RFC 9112 §7.1); by default before its first chunk.
+/// Decodes one chunked body as its bytes arrive (RFC 9112 §7.1). A default one starts before the first chunk.
 ///
-/// Strict: what the grammar does not know is an error. Bounded: so are long extensions and trailers, which are passed
-/// over, and much framing around little payload. It keeps no bytes.
+/// Strict: anything outside the grammar is an error. Bounded: long extensions and trailers, and much framing around
+/// little payload, are errors, too. Extensions and trailers are skipped. It keeps no bytes.
 ///
 /// ```
 /// let mut chunked = ecohttpd::Chunked::default();
@@ -20,9 +20,9 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chunked {
-    /// The size while it is read, then the bytes of the chunk that are to come.
+    /// The size while it is being read, then the bytes of the chunk that are to come.
     left: u64,
-    /// Bytes of framing beyond what payload and chunks have earned, at most [`CHUNK_OVERHEAD`].
+    /// Bytes of framing beyond what payload and chunks allow for; at most [`CHUNK_OVERHEAD`].
     overhead: u32,
     /// Bytes of this chunk's extensions, or of all trailers.
     line: u16,
@@ -31,14 +31,14 @@ pub struct Chunked {
     at: At,
 }
 
-/// What [`Decoder::decode`](super::framing::Decoder::decode) made of its input: the payload is `input[start..end]`.
+/// The result of [`Decoder::decode`](super::framing::Decoder::decode): the payload is `input[start..end]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Piece {
     /// Where the payload starts.
     pub start: usize,
     /// Where the payload ends; `start` if there is none.
     pub end: usize,
-    /// How many bytes of the input are dealt with.
+    /// How many bytes of the input were consumed.
     pub used: usize,
 }
 
@@ -69,7 +69,7 @@ impl Chunked {
 
     /// Takes bytes off the front of `input` up to and with the next run of payload, which is returned.
     ///
-    /// It is empty when the body has ended, or `input` was used up; nothing is taken behind the body's end.
+    /// It is empty when the body has ended, or when `input` is used up. Nothing after the end of the body is taken.
     ///
     /// # Errors
     /// If the body breaks the coding. The rest of it can't be read.
@@ -94,7 +94,7 @@ impl Chunked {
         Ok(Piece { start: used, end: used, used })
     }
 
-    /// Takes the payload between `start` and `end`, or as much of it as is this chunk's.
+    /// Takes the payload between `start` and `end`, as far as it belongs to this chunk.
     fn payload(&mut self, start: usize, end: usize) -> Piece {
         let there = end - start;
         let len = usize::try_from(self.left).map_or(there, |left| left.min(there));
@@ -113,14 +113,14 @@ impl Chunked {
                     return Err(Reject::bad("chunk size too long"));
                 }
                 self.count += 1;
-                self.left = self.left << 4 | hex(byte);
+                self.left = self.left << 4 | u64::from(hex_digit(byte).unwrap_or_default());
                 At::Size
             }
             (At::Size, _) if self.count == 0 => {
                 return Err(Reject::bad("chunk without a size"));
             }
             (At::Size | At::Name | At::Value | At::Quoted, b'\r') => At::SizeLf,
-            // `BWS` may stand before and behind a semicolon and an equals sign, but not alone.
+            // `BWS` is allowed around a semicolon or an equals sign, but not alone.
             (At::Size | At::Space, b' ' | b'\t') => self.spend(CHUNK_EXTENSION, At::Space)?,
             (At::Size | At::Space, b';') => self.spend(CHUNK_EXTENSION, At::Semicolon)?,
             (At::Size | At::Space, _) => return Err(Reject::bad("malformed chunk size")),
@@ -171,7 +171,7 @@ impl Chunked {
         Ok(next)
     }
 
-    /// The size line has ended: its chunk, or after the last one the trailers, come next.
+    /// Ends a size line. Its chunk follows, or the trailers after the last one.
     fn chunk(&mut self) -> Result<At, Reject> {
         const CRLFS: u32 = 4;
         let cost = u32::from(self.count) + u32::from(self.line) + CRLFS;
@@ -216,14 +216,6 @@ enum At {
     TrailerLf,
     EndLf,
     Done,
-}
-
-/// The value of a hex digit, which the caller has seen it to be.
-fn hex(digit: u8) -> u64 {
-    u64::from(match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20).wrapping_sub(b'a').wrapping_add(10),
-    })
 }
 
 #[cfg(test)]

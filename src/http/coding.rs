@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::http::fields::Fields;
 
-/// A content coding in which a file may lie ready beside its plain form.
+/// A content coding that a file may be stored in beside its plain form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     /// The plain file.
@@ -31,7 +31,7 @@ impl Coding {
         }
     }
 
-    /// What a file's name has at its end when it lies in this coding.
+    /// The suffix of file names in this coding.
     pub const fn suffix(self) -> &'static str {
         match self {
             Coding::Identity => "",
@@ -44,9 +44,9 @@ impl Coding {
 
 /// The codings to try for a request, best first, without [`Coding::Identity`].
 ///
-/// They go by q-value, equals in the order br, zstd, gzip; those that the client likes less than an `identity` that
-/// it names are left out. A member that is malformed is refused. That the plain file is not acceptable (`identity;q=0`)
-/// is not honoured: it is the last resort, which RFC 9110 §12.5.3 allows.
+/// Ordered by q-value, and for equal ones br, zstd, gzip. Codings below an explicit `identity` are left out. A
+/// malformed member counts as `q=0`. `identity;q=0` is not honoured: the plain file is the last resort, which RFC 9110
+/// §12.5.3 allows.
 pub fn acceptable<F: Fields>(fields: &F) -> impl Iterator<Item = Coding> + use<F> {
     let mut accept = Accept::default();
     for value in fields.values("accept-encoding") {
@@ -68,7 +68,7 @@ struct Accept {
 }
 
 impl Accept {
-    /// Takes note of one list member; a coding named twice counts as named last.
+    /// Records one list member. If a coding is named twice, the last one counts.
     fn note(&mut self, member: &[u8]) {
         let mut pieces = member.splitn(2, |&b| b == b';').map(<[u8]>::trim_ascii);
         let name = pieces.next().unwrap_or_default();
@@ -92,7 +92,7 @@ impl Accept {
         });
     }
 
-    /// The codings that may be sent, best first.
+    /// The acceptable codings, best first.
     fn ranked(&self) -> [Option<Coding>; 3] {
         let least = self.identity.unwrap_or(0).max(1);
         let mut ranked = [(self.brotli, Coding::Brotli), (self.zstd, Coding::Zstd), (self.gzip, Coding::Gzip)]
@@ -102,7 +102,7 @@ impl Accept {
     }
 }
 
-/// Reads `q=` and a qvalue (RFC 9110 §12.4.2), in thousandths.
+/// Parses `q=` and a qvalue (RFC 9110 §12.4.2), in thousandths.
 fn parse_weight(weight: &[u8]) -> Option<u16> {
     let (name, value) = weight.split_at_checked(2)?;
     if !name.eq_ignore_ascii_case(b"q=") {

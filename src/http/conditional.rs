@@ -1,37 +1,37 @@
-//! Conditional requests: is what the client holds still what we would send? (RFC 9110 §13)
+//! Conditional requests: whether the client's copy is still current (RFC 9110 §13).
 
 use crate::http::fields::Fields;
 
-/// What the selected representation is compared by.
+/// The validators of the selected representation.
 #[derive(Debug, Clone, Copy)]
 pub struct Validators<'a> {
     /// The entity tag: strong, with its quotes.
     pub etag: &'a str,
-    /// The modification time in Unix seconds, as `Last-Modified` says it.
+    /// The modification time in Unix seconds, as in `Last-Modified`.
     pub modified: u64,
 }
 
-/// What the preconditions of a request come to.
+/// The result of a request's preconditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precondition {
     /// Perform the method; `Range` is next.
     Go,
     /// Answer 304: the client's copy is current.
     NotModified,
-    /// Answer 412: the client meant another version.
+    /// Answer 412: the client expects another version.
     Failed,
 }
 
 /// Evaluates the preconditions in the order of RFC 9110 §13.2.2.
 ///
-/// 1. `If-Match` is there: no tag of it is ours (strongly) → 412.
+/// 1. `If-Match` is present: none of its tags is ours (strong comparison) → 412.
 /// 2. Otherwise `If-Unmodified-Since`: modified later → 412.
-/// 3. `If-None-Match` is there: a tag of it is ours (weakly) → 304 to GET and HEAD, 412 to others.
+/// 3. `If-None-Match` is present: one of its tags is ours (weak comparison) → 304 for GET and HEAD, 412 for others.
 /// 4. Otherwise, for GET and HEAD, `If-Modified-Since`: not modified later → 304.
-/// 5. Go on; whether `Range` counts is for [`range_applies`] to say.
+/// 5. Go on; [`range_applies`] says whether `Range` counts.
 ///
-/// A date that is no date, or a date field that is doubled, is as if it were not there (§13.1.3, §13.1.4). A list
-/// that is malformed holds no tag: for both list fields this is the answer that harms nobody.
+/// An invalid date, or a repeated date field, is ignored (§13.1.3, §13.1.4). A malformed list contains no tag, which is
+/// the safe interpretation for both list fields.
 pub fn evaluate(fields: &impl Fields, get_or_head: bool, v: &Validators<'_>) -> Precondition {
     match lists_tag(fields, "if-match", v.etag, Compare::Strong) {
         Some(true) => {}
@@ -53,10 +53,10 @@ pub fn evaluate(fields: &impl Fields, get_or_head: bool, v: &Validators<'_>) -> 
     }
 }
 
-/// Says whether `If-Range` lets a `Range` field count (RFC 9110 §13.1.5): always, when it is absent.
+/// Whether `If-Range` lets a `Range` field count (RFC 9110 §13.1.5). Always, if it is absent.
 ///
-/// A tag is compared strongly, a date must be exactly ours. What is neither, or doubled, is another version's: the
-/// whole representation is sent.
+/// Tags are compared strongly, and a date must be exactly ours. Anything else, or a repeated field, means another
+/// version: the whole representation is sent.
 pub fn range_applies(fields: &impl Fields, v: &Validators<'_>) -> bool {
     let mut values = fields.values("if-range");
     let Some(value) = values.next() else {
@@ -71,11 +71,11 @@ pub fn range_applies(fields: &impl Fields, v: &Validators<'_>) -> bool {
 enum Compare {
     /// Neither may be weak.
     Strong,
-    /// The `W/` does not matter.
+    /// `W/` is ignored.
     Weak,
 }
 
-/// Says whether a list of entity tags, or `*`, holds ours; `None` when the field is not there.
+/// Whether a list of entity tags, or `*`, contains ours; `None` if the field is absent.
 fn lists_tag(fields: &impl Fields, name: &str, etag: &str, compare: Compare) -> Option<bool> {
     let mut values = fields.values(name);
     let first = values.next()?;
@@ -92,7 +92,7 @@ fn lists_tag(fields: &impl Fields, name: &str, etag: &str, compare: Compare) -> 
     Some(found)
 }
 
-/// Says whether one field line holds the tag; `None` when it is no list of entity tags.
+/// Whether one field line contains the tag; `None` if it is not a list of entity tags.
 fn line_holds(line: &[u8], etag: &[u8], compare: Compare) -> Option<bool> {
     let mut rest = line;
     let mut found = false;
@@ -100,7 +100,7 @@ fn line_holds(line: &[u8], etag: &[u8], compare: Compare) -> Option<bool> {
         rest = rest.trim_ascii_start();
         match rest.split_first() {
             None => return Some(found),
-            // Empty list elements are to be ignored (RFC 9110 §5.6.1.2).
+            // Empty list elements are ignored (RFC 9110 §5.6.1.2).
             Some((b',', tail)) => rest = tail,
             Some(_) => {
                 let strong = rest.strip_prefix(b"W/");
@@ -123,7 +123,7 @@ fn opaque_tag(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     tag.ends_with(b"\"").then_some((tag, tail))
 }
 
-/// The date in a field, in Unix seconds; `None` when there is no valid and single one.
+/// The date in a field, in Unix seconds; `None` unless there is exactly one valid date.
 fn date(fields: &impl Fields, name: &str) -> Option<u64> {
     super::date::parse(fields.only(name)?)
 }

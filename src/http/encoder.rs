@@ -1,4 +1,4 @@
-//! How a response's body is delimited, and the head that says so.
+//! How a response's body is delimited, and the response's head as bytes.
 
 use super::headers::{list, push_decimal, push_hex};
 use super::response::{ResponseHead, is_named};
@@ -12,7 +12,7 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The interim response that a client waits for before it sends a body (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What of a request decides how its response is delimited.
+/// The facts about a request that decide how its response is delimited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplyTo {
     /// Whether the method was HEAD.
@@ -21,34 +21,34 @@ pub struct ReplyTo {
     pub http10: bool,
 }
 
-/// How the payload that follows the head goes out.
+/// How the payload is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoder {
-    /// As it is; so many bytes are still to come.
+    /// Unchanged, with a fixed length.
     Length {
-        /// Bytes that the head promised and the handler has not given yet.
+        /// Bytes that the head promised and that are still to come.
         left: u64,
     },
     /// In chunks, then [`LAST_CHUNK`].
     Chunked,
-    /// As it is, and the connection's end is its end.
+    /// Unchanged, up to the end of the connection.
     UntilClose,
-    /// Not at all: whatever payload there is, is dropped.
+    /// Not at all: payload is dropped.
     Nothing,
 }
 
 /// How a response is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What becomes of the payload.
+    /// How the payload is sent.
     pub encoder: Encoder,
-    /// What `Content-Length` says, if it is sent.
+    /// The value of `Content-Length`, if it is sent.
     pub content_length: Option<u64>,
     /// Whether `Transfer-Encoding: chunked` is sent.
     pub chunked: bool,
 }
 
-/// Decides how the body is delimited; `known` is its length when it is all there already.
+/// Decides how the body is delimited; `known` is its length, if the whole body is available.
 ///
 /// RFC 9112 §6.3 seen from the sender, with RFC 9110 §8.6 on `Content-Length`.
 pub fn frame(response: &ResponseHead, to: ReplyTo, known: Option<u64>) -> Frame {
@@ -56,19 +56,17 @@ pub fn frame(response: &ResponseHead, to: ReplyTo, known: Option<u64>) -> Frame 
     let (encoder, content_length) = match response.status {
         // 1. 1xx and 204 have no body and no length.
         100..=199 | 204 => (Encoder::Nothing, None),
-        // 2. 304 has no body. A length would be that of the 200, which only the
-        //    handler can know: what it sent along here is nothing.
+        // 2. 304 has no body. A length would be that of the 200 response, which only the handler knows.
         304 => (Encoder::Nothing, declared),
-        // 3. HEAD: no body. A handler that saw to that itself has sent nothing, and
-        //    that nothing is not the length of what GET would get.
+        // 3. HEAD: no body. If the handler sent nothing, that is not the length that GET would have.
         _ if to.head => {
             let known = known.filter(|&length| length > 0);
             (Encoder::Nothing, declared.or(known))
         }
-        // 4. A length declared, else one known.
+        // 4. The declared length, or else the known one.
         _ => match declared.or(known) {
             Some(left) => (Encoder::Length { left }, Some(left)),
-            // 5. HTTP/1.0 knows no chunks: the end of the connection is the end.
+            // 5. HTTP/1.0 has no chunks: the body ends with the connection.
             None if to.http10 => (Encoder::UntilClose, None),
             // 6. Chunks.
             None => (Encoder::Chunked, None),
@@ -77,10 +75,10 @@ pub fn frame(response: &ResponseHead, to: ReplyTo, known: Option<u64>) -> Frame 
     Frame { encoder, content_length, chunked: encoder == Encoder::Chunked }
 }
 
-/// What the `Connection` field has to say.
+/// What the `Connection` field must say.
 #[derive(Clone, Copy, Debug)]
 pub struct Persistence {
-    /// Whether the client speaks HTTP/1.0, where closing is the default (RFC 9112 §9.3).
+    /// Whether the request was HTTP/1.0, where closing is the default (RFC 9112 §9.3).
     pub http10: bool,
     /// Whether another request may follow.
     pub keep_alive: bool,
@@ -88,8 +86,7 @@ pub struct Persistence {
 
 /// Appends the whole head to `out`: status line, our fields, the handler's, empty line.
 ///
-/// `date_server` holds our `Date` and `Server` as complete lines; one that the
-/// handler set itself is left out.
+/// `date_server` holds our `Date` and `Server` as complete lines. Those that the handler set itself are left out.
 pub fn write_head(
     out: &mut Vec<u8>,
     response: &ResponseHead,
@@ -122,17 +119,17 @@ pub fn write_head(
     });
 }
 
-/// Appends the size line of a chunk; of a `len` above zero, for zero would end the body.
+/// Appends the size line of a chunk. `len` must not be zero, which would end the body.
 pub fn chunk_head(out: &mut Vec<u8>, len: u64) {
     debug_assert!(len > 0, "an empty chunk ends the body");
     push_hex(out, len);
     out.extend_from_slice(b"\r\n");
 }
 
-/// The `Connection` line, when the version's default does not say it all (RFC 9112 §9.3).
+/// The `Connection` line, unless the version's default is enough (RFC 9112 §9.3).
 fn write_connection(out: &mut Vec<u8>, response: &ResponseHead, persistence: Persistence) {
     let ours: &[u8] = match (response.status, persistence.keep_alive) {
-        // The connection goes over to another protocol: neither word fits.
+        // The connection switches to another protocol: neither word fits.
         (101, _) if list(&response.options).any(is_upgrade) => b"",
         (101, _) => b"upgrade",
         (_, false) => b"close",
@@ -158,6 +155,7 @@ fn is_upgrade(option: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::keep_alive::{Next, Situation, Unread, next};
+    use super::super::response::tests::response;
     use super::*;
 
     /// A request, and whether both sides want to go on.
@@ -172,15 +170,6 @@ mod tests {
 
     /// Status, fields, what was asked, the length known, and the head without its version.
     type Row<'a> = (u16, &'a [(&'a str, &'a str)], Asked, Option<u64>, String);
-
-    fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
-        let mut response = ResponseHead::default();
-        response.set_status(status, None).unwrap();
-        for (name, value) in fields {
-            response.append(name, value).unwrap();
-        }
-        response
-    }
 
     fn framed(response: &ResponseHead, asked: Asked, known: Option<u64>) -> Frame {
         frame(response, ReplyTo { head: asked.head, http10: asked.http10 }, known)

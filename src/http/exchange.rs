@@ -7,9 +7,9 @@
 //!                         └─ can't be completed ─► Cut
 //! ```
 //!
-//! Whoever owns the connection brings the bytes and carries them away; here is what they mean, what may follow, and
-//! what each side is owed. It knows nothing of how bodies look on the wire but what [`Carry`] tells: HTTP/1.1 puts chunks
-//! around them.
+//! The owner of the connection moves the bytes. The exchange knows what they mean: which body may still be read, what
+//! was promised to the client, and what may follow. It does not know how a body looks on the wire: [`Carry`] tells the
+//! owner, which for HTTP/1.1 writes chunks.
 
 use super::encoder::{Encoder, Frame, Persistence, ReplyTo, frame};
 use super::framing::{Decoder, Framing};
@@ -24,40 +24,40 @@ use std::rc::Rc;
 /// The read half.
 #[derive(Clone, Copy, Debug)]
 pub enum Receiving {
-    /// The request's head has not come.
+    /// The request's head has not arrived.
     Head,
     /// The handler may read the body.
     Body(Decoder),
-    /// The body that the handler left is being discarded.
+    /// The rest of the body is being discarded.
     Drain {
-        /// Finds the body's end.
+        /// Finds the end of the body.
         decoder: Decoder,
         /// Bytes that may still be discarded.
         left: u64,
     },
     /// The request was read to its end.
     Done,
-    /// Nothing more can be read: the client closed its side, or its body is malformed.
+    /// Nothing more can be read: the client half-closed, or the body is malformed.
     Closed,
 }
 
 /// The write half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sending {
-    /// The response's head is not out.
+    /// The response's head was not sent.
     Head,
-    /// The head is out, and the body follows.
+    /// The head was sent, and the body follows.
     Body(Encoder),
     /// The response is complete.
     Done,
-    /// It was begun and can't be completed.
+    /// It was started and can't be completed.
     Cut,
 }
 
-/// How a piece of a response's body travels.
+/// How a piece of a response's body is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carry {
-    /// As it is.
+    /// Unchanged.
     Plain,
     /// As a chunk.
     Chunk,
@@ -68,11 +68,11 @@ pub enum Carry {
 /// Why a piece of body can't be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// The head is not out, or the body has ended.
+    /// The head was not sent yet, or the body has ended.
     NotNow,
-    /// It is more, or all of it is less, than `Content-Length` promised.
+    /// It is more than `Content-Length` promised; or the body ends with less.
     LengthMismatch,
-    /// The response was cut before.
+    /// The response was cut short before.
     Cut,
 }
 
@@ -83,11 +83,11 @@ pub enum BodyState {
     Open,
     /// It was read to its end.
     Ended,
-    /// The rest will never come, or means nothing.
+    /// The rest will never arrive, or is malformed.
     Lost,
 }
 
-/// One request and its response. The owner uses it again for the next pair, which saves allocations.
+/// One request and its response. Reusable for the next pair, which saves allocations.
 pub struct Exchange {
     head: Rc<Head>,
     response: ResponseHead,
@@ -100,7 +100,7 @@ pub struct Exchange {
     until_close: bool,
     client_keeps: bool,
     server_keeps: bool,
-    /// What happened that ends the connection; the first of several.
+    /// The first event that prevents keep-alive.
     event: Option<CloseReason>,
     /// When the request's head was complete.
     started: u64,
@@ -125,17 +125,17 @@ impl Default for Exchange {
 }
 
 impl Exchange {
-    /// Starts with a request's head, of exactly these bytes, at the time `now`.
+    /// Starts with the request head in `bytes`, which hold nothing else, at the time `now`.
     ///
     /// `server_keeps`: whether the server is configured to keep connections.
     ///
     /// # Errors
-    /// The request is to be refused. If that closes the connection, the exchange has not begun.
+    /// The request must be refused. If that closes the connection, the exchange has not started.
     pub fn begin(&mut self, bytes: &[u8], limits: &HeadLimits, server_keeps: bool, now: u64) -> Result<(), Reject> {
         self.restart(now);
         let head = Rc::make_mut(&mut self.head);
         let parsed = match head.parse(bytes, limits) {
-            // What follows a CONNECT is not HTTP. Read as requests, it would be the tunnel's client speaking for ours.
+            // What follows a CONNECT is not HTTP. Parsed as requests, the tunnel's data could smuggle some in.
             Ok(()) if head.form() == TargetForm::Authority => Err(Reject::close(501, "no tunnels here")),
             parsed => parsed,
         };
@@ -157,13 +157,13 @@ impl Exchange {
         parsed
     }
 
-    /// Starts an answer to what is no request: of no method, in no version.
+    /// Prepares for an answer to something that is not a request: no method, no version.
     pub fn begin_without_request(&mut self) {
         self.to = ReplyTo::default();
         self.event = None;
     }
 
-    /// Starts over with an empty response, for the same request.
+    /// Starts over with an empty response.
     pub fn restart(&mut self, now: u64) {
         self.response.clear();
         self.started = now;
@@ -210,7 +210,7 @@ impl Exchange {
         }
     }
 
-    /// Bytes of body that are to come, if that is known before they do.
+    /// The number of bytes of body to come, if known.
     pub fn body_left(&self) -> Option<u64> {
         match &self.receiving {
             Receiving::Body(decoder) => decoder.left(),
@@ -218,12 +218,12 @@ impl Exchange {
         }
     }
 
-    /// Appends the next run of payload to `into`; returns how many bytes of `input` are dealt with.
+    /// Appends the next run of payload to `into`; returns how many bytes of `input` were consumed.
     ///
-    /// Given no more bytes than are wanted, it finds no more payload than that.
+    /// Never finds more payload than there is input, so the length of `input` limits it.
     ///
     /// # Errors
-    /// What is wrong with the body. No more of it can be read.
+    /// The body is malformed. No more of it can be read.
     pub fn read_body(&mut self, input: &[u8], into: &mut Vec<u8>) -> Result<usize, Reject> {
         let Receiving::Body(decoder) = &mut self.receiving else { return Ok(0) };
         match decoder.decode(input) {
@@ -239,13 +239,13 @@ impl Exchange {
         }
     }
 
-    /// Notes that the body is wanted now; whether `100 Continue` has to be sent for it.
+    /// Records that the handler wants the body; returns whether `100 Continue` must be sent.
     pub fn invite_body(&mut self) -> bool {
-        // After the final head it would be no interim response any more.
+        // Not after the final head, which interim responses must precede.
         std::mem::take(&mut self.expecting) && self.sending == Sending::Head
     }
 
-    /// The client closed its side before the request's end.
+    /// Records that the client half-closed before the end of the request.
     pub fn client_left(&mut self) {
         self.receiving = Receiving::Closed;
         self.must_close(CloseReason::ClientLeft);
@@ -253,7 +253,7 @@ impl Exchange {
 
     // --- the response -----------------------------------------------------------------------------
 
-    /// The response's head, as long as it can be changed.
+    /// The response's head, while it can still be changed.
     pub fn response_mut(&mut self) -> Option<&mut ResponseHead> {
         (self.sending == Sending::Head).then_some(&mut self.response)
     }
@@ -263,9 +263,9 @@ impl Exchange {
         &self.response
     }
 
-    /// Decides how the response is delimited, and begins its body; `None` if that was done before.
+    /// Decides how the response is delimited, and starts its body; `None` if that was done before.
     ///
-    /// `length` is the body's, where it is known. What is returned has to be written with the head.
+    /// `length` is the body's, if known. The caller must write the head with the returned values.
     pub fn commit(&mut self, length: Option<u64>, stopping: bool) -> Option<(Frame, Persistence)> {
         if self.sending != Sending::Head {
             return None;
@@ -275,16 +275,16 @@ impl Exchange {
         self.sending = Sending::Body(frame.encoder);
         let next = self.next(stopping);
         if let Next::Close(reason) = next {
-            // The client is told so, whatever happens later.
+            // The head announces it, so it holds whatever happens later.
             self.must_close(reason);
         }
         Some((frame, Persistence { http10: self.to.http10, keep_alive: self.event.is_none() }))
     }
 
-    /// Counts `n` bytes of body against what was promised, and tells how they travel.
+    /// Counts `n` bytes of body against the promised length, and returns how to send them.
     ///
     /// # Errors
-    /// See [`SendError`]. After `LengthMismatch` the response has to be [cut](Exchange::cut).
+    /// See [`SendError`]. After `LengthMismatch` the response must be [cut](Exchange::cut).
     pub fn carry(&mut self, n: u64) -> Result<Carry, SendError> {
         match &mut self.sending {
             _ if n == 0 => Ok(Carry::Drop),
@@ -300,10 +300,10 @@ impl Exchange {
         }
     }
 
-    /// Ends the body; whether the last chunk has to be written.
+    /// Ends the body; returns whether the last chunk must be written.
     ///
     /// # Errors
-    /// `LengthMismatch` if less was sent than promised: the response has to be [cut](Exchange::cut).
+    /// `LengthMismatch` if less was sent than promised: the response must be [cut](Exchange::cut).
     pub fn end(&mut self) -> Result<bool, SendError> {
         let chunked = match self.sending {
             Sending::Body(Encoder::Length { left }) if left > 0 => return Err(SendError::LengthMismatch),
@@ -315,23 +315,23 @@ impl Exchange {
         Ok(chunked)
     }
 
-    /// Notes that the response can't be completed.
+    /// Records that the response can't be completed.
     pub fn cut(&mut self) {
         self.sending = Sending::Cut;
         self.must_close(CloseReason::Cut);
     }
 
-    /// Takes the response back, whatever state it was in, for another one in its place.
+    /// Makes room for another response, whatever the state of this one.
     pub fn replace_response(&mut self) {
         self.sending = Sending::Head;
     }
 
-    /// Whether nothing but the connection's end tells where the response ends.
+    /// Whether the response ends with the connection.
     pub fn ends_with_connection(&self) -> bool {
         self.until_close
     }
 
-    /// The connection goes over to another protocol.
+    /// Ends the exchange because the connection switches to another protocol.
     pub fn hand_over(&mut self) {
         self.receiving = Receiving::Closed;
         self.sending = Sending::Done;
@@ -339,12 +339,12 @@ impl Exchange {
 
     // --- what follows -----------------------------------------------------------------------------
 
-    /// Notes something that happened after which no request may follow.
+    /// Records an event after which no request may follow. The first one counts.
     pub fn must_close(&mut self, reason: CloseReason) {
         self.event.get_or_insert(reason);
     }
 
-    /// Decides what follows this exchange, as far as it is known by now.
+    /// Decides what follows this exchange, from what is known so far.
     pub fn next(&self, stopping: bool) -> Next {
         next(&Situation {
             event: self.event,
@@ -370,7 +370,7 @@ impl Exchange {
         }
     }
 
-    /// Makes ready for the next request, which comes at once or after the rest of this one's body.
+    /// Prepares for the next request, which follows at once or after the rest of this one's body.
     pub fn recycle(&mut self) {
         self.sending = Sending::Head;
         self.receiving = match self.receiving {
@@ -379,7 +379,8 @@ impl Exchange {
         };
     }
 
-    /// Discards body that the handler left: how many bytes of `input` are dealt with, and what follows once that is known.
+    /// Discards the rest of the body. Returns how many bytes of `input` were consumed, and what follows once that is
+    /// known.
     pub fn drain(&mut self, input: &[u8]) -> (usize, Option<Next>) {
         let Receiving::Drain { decoder, left } = &mut self.receiving else { return (0, Some(Next::Reuse)) };
         let Ok(piece) = decoder.decode(input) else { return (0, Some(Next::Close(CloseReason::BodyMalformed))) };

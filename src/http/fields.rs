@@ -1,11 +1,11 @@
-//! The fields of a request, as the rules that only read some of them see them.
+//! Read access to the fields of a request.
 
 /// What the conditional, range and coding rules need of a request head.
 pub trait Fields {
     /// All values of a field, in order; `name` is given in lower case.
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a;
 
-    /// The value of a field that may stand only once; `None` when it is missing or doubled.
+    /// The value of a field that may occur only once; `None` if it is missing or repeated.
     fn only<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
         let mut values = self.values(name);
         let value = values.next()?;

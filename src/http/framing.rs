@@ -1,4 +1,4 @@
-//! How long a request's body is, and taking it out of the stream.
+//! How a request's body is delimited, and reading it from the stream.
 
 use super::chunked::{Chunked, Piece};
 use super::headers::{decimal, list};
@@ -7,10 +7,10 @@ use super::reject::Reject;
 /// How a request's body is delimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none.
+    /// No body.
     #[default]
     None,
-    /// So many bytes.
+    /// A fixed number of bytes.
     Length(u64),
     /// Chunks up to an empty one: RFC 9112 §7.1.
     Chunked,
@@ -24,10 +24,9 @@ pub struct BodyFields {
 }
 
 impl BodyFields {
-    /// Takes a `Content-Length` in.
+    /// Adds a `Content-Length`.
     ///
-    /// RFC 9110 §8.6 would let equal repetitions pass; no client sends them, and
-    /// where they pass, requests are smuggled.
+    /// RFC 9110 §8.6 would allow equal repetitions. No client sends them, and accepting them helps request smuggling.
     pub fn content_length(&mut self, value: &[u8]) -> Result<(), Reject> {
         let Some(length) = decimal(value) else {
             return Err(Reject::bad("malformed Content-Length"));
@@ -38,7 +37,7 @@ impl BodyFields {
         }
     }
 
-    /// Takes a `Transfer-Encoding` in.
+    /// Adds a `Transfer-Encoding`.
     pub fn transfer_encoding(&mut self, value: &[u8]) {
         let alone = value.eq_ignore_ascii_case(b"chunked");
         for coding in list(value) {
@@ -46,7 +45,8 @@ impl BodyFields {
                 (TransferCoding::None, true) if alone => TransferCoding::Chunked,
                 (TransferCoding::None | TransferCoding::Other, false) => TransferCoding::Other,
                 (TransferCoding::Other, true) => TransferCoding::OtherChunked,
-                // RFC 9112 §6.1: chunked is the last, and once. Between commas others need not read it as we would.
+                // RFC 9112 §6.1: chunked comes last, and once. Other recipients may parse a list with commas
+                // differently.
                 _ => TransferCoding::Faulty,
             };
         }
@@ -64,22 +64,22 @@ impl BodyFields {
             (TransferCoding::None, Some(length)) => Ok(Framing::Length(length)),
             // 7. a request without either has no body; 8. is about responses.
             (TransferCoding::None, None) => Ok(Framing::None),
-            // 3. Both: an attempt at smuggling, or a broken sender.
-            (_, Some(_)) => Err(Reject::bad("Transfer-Encoding beside Content-Length")),
+            // 3. Both: a smuggling attempt, or a broken sender.
+            (_, Some(_)) => Err(Reject::bad("both Transfer-Encoding and Content-Length")),
             // RFC 9112 §6.1: from HTTP/1.0 the framing is faulty.
             (_, None) if minor_version == 0 => Err(Reject::bad("Transfer-Encoding in HTTP/1.0")),
-            // 4. chunked, and alone; nobody can tell where a body ends whose last coding is another.
+            // 4. chunked, and alone. With another last coding, the end of the body can't be determined.
             (TransferCoding::Chunked, None) => Ok(Framing::Chunked),
             (TransferCoding::Other | TransferCoding::Faulty, None) => {
                 Err(Reject::bad("chunked is not the last transfer coding"))
             }
-            // RFC 9112 §6.1: what is not implemented.
+            // RFC 9112 §6.1: a coding that is not implemented.
             (TransferCoding::OtherChunked, None) => Err(Reject::close(501, "unknown transfer coding")),
         }
     }
 }
 
-/// Takes one body out of the stream, whatever way its bytes are cut.
+/// Reads one body from the stream, however its bytes are split.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder(Progress);
 
@@ -93,7 +93,7 @@ impl Decoder {
         })
     }
 
-    /// Whether the whole body was taken.
+    /// Whether the whole body was read.
     pub fn is_done(&self) -> bool {
         match &self.0 {
             Progress::Length(left) => *left == 0,
@@ -101,7 +101,7 @@ impl Decoder {
         }
     }
 
-    /// How many bytes are to come, if that is known before they do.
+    /// The number of bytes to come, if known.
     pub fn left(&self) -> Option<u64> {
         match &self.0 {
             Progress::Length(left) => Some(*left),
@@ -109,10 +109,10 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes up to and with the next run of payload, never past the body's end.
+    /// Consumes bytes up to the end of the next run of payload, never past the end of the body.
     ///
-    /// The caller drops `used` bytes and calls again until there is no input or
-    /// [`is_done`](Self::is_done). After an error the decoder is of no more use.
+    /// The caller drops `used` bytes and calls again until there is no input or [`is_done`](Self::is_done). After an
+    /// error the decoder must not be used again.
     pub fn decode(&mut self, input: &[u8]) -> Result<Piece, Reject> {
         match &mut self.0 {
             Progress::Length(left) => {
@@ -125,24 +125,24 @@ impl Decoder {
     }
 }
 
-/// What `Transfer-Encoding` says, all its lines together.
+/// What all lines of `Transfer-Encoding` say together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum TransferCoding {
     #[default]
     None,
     /// Chunked alone.
     Chunked,
-    /// Others, and chunked not yet.
+    /// Others, not chunked so far.
     Other,
-    /// Others, and chunked as the last.
+    /// Others, then chunked.
     OtherChunked,
-    /// No order of codings that may be.
+    /// An invalid order of codings.
     Faulty,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Progress {
-    /// So many bytes are to come.
+    /// The number of bytes to come.
     Length(u64),
     Chunked(Chunked),
 }

@@ -1,19 +1,21 @@
-//! The head of a request: parsed once, copied once, every fact in it worked out on the way.
+//! The head of a request: parsed once, copied once, and interpreted on the way.
 
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
+use super::directives::Directives;
 use super::fields::Fields;
 use super::framing::{BodyFields, Framing};
-use super::headers::list;
+use super::lenient::acceptable_text;
 use super::limits::{FIELDS_MAX, HEAD_MAX, HeadLimits};
 use super::reject::Reject;
+use super::span::Span;
 use super::target::{Target, TargetForm, decode, is_authority};
 
-/// A parsed request head; `parse` refills it and allocates nothing once it has grown.
+/// A parsed request head. `parse` reuses its memory.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
-    /// The head as it came, but with the field names in lower case.
+    /// The head as received, but with field names in lower case.
     bytes: Vec<u8>,
     fields: Vec<Field>,
     /// The path decoded; empty unless it holds percent-encoding.
@@ -28,8 +30,8 @@ pub struct Head {
 impl Head {
     /// Parses `bytes[..n]` as the [`Scanner`](super::Scanner) found it.
     ///
-    /// After an error the head says as much as was understood, for the log. After
-    /// the one error that does not close, 417, it is complete.
+    /// After an error the head contains what was understood, for the log. After 417, the only error that does not
+    /// close, it is complete.
     pub fn parse(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         self.clear();
         if bytes.len() > limits.head.min(HEAD_MAX) {
@@ -40,7 +42,7 @@ impl Head {
         if parsed.is_ok() {
             return parsed;
         }
-        let Some(text) = plainer(bytes) else { return parsed };
+        let Some(text) = acceptable_text(bytes) else { return parsed };
         self.clear();
         self.bytes.extend_from_slice(bytes);
         let parsed = self.parse_text(&text, limits);
@@ -50,7 +52,7 @@ impl Head {
         parsed
     }
 
-    /// Parses a head of which `bytes` is what the parser may see: of the length of `self.bytes`.
+    /// Parses `bytes`, a version of `self.bytes` of the same length.
     fn parse_text(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let slots = slots.get_mut(..limits.fields.min(FIELDS_MAX)).unwrap_or_default();
@@ -63,8 +65,8 @@ impl Head {
         self.facts.minor = request.version.unwrap_or_default();
         match parsed {
             Ok(httparse::Status::Complete(n)) if n == bytes.len() => {}
-            // The scanner and the parser disagree on where the head ends: trust neither.
-            Ok(_) => return Err(Reject::bad("head of uncertain end")),
+            // The scanner and the parser disagree about the end of the head: trust neither.
+            Ok(_) => return Err(Reject::bad("ambiguous end of the head")),
             Err(error) => return Err(refusal(error, self.facts.target.after(bytes))),
         }
         if target.len() > limits.target {
@@ -74,7 +76,7 @@ impl Head {
         self.read_fields(request.headers, bytes)
     }
 
-    /// The method, a token; any, known or not.
+    /// The method: any token, known or not.
     pub fn method(&self) -> &str {
         self.text(self.facts.method)
     }
@@ -94,12 +96,12 @@ impl Head {
         self.facts.minor
     }
 
-    /// The request target as it was sent, with U+FFFD in place of what is not UTF-8.
+    /// The request target as sent, with U+FFFD for what is not UTF-8.
     pub fn target(&self) -> &str {
         if self.lossy_target.is_empty() { self.text(self.facts.target) } else { &self.lossy_target }
     }
 
-    /// The request target as it was sent.
+    /// The request target as sent.
     pub fn target_bytes(&self) -> &[u8] {
         self.slice(self.facts.target)
     }
@@ -132,7 +134,7 @@ impl Head {
         if self.decoded.is_empty() { self.raw_path() } else { from_utf8(&self.decoded).unwrap_or(&self.lossy) }
     }
 
-    /// What follows the first `?` of the target, undecoded; empty if there is none. U+FFFD stands for what is not UTF-8.
+    /// What follows the first `?` of the target, undecoded, or an empty string; with U+FFFD for what is not UTF-8.
     pub fn query_string(&self) -> &str {
         if self.lossy_target.is_empty() {
             return self.text(self.facts.query);
@@ -140,12 +142,12 @@ impl Head {
         self.lossy_target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// What follows the first `?` of the target, as it was sent; empty if there is none.
+    /// What follows the first `?` of the target as sent, or nothing.
     pub fn query_bytes(&self) -> &[u8] {
         self.slice(self.facts.query)
     }
 
-    /// The authority that is asked: the target's before Host (RFC 9112 §3.2.2).
+    /// The requested authority: the target's, or else that of Host (RFC 9112 §3.2.2).
     pub fn host(&self) -> Option<&str> {
         self.facts.host.map(|span| self.text(span))
     }
@@ -171,29 +173,32 @@ impl Head {
         self.facts.framing
     }
 
-    /// Whether the client wants to go on with this connection: RFC 9112 §9.3.
+    /// Whether the client lets the connection persist: RFC 9112 §9.3.
     pub fn keep_alive(&self) -> bool {
-        !self.facts.close && (self.facts.minor > 0 || self.facts.keep)
+        let directives = &self.facts.directives;
+        !directives.close && (self.facts.minor > 0 || directives.keep)
     }
 
-    /// Whether the client wants more than just the whole: a precondition (RFC 9110 §13.1) or a range (§14.2).
+    /// Whether there is a precondition (RFC 9110 §13.1) or a range (§14.2).
     pub fn is_selective(&self) -> bool {
-        self.facts.selective
+        self.facts.directives.selective
     }
 
-    /// Whether the client says which content codings it takes: RFC 9110 §12.5.3.
+    /// Whether the client names content codings: RFC 9110 §12.5.3.
     pub fn names_codings(&self) -> bool {
-        self.facts.codings
+        self.facts.directives.codings
     }
 
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub fn expects_continue(&self) -> bool {
-        self.facts.awaits && !matches!(self.facts.framing, Framing::None | Framing::Length(0))
+        // RFC 9110 §10.1.1: ignored in HTTP/1.0.
+        let awaits = self.facts.directives.awaits && self.facts.minor > 0;
+        awaits && !matches!(self.facts.framing, Framing::None | Framing::Length(0))
     }
 
     /// Whether the client offers another protocol: RFC 9110 §7.8.
     pub fn wants_upgrade(&self) -> bool {
-        self.facts.upgrade && self.facts.minor > 0 && self.header_bytes("upgrade").is_some()
+        self.facts.directives.upgrade && self.facts.minor > 0 && self.header_bytes("upgrade").is_some()
     }
 
     fn clear(&mut self) {
@@ -218,11 +223,11 @@ impl Head {
         }
     }
 
-    /// Notes where the fields are, and in the same pass what those with a meaning here say.
+    /// Records where the fields are, and interprets those that matter here.
     fn read_fields(&mut self, headers: &[httparse::Header<'_>], bytes: &[u8]) -> Result<(), Reject> {
         let mut body = BodyFields::default();
+        let mut directives = Directives::default();
         let mut host = None;
-        let mut unknown_expectation = false;
         for header in headers {
             let field = Field { name: Span::of(header.name.as_bytes(), bytes), value: Span::of(header.value, bytes) };
             self.fields.push(field);
@@ -230,58 +235,29 @@ impl Head {
                 continue;
             };
             name.make_ascii_lowercase();
-            match &*name {
-                b"host" => {
-                    if host.replace(field.value).is_some() {
-                        return Err(Reject::bad("more than one Host"));
-                    }
-                    // RFC 9112 §3.2 sends an empty one when the target has no authority.
-                    if !header.value.is_empty() && !is_authority(header.value) {
-                        return Err(Reject::bad("malformed Host"));
-                    }
-                }
-                b"connection" => {
-                    for option in list(header.value) {
-                        self.facts.close |= option.eq_ignore_ascii_case(b"close");
-                        self.facts.keep |= option.eq_ignore_ascii_case(b"keep-alive");
-                        self.facts.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-                    }
-                }
-                b"range"
-                | b"if-match"
-                | b"if-none-match"
-                | b"if-modified-since"
-                | b"if-unmodified-since"
-                | b"if-range" => {
-                    self.facts.selective = true;
-                }
-                b"accept-encoding" => self.facts.codings = true,
-                b"content-length" => body.content_length(header.value)?,
-                b"transfer-encoding" => body.transfer_encoding(header.value),
-                b"expect" => {
-                    for expectation in list(header.value) {
-                        let known = expectation.eq_ignore_ascii_case(b"100-continue");
-                        // RFC 9110 §10.1.1: to be ignored in HTTP/1.0.
-                        self.facts.awaits |= known && self.facts.minor > 0;
-                        unknown_expectation |= !known;
-                    }
-                }
-                _ => {}
+            if &*name != b"host" {
+                directives.read(name, header.value, &mut body)?;
+            } else if host.replace(field.value).is_some() {
+                return Err(Reject::bad("more than one Host"));
+            } else if !header.value.is_empty() && !is_authority(header.value) {
+                // RFC 9112 §3.2: empty if the target has no authority.
+                return Err(Reject::bad("malformed Host"));
             }
         }
+        self.facts.directives = directives;
         if host.is_none() && self.facts.minor > 0 {
             return Err(Reject::bad("no Host"));
         }
         self.facts.host = self.facts.host.or(host);
         self.facts.framing = body.framing(self.facts.minor)?;
-        if unknown_expectation {
+        if directives.unknown_expectation {
             return Err(Reject { status: 417, reason: "unknown expectation", close: false });
         }
         Ok(())
     }
 
     fn is_named(&self, field: &Field, name: &str) -> bool {
-        usize::from(field.name.len) == name.len() && self.slice(field.name).eq_ignore_ascii_case(name.as_bytes())
+        field.name.len() == name.len() && self.slice(field.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn slice(&self, span: Span) -> &[u8] {
@@ -294,32 +270,13 @@ impl Head {
     }
 }
 
-/// The head with what is right, but refused by the parser, replaced in its first line, if there is any: letters for what is
-/// not ASCII in the query, and HTTP/1.1 for later versions of HTTP/1, as which they are to be read (RFC 9110 §2.5).
-fn plainer(head: &[u8]) -> Option<Vec<u8>> {
-    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let start = head.iter().position(|byte| !is_end(byte))?;
-    let mut text = head.to_vec();
-    let line = text.get_mut(start..)?.split_mut(is_end).next()?;
-    let mut replaced = 0;
-    if let [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9'] = line {
-        *minor = b'1';
-        replaced += 1;
-    }
-    if let Some(query) = line.iter().position(|&byte| byte == b'?') {
-        let raw = line.get_mut(query..)?.iter_mut().filter(|byte| !byte.is_ascii());
-        replaced += raw.map(|byte| *byte = b'x').count();
-    }
-    (replaced > 0).then_some(text)
-}
-
 impl Fields for Head {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.fields.iter().filter(|field| self.is_named(field, name)).map(|field| self.slice(field.value))
     }
 }
 
-/// What the head says, beside its fields.
+/// What the head says, apart from its fields.
 #[derive(Clone, Copy, Debug, Default)]
 struct HeadFacts {
     method: Span,
@@ -330,18 +287,7 @@ struct HeadFacts {
     form: TargetForm,
     framing: Framing,
     minor: u8,
-    /// `Connection` lists `close`.
-    close: bool,
-    /// `Connection` lists `keep-alive`.
-    keep: bool,
-    /// `Connection` lists `upgrade`.
-    upgrade: bool,
-    /// There is a precondition or a `Range`.
-    selective: bool,
-    /// There is an `Accept-Encoding`.
-    codings: bool,
-    /// `Expect` lists `100-continue`, in HTTP/1.1.
-    awaits: bool,
+    directives: Directives,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -350,35 +296,7 @@ struct Field {
     value: Span,
 }
 
-/// A part of a head, which is never longer than [`HEAD_MAX`].
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    at: u16,
-    len: u16,
-}
-
-impl Span {
-    /// Where `part`, a slice of `whole`, lies in it.
-    fn of(part: &[u8], whole: &[u8]) -> Self {
-        let at = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-        match (u16::try_from(at), u16::try_from(part.len())) {
-            (Ok(at), Ok(len)) if len > 0 => Self { at, len },
-            _ => Self::default(),
-        }
-    }
-
-    fn range(self) -> std::ops::Range<usize> {
-        let at = usize::from(self.at);
-        at..at + usize::from(self.len)
-    }
-
-    /// What follows the part.
-    fn after(self, whole: &[u8]) -> &[u8] {
-        whole.get(self.range().end..).unwrap_or_default()
-    }
-}
-
-/// What a parse error means, given what follows the request target.
+/// The refusal for a parse error, given what follows the request target.
 fn refusal(error: httparse::Error, rest: &[u8]) -> Reject {
     match (error, rest) {
         (httparse::Error::TooManyHeaders, _) => Reject::close(431, "too many fields"),

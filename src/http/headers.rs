@@ -1,21 +1,21 @@
-//! Small rules that readers and writers of header fields share.
+//! Small rules shared by readers and writers of header fields.
 
-/// Whether a byte may stand in a token: `tchar` of RFC 9110 §5.6.2.
+/// Whether a byte may occur in a token: `tchar` of RFC 9110 §5.6.2.
 pub const fn is_tchar(byte: u8) -> bool {
     CLASS[byte as usize] & TCHAR != 0
 }
 
-/// Whether a byte may stand in a field value: HTAB, SP, VCHAR or obs-text (RFC 9110 §5.5).
+/// Whether a byte may occur in a field value: HTAB, SP, VCHAR or obs-text (RFC 9110 §5.5).
 pub const fn is_value_byte(byte: u8) -> bool {
     CLASS[byte as usize] & VALUE != 0
 }
 
-/// Whether a byte may stand in a request target as it is; `%` and `?` mean something there.
+/// Whether a byte may occur unescaped in a request target. Not `%` and `?`, which have a meaning there.
 pub const fn is_target_byte(byte: u8) -> bool {
     CLASS[byte as usize] & TARGET != 0
 }
 
-/// Whether a byte may stand in a `reg-name` as it is: RFC 3986 §3.2.2.
+/// Whether a byte may occur unescaped in a `reg-name`: RFC 3986 §3.2.2.
 pub const fn is_name_byte(byte: u8) -> bool {
     CLASS[byte as usize] & REG_NAME != 0
 }
@@ -35,12 +35,12 @@ pub fn trim_ows(mut text: &[u8]) -> &[u8] {
 
 /// The elements of a comma-separated list, trimmed; empty ones are skipped (RFC 9110 §5.6.1.2).
 ///
-/// Knows no quoted strings: for lists of tokens.
+/// For lists of tokens only: does not know quoted strings.
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim_ows).filter(|element| !element.is_empty())
 }
 
-/// The number that a text of digits alone stands for: no sign, no space, no overflow.
+/// Parses digits only: no sign, no space, no overflow.
 pub fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
@@ -51,12 +51,22 @@ pub fn decimal(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// The value of a hexadecimal digit of either case.
+pub const fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
 /// Appends a number in decimal digits.
 pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
     push_digits::<10>(out, number);
 }
 
-/// Appends a number in hexadecimal digits.
+/// Appends a number in hexadecimal digits, in lower case and without leading zeros.
 pub fn push_hex(out: &mut Vec<u8>, number: u64) {
     push_digits::<16>(out, number);
 }
@@ -76,8 +86,7 @@ pub fn find_lf(bytes: &[u8]) -> Option<usize> {
 
 /// A word with the high bit set in each byte that is an LF, the first byte lowest.
 ///
-/// Exact in every byte, unlike the shorter `(x - 1) & !x` form, whose borrow
-/// marks bytes above a true hit.
+/// Exact in every byte, unlike the shorter `(x - 1) & !x`, whose borrow also marks bytes above a true hit.
 pub const fn line_feeds(word: [u8; 8]) -> u64 {
     const LF: u64 = u64::from_le_bytes([b'\n'; 8]);
     const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
@@ -85,12 +94,12 @@ pub const fn line_feeds(word: [u8; 8]) -> u64 {
     !(((zero_at_lf & LOW) + LOW) | zero_at_lf | LOW)
 }
 
-/// Which byte of the word is the first that [`line_feeds`] marked.
+/// The first byte that [`line_feeds`] marked.
 pub const fn lowest(hits: u64) -> usize {
     (hits.trailing_zeros() / 8) as usize
 }
 
-/// Appends a number, its digits filled in from the right.
+/// Appends a number. Digits are filled in from the right.
 fn push_digits<const BASE: u64>(out: &mut Vec<u8>, mut number: u64) {
     let mut text = [0_u8; 20]; // the decimal digits of u64::MAX
     let mut start = text.len();
@@ -111,7 +120,7 @@ const VALUE: u8 = 2;
 const TARGET: u8 = 4;
 const REG_NAME: u8 = 8;
 
-/// What each byte may be, a bit a class.
+/// The classes of each byte, one bit per class.
 static CLASS: [u8; 256] = {
     let mut class = [0; 256];
     let mut byte = 0_u8;

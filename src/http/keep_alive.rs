@@ -17,32 +17,38 @@ pub enum Next {
 /// Why no request may follow; for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The request said `Connection: close`, or it was HTTP/1.0 without `keep-alive`.
+    /// The request had `Connection: close`, or was HTTP/1.0 without `keep-alive`.
     Client,
     /// The server is configured to close after each response.
     Disabled,
-    /// The server stops.
+    /// The server is stopping.
     Stopping,
     /// The handler asked for it.
     Handler,
     /// The handler failed or panicked.
     HandlerFailed,
-    /// The request was refused, and where the next one starts is unknown.
+    /// The request was refused, and it is unknown where the next one starts.
     Refused,
     /// The end of the connection is the end of the response.
     NoLength,
     /// The response can't be completed.
     Cut,
-    /// More of the request's body is unread than is worth discarding.
+    /// Too much of the request's body is unread to discard it.
     BodyUnread,
-    /// The client may or may not send the body for which it expected `100 Continue`.
+    /// The client waits for `100 Continue`, but may send its body without.
     BodyNotInvited,
     /// The body was malformed.
     BodyMalformed,
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     BodyTimeout,
-    /// The client closed its side.
+    /// The client half-closed.
     ClientLeft,
+    /// The client stopped reading.
+    Stalled,
+    /// The connection was closed to make room for another one.
+    Evicted,
+    /// The connection broke.
+    Lost,
 }
 
 impl CloseReason {
@@ -58,10 +64,13 @@ impl CloseReason {
             CloseReason::NoLength => "the response has no length",
             CloseReason::Cut => "the response is incomplete",
             CloseReason::BodyUnread => "too much of the request body is unread",
-            CloseReason::BodyNotInvited => "the client was not told to send its body",
+            CloseReason::BodyNotInvited => "the request body was not asked for",
             CloseReason::BodyMalformed => "the request body is malformed",
             CloseReason::BodyTimeout => "the request body timed out",
-            CloseReason::ClientLeft => "the client closed its side",
+            CloseReason::ClientLeft => "the client left",
+            CloseReason::Stalled => "the client stopped reading",
+            CloseReason::Evicted => "evicted for a new connection",
+            CloseReason::Lost => "the connection broke",
         }
     }
 }
@@ -83,16 +92,16 @@ pub enum Unread {
     Unknown,
     /// All of it, and the client waits for `100 Continue`.
     NotInvited,
-    /// It can't be read to its end: the client left, or sent a malformed body.
+    /// It can't be read to its end.
     Lost,
 }
 
-/// Everything that bears on the decision.
+/// Everything that the decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation {
-    /// What happened during the exchange that ends the connection: the first such event.
+    /// The first event of the exchange that prevents keep-alive.
     pub event: Option<CloseReason>,
-    /// Whether the server stops.
+    /// Whether the server is stopping.
     pub stopping: bool,
     /// Whether the request allows another one to follow: RFC 9112 §9.3.
     pub client_keeps: bool,
@@ -108,7 +117,7 @@ pub struct Situation {
 
 /// Decides what follows an exchange that ends like this.
 ///
-/// Also asked when the response's head is written, which has to say `Connection: close` if nothing may follow.
+/// Also called for the response's head, which must say `Connection: close` if nothing may follow.
 pub fn next(situation: &Situation) -> Next {
     if let Some(reason) = situation.event {
         return Next::Close(reason);
@@ -132,7 +141,7 @@ pub fn next(situation: &Situation) -> Next {
         Unread::Nothing => Next::Reuse,
         Unread::Bytes(left) if left > DRAIN_MAX => Next::Close(CloseReason::BodyUnread),
         Unread::Bytes(_) | Unread::Unknown => Next::Drain,
-        // Whether the client sends its body anyway can't be known: RFC 9110 §10.1.1.
+        // The client may send its body anyway: RFC 9110 §10.1.1.
         Unread::NotInvited => Next::Close(CloseReason::BodyNotInvited),
         Unread::Lost => Next::Close(CloseReason::ClientLeft),
     }

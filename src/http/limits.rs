@@ -1,4 +1,4 @@
-//! Every bound of the protocol layer, with its unit and its reason.
+//! The bounds of the protocol layer, with unit and reason.
 
 /// What a request head may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,59 +18,60 @@ impl Default for HeadLimits {
     }
 }
 
-/// Bytes of a head, at most: a parsed head keeps its positions as `u16`.
+/// Maximum bytes of a head: a parsed head stores positions as `u16`.
 pub const HEAD_MAX: usize = u16::MAX as usize;
 
-/// Bytes of the head of another server's response, at most: room for many long cookies.
+/// Maximum bytes of the head of another server's response: room for many long cookies.
 #[cfg(feature = "client")]
 pub const REPLY_HEAD: usize = 32 << 10;
 
-/// Field lines of a head, at most: their parse slots lie on the stack, 32 bytes each.
+/// Maximum field lines of a head: their parse slots are on the stack, 32 bytes each.
 pub const FIELDS_MAX: usize = 128;
 
 /// Bytes of a request line besides its target: ` HTTP/1.1`, CRLF and any method in use.
 pub const REQUEST_LINE_ROOM: usize = 64;
 
-/// Hex digits of a chunk size: what a `u64` holds, so that no sum can overflow.
+/// Hex digits of a chunk size: as many as fit into a `u64`, so that no sum can overflow.
 pub const CHUNK_SIZE_DIGITS: u8 = 16;
 
-/// Bytes of one chunk's extensions: nobody uses them, but RFC 9112 §7.1.1 has us skip them.
+/// Bytes of one chunk's extensions. They are not in use, but RFC 9112 §7.1.1 requires to skip them.
 pub const CHUNK_EXTENSION: u16 = 1024;
 
-/// Bytes of chunk framing that a chunk may have for nothing: the size line and CRLFs of any sane encoder.
+/// Bytes of framing that are free for each chunk: the size line and CRLFs of any sane encoder.
 pub const CHUNK_FREE: u32 = 16;
 
 /// Bytes of chunk framing beyond the free ones and twice the payload, in one body.
 ///
-/// Bounds the work that can be had without sending a body worth its name (as in
-/// CVE-2023-39326), while an encoder that sends a byte a chunk never meets it.
+/// Bounds the work that a client can cause without sending payload (as in CVE-2023-39326). An encoder that sends a byte
+/// per chunk never reaches it.
 pub const CHUNK_OVERHEAD: u32 = 16 * 1024;
 
-/// Bytes of a chunked body's trailer section, which is checked and dropped.
+/// Bytes of a chunked body's trailer section, which is validated and dropped.
 pub const TRAILER: u16 = 4096;
 
 /// Fields of a chunked body's trailer section.
 pub const TRAILER_FIELDS: u8 = 32;
 
-/// Bytes of an unread body that are discarded to keep the connection; more, and closing is cheaper.
+/// Bytes of an unread body that are discarded to keep the connection. For more, closing is cheaper.
 pub const DRAIN_MAX: u64 = 64 << 10;
 
-/// Most range specs that one `Range` field may hold; with more, the whole file is sent.
+/// Maximum range specs in one `Range` field; with more, the whole file is sent.
 ///
 /// Media players and PDF viewers ask for a handful. Each part costs a head of some hundred bytes and a seek.
 pub const MAX_RANGES: usize = 16;
 
-/// Longest header line of a form's part, in bytes without its CRLF, folds included: a long file name, escaped, fits many times.
+/// Maximum bytes of a form part's header line without its CRLF, folds included. Far more than an escaped file name
+/// needs.
 pub const MAX_PART_LINE: usize = 8 * 1024;
 
-/// Most header lines of one part of a form; browsers send two.
+/// Maximum header lines of one part of a form; browsers send two.
 pub const MAX_PART_HEADERS: usize = 32;
 
-/// Longest boundary of a form, in bytes: RFC 2046 has 70, which some clients do not know.
+/// Maximum bytes of a form's boundary. RFC 2046 allows 70, but some clients send more.
 pub const MAX_BOUNDARY: usize = 200;
 
-/// Most spaces and tabs after a form's boundary, in bytes; mail gateways pad, browsers do not.
+/// Maximum bytes of padding after a form's boundary; mail gateways pad, browsers do not.
 pub const MAX_BOUNDARY_PADDING: usize = 256;
 
-/// What a form's parser keeps of what it was fed, at most, in bytes: a header line that has not ended.
+/// Maximum bytes that a form's parser keeps of its input: an unfinished header line.
 pub const HOLD: usize = MAX_PART_LINE + 2;

@@ -1,29 +1,31 @@
 //! The protocol, pure: HTTP/1.1 as values, without a socket and without a clock.
 //!
-//! Bytes come in as slices and go out into a `Vec<u8>`; whoever owns the
-//! connection decides when. A request passes these files in order:
+//! Bytes come in as slices and go out into a `Vec<u8>`; the owner of the connection decides when. A request passes
+//! these files in order:
 //!
 //! | file | what it knows |
 //! | --- | --- |
 //! | [`scan`] | where a head ends, and when it can never end well |
-//! | [`head`] | the parsed head, and every fact that its fields state |
+//! | [`head`], [`directives`] | the parsed head, and what its fields tell the server |
+//! | [`span`], [`lenient`] | positions in a head; heads that the parser wrongly refuses |
 //! | [`target`] | request targets, authorities, percent-encoding |
-//! | [`framing`], [`chunked`] | how long a request's body is, and taking it apart |
+//! | [`framing`], [`chunked`] | how a request's body is delimited, and decoding it |
 //! | [`response`], [`status`] | the response's head |
 //! | [`reply`] | the head of a response that another server sent |
 //! | [`encoder`] | how a response's body is delimited, and its head as bytes |
 //! | [`keep_alive`] | what follows an exchange: the one place where keep-alive is decided |
 //! | [`exchange`] | one request and its response, as a value |
-//! | [`conditional`], [`range`], [`coding`] | what a request wants of a representation; they read it as [`fields`] |
+//! | [`conditional`], [`range`], [`coding`] | which part and form of a representation a request wants; they read [`fields`] |
 //! | [`multipart`], [`parameters`], [`query`] | forms, in bodies and in targets |
 //! | [`date`] | dates as HTTP writes them |
-//! | [`headers`] | the small rules that all of them share |
+//! | [`headers`] | small rules that they share |
 //! | [`limits`] | every bound, with its reason |
 
 pub mod chunked;
 pub mod coding;
 pub mod conditional;
 pub mod date;
+pub mod directives;
 pub mod encoder;
 pub mod exchange;
 pub mod fields;
@@ -31,6 +33,7 @@ pub mod framing;
 pub mod head;
 pub mod headers;
 pub mod keep_alive;
+pub mod lenient;
 pub mod limits;
 pub mod multipart;
 pub mod parameters;
@@ -41,6 +44,7 @@ pub mod reject;
 pub mod reply;
 pub mod response;
 pub mod scan;
+pub mod span;
 pub mod status;
 pub mod target;
 

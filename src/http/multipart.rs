@@ -1,7 +1,6 @@
-//! `multipart/form-data`, pulled out of a body that comes in pieces. (RFC 7578, RFC 2046 §5.1)
+//! A parser for `multipart/form-data` that arrives in pieces (RFC 7578, RFC 2046 §5.1).
 //!
-//! Memory does not grow with the parts: what is surely data is given away at once, and only a line that has not ended
-//! is kept.
+//! Memory does not grow with the parts: data is passed on at once, and only an unfinished line is kept.
 
 use crate::http::limits::{HOLD, MAX_BOUNDARY, MAX_BOUNDARY_PADDING, MAX_PART_HEADERS, MAX_PART_LINE};
 use crate::http::parameters::Parameters;
@@ -12,7 +11,7 @@ use crate::http::query::into_text;
 pub struct Multipart {
     /// CRLF, two dashes and the boundary: what ends a part.
     delimiter: Vec<u8>,
-    /// What was fed; consumed up to `at`, and known to hold no sign of an end before `searched`.
+    /// The input: consumed up to `at`, and searched for a delimiter up to `searched`.
     held: Vec<u8>,
     at: usize,
     searched: usize,
@@ -21,7 +20,7 @@ pub struct Multipart {
     ended: bool,
 }
 
-/// What a form is made of, in this order for each part: headers, then data, the last of it marked.
+/// An event of a form. Each part has headers, then data; its last piece of data is marked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A header line of a part.
@@ -46,17 +45,17 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadForm(pub &'static str);
 
-/// Where in the form the parser is.
+/// The parser's position in the form.
 #[derive(Debug, Clone, Copy)]
 enum State {
     /// Before the first delimiter.
     Preamble,
-    /// At the start of a line of a part's head, after so many of them.
+    /// At the start of a header line, after so many of them.
     Head { lines: usize },
     /// In the data of a part, `lead` bytes before it.
     ///
-    /// The CRLF of the empty line that ends the head may itself begin the delimiter (the part has no data then, not
-    /// even empty data), so it stays until that is known.
+    /// The CRLF of the empty line after the headers may also start the delimiter, if the part has no data at all. It is
+    /// kept until that is known.
     Data { lead: usize },
     /// After the last delimiter.
     End,
@@ -64,20 +63,20 @@ enum State {
     Bad(BadForm),
 }
 
-/// What stands at a CR.
+/// What a CR starts.
 enum Mark {
     /// No delimiter.
     Data,
-    /// The beginning of one, perhaps: more bytes will tell.
+    /// Perhaps a delimiter: more bytes are needed.
     Short,
-    /// A delimiter line of this many bytes, before a further part.
+    /// A delimiter line of this many bytes, followed by another part.
     Next(usize),
     /// The last delimiter.
     Last,
 }
 
 impl Multipart {
-    /// Prepares to read a form by its `Content-Type`.
+    /// Makes a parser for a form with this `Content-Type`.
     pub fn new(content_type: &[u8]) -> Result<Multipart, BadForm> {
         let (media_type, mut parameters) = Parameters::split(content_type);
         if !media_type.eq_ignore_ascii_case(b"multipart/form-data") {
@@ -87,14 +86,14 @@ impl Multipart {
             .find(|(name, _)| name.eq_ignore_ascii_case(b"boundary"))
             .map(|(_, value)| value)
             .ok_or(BadForm("no boundary"))?;
-        // RFC 2046 §5.1.1 has fewer characters, but Android's and Dart's clients send `*****` and `a&b`.
+        // RFC 2046 §5.1.1 allows fewer characters, but clients of Android and Dart send `*****` and `a&b`.
         let legal = |b: &u8| b.is_ascii_graphic() || *b == b' ';
         if !(1..=MAX_BOUNDARY).contains(&boundary.len()) || !boundary.iter().all(legal) || boundary.ends_with(b" ") {
             return Err(BadForm("bad boundary"));
         }
         Ok(Multipart {
             delimiter: [b"\r\n--", &boundary[..]].concat(),
-            // The first delimiter may stand at the very start: this CRLF makes it one like the others.
+            // The first delimiter may be at the very start. This CRLF makes it like the others.
             held: b"\r\n".to_vec(),
             at: 0,
             searched: 0,
@@ -103,9 +102,9 @@ impl Multipart {
         })
     }
 
-    /// Gives the parser the next bytes of the body.
+    /// Feeds the next bytes of the body.
     ///
-    /// It holds them, and at most [`HOLD`] from before, if [`next`](Self::next) returned `None` since the last call.
+    /// Memory is bounded by these bytes and [`HOLD`], if [`next`](Self::next) returned `None` since the last call.
     pub fn feed(&mut self, bytes: &[u8]) {
         if matches!(self.state, State::End | State::Bad(_)) {
             return;
@@ -117,14 +116,14 @@ impl Multipart {
         self.held.extend_from_slice(bytes);
     }
 
-    /// Says that the body has ended.
+    /// Declares the end of the body.
     pub fn finish(&mut self) {
         self.ended = true;
     }
 
-    /// The next event; `None` when it takes more bytes to tell.
+    /// The next event; `None` if more bytes are needed.
     ///
-    /// After the end it is [`Event::End`] for ever, and after an error that error.
+    /// After the end it stays [`Event::End`], and after an error that error.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Event>, BadForm> {
         let result = self.step();
@@ -138,7 +137,7 @@ impl Multipart {
         loop {
             let event = match self.state {
                 State::Preamble => match self.data(0) {
-                    // What stood before the first delimiter is no part's.
+                    // What comes before the first delimiter belongs to no part.
                     Some((_, true)) => continue,
                     _ => None,
                 },
@@ -177,9 +176,9 @@ impl Multipart {
         }
     }
 
-    /// The header line at `at`, which ends at `searched` then; `None` when its end has not come.
+    /// The header line at `at`, which then ends at `searched`; `None` if its end has not arrived.
     ///
-    /// Lines that begin with white space belong to the one before them (RFC 5322 §2.2.3).
+    /// Lines that start with white space continue the line before them (RFC 5322 §2.2.3).
     fn line(&mut self) -> Result<Option<&[u8]>, BadForm> {
         loop {
             let found = find_cr(self.held.get(self.searched..).unwrap_or_default());
@@ -190,7 +189,7 @@ impl Multipart {
             }
             match self.held.get(self.searched + 1..) {
                 Some([b'\n', b' ' | b'\t', ..]) if length > 0 => self.searched += 2,
-                // What follows tells whether this was all.
+                // The next byte tells whether the line is continued.
                 Some([b'\n']) if length > 0 && !self.ended => return Ok(None),
                 Some([b'\n', ..]) => return Ok(self.held.get(self.at..self.searched)),
                 Some([_, ..]) => return Err(BadForm("CR without LF in a header")),
@@ -199,9 +198,9 @@ impl Multipart {
         }
     }
 
-    /// Takes what is surely data, less the `lead` before it, and whether a delimiter, taken too, ends it.
+    /// Takes bytes that are certainly data, without the `lead` before them, and the delimiter that ends them, if any.
     ///
-    /// `None` when there is no such data.
+    /// `None` if there are no such bytes.
     fn data(&mut self, lead: usize) -> Option<(Vec<u8>, bool)> {
         let (end, mark) = self.search();
         let start = end.min(self.at + lead);
@@ -228,10 +227,10 @@ impl Multipart {
         }
     }
 
-    /// Finds the first delimiter, or what may become one, or the end of what is held.
+    /// Finds the first delimiter, or what may become one, or the end of the input.
     ///
-    /// The delimiter holds a CR only at its start, so the search goes on right behind one that it does not start at,
-    /// and no byte is matched twice.
+    /// A delimiter has a CR only at its start. So the search continues right after a CR that starts none, and matches
+    /// no byte twice.
     fn search(&self) -> (usize, Mark) {
         let mut from = self.searched;
         while let Some(rest) = self.held.get(from..)
@@ -245,10 +244,10 @@ impl Multipart {
         (self.held.len(), Mark::Data)
     }
 
-    /// Says what stands at a CR.
+    /// Tells what a CR starts.
     ///
-    /// A boundary followed by anything but an end of line, or the two dashes of the last one, is data: it may be the
-    /// beginning of a longer boundary, of a form within this one.
+    /// A boundary followed by anything but the end of the line, or the two dashes of the last one, is data: it may be
+    /// the start of a longer boundary, of a nested form.
     fn mark(&self, bytes: &[u8]) -> Mark {
         let Some(rest) = bytes.strip_prefix(self.delimiter.as_slice()) else {
             return match self.delimiter.starts_with(bytes) {
@@ -280,7 +279,7 @@ impl Multipart {
     }
 }
 
-/// Reads a header line of a part, and joins it where it is folded.
+/// Parses a header line of a part, and unfolds it.
 fn header(line: &[u8]) -> Result<Event, BadForm> {
     let colon = line.iter().position(|&b| b == b':');
     let (name, value) =
@@ -304,7 +303,7 @@ fn header(line: &[u8]) -> Result<Event, BadForm> {
     Ok(Event::Header { name: into_text(name.to_ascii_lowercase()), value: into_text(joined.trim_ascii().to_vec()) })
 }
 
-/// Finds the first CR, eight bytes a step: all of an upload goes through here.
+/// Finds the first CR, eight bytes at a time: whole uploads pass through here.
 fn find_cr(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);

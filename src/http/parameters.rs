@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::http::query::decode_percent;
 
-/// The parameters of a header value, `; name=value` or `; name="value"`; ends early at a quote that stays open.
+/// The parameters of a header value, `; name=value` or `; name="value"`. Stops at an unclosed quote.
 pub struct Parameters<'a>(&'a [u8]);
 
 impl<'a> Parameters<'a> {
-    /// Splits a value into what stands before the parameters, and them.
+    /// Splits a value from its parameters.
     pub fn split(value: &'a [u8]) -> (&'a [u8], Parameters<'a>) {
         let end = value.iter().position(|&b| b == b';');
         let (first, rest) = value.split_at_checked(end.unwrap_or(value.len())).unwrap_or_default();
@@ -49,19 +49,19 @@ impl<'a> Iterator for Parameters<'a> {
     }
 }
 
-/// What a part's `content-disposition` says: the header of [`FormEvent::Header`](crate::FormEvent) (RFC 7578 §4.2).
+/// A part's `Content-Disposition`: the header of [`FormEvent::Header`](crate::FormEvent) (RFC 7578 §4.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Disposition {
     /// The name of the form's field.
     pub name: Option<String>,
-    /// The name of the file as the client says it: perhaps with a path, and not to be trusted.
+    /// The file name from the client. Not to be trusted; it may contain a path.
     pub filename: Option<String>,
 }
 
 impl Disposition {
     /// Reads the value of a part's `Content-Disposition`.
     ///
-    /// In names `%22` is a quote, as browsers write it. A `filename*` in UTF-8 (RFC 8187) is preferred to `filename`.
+    /// In names `%22` is a quote, as browsers encode it. A `filename*` in UTF-8 (RFC 8187) is preferred to `filename`.
     pub fn parse(value: &str) -> Disposition {
         let mut found = Disposition::default();
         let mut extended = None;
@@ -78,12 +78,12 @@ impl Disposition {
     }
 }
 
-/// Undoes what browsers do to the quotes in a name (HTML, "Multipart form data").
+/// Decodes quotes in a name as browsers encode them (HTML, "Multipart form data").
 fn unescape_quotes(value: &[u8]) -> String {
     String::from_utf8_lossy(value).replace("%22", "\"")
 }
 
-/// Decodes `UTF-8'language'text` (RFC 8187 §3.2); `None` when it is in another charset, or not what it says.
+/// Decodes `UTF-8'language'text` (RFC 8187 §3.2); `None` for another charset or invalid text.
 fn extended_value(value: &[u8]) -> Option<String> {
     let mut pieces = value.splitn(3, |&b| b == b'\'');
     let charset = pieces.next()?;
@@ -94,7 +94,7 @@ fn extended_value(value: &[u8]) -> Option<String> {
     String::from_utf8(decode_percent(text).into_owned()).ok()
 }
 
-/// Reads a quoted string after its first quote, and gives what follows it.
+/// Parses a quoted string after its first quote, and returns what follows it.
 ///
 /// A backslash escapes quotes and backslashes only: old browsers send paths with bare ones.
 fn quoted_text(quoted: &[u8]) -> Option<(Vec<u8>, &[u8])> {

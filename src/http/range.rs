@@ -1,21 +1,21 @@
-//! The `Range` field: which bytes of a representation are asked for. (RFC 9110 §14)
+//! The `Range` field (RFC 9110 §14).
 
 use std::ops::Range;
 
 use crate::http::limits::MAX_RANGES;
 
-/// What a `Range` field asks for, of a representation of known size.
+/// What a `Range` field requests of a representation of known size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ranges {
-    /// The field is to be ignored: send everything.
+    /// Ignore the field: send everything.
     Whole,
-    /// These bytes, in the order asked for: at least one range, none empty, none touching another.
+    /// These bytes, in the requested order: at least one range; no range is empty or touches another.
     Parts(Vec<Range<u64>>),
-    /// Nothing of what is asked for exists: answer 416.
+    /// None of the requested bytes exist: answer 416.
     Unsatisfiable,
 }
 
-/// Reads a `Range` value for a representation of `size` bytes.
+/// Parses a `Range` value for a representation of `size` bytes.
 ///
 /// Malformed values, units other than `bytes` and more than [`MAX_RANGES`] specs are ignored (RFC 9110 §14.2).
 /// Ranges that overlap or adjoin become one, as §15.3.7.2 recommends; positions past the end of u64 mean the end.
@@ -27,7 +27,7 @@ pub fn parse(value: &[u8], size: u64) -> Ranges {
     }
 }
 
-/// Collects the satisfiable ranges; `None` when the field is to be ignored.
+/// Collects the satisfiable ranges; `None` if the field must be ignored.
 fn read(value: &[u8], size: u64) -> Option<Vec<Range<u64>>> {
     let (unit, set) = value.split_at_checked(b"bytes=".len())?;
     if !unit.eq_ignore_ascii_case(b"bytes=") {
@@ -36,7 +36,7 @@ fn read(value: &[u8], size: u64) -> Option<Vec<Range<u64>>> {
     let mut parts = Vec::new();
     let mut specs = 0;
     for spec in set.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
-        // Empty list elements are to be ignored (RFC 9110 §5.6.1.2).
+        // Empty list elements are ignored (RFC 9110 §5.6.1.2).
         if spec.is_empty() {
             continue;
         }
@@ -52,7 +52,7 @@ fn read(value: &[u8], size: u64) -> Option<Vec<Range<u64>>> {
     (specs > 0).then_some(parts)
 }
 
-/// Turns one spec into a range within `size`, empty when it is unsatisfiable; `None` when it is malformed.
+/// Converts one spec into a range within `size`, empty if it is unsatisfiable; `None` if it is malformed.
 fn resolve(spec: &[u8], size: u64) -> Option<Range<u64>> {
     let dash = spec.iter().position(|&b| b == b'-')?;
     let (first, last) = (spec.get(..dash)?, spec.get(dash + 1..)?);
@@ -67,7 +67,7 @@ fn resolve(spec: &[u8], size: u64) -> Option<Range<u64>> {
     (first <= last).then(|| first..last.saturating_add(1).min(size))
 }
 
-/// Reads `1*DIGIT`; what is too large for u64 is past any file's end anyway.
+/// Parses `1*DIGIT`. A number too large for u64 is past the end of any file.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -78,9 +78,9 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Adds a range; it swallows those that it touches and takes the place of the first of them.
+/// Adds a range. It absorbs the ranges that it touches, and takes the position of the first of them.
 ///
-/// One pass is enough: the parts so far do not touch each other, so what touches the sum touches the new one.
+/// One pass is enough: existing ranges do not touch each other, so what touches the union touches the new range.
 fn add(parts: &mut Vec<Range<u64>>, mut new: Range<u64>) {
     let mut place = None;
     let mut at = 0;

@@ -5,14 +5,14 @@
 pub struct Reject {
     /// The status code to answer with.
     pub status: u16,
-    /// What was wrong, for the log and the text of the answer.
+    /// What is wrong, for the log and the text of the response.
     pub reason: &'static str,
-    /// Whether the connection cannot be used after the reply.
+    /// Whether the connection can't be used after the response.
     pub close: bool,
 }
 
 impl Reject {
-    /// A refusal after which the position in the stream is unknown or not trusted.
+    /// A refusal that closes the connection: the position in the stream is unknown or not trusted.
     pub const fn close(status: u16, reason: &'static str) -> Self {
         Self { status, reason, close: true }
     }

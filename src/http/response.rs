@@ -7,15 +7,15 @@ use super::status;
 
 /// Status and fields of a response while a handler puts them together.
 ///
-/// The fields are kept as complete lines, so that sending them is one copy. Those
-/// that delimit the message are not among them: `Content-Length` and `Connection`
-/// are wishes which [`frame`](super::encoder::frame) and [`write_head`](super::encoder::write_head) heed, `Transfer-Encoding` is refused.
+/// Fields are stored as complete lines, so that sending them is one copy. Fields that delimit the message are not among
+/// them: `Content-Length` and `Connection` are inputs of [`frame`](super::encoder::frame) and
+/// [`write_head`](super::encoder::write_head), and `Transfer-Encoding` is refused.
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
     pub(super) status: u16,
-    /// A reason phrase that is not the registered one.
+    /// A reason phrase other than the registered one.
     reason: Option<String>,
-    /// Lines `Name: value\r\n`; no value holds an LF.
+    /// Lines `Name: value\r\n`; no value contains an LF.
     lines: Vec<u8>,
     pub(super) declared: Option<u64>,
     close: bool,
@@ -26,7 +26,7 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Goes back to 200 without fields; keeps the memory.
+    /// Resets to 200 without fields, but keeps the memory.
     pub fn clear(&mut self) {
         self.status = 200;
         self.reason = None;
@@ -48,7 +48,7 @@ impl ResponseHead {
         self.close
     }
 
-    /// Sets the status code, 100 to 999, and a reason phrase if not the registered one.
+    /// Sets the status code, 100 to 999, and a reason phrase other than the registered one.
     pub fn set_status(&mut self, code: u16, reason: Option<&str>) -> Result<(), BadHead> {
         if !(100..=999).contains(&code) {
             return Err(BadHead::Status);
@@ -61,19 +61,19 @@ impl ResponseHead {
         Ok(())
     }
 
-    /// Sets a field in place of every field of that name, in any case; an error changes nothing.
+    /// Sets a field, and removes other fields of that name, in any case. On error nothing changes.
     pub fn set(&mut self, name: &str, value: impl Display) -> Result<(), BadHead> {
         self.put(name, true, &|lines| write!(Text(lines), "{value}").is_ok())
     }
 
-    /// Adds a field besides those of that name; an error changes nothing.
+    /// Adds a field, and keeps others of that name. On error nothing changes.
     ///
-    /// A `Content-Length`, of which there can only be one, is replaced.
+    /// `Content-Length` is replaced, as there can only be one.
     pub fn append(&mut self, name: &str, value: impl Display) -> Result<(), BadHead> {
         self.put(name, false, &|lines| write!(Text(lines), "{value}").is_ok())
     }
 
-    /// Adds a field whose value need not be UTF-8, as [`append`](Self::append) does.
+    /// Like [`append`](Self::append), for a value that need not be UTF-8.
     pub fn append_bytes(&mut self, name: &str, value: &[u8]) -> Result<(), BadHead> {
         self.put(name, false, &|lines| {
             lines.extend_from_slice(value);
@@ -81,7 +81,7 @@ impl ResponseHead {
         })
     }
 
-    /// Adds complete lines `Name: value\r\n` of our own making, without a check.
+    /// Adds complete lines `Name: value\r\n` of the server itself, unchecked.
     ///
     /// Never a field that [`set`](Self::set) treats specially: `Content-Length`,
     /// `Connection`, `Transfer-Encoding`, `Date`, `Server`.
@@ -122,7 +122,7 @@ impl ResponseHead {
         self.remove_lines(name, self.lines.len());
     }
 
-    /// Writes the head with `extra` putting about `room` bytes between status line and fields.
+    /// Writes the head. `extra` adds about `room` bytes between the status line and the fields.
     pub(super) fn write_around(&self, out: &mut Vec<u8>, room: usize, extra: impl FnOnce(&mut Vec<u8>)) {
         const STATUS_LINE: usize = 64; // the longest registered phrase has 31 bytes
         out.reserve(STATUS_LINE + room + self.lines.len());
@@ -141,7 +141,7 @@ impl ResponseHead {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Writes the line at the end, checks it there, and only then lets it replace others.
+    /// Appends the line, checks it in place, and only then removes others.
     fn put(&mut self, name: &str, replace: bool, value: &dyn Fn(&mut Vec<u8>) -> bool) -> Result<(), BadHead> {
         let special = Special::of(name.as_bytes());
         if !is_token(name.as_bytes()) || special == Special::Coding {
@@ -226,12 +226,12 @@ impl Default for ResponseHead {
     }
 }
 
-/// What a handler got wrong about a response's head.
+/// A handler's error in a response's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadHead {
     /// A status code outside of 100 to 999, or a control character in its reason phrase.
     Status,
-    /// A name that is no token, a control character in the value, or a field that is ours to set.
+    /// A name that is not a token, a control character in the value, or a field that only the server may set.
     Field,
 }
 
@@ -248,7 +248,7 @@ pub(super) fn is_named(line: &[u8], name: &str) -> bool {
         && line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// The fields that are not simply lines.
+/// Fields with special treatment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Special {
     None,
@@ -273,7 +273,7 @@ impl Special {
     }
 }
 
-/// Lets `Display` write into bytes, without the detour over `io::Error`.
+/// Lets `Display` write into bytes, without `io::Error`.
 struct Text<'a>(&'a mut Vec<u8>);
 
 impl Write for Text<'_> {
@@ -284,11 +284,12 @@ impl Write for Text<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
+    /// A head with this status and these fields.
+    pub fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
         let mut response = ResponseHead::default();
         response.set_status(status, None).unwrap();
         for (name, value) in fields {

@@ -1,28 +1,27 @@
-//! Finding the end of a head, incrementally, and failing as early as the bytes allow.
+//! Finds the end of a head incrementally, and fails as early as possible.
 //!
-//! The parser starts over on every call, so it runs once, on a whole head. This
-//! looks at each byte once, however slowly the bytes arrive.
+//! The parser starts over on every call, so it runs only once, on a complete head. The scanner looks at each byte once,
+//! however slowly the bytes arrive.
 
 use super::headers::{is_tchar, line_feeds, lowest};
 use super::limits::{HeadLimits, REQUEST_LINE_ROOM};
 use super::reject::Reject;
 
-/// Searches for the end of one head; ready for the next when it was found.
+/// Searches for the end of a head. Once found, the scanner is ready for the next head.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scanner {
-    /// Everything before this position was looked at.
+    /// Everything before this position was scanned.
     at: u32,
     /// Whether the request line's end was seen.
     lined: bool,
 }
 
 impl Scanner {
-    /// Looks at the bytes that are new; `Some(n)`: the head is `bytes[..n]`.
+    /// Scans new bytes. `Some(n)` means that the head is `bytes[..n]`.
     ///
-    /// `bytes` is everything since the previous request's end: it grows from call
-    /// to call and keeps its start. The head includes one empty line before the
-    /// request line, which RFC 9112 §2.2 has us tolerate, and its final empty line.
-    /// The verdict does not depend on how the bytes were cut.
+    /// `bytes` is everything since the end of the previous request: it grows from call to call. The head includes its
+    /// final empty line, and an optional one before the request line (RFC 9112 §2.2). The result does not depend on how
+    /// the bytes were split.
     pub fn find(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Reject> {
         let Some(start) = first_line(bytes)? else {
             return Ok(None);
@@ -50,12 +49,12 @@ impl Scanner {
         Ok(None)
     }
 
-    /// Judges the line that the LF at `lf` ends; `true`: it is the empty one after the fields.
+    /// Checks the line that ends with the LF at `lf`; true if it is the empty line after the fields.
     fn line_end(&mut self, bytes: &[u8], lf: usize, start: usize, limits: &HeadLimits) -> Result<bool, Reject> {
         self.check_length(lf + 1, start, limits)?;
         let (before, _) = bytes.split_at_checked(lf).unwrap_or_default();
         let [.., last_of_line, b'\r'] = before else {
-            // `first_line` has seen to the CR of an empty line before the request line.
+            // `first_line` has checked the CR of an empty line before the request line.
             return if lf < start { Ok(false) } else { Err(Reject::bad("bare LF in the head")) };
         };
         let end = *last_of_line == b'\n' && self.lined;
@@ -63,7 +62,7 @@ impl Scanner {
         Ok(end)
     }
 
-    /// Refuses a head of which `len` bytes are known when that is too much already.
+    /// Refuses a head if its first `len` bytes already exceed a limit.
     fn check_length(&self, len: usize, start: usize, limits: &HeadLimits) -> Result<(), Reject> {
         let line = start + limits.target + REQUEST_LINE_ROOM;
         if !self.lined && line <= limits.head && len > line {
@@ -75,21 +74,21 @@ impl Scanner {
         Ok(())
     }
 
-    /// Forgets this head for the next one.
+    /// Resets for the next head.
     fn found(&mut self, lf: usize) -> Option<usize> {
         *self = Self::default();
         Some(lf + 1)
     }
 }
 
-/// Where the request line starts, once that is known; what cannot start one is refused at once.
+/// Where the request line starts, once that is known. Refuses a byte that can't start one.
 fn first_line(bytes: &[u8]) -> Result<Option<usize>, Reject> {
     let (start, first) = match bytes {
         [] | [b'\r'] | [b'\r', b'\n'] => return Ok(None),
         [b'\r', b'\n', first, ..] => (2, first),
         [first, ..] => (0, first),
     };
-    if is_tchar(*first) { Ok(Some(start)) } else { Err(Reject::bad("no method where a request starts")) }
+    if is_tchar(*first) { Ok(Some(start)) } else { Err(Reject::bad("request does not start with a method")) }
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ pub fn reason(code: u16) -> &'static str {
     REASONS.lines().find_map(phrase).unwrap_or("Unknown")
 }
 
-/// The registered phrases, those of most replies first.
+/// The registered phrases, the most frequent ones first.
 ///
-/// One text rather than a table of slices: each slice would cost a relocation and a pointer, more than its bytes.
+/// One text instead of a table of slices: each slice would cost a pointer and a relocation, more than its bytes.
 const REASONS: &str = "\
 200OK\n\
 304Not Modified\n\

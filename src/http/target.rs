@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use super::headers::{decimal, is_name_byte, is_target_byte};
 use super::reject::Reject;
 
-/// Which of the four forms of RFC 9112 §3.2 a request target has.
+/// The four forms of a request target (RFC 9112 §3.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TargetForm {
     /// `/path?query`, the usual one.
@@ -13,30 +13,30 @@ pub enum TargetForm {
     Origin,
     /// `http://host/path?query`, as sent to proxies.
     Absolute,
-    /// `host:port`, of CONNECT alone.
+    /// `host:port`, for CONNECT only.
     Authority,
-    /// `*`, of OPTIONS alone.
+    /// `*`, for OPTIONS only.
     Asterisk,
 }
 
-/// A request target taken apart; the parts are slices of it.
+/// A parsed request target; the parts are slices of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// The form that it has.
+    /// Its form.
     pub form: TargetForm,
-    /// The path, undecoded; empty when an absolute form has none; the authority of CONNECT; `*`.
+    /// The path, undecoded; empty if an absolute form has none. For CONNECT the authority, and `*` as it is.
     pub path: &'a str,
-    /// Whether the path holds percent-encoded bytes.
+    /// Whether the path contains percent-encoded bytes.
     pub escaped: bool,
-    /// What follows the first `?`, undecoded: any bytes but controls, a space and `#`. Browsers and scripts send a bare
-    /// `%` and raw non-ASCII there, and what they mean by it is not ours to judge.
+    /// What follows the first `?`, undecoded: any bytes but control characters, space and `#`. Browsers and scripts
+    /// send a bare `%` and raw non-ASCII bytes there; the application has to interpret them.
     pub query: &'a str,
     /// The authority of an absolute or authority form.
     pub authority: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
-    /// Takes the target of a request with this method apart.
+    /// Parses the target of a request with this method.
     pub fn parse(method: &str, target: &'a str) -> Result<Self, Reject> {
         if method == "CONNECT" {
             return Self::authority_form(target);
@@ -67,7 +67,7 @@ impl<'a> Target<'a> {
     fn absolute_form(target: &'a str) -> Result<Self, Reject> {
         let rest = match target.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") => rest,
-            _ => return Err(Reject::bad("request target of no known form")),
+            _ => return Err(Reject::bad("malformed request target")),
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end).unwrap_or_default();
@@ -113,7 +113,7 @@ pub fn is_authority(text: &[u8]) -> bool {
     split_authority(text).is_some()
 }
 
-/// Appends the text with each `%XX` replaced by its byte; other `%` stay as they are.
+/// Appends the text with each `%XX` decoded; any other `%` is left as it is.
 pub fn decode(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while let [byte, tail @ ..] = rest {
@@ -130,7 +130,7 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// The port (empty when there is none) of a `host[:port]`, if the text is one.
+/// The port of a `host[:port]`, empty if absent; `None` if the text is malformed.
 fn split_authority(text: &[u8]) -> Option<&[u8]> {
     let rest = if let [b'[', inner @ ..] = text {
         let end = inner.iter().position(|&byte| byte == b']')?;
@@ -148,11 +148,11 @@ fn split_authority(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What follows the `reg-name`, which covers IPv4 too, that the text starts with.
+/// What follows the `reg-name` (or IPv4 address) at the start of the text.
 fn after_reg_name(mut text: &[u8]) -> &[u8] {
     loop {
         text = match text {
-            // RFC 3986 has the comma, but no host's name does: they are two that something joined.
+            // RFC 3986 allows the comma, but no host name has one: something has joined two names.
             [byte, rest @ ..] if is_name_byte(*byte) && *byte != b',' => rest,
             [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
             _ => return text,
@@ -160,7 +160,7 @@ fn after_reg_name(mut text: &[u8]) -> &[u8] {
     }
 }
 
-/// An IPv6 address, with a zone or without: link-local ones are how routers are reached.
+/// An IPv6 address with an optional zone: routers are reached by link-local addresses.
 fn is_ipv6(text: &[u8]) -> bool {
     let zone = text.iter().position(|&byte| byte == b'%');
     let Some((address, zone)) = text.split_at_checked(zone.unwrap_or(text.len())) else {
@@ -173,7 +173,7 @@ fn is_ipv6(text: &[u8]) -> bool {
     zone_fits && std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Digits that fit a `u16`, or nothing, which RFC 3986 §3.2.3 allows.
+/// Digits that fit into a `u16`, or nothing, which RFC 3986 §3.2.3 allows.
 fn is_port(text: &[u8]) -> bool {
     text.is_empty() || decimal(text).is_some_and(|port| port <= u64::from(u16::MAX))
 }

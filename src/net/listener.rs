@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How a listening socket is made. Accepted sockets inherit what can be inherited.
+/// How a listening socket is made. Accepted sockets inherit some of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Bind {
     pub(crate) ipv6: Option<bool>,
@@ -40,7 +40,7 @@ pub(crate) struct Listener {
     socket: Kind,
     /// Connections may wait: set by events, cleared by `WouldBlock`.
     pub(crate) ready: bool,
-    /// For a listener whose connections speak TLS.
+    /// Set if connections speak TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Rc<TlsContext>>,
 }
@@ -51,7 +51,7 @@ enum Kind {
 }
 
 impl Listener {
-    /// Listens on `ip` and `port`; `None` is every address, of both families where the system has both.
+    /// Listens on `ip` and `port`; `None` is all addresses, of both families if the system has both.
     pub(crate) fn tcp(ip: Option<IpAddr>, scope: u32, port: u16, bind: &Bind) -> io::Result<Listener> {
         let every_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let every_v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -60,7 +60,7 @@ impl Listener {
             (None, Some(true)) => bind.tcp(every_v6, 0, port),
             (None, Some(false)) => bind.tcp(every_v4, 0, port),
             (None, None) => match bind.tcp(every_v6, 0, port) {
-                // No IPv6 in this kernel, or switched off.
+                // The kernel has no IPv6, or it is disabled.
                 Err(error) if matches!(error.raw_os_error(), Some(sys::EAFNOSUPPORT | sys::EADDRNOTAVAIL)) => {
                     bind.tcp(every_v4, 0, port)
                 }
@@ -70,7 +70,7 @@ impl Listener {
         Ok(Listener::new(Kind::Tcp(TcpListener::from_std(socket.into()))))
     }
 
-    /// Listens on a Unix socket; a file left there by a server that is gone is replaced.
+    /// Listens on a Unix socket. Replaces a file that was left by a server that is gone.
     pub(crate) fn unix(path: &Path, bind: &Bind) -> io::Result<Listener> {
         remove_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -157,7 +157,7 @@ impl Bind {
         if let Some(mark) = self.mark {
             socket.set_mark(mark)?;
         }
-        // Linux copies these to the sockets that it accepts: three system calls less for each connection.
+        // Linux copies these to accepted sockets, which saves three system calls per connection.
         socket.set_tcp_nodelay(self.tcp_nodelay)?;
         self.set_keepalive(&socket)?;
         socket.bind(&addr.into())?;
@@ -187,17 +187,17 @@ impl Bind {
     }
 }
 
-/// Reads an address literal: IPv4, IPv6, or IPv6 with a zone (`fe80::1%br-lan`).
+/// Parses an IP address: IPv4, IPv6, or IPv6 with a zone (`fe80::1%br-lan`).
 ///
 /// # Errors
-/// `InvalidInput` with a sentence saying what was wrong.
+/// `InvalidInput`, with a message that says what is wrong.
 pub(crate) fn parse_ip(text: &str) -> io::Result<(IpAddr, u32)> {
     let (literal, zone) = match text.split_once('%') {
         Some((literal, zone)) => (literal, Some(zone)),
         None => (text, None),
     };
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{text}: {what}"));
-    let ip: IpAddr = literal.parse().map_err(|_| wrong("not an IPv4 or IPv6 address"))?;
+    let ip: IpAddr = literal.parse().map_err(|_| wrong("not an IP address"))?;
     match (ip, zone) {
         (_, None) => Ok((ip, 0)),
         (IpAddr::V4(_), Some(_)) => Err(wrong("an IPv4 address has no zone")),
@@ -212,12 +212,12 @@ fn zone_index(zone: &str) -> io::Result<u32> {
     sys::interface_index(&CString::new(zone)?)
 }
 
-/// Removes a socket file that nobody listens on; leaves anything else for bind(2) to refuse.
+/// Removes a socket file without a listener. Leaves anything else for bind(2) to refuse.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     if is_socket {
         let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // So that a server whose queue is full is not waited for.
+        // Does not wait for a server whose queue is full.
         probe.set_nonblocking(true)?;
         if probe.connect(&SockAddr::unix(path)?).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             return std::fs::remove_file(path);

@@ -1,4 +1,4 @@
-//! Bytes on wires: listeners and the transports that they accept.
+//! Sockets: listeners and the transports that they accept.
 
 mod listener;
 mod peer;

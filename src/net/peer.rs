@@ -1,9 +1,9 @@
-//! Who is at the other end.
+//! Addresses of peers.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The address of a peer, or of our own end of a connection.
+/// The address of a peer, or our own address on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerAddr {
@@ -13,7 +13,7 @@ pub enum PeerAddr {
     Unix,
 }
 
-/// What one client is counted and limited by: see [`PeerAddr::network`].
+/// What identifies one client for counts and limits: see [`PeerAddr::network`].
 pub(crate) type Network = Option<IpAddr>;
 
 impl PeerAddr {
@@ -33,8 +33,8 @@ impl PeerAddr {
         }
     }
 
-    /// What one client is counted and limited by: its IPv4 address, or the /64 of its IPv6 address, all of which a single
-    /// host may use (RFC 4291 §2.5.4). `None` for a Unix socket.
+    /// What identifies one client for counts and limits: its IPv4 address, or the /64 of its IPv6 address, which a
+    /// single host may use as a whole (RFC 4291 §2.5.4). `None` for a Unix socket.
     pub fn network(&self) -> Option<IpAddr> {
         self.ip().map(|ip| match ip {
             IpAddr::V4(_) => ip,
@@ -45,7 +45,7 @@ impl PeerAddr {
 
 impl From<SocketAddr> for PeerAddr {
     fn from(addr: SocketAddr) -> Self {
-        // A mapped address carries no scope, so nothing is lost.
+        // A mapped address has no scope, so nothing is lost.
         match addr.ip().to_canonical() {
             IpAddr::V4(ip) => PeerAddr::Ip(SocketAddr::new(IpAddr::V4(ip), addr.port())),
             IpAddr::V6(_) => PeerAddr::Ip(addr),

@@ -15,7 +15,7 @@ use std::time::Duration;
 #[cfg(test)]
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
-/// A connected stream socket. Everything that differs between kinds of stream is behind these methods.
+/// A connected stream socket. Its methods hide the differences between kinds of stream.
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -48,7 +48,7 @@ impl Transport {
         }
     }
 
-    /// Whether a read would tell more, if only the end, though no event announces it.
+    /// Whether a read would return more, if only the end of the stream, without an event to announce it.
     pub(crate) fn has_more(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Transport::Tls(tls) = self {
@@ -57,7 +57,7 @@ impl Transport {
         false
     }
 
-    /// Whether bytes that were taken have not left yet.
+    /// Whether accepted bytes were not sent yet.
     pub(crate) fn is_pending(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Transport::Tls(tls) = self {
@@ -66,7 +66,7 @@ impl Transport {
         false
     }
 
-    /// Whether a handshake comes before anything of the server's own.
+    /// Whether a handshake is in progress.
     pub(crate) fn is_handshaking(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Transport::Tls(tls) = self {
@@ -75,7 +75,7 @@ impl Transport {
         false
     }
 
-    /// Whether it is a TCP connection without anything on it.
+    /// Whether it is a TCP connection without TLS.
     pub(crate) fn is_plain_tcp(&self) -> bool {
         matches!(self, Transport::Tcp(_))
     }
@@ -97,7 +97,7 @@ impl Transport {
         }
     }
 
-    /// Tells the peer that what it got was all, where the stream has a way to tell.
+    /// Tells the peer that the stream is complete, if the protocol has a way to tell.
     pub(crate) fn say_goodbye(&mut self) {
         #[cfg(feature = "tls")]
         if let Transport::Tls(tls) = self {
@@ -105,13 +105,13 @@ impl Transport {
         }
     }
 
-    /// Ends both directions at once.
+    /// Closes both directions at once.
     pub(crate) fn shut(&self) {
-        // It may be broken already.
+        // Fails if the connection is broken already.
         let _ = self.socket().shutdown(Shutdown::Both);
     }
 
-    /// Ends our direction; what was sent still arrives. `whole`: it is all, and the peer is told so.
+    /// Half-closes: what was sent still arrives. `whole`: the stream is complete, and the peer is told so.
     pub(crate) fn shutdown_write(&mut self, whole: bool) -> io::Result<()> {
         if whole {
             self.say_goodbye();
@@ -129,7 +129,7 @@ impl Transport {
         }
     }
 
-    /// Makes closing send a reset, so that the peer can't take what it got for the whole.
+    /// Makes the close a reset, so that the peer can't mistake what it received for the whole.
     pub(crate) fn reset_on_close(&mut self) {
         let stream = match self {
             Transport::Tcp(stream) => &*stream,
@@ -156,7 +156,7 @@ impl Transport {
         }
     }
 
-    /// Bytes that the kernel holds because the peer has not taken them; where it can't tell, as many as ever.
+    /// Bytes that the kernel holds because the peer has not received them; `u32::MAX` if it can't tell.
     pub(crate) fn queued(&self) -> u32 {
         match self {
             #[cfg(test)]
@@ -223,11 +223,11 @@ impl Sink for Transport {
     }
 }
 
-/// A stream for simulations: cut as its scripts say, 0 being "not now".
+/// A stream for simulations. Its scripts say how many bytes each call moves; 0 means `WouldBlock`.
 #[cfg(test)]
 #[derive(Default)]
 pub(crate) struct Wire {
-    /// What the client has sent and the server not yet read.
+    /// What the client has sent and the server has not read yet.
     pub(crate) incoming: VecDeque<u8>,
     /// The client will send no more.
     pub(crate) eof: bool,
@@ -236,9 +236,9 @@ pub(crate) struct Wire {
     /// Nothing can be written.
     pub(crate) stuck: bool,
     pub(crate) outgoing: Vec<u8>,
-    /// Bytes that the kernel holds; `None`: it can't tell.
+    /// Bytes that the kernel holds; `None` if it can't tell.
     pub(crate) queued: Option<u32>,
-    /// The server has shut its direction.
+    /// The server has half-closed.
     pub(crate) ended: bool,
 }
 

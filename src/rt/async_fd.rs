@@ -9,10 +9,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 
-/// A descriptor whose readiness a handler or task can await: a pipe of a child process, a socket, a pidfd.
+/// A descriptor that a handler or task can await: a pipe of a child process, a socket, a pidfd.
 ///
-/// The descriptor must be non-blocking and of a kind that epoll(7) takes (not a regular file). One reader and
-/// one writer may wait at a time. It is taken off the loop when the value is dropped.
+/// The descriptor must be non-blocking and of a kind that epoll(7) supports (not a regular file). One reader and one
+/// writer may wait at a time. It is deregistered when the value is dropped.
 ///
 /// ```no_run
 /// use std::io::{Read, Write};
@@ -37,22 +37,22 @@ impl<T: AsFd> AsyncFd<T> {
     /// Registers `io` with the loop of this thread.
     ///
     /// # Errors
-    /// What epoll_ctl(2) answers: `EPERM` for a regular file, `EEXIST` for a descriptor registered already.
+    /// Errors of epoll_ctl(2): `EPERM` for a regular file, `EEXIST` for a descriptor that is registered already.
     ///
     /// # Panics
-    /// When called outside of a handler or task of a running server.
+    /// If called outside of a handler or task of a running server.
     pub fn new(io: T) -> io::Result<AsyncFd<T>> {
         let runtime = Runtime::current();
         let (key, readiness) = runtime.reactor.watch(io.as_fd().as_raw_fd())?;
         Ok(AsyncFd { io, key, readiness, runtime })
     }
 
-    /// The descriptor's owner.
+    /// The wrapped value.
     pub fn get_ref(&self) -> &T {
         &self.io
     }
 
-    /// Calls `attempt` when the descriptor is readable, again after each `WouldBlock`, and returns its result.
+    /// Calls `attempt` when the descriptor is readable, until the result is not `WouldBlock`.
     ///
     /// # Errors
     /// Those of `attempt`.
@@ -60,7 +60,7 @@ impl<T: AsFd> AsyncFd<T> {
         self.when(&self.readiness.read, attempt).await
     }
 
-    /// Calls `attempt` when the descriptor is writable, again after each `WouldBlock`, and returns its result.
+    /// Calls `attempt` when the descriptor is writable, until the result is not `WouldBlock`.
     ///
     /// # Errors
     /// Those of `attempt`.

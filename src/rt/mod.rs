@@ -13,8 +13,8 @@
 //! | `spawn` | starts a task: [`spawn`](spawn()) and its handle, [`Task`] |
 //! | `sleep`, `async_fd` | what futures await: time and descriptors |
 //!
-//! [`Runtime`] is shared (`Rc`) by the server, its connections and every future that awaits something of
-//! the loop; free functions such as [`sleep`](sleep::sleep) find it through a thread-local that is set while the loop runs.
+//! The server, its connections and all futures that await something of the loop share one [`Runtime`] by `Rc`. Free
+//! functions such as [`sleep`](sleep::sleep) find it through a thread-local that is set while the loop runs.
 
 mod async_fd;
 mod reactor;
@@ -29,8 +29,8 @@ mod wake;
 pub use async_fd::AsyncFd;
 pub(crate) use reactor::{Edges, Source};
 pub(crate) use runtime::Runtime;
-pub use sleep::sleep;
 pub(crate) use sleep::within;
+pub use sleep::{sleep, yield_now};
 pub(crate) use slots::{Key, MAX_SLOTS, Slots};
 pub use spawn::{Task, spawn};
 pub(crate) use tasks::drop_contained;

@@ -11,15 +11,15 @@ use std::rc::Rc;
 use std::task::{self, Context};
 use std::time::Duration;
 
-/// Events taken from the kernel in one wait; more than that come with the next.
+/// Events taken from the kernel in one wait; more come with the next.
 const EVENTS: usize = 256;
 
 const WAKER: Token = Token(usize::MAX);
 
-/// Sockets and descriptors are registered once, for both directions, and never again: back-pressure is not reading.
+/// Everything is registered once, for both directions. Back-pressure means not reading, so registrations never change.
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// Who an event is for; packed into mio's token.
+/// The target of an event, packed into mio's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Conn(Key),
@@ -52,7 +52,7 @@ pub(crate) struct Reactor {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
     fds: RefCell<Slots<Rc<Readiness>>>,
-    /// A duplicate of the poll's descriptor, once somebody asked for it.
+    /// A duplicate of the poll's descriptor, made on first use.
     descriptor: OnceCell<OwnedFd>,
 }
 
@@ -104,7 +104,7 @@ impl Reactor {
         self.fds.borrow_mut().remove(key);
     }
 
-    /// Waits for events, `None` for ever. A signal ends the wait early and is no error.
+    /// Waits for events, forever for `None`. A signal ends the wait early and is not an error.
     pub(crate) fn poll(&self, timeout: Option<Duration>) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         match self.poll.borrow_mut().poll(&mut events, timeout) {
@@ -116,7 +116,7 @@ impl Reactor {
         }
     }
 
-    /// Hands the events of the last wait to `see`; those for awaited descriptors are dealt with here.
+    /// Passes the events of the last wait to `see`. Those for awaited descriptors are handled here.
     pub(crate) fn dispatch(&self, mut see: impl FnMut(Source, Edges)) {
         for event in &*self.events.borrow() {
             match Source::of(event.token()) {
@@ -127,23 +127,23 @@ impl Reactor {
                     }
                 }
                 Some(source) => see(source, Edges::of(event)),
-                // The waker: being awake is all it is for.
+                // The waker, which has done its work.
                 None => {}
             }
         }
     }
 }
 
-/// What an event says of a stream.
+/// What an event says about a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edges {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer ended its direction.
+    /// The peer half-closed.
     pub(crate) read_closed: bool,
-    /// Reset: nothing can be sent or read any more.
+    /// The connection was reset: nothing more can be sent or read.
     pub(crate) gone: bool,
-    /// Closed in both directions: what arrived before can still be read.
+    /// Closed in both directions; what arrived before can still be read.
     pub(crate) hung_up: bool,
 }
 
@@ -159,7 +159,7 @@ impl Edges {
     }
 }
 
-/// Sticky readiness of one descriptor, and who waits for it.
+/// Sticky readiness of one descriptor, and the wakers that wait for it.
 #[derive(Default)]
 pub(crate) struct Readiness {
     pub(crate) read: Direction,

@@ -1,4 +1,4 @@
-//! Everything of the loop that futures need, and how they find it.
+//! What futures need from the loop, and how they find it.
 
 use super::reactor::Reactor;
 use super::slots::Key;
@@ -15,7 +15,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
 }
 
-/// Everything of the loop that futures need, whatever they belong to.
+/// What futures need from the loop.
 pub(crate) struct Runtime {
     pub(crate) reactor: Reactor,
     pub(crate) timers: RefCell<Timers>,
@@ -23,6 +23,8 @@ pub(crate) struct Runtime {
     pub(crate) wakes: Arc<WakeQueue>,
     start: Instant,
     now: Cell<u64>,
+    /// Not zero. It may wrap: nothing keeps one for long.
+    moment: Cell<u32>,
 }
 
 impl Runtime {
@@ -36,6 +38,7 @@ impl Runtime {
             wakes,
             start: Instant::now(),
             now: Cell::new(0),
+            moment: Cell::new(1),
         }))
     }
 
@@ -65,14 +68,24 @@ impl Runtime {
         self.tasks.run(key);
     }
 
-    /// Drops every task: called when the loop ends.
+    /// Drops all tasks, when the loop ends.
     pub(crate) fn drop_tasks(&self) {
         self.tasks.drop_all();
     }
 
-    /// The time of this tick in milliseconds since the loop was made; read once a tick.
+    /// The time of this tick, in milliseconds since the loop was made. Read once a tick.
     pub(crate) fn now(&self) -> u64 {
         self.now.get()
+    }
+
+    /// The number of this moment. Files are assumed not to change within one.
+    pub(crate) fn moment(&self) -> u32 {
+        self.moment.get()
+    }
+
+    /// Begins another moment: files may have changed.
+    pub(crate) fn next_moment(&self) {
+        self.moment.set(self.moment.get().wrapping_add(1).max(1));
     }
 
     pub(crate) fn read_clock(&self) {
@@ -84,23 +97,23 @@ impl Runtime {
         self.now.set(now);
     }
 
-    /// The tick's time plus `after`, rounded up so that nothing is due early.
+    /// The tick's time plus `after`, rounded up so that no timer fires early.
     pub(crate) fn deadline(&self, after: Duration) -> u64 {
         deadline(self.now.get(), after)
     }
 
-    /// The time as it is plus `after`, rounded up: the tick may be older than a handler's work.
+    /// The current time plus `after`, rounded up. The tick's time may be old when a handler has worked for long.
     pub(crate) fn deadline_from_now(&self, after: Duration) -> u64 {
         let now = self.start.elapsed();
         deadline(millis(now).saturating_add(1), after)
     }
 
-    /// How long the loop may sleep unless an event comes; `None` is for ever. From now on a wake is such an event.
+    /// How long the loop may sleep without an event; `None` means forever. From now on, a wake interrupts it.
     pub(crate) fn idle_time(&self, ready: bool) -> Option<Duration> {
         if ready || self.wakes.about_to_sleep() {
             return Some(Duration::ZERO);
         }
-        // Since the tick began, its handlers have worked.
+        // Handlers have used up time since the tick began.
         self.read_clock();
         let next = self.timers.borrow().next();
         next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
@@ -113,6 +126,7 @@ impl Runtime {
             wait = Some(wait.map_or(timeout, |wait| wait.min(timeout)));
         }
         let polled = self.reactor.poll(wait);
+        self.next_moment();
         self.wakes.awake();
         self.read_clock();
         polled

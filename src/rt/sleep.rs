@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Waits for `duration`; dropping the future forgets the timer.
+/// Waits for `duration`. Dropping the future cancels the timer.
 ///
 /// The resolution is a millisecond, rounded up.
 ///
 /// # Panics
-/// When called outside of a handler or task of a running server.
+/// If called outside of a handler or task of a running server.
 #[must_use = "futures do nothing unless awaited"]
 pub fn sleep(duration: Duration) -> impl Future<Output = ()> {
     let runtime = Runtime::current();
@@ -21,10 +21,10 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> {
     Sleep { runtime, when, armed: None }
 }
 
-/// Runs `future` for at most `duration`; `None` when the time was up first, the future is dropped then.
+/// Runs `future` for at most `duration`; `None` if the time is up first. The future is dropped then.
 ///
 /// # Panics
-/// When polled outside of a handler or task of a running server.
+/// If polled outside of a handler or task of a running server.
 pub(crate) async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut sleep = pin!(sleep(duration));
@@ -33,6 +33,21 @@ pub(crate) async fn within<F: Future>(duration: Duration, future: F) -> Option<F
         Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
     })
     .await
+}
+
+/// Lets the loop serve others, and is ready in its next turn.
+///
+/// For a task or handler with much to compute: nothing else runs until it waits for something.
+pub async fn yield_now() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 struct Sleep {

@@ -1,7 +1,8 @@
-//! A slab whose keys name a tenant, not a slot: a key of one that left finds nothing, whatever is in its slot by now.
+//! A slab whose keys name a tenant, not a slot: the key of a removed tenant finds nothing, even if its slot is used
+//! again.
 //!
-//! The kernel, timers and wakers all hand keys back later. An event can outlive its connection: a child process that has
-//! not reached exec yet holds a copy of a closed socket, which keeps it registered with epoll(7).
+//! The kernel, timers and wakers return keys later. An event can outlive its connection: a child process that has not
+//! reached exec yet holds a copy of a closed socket, which keeps it registered with epoll(7).
 
 use slab::Slab;
 use std::io;
@@ -10,7 +11,7 @@ use std::io;
 const INDEX_BITS: u32 = usize::BITS / 2;
 const GENERATION_MASK: u32 = (1 << (INDEX_BITS - 2)) - 1;
 
-/// Tenants at once that keys can tell apart; no more are taken in.
+/// The maximum number of tenants.
 pub(crate) const MAX_SLOTS: usize = 1 << INDEX_BITS;
 
 /// Names one tenant of a [`Slots`].
@@ -49,7 +50,7 @@ impl Key {
 /// Values by [`Key`].
 pub(crate) struct Slots<T> {
     slab: Slab<(u32, T)>,
-    /// What the next tenant gets. It wraps, with 32-bit tokens after 16,384 tenants: a key would have to wait that long.
+    /// The next tenant's generation. With 32-bit tokens it wraps after 16,384 tenants; no key is returned that late.
     generation: u32,
 }
 
@@ -60,10 +61,10 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// Takes in what `make` returns for the key that it gets.
+    /// Inserts what `make` returns for the new key.
     ///
     /// # Errors
-    /// That of `make`; `OutOfMemory` when there are [`MAX_SLOTS`] already.
+    /// That of `make`; `OutOfMemory` if there are [`MAX_SLOTS`] already.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> io::Result<T>) -> io::Result<Key> {
         let entry = self.slab.vacant_entry();
         let index = u32::try_from(entry.key()).ok().filter(|_| entry.key() < MAX_SLOTS);

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 pub(super) type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Drops what belongs to one connection or task alone. Where panics unwind, one in the drop ends nothing else.
+/// Drops something that belongs to a single connection or task. If panics unwind, one in the drop harms nothing else.
 pub(crate) fn drop_contained<T>(value: T) {
     if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
         log::error!("a handler or task panicked as it was dropped");
@@ -23,7 +23,7 @@ pub(crate) fn drop_contained<T>(value: T) {
 pub(crate) struct Tasks(RefCell<Slots<Running>>);
 
 struct Running {
-    /// Absent while it is being polled.
+    /// `None` while it is being polled.
     future: Option<Boxed>,
     woken: Arc<SlotWaker>,
     waker: Waker,
@@ -43,7 +43,7 @@ impl Tasks {
         spawned.inspect_err(|error| log::error!("cannot spawn a task: {error}")).ok()
     }
 
-    /// Has a waker called when the task ends.
+    /// Calls a waker when the task ends.
     pub(super) fn wake_after(&self, key: Key, waker: &Waker) {
         if let Some(task) = self.0.borrow_mut().get_mut(key) {
             task.awaiting = Some(waker.clone());
@@ -69,7 +69,7 @@ impl Tasks {
             let Some(future) = task.future.take() else { return };
             (future, task.waker.clone())
         };
-        // Not borrowed here: a task may spawn another. Where panics unwind, a task's ends no other.
+        // Nothing is borrowed here: a task may spawn others. If panics unwind, one in a task ends no other.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         // Gone from the table: it was cancelled while it was polled.
         if let Ok(Poll::Pending) = polled
@@ -88,7 +88,7 @@ impl Tasks {
         }
     }
 
-    /// Drops every task: called when the loop ends.
+    /// Drops all tasks, when the loop ends.
     pub(crate) fn drop_all(&self) {
         let tasks = std::mem::take(&mut *self.0.borrow_mut());
         tasks.into_values().for_each(drop_contained);

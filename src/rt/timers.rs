@@ -5,34 +5,34 @@ use std::num::NonZeroU32;
 use std::task::Waker;
 use std::time::Duration;
 
-/// What to do when a deadline has come.
+/// What to do when a deadline has passed.
 pub(crate) enum Due {
-    /// Look at the connection in this slot.
+    /// Drive the connection.
     Conn(Key),
     /// Try to accept again on every listener.
     Accept,
-    /// Tell how many lines were not logged.
+    /// Log how many log lines were suppressed.
     Log,
     /// Wake a future.
     Wake(Waker),
 }
 
-/// Names one entry of the table: its time and a number that tells equal times apart.
+/// Names one entry of the table: its time, and a number to distinguish equal times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TimerId {
     pub(crate) when: u64,
-    /// Not zero, so that an `Option` of it is no larger.
+    /// Not zero, so that an `Option` is no larger.
     number: NonZeroU32,
 }
 
 /// The table of deadlines, in milliseconds of the runtime's clock.
 ///
-/// Sorted by time. New deadlines mostly lie behind all others and are removed soon or come due late, so what happens
-/// often happens near the end. There is one entry a connection: moving a thousand now and then costs less than a
-/// tree's nodes cost in memory and code.
+/// Sorted by time. Most new deadlines are later than all others and are soon removed again, so most changes happen near
+/// the end. There is one entry per connection: moving a thousand of them now and then costs less than a tree would in
+/// memory and code.
 pub(crate) struct Timers {
     table: Vec<(TimerId, Due)>,
-    /// That of the next entry.
+    /// The number of the next entry.
     number: NonZeroU32,
 }
 
@@ -66,7 +66,7 @@ impl Timers {
         }
     }
 
-    /// The place of an entry, or the one where it belongs.
+    /// The position of an entry, or where it belongs.
     fn find(&self, id: TimerId) -> Result<usize, usize> {
         self.table.binary_search_by_key(&id, |(id, _)| *id)
     }
@@ -76,7 +76,7 @@ impl Timers {
         self.table.first().map(|(id, _)| id.when)
     }
 
-    /// Takes one entry that is due at `now`.
+    /// Removes one entry that is due at `now`.
     pub(crate) fn pop(&mut self, now: u64) -> Option<Due> {
         if self.next()? > now {
             return None;

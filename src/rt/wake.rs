@@ -1,4 +1,4 @@
-//! Wakes: how a future, on this thread or another, asks the loop to look at it again.
+//! Wakes: how a future, on this thread or another, asks the loop to poll it again.
 
 use super::slots::Key;
 use mio::Waker;
@@ -13,10 +13,10 @@ pub(crate) enum Woken {
     Task(Key),
 }
 
-/// The keys that were woken, and whether the loop must be roused from its sleep for them.
+/// The keys that were woken, and whether the loop sleeps and must be interrupted.
 pub(crate) struct WakeQueue {
     keys: Mutex<Vec<Woken>>,
-    /// Something was pushed or signalled since the loop last took it; spares the lock when nothing was.
+    /// Something was pushed or signalled since the loop last looked. Saves the lock otherwise.
     pending: AtomicBool,
     /// The loop is in `poll`, or about to be: a push must interrupt it.
     sleeping: AtomicBool,
@@ -39,12 +39,12 @@ impl WakeQueue {
         if self.sleeping.swap(false, Ordering::SeqCst)
             && let Err(error) = self.waker.wake()
         {
-            // The pipe behind it is gone or full: full means that the loop will wake anyway.
-            log::debug!("cannot rouse the loop: {error}");
+            // The pipe behind it is gone or full; if it is full, the loop wakes anyway.
+            log::debug!("cannot wake the loop: {error}");
         }
     }
 
-    /// Declares that the loop goes to sleep; true when it must not, because something was woken.
+    /// Declares that the loop is going to sleep. True if it must not, because something was woken.
     pub(crate) fn about_to_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::SeqCst);
         self.pending.load(Ordering::SeqCst)
@@ -54,7 +54,7 @@ impl WakeQueue {
         self.sleeping.store(false, Ordering::SeqCst);
     }
 
-    /// Moves the woken keys into `into`; true when anything was woken or signalled.
+    /// Moves the woken keys into `into`. True if anything was woken or signalled.
     pub(crate) fn take(&self, into: &mut Vec<Woken>) -> bool {
         if !self.pending.swap(false, Ordering::SeqCst) {
             return false;
@@ -64,17 +64,17 @@ impl WakeQueue {
     }
 }
 
-/// The waker of a slot's tenant. The next tenant has it too, unless a clone of it is left somewhere.
+/// The waker of a slot's tenant. The next tenant reuses it, unless a clone of it is left somewhere.
 pub(crate) struct SlotWaker {
-    /// The slot. A [`Woken`] would take eight bytes more, which every connection would have.
+    /// The slot. A [`Woken`] would cost every connection eight bytes more.
     key: Key,
-    /// The tenant's generation, in the place of the one in `key`.
+    /// The tenant's generation, which replaces the one in `key`.
     generation: AtomicU32,
-    /// It is a task, else a connection.
+    /// Whether it is a task or a connection.
     is_task: bool,
-    /// The future is to be polled.
+    /// The future must be polled.
     woken: AtomicBool,
-    /// The key is in the queue: once is enough, however often the future is woken.
+    /// The key is in the queue. Once is enough, however often the future is woken.
     queued: AtomicBool,
     queue: Arc<WakeQueue>,
 }
@@ -92,7 +92,7 @@ impl SlotWaker {
         })
     }
 
-    /// Makes it that of the slot's next tenant. Nobody else may hold a clone, who would wake the wrong one.
+    /// Passes it to the slot's next tenant. No clone may be left: it would wake the wrong tenant.
     pub(crate) fn renew(&self, generation: u32) {
         self.generation.store(generation, Ordering::Relaxed);
         self.woken.store(false, Ordering::Relaxed);
@@ -109,19 +109,19 @@ impl SlotWaker {
         self.queued.store(false, Ordering::Release);
     }
 
-    /// Marks the slot's future to be polled by the caller's own loop, without a trip through the queue.
+    /// Marks the future as woken without going through the queue, for a caller that polls it at once.
     pub(crate) fn set_woken(&self) {
         self.woken.store(true, Ordering::Release);
     }
 
-    /// Whether the future is to be polled.
+    /// Whether the future must be polled.
     pub(crate) fn is_woken(&self) -> bool {
         self.woken.load(Ordering::Relaxed)
     }
 
-    /// Whether the future is to be polled; clears the mark.
+    /// Whether the future must be polled; clears the mark.
     pub(crate) fn take_woken(&self) -> bool {
-        // The load spares the locked instruction in the usual case of nobody waking.
+        // The load saves the locked instruction in the usual case that nothing was woken.
         self.woken.load(Ordering::Relaxed) && self.woken.swap(false, Ordering::AcqRel)
     }
 }

@@ -1,4 +1,5 @@
-//! New connections: accepting them, making room for them, keeping them waiting, pausing when the system is out of resources.
+//! New connections: accepting them, making room for them, keeping them waiting, pausing when the system is out of
+//! resources.
 
 use super::endpoints::{Endpoints, Newcomer};
 use super::eviction::{self, Doing, Standing};
@@ -6,6 +7,7 @@ use super::http1::Http1;
 use super::limits;
 use super::session::{Session, Sessions};
 use super::shared::Shared;
+use crate::http::CloseReason;
 use crate::net::PeerAddr;
 use crate::rt::{Due, Key, MAX_SLOTS, Source};
 use crate::sys;
@@ -14,7 +16,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Takes in new connections, within the limit of how many there may be.
+/// Accepts new connections, within the limit.
 pub(super) struct Acceptor {
     shared: Rc<Shared>,
     sessions: Rc<Sessions>,
@@ -23,11 +25,11 @@ pub(super) struct Acceptor {
     pub(super) max_connections: Cell<usize>,
     /// False while accepting pauses because the system ran out of something.
     accepting: Cell<bool>,
-    /// Accepted connections for which there was no room.
+    /// Accepted connections for which there was no room yet.
     waiting: RefCell<Vec<Newcomer>>,
     /// A timer will try to accept again.
     retrying: Cell<bool>,
-    /// When the log may next speak of evictions, and how many it left out since.
+    /// When an eviction may next be logged, and how many were left out since the last one.
     eviction_log: Cell<(u64, u32)>,
 }
 
@@ -45,10 +47,10 @@ impl Acceptor {
         }
     }
 
-    /// Opens sessions for those that wait, and accepts what waits in the kernel's queues.
+    /// Admits connections that wait here, then accepts those that wait in the kernel.
     ///
-    /// That goes on at the limit: only then is it known who comes, and one address must not keep the others out by
-    /// filling the queue.
+    /// Even at the limit: only an accepted connection has an address, and one address must not lock out the others by
+    /// filling the kernel's queue.
     pub(super) fn accept(&self) {
         self.admit_waiting();
         for _ in 0..limits::ACCEPT_BUDGET {
@@ -63,12 +65,12 @@ impl Acceptor {
                 Err(error) => self.accept_failed(&error),
             }
         }
-        // Others may wait: the next tick goes on, after those that are ready.
+        // More may be waiting: the next tick continues, after the connections that are ready.
         self.shared.runtime.wakes.rouse();
     }
 
     fn admit(&self, newcomer: Newcomer) {
-        // From a quarter of the connections on, clients that may have left are asked at once.
+        // With a quarter of the connections in use, clients that may have left are probed at once.
         self.shared.filling_up.set(self.sessions.len() * 4 >= self.max_connections.get());
         let Newcomer { mut transport, peer, options, handler } = newcomer;
         let admitted = self.sessions.open(handler, |key| {
@@ -84,7 +86,7 @@ impl Acceptor {
 
     // --- at the limit -----------------------------------------------------------------------------
 
-    /// Makes room for a client of this address, if need be by evicting another; false when it has to wait.
+    /// Makes room for a client with this address, by eviction if needed; false if the client has to wait.
     pub(super) fn make_room(&self, newcomer: &PeerAddr) -> bool {
         let max = self.max_connections.get();
         if self.sessions.len() < max {
@@ -110,16 +112,17 @@ impl Acceptor {
         self.sessions.table.borrow().iter().map(standing).collect()
     }
 
-    /// What its client gets can't be complete any more, and must not look so.
+    /// Makes the close a reset: the response can't be completed, and must not look complete.
     fn reset(&self, key: Key) {
         if let Some(session) = self.sessions.table.borrow().get(key) {
             let mut http1 = session.http1.borrow_mut();
+            http1.must_close(CloseReason::Evicted);
             http1.link.transport.reset_on_close();
             self.log_eviction(&http1.link.peer, "closed for a new connection");
         }
     }
 
-    /// Keeps a connection until there is room; if too many wait, the address that has most of them loses one.
+    /// Keeps a connection until there is room. If too many wait, the address with the most of them loses one.
     fn let_wait(&self, newcomer: Newcomer) {
         let mut waiting = self.waiting.borrow_mut();
         waiting.push(newcomer);
@@ -127,7 +130,7 @@ impl Acceptor {
             let count = |newcomer: &Newcomer| {
                 waiting.iter().filter(|other| other.peer.network() == newcomer.peer.network()).count()
             };
-            // Of several the last, which is the latest.
+            // `max_by_key` returns the last maximum, which is the latest connection.
             let latest_of_most = (0..waiting.len()).max_by_key(|&at| count(&waiting[at])).unwrap_or(0);
             let refused = waiting.remove(latest_of_most);
             self.log_eviction(&refused.peer, "refused");
@@ -135,7 +138,7 @@ impl Acceptor {
         self.retry_later(limits::FRESH);
     }
 
-    /// Admits those of the waiting for which there is room, first come, first served.
+    /// Admits waiting connections while there is room, first come, first served.
     fn admit_waiting(&self) {
         let mut in_vain = Vec::new();
         loop {
@@ -153,12 +156,12 @@ impl Acceptor {
             }
         }
         if !in_vain.is_empty() {
-            // Time alone may make one go.
+            // Time alone may make an eviction possible.
             self.retry_later(limits::FRESH);
         }
     }
 
-    /// Logs a connection that the limit cost; under attack there are thousands, of which one in a while is enough.
+    /// Logs an eviction or refusal, at most once in a while: under attack there are thousands.
     fn log_eviction(&self, peer: &PeerAddr, what: &str) {
         let (next, left_out) = self.eviction_log.get();
         if self.shared.now() < next {
@@ -181,10 +184,10 @@ impl Acceptor {
         }
     }
 
-    /// Errors of single connections are skipped; after others, as without descriptors or memory, accepting pauses.
+    /// Skips errors of single connections; pauses after others, such as a lack of descriptors or memory.
     fn accept_failed(&self, error: &io::Error) {
         match error.raw_os_error() {
-            // Of one connection, not of the listener (accept(2)); TLS refusing one has no number.
+            // Errors of one connection, not of the listener (accept(2)). A refusal by TLS has no number.
             None
             | Some(
                 sys::ECONNABORTED
@@ -200,7 +203,7 @@ impl Acceptor {
                 | sys::ENONET,
             ) => log::debug!("a connection was gone before it was accepted: {error}"),
             Some(_) => {
-                // Of no client in particular.
+                // Not about any client.
                 if self.shared.takes_log_line(&PeerAddr::Unix) {
                     log::warn!("cannot accept connections: {error}");
                 }
@@ -211,7 +214,7 @@ impl Acceptor {
         }
     }
 
-    /// The time to try again has come.
+    /// Accepts again after a pause.
     pub(super) fn resume(&self) {
         self.accepting.set(true);
         self.retrying.set(false);
@@ -225,10 +228,10 @@ impl Acceptor {
         self.waiting.take();
     }
 
-    /// Sets how many connections there may be, within the descriptors that the system allows, asked for as many as needed.
+    /// Sets the limit of connections. Raises the descriptor limit for it, or lowers `count` to what the system allows.
     pub(super) fn fit_to_descriptors(&self, count: usize) {
         let mut count = count.min(MAX_SLOTS);
-        // A connection may hold a socket and a file.
+        // Each connection may hold a socket and a file.
         let wanted = (count as u64).saturating_mul(2).saturating_add(limits::RESERVED_DESCRIPTORS);
         match sys::raise_descriptor_limit(wanted) {
             Ok(allowed) => {

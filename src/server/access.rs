@@ -1,9 +1,9 @@
-//! What an access log gets to know of an exchange.
+//! What the access log is told about an exchange.
 
 use crate::net::PeerAddr;
 use std::time::Duration;
 
-/// One finished exchange, as handed to [`Options::access_log`](crate::Options::access_log).
+/// One finished exchange, as passed to [`Options::access_log`](crate::Options::access_log).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Access<'a> {
@@ -11,15 +11,15 @@ pub struct Access<'a> {
     pub date: &'a str,
     /// The client.
     pub peer: &'a PeerAddr,
-    /// The request's method; empty when the head could not be read.
+    /// The request's method; empty if the head could not be parsed.
     pub method: &'a str,
-    /// The request's target as it was sent; empty when the head could not be read.
+    /// The request's target as sent; empty if the head could not be parsed.
     pub target: &'a str,
     /// 0 or 1: the minor version of HTTP/1.
     pub minor_version: u8,
-    /// The status that was sent; 499 if the client left before.
+    /// The status that was sent; 499 if the client left before that.
     pub status: u16,
-    /// Bytes of body that went out, with their chunk framing.
+    /// Bytes of body sent, including chunk framing.
     pub bytes: u64,
     /// From the end of the request's head to the last byte passed to the kernel; the resolution is a millisecond.
     pub duration: Duration,
@@ -27,6 +27,6 @@ pub struct Access<'a> {
     pub referer: Option<&'a str>,
     /// The request's `User-Agent`, if it is text.
     pub user_agent: Option<&'a str>,
-    /// Why the connection closes after this exchange; `None` if it goes on.
+    /// Why the connection closes after this exchange; `None` if it stays open.
     pub close: Option<&'a str>,
 }

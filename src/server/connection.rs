@@ -1,4 +1,4 @@
-//! The connection as its handler sees it: the methods of the reference's class of that name.
+//! The connection as a handler sees it: the methods of lua-eco's class of the same name.
 
 use super::deadlines::Timer;
 use super::error::{Error, Outcome, Result};
@@ -27,18 +27,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// One client's connection, in the hands of the handler of one request.
+/// A client's connection, as passed to the handler of one request.
 ///
 /// Its asynchronous methods wait for the client. Meanwhile the loop serves others. When the connection breaks, the handler is
 /// dropped where it waits. A client that has half-closed the connection may still want its answer. If it is gone, the first
 /// bytes sent to it show that.
 pub struct Connection {
-    core: Rc<Shared>,
+    shared: Rc<Shared>,
     site: Rc<SiteOptions>,
     http1: Rc<RefCell<Http1>>,
     key: Key,
     peer: PeerAddr,
-    /// Whether the client's own connection is encrypted, if it is another one.
+    /// Whether the client's connection to a proxy is encrypted, if that is known.
     encrypted: Option<bool>,
 }
 
@@ -49,9 +49,9 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(core: Rc<Shared>, site: Rc<SiteOptions>, http1: Rc<RefCell<Http1>>, key: Key) -> Connection {
+    pub(super) fn new(shared: Rc<Shared>, site: Rc<SiteOptions>, http1: Rc<RefCell<Http1>>, key: Key) -> Connection {
         let peer = http1.borrow().link.peer;
-        Connection { core, site, http1, key, peer, encrypted: None }
+        Connection { shared, site, http1, key, peer, encrypted: None }
     }
 
     /// The client's address. Behind a proxy, [`set_client`](Connection::set_client) sets that of the proxy's client.
@@ -94,8 +94,8 @@ impl Connection {
 
     /// Sets a header field of the response. It replaces fields of the same name, in any case.
     ///
-    /// `content-length` fixes the length of the body; `connection: close` closes after the reply;
-    /// `date` and `server` replace the library's own.
+    /// `Content-Length` fixes the length of the body; `Connection: close` closes after the response;
+    /// `Date` and `Server` replace the library's own.
     ///
     /// # Errors
     /// [`Error::HeadSent`] once the head is out. [`Error::BadHeader`] for a name that is not a token, for a value with
@@ -112,9 +112,9 @@ impl Connection {
         Ok(self.response()?.append(name, value)?)
     }
 
-    /// Adds a header field whose value need not be UTF-8, as [`append_header`](Connection::append_header) does.
+    /// Like [`append_header`](Connection::append_header), for a value that need not be UTF-8.
     ///
-    /// For values that come from elsewhere: RFC 9110 §5.5 lets them hold any byte from 0x80 on.
+    /// For values from other sources: RFC 9110 §5.5 allows any byte from 0x80 on.
     ///
     /// # Errors
     /// As [`add_header`](Connection::add_header).
@@ -125,7 +125,7 @@ impl Connection {
     /// Removes the response's header fields of that name, in any case.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head is out.
+    /// [`Error::HeadSent`] once the head was sent.
     pub fn remove_header(&mut self, name: &str) -> Result<()> {
         self.response()?.remove(name);
         Ok(())
@@ -143,14 +143,14 @@ impl Connection {
     /// Sets the response's status and reason phrase.
     ///
     /// # Errors
-    /// As [`set_status`](Connection::set_status); [`Error::BadHeader`] for a reason with controls.
+    /// As [`set_status`](Connection::set_status); [`Error::BadHeader`] for a reason with control characters.
     pub fn set_status_reason(&mut self, code: u16, reason: &str) -> Result<()> {
         self.status(code, Some(reason))
     }
 
     /// Answers with `code`, with a reason phrase and a body if they are given, and closes the connection.
     ///
-    /// Headers set before are sent too; the content is `text/plain` unless they say otherwise.
+    /// Headers set before are kept. The content is `text/plain` unless they say otherwise.
     ///
     /// # Errors
     /// As [`set_status_reason`](Connection::set_status_reason).
@@ -173,30 +173,31 @@ impl Connection {
         self.answer(content.unwrap_or_default())
     }
 
-    /// Answers with a redirection and an empty body. `code` is 3xx.
+    /// Responds with a redirection and an empty body. `code` is 3xx.
     ///
     /// # Errors
-    /// [`Error::BadStatus`] for another code, [`Error::BadHeader`] for a location that is no header value,
-    /// [`Error::HeadSent`] once the head is out.
+    /// [`Error::BadStatus`] for another code, [`Error::BadHeader`] for a location that is not a valid header value,
+    /// [`Error::HeadSent`] once the head was sent.
     pub async fn redirect(&mut self, code: u16, location: &str) -> Result<()> {
         self.answer_redirect(code, location)
     }
 
     /// Sends a piece of the body. Waits only while more than the high-water mark is queued already.
     ///
-    /// The first call sends the head: with `content-length` if the handler set it, else chunked on HTTP/1.1 and ended by
-    /// closing on 1.0 (RFC 9112 §6). An empty piece sends just the head. For HEAD, 204 and 304 the bytes are dropped.
+    /// The first call sends the head. Without a `Content-Length` from the handler, the body is chunked on HTTP/1.1, and
+    /// on 1.0 it ends with the connection (RFC 9112 §6). An empty piece sends only the head. For HEAD, 204 and 304 the
+    /// bytes are dropped.
     ///
     /// # Errors
-    /// [`Error::LengthMismatch`] for more than `content-length` promised, and the connection is cut.
+    /// [`Error::LengthMismatch`] for more than `Content-Length` promised; the response is cut short.
     pub async fn send(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let mut data = data.as_ref();
-        respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
+        respond::commit(&mut self.http1.borrow_mut(), &self.shared, None)?;
         while !data.is_empty() {
             self.room().await?;
             let mut http1 = self.http1.borrow_mut();
             let (piece, rest) = data.split_at(data.len().min(respond::room(&http1)));
-            respond::push_body(&mut http1, &self.core, piece)?;
+            respond::push_body(&mut http1, &self.shared, piece)?;
             data = rest;
         }
         Ok(())
@@ -208,25 +209,25 @@ impl Connection {
     /// only the head for an empty piece.
     ///
     /// # Errors
-    /// As [`send`](Connection::send); [`Error::Closed`] when the connection is over.
+    /// As [`send`](Connection::send); [`Error::Closed`] if the connection is closed.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
         let mut http1 = self.http1.borrow_mut();
-        respond::commit(&mut http1, &self.core, None)?;
+        respond::commit(&mut http1, &self.shared, None)?;
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
         std::task::ready!(respond::poll_room(&mut http1, cx))?;
         let piece = data.get(..respond::room(&http1)).unwrap_or(data);
-        Poll::Ready(respond::push_body(&mut http1, &self.core, piece).map(|()| piece.len()))
+        Poll::Ready(respond::push_body(&mut http1, &self.shared, piece).map(|()| piece.len()))
     }
 
     /// Sends `count` bytes (default: all) of a file from `offset` (default 0) as a piece of the body.
     ///
-    /// On a plain connection the bytes never pass through this process: sendfile(2). A `count` past the file's end is
-    /// clamped. Waits while other files wait before it. A file that shrinks meanwhile cuts the connection.
+    /// On a plain connection sendfile(2) sends the bytes without copying them. A `count` past the end of the file is
+    /// clamped. Waits while other files are queued. If the file shrinks meanwhile, the response is cut short.
     ///
     /// # Errors
-    /// [`Error::Io`] when it is missing, unreadable, or not a regular file; nothing was sent then.
+    /// [`Error::Io`] if the file is missing, unreadable, or not a regular file. Nothing was sent then.
     pub async fn send_file(
         &mut self,
         path: impl AsRef<Path>,
@@ -236,15 +237,15 @@ impl Connection {
         let (file, size) = open_regular(path.as_ref())?;
         let offset = offset.into().unwrap_or(0).min(size);
         let count = count.into().unwrap_or(u64::MAX).min(size - offset);
-        respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
+        respond::commit(&mut self.http1.borrow_mut(), &self.shared, None)?;
         self.room().await?;
-        respond::push_file(&mut self.http1.borrow_mut(), &self.core, Rc::new(file), offset, count)
+        respond::push_file(&mut self.http1.borrow_mut(), &self.shared, Rc::new(file), offset, count)
     }
 
     /// Waits until everything queued has been passed to the kernel.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection is over.
+    /// [`Error::Closed`] if the connection is closed.
     pub async fn flush(&mut self) -> Result<()> {
         poll_fn(|cx| respond::poll_flushed(&mut self.http1.borrow_mut(), cx)).await
     }
@@ -272,7 +273,7 @@ impl Connection {
     /// Each client ([`PeerAddr::network`]) has ten lines a minute, the server's own included. Further lines are counted, and
     /// one line says how many there were.
     pub fn takes_log_line(&self) -> bool {
-        self.core.takes_log_line(&self.peer)
+        self.shared.takes_log_line(&self.peer)
     }
 
     /// Drops this handler soon if the client leaves while it works: for one that takes long before it sends the head.
@@ -283,16 +284,16 @@ impl Connection {
         self.http1.borrow_mut().probe = true;
     }
 
-    /// Reads exactly `count` bytes of the request body, or what is left of it if that is less; all of it when `None`.
+    /// Reads exactly `count` bytes of the request body, or less at its end; `None` reads the whole body.
     ///
-    /// Empty at the body's end. `timeout` bounds this call, and the server's `body_timeout` the time that the body stands
-    /// still. The first call answers `Expect: 100-continue` (RFC 9110 §10.1.1). Bodies may have a Content-Length or be
-    /// chunked.
+    /// Returns an empty vector at the end of the body. `timeout` bounds this call; the server's `body_timeout` bounds
+    /// how long the body may stall. The first call answers `Expect: 100-continue` (RFC 9110 §10.1.1).
     ///
     /// # Errors
-    /// [`Error::Timeout`]; [`Error::Closed`] when the client left before the body's end; [`Error::BadBody`] when its
-    /// framing is broken; [`Error::BodyTooLarge`] when `count` is `None` and the rest is longer than `max_body`.
-    /// After any error but a timeout no more of the body can be read; a call that is dropped before its end loses what it had read.
+    /// [`Error::Timeout`]; [`Error::Closed`] if the client left before the end of the body; [`Error::BadBody`] if the
+    /// chunked coding is malformed; [`Error::BodyTooLarge`] if `count` is `None` and the rest is longer than
+    /// `max_body`. After any error but a timeout the body can't be read further. A call that is dropped before it is
+    /// ready loses what it has read.
     pub async fn read_body(
         &mut self,
         count: impl Into<Option<usize>>,
@@ -303,7 +304,7 @@ impl Connection {
         if count.is_none() && self.body_left().is_some_and(|left| left > max as u64) {
             return Err(Error::BodyTooLarge);
         }
-        // One byte more than allowed tells that there are more.
+        // One byte too many tells that the body is too large.
         let upto = count.unwrap_or(max.saturating_add(1));
         let body = self.read_upto(upto, upto, timeout.into()).await?;
         if count.is_none() && body.len() > max {
@@ -321,16 +322,16 @@ impl Connection {
     /// Those of [`read_body`](Connection::read_body).
     pub fn poll_read_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, upto: usize) -> Poll<Result<()>> {
         let least = into.len().saturating_add(1);
-        request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, into, least, upto.max(least))
+        request_body::poll_read(&mut self.http1.borrow_mut(), &self.shared, cx, into, least, upto.max(least))
     }
 
-    /// Reads the next event of a `multipart/form-data` body (RFC 7578), in bounded memory whatever a part's size.
+    /// Reads the next event of a `multipart/form-data` body (RFC 7578). Memory is bounded, whatever the size of a part.
     ///
-    /// For each part: [`FormEvent::Header`] once for each of its header fields, then [`FormEvent::Body`] until its
-    /// `done` is true; after the last part [`FormEvent::End`]. `timeout` bounds this call.
+    /// For each part: [`FormEvent::Header`] for each header, then [`FormEvent::Body`] until its `done` is true. After
+    /// the last part: [`FormEvent::End`]. `timeout` bounds this call.
     ///
     /// # Errors
-    /// Those of [`read_body`](Connection::read_body); [`Error::BadBody`] when the body is no form data.
+    /// Those of [`read_body`](Connection::read_body); [`Error::BadBody`] if the body is not valid form data.
     pub async fn read_formdata(
         &mut self,
         req: &mut Request,
@@ -364,14 +365,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers `101 Switching Protocols`, with the headers set before, and hands over the raw stream.
+    /// Responds with `101 Switching Protocols` and the headers set before, and hands over the raw stream.
     ///
-    /// The handler sets `upgrade` itself (and, say, `sec-websocket-accept`). It may go on in a task of its own; the stream
-    /// lives as long as the [`Upgraded`].
+    /// The handler sets `Upgrade` itself, and for example `Sec-WebSocket-Accept`. The stream lives as long as the
+    /// [`Upgraded`], which may be moved to a task.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head is out; [`Error::BadStatus`] for HTTP/1.0, which knows no upgrade, or while the
-    /// request's body is unread.
+    /// [`Error::HeadSent`] once the head was sent; [`Error::BadStatus`] for HTTP/1.0, which has no upgrade, or while
+    /// the request's body is unread.
     pub async fn upgrade(&mut self) -> Result<Upgraded> {
         {
             let mut http1 = self.http1.borrow_mut();
@@ -380,23 +381,28 @@ impl Connection {
                 return Err(Error::BadStatus);
             }
             respond::head(&mut http1)?.set_status(101, None)?;
-            respond::commit(&mut http1, &self.core, None)?;
+            respond::commit(&mut http1, &self.shared, None)?;
             upgrade::begin(&mut http1)?;
         }
         self.flush().await?;
-        Ok(Upgraded::new(Rc::clone(&self.core), Rc::clone(&self.http1), self.key))
+        Ok(Upgraded::new(Rc::clone(&self.shared), Rc::clone(&self.http1), self.key))
     }
 
     // --- for the layers above ---------------------------------------------------------------------
 
     /// The loop's clock in milliseconds, read once a tick.
     pub(crate) fn now(&self) -> u64 {
-        self.core.runtime.now()
+        self.shared.runtime.now()
+    }
+
+    /// The number of the loop's current turn. Files are assumed not to change within a turn.
+    pub(crate) fn moment(&self) -> u32 {
+        self.shared.runtime.moment()
     }
 
     /// Runs a task on the loop, beside the connections.
     pub(crate) fn spawn(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
-        self.core.runtime.spawn(task);
+        self.shared.runtime.spawn(task);
     }
 
     /// What the layer above keeps for all connections of this site; made from its options when it is first needed.
@@ -419,7 +425,7 @@ impl Connection {
         Ok(self.response()?.set_status(code, reason)?)
     }
 
-    /// Answers with a whole body that the caller has at hand anyway: queued at once, whatever waits.
+    /// Responds with a body that is in memory already. Queued at once, even above the high-water mark.
     pub(crate) fn answer(&mut self, body: &str) -> Result<()> {
         self.start(body.len() as u64)?;
         self.push(body.as_bytes())
@@ -437,64 +443,65 @@ impl Connection {
         self.answer("")
     }
 
-    /// Sends the head of a response whose body is `length` bytes long; tells whether a body is to follow.
+    /// Sends the head of a response with a body of `length` bytes; returns whether that body must follow.
     pub(crate) fn start(&mut self, length: u64) -> Result<bool> {
         let mut http1 = self.http1.borrow_mut();
         respond::head(&mut http1)?;
-        respond::commit(&mut http1, &self.core, Some(length))?;
+        respond::commit(&mut http1, &self.shared, Some(length))?;
         Ok(http1.sending() != Sending::Body(Encoder::Nothing))
     }
 
-    /// Queues a piece of body, whatever waits already: for small ones.
+    /// Queues a small piece of body, even above the high-water mark.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        respond::push_body(&mut self.http1.borrow_mut(), &self.core, bytes)
+        respond::push_body(&mut self.http1.borrow_mut(), &self.shared, bytes)
     }
 
-    /// Queues bytes that others share, without copying them.
+    /// Queues shared bytes without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
-        respond::push_shared(&mut self.http1.borrow_mut(), &self.core, bytes)
+        respond::push_shared(&mut self.http1.borrow_mut(), &self.shared, bytes)
     }
 
-    /// Queues a piece of a file; it costs no memory.
+    /// Queues a piece of a file, which costs no memory.
     pub(crate) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
-        respond::push_file(&mut self.http1.borrow_mut(), &self.core, file, offset, count)
+        respond::push_file(&mut self.http1.borrow_mut(), &self.shared, file, offset, count)
     }
 
-    /// Waits until less than the high-water mark waits, and a file more may.
+    /// Waits until less than the high-water mark is queued, and another file may be.
     pub(crate) async fn room(&self) -> Result<()> {
         poll_fn(|cx| respond::poll_room(&mut self.http1.borrow_mut(), cx)).await
     }
 
-    /// What is known to be left of the body.
+    /// The rest of the body, if its length is known.
     fn body_left(&self) -> Option<u64> {
         self.http1.borrow().in_flight.as_ref().map_or(Some(0), |in_flight| in_flight.exchange.body_left())
     }
 
-    /// Reads `upto` bytes, fewer at the body's end, or `least` when there are no more at hand.
+    /// Reads up to `upto` bytes, and waits only for the first `least`; fewer at the end of the body.
     pub(super) async fn read_upto(&mut self, least: usize, upto: usize, timeout: Option<Duration>) -> Result<Vec<u8>> {
         let mut body = Vec::new();
-        // A call that was given up may have left its deadlines.
+        // A call that was dropped may have left its deadlines.
         self.http1.borrow_mut().end_read();
         if let Some(timeout) = timeout {
-            self.http1.borrow_mut().deadlines.set(Timer::Call, self.core.deadline(timeout));
+            self.http1.borrow_mut().deadlines.set(Timer::Call, self.shared.deadline(timeout));
         }
-        let read =
-            poll_fn(|cx| request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, &mut body, least, upto))
-                .await;
+        let read = poll_fn(|cx| {
+            request_body::poll_read(&mut self.http1.borrow_mut(), &self.shared, cx, &mut body, least, upto)
+        })
+        .await;
         self.http1.borrow_mut().end_read();
         read.map(|()| body)
     }
 
     /// Ends the response with what the handler returned.
     pub(super) fn finish(self, outcome: Result<Outcome>) {
-        respond::finish(&mut self.http1.borrow_mut(), &self.core, outcome);
+        respond::finish(&mut self.http1.borrow_mut(), &self.shared, outcome);
     }
 }
 
-/// Opens a regular file for reading, without waiting for the other end of a FIFO.
+/// Opens a regular file for reading. Never blocks on a FIFO.
 fn open_regular(path: &Path) -> io::Result<(File, u64)> {
     let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, format!("{}: not a regular file", path.display()));
-    // Asked before opening: to open a device can have effects.
+    // Checked before opening, as opening a device can have side effects.
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_dir() || kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket() {
         return Err(not_regular());

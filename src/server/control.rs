@@ -11,9 +11,9 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Handle(pub(super) Arc<Control>);
 
-/// Commands on their way to the loop.
+/// Commands for the loop.
 pub(super) struct Control {
-    /// The grace of a stop that the loop has not yet seen.
+    /// The grace period of a stop that the loop has not seen yet.
     stop: Mutex<Option<Duration>>,
     /// The certificates must be reloaded.
     #[cfg(feature = "tls")]
@@ -31,12 +31,12 @@ impl Control {
         }
     }
 
-    /// The grace of a stop that was asked for since the last call.
+    /// The grace period of a stop requested since the last call.
     pub(super) fn take_stop(&self) -> Option<Duration> {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Whether a reload was asked for since the last call.
+    /// Whether a reload was requested since the last call.
     #[cfg(feature = "tls")]
     pub(super) fn take_reload(&self) -> bool {
         self.reload.swap(false, Ordering::SeqCst)
@@ -61,7 +61,7 @@ impl Handle {
 
     /// Reloads the certificates of TLS listeners for new connections; existing connections keep theirs.
     ///
-    /// When that fails, a line of the log says which file is wrong, and the old certificates stay in use.
+    /// On failure the log names the faulty file, and the old certificates stay in use.
     #[cfg(feature = "tls")]
     pub fn reload_tls(&self) {
         self.0.reload.store(true, Ordering::SeqCst);

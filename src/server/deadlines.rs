@@ -1,18 +1,18 @@
-//! When a connection must be looked at though nothing happens.
+//! When a connection must be checked even if nothing happens.
 
-/// What a connection's time is limited for.
+/// What a deadline is for. [`timeouts`](super::timeouts) says what happens when it passes.
 #[derive(Clone, Copy)]
 pub(super) enum Timer {
     /// A request's head.
     Head,
-    /// A body that stands still.
+    /// A request body that stalls.
     Body,
-    /// One call to read it.
+    /// One call to read the body.
     Call,
-    /// Output that the client does not take.
+    /// Output that the client does not read.
     Write,
-    /// What follows an exchange: the time until the next, or draining, or lingering; while a handler runs, the time until a
-    /// peer that ended its direction is asked whether it is there.
+    /// After an exchange: the next request, draining, or lingering. While a handler runs: the probe of a peer that
+    /// half-closed.
     End,
 }
 

@@ -1,12 +1,12 @@
-//! How a connection ends: what waits is sent, then the stream is closed so that the client gets all of it.
+//! How a connection ends: queued output is sent, and the stream is closed so that the client receives all of it.
 //!
-//! A response that can't be completed ends in a way that the client notices:
+//! A response that was cut short must not look complete:
 //!
-//! | where the body ends | what tells the client that it is incomplete |
+//! | where a complete body ends | how the client notices that this one is incomplete |
 //! | --- | --- |
 //! | after its length, or with its last chunk | the stream ends before that (RFC 9112 §8) |
 //! | with the stream, over TLS | the stream ends without `close_notify` |
-//! | with the stream, over TCP | a reset, which comes when the client has all the rest |
+//! | with the stream, over TCP | a reset, sent once the client has received the rest |
 
 use super::deadlines::{Deadlines, NEVER, Timer};
 use super::http1::{Http1, Phase, Step};
@@ -25,7 +25,7 @@ pub(super) fn step(http1: &mut Http1, shared: &Shared) -> Step {
     }
 }
 
-/// Sends what waits, and then closes our side.
+/// Sends queued output, then half-closes.
 fn send_rest(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
     match http1.flush(shared) {
         Ok(true) => {}
@@ -51,11 +51,11 @@ fn send_rest(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
     Step::Again
 }
 
-/// Throws away what arrives while the client does not take the response.
+/// Discards input while the client does not read.
 fn discard_meanwhile(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
     let n = match http1.discard(shared) {
         Ok(n) => n,
-        // A client that sends no more may still read; if it does not, the next write tells.
+        // A client that sends no more may still read. If it does not, the next write fails.
         Err(Step::Close) => {
             http1.link.readable = false;
             0
@@ -66,7 +66,7 @@ fn discard_meanwhile(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
     Step::Again
 }
 
-/// Discards what arrives until the client closes its side, too.
+/// Discards input until the client half-closes, too.
 fn linger(http1: &mut Http1, shared: &Shared, left: u64, request_read: bool) -> Step {
     if !http1.link.readable {
         return Step::Park;
@@ -79,7 +79,7 @@ fn linger(http1: &mut Http1, shared: &Shared, left: u64, request_read: bool) -> 
     Step::Again
 }
 
-/// Waits until the client has all that the kernel holds for it.
+/// Waits until the client has received all that the kernel holds for it.
 fn deliver(http1: &mut Http1, shared: &Shared) -> Step {
     http1.phase = Phase::Delivering;
     http1.deadlines = Deadlines::default();

@@ -1,7 +1,8 @@
 //! The listeners of a server, and the site behind each.
 
+use super::handler::CurrentHandler;
 use super::shared::Shared;
-use super::site::{CurrentHandler, Site};
+use super::site::Site;
 use super::site_options::{CurrentOptions, SiteOptions};
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
@@ -21,7 +22,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// The address that is listened on, with the port that the system picked if it was 0.
+    /// The address, with the port that the system picked if 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -34,7 +35,7 @@ struct Endpoint {
     handler: CurrentHandler,
 }
 
-/// A connection that was accepted and has no session yet.
+/// An accepted connection without a session.
 pub(super) struct Newcomer {
     pub(super) transport: Transport,
     pub(super) peer: PeerAddr,
@@ -46,7 +47,7 @@ pub(super) struct Newcomer {
 pub(super) struct Endpoints {
     shared: Rc<Shared>,
     table: RefCell<Slots<Endpoint>>,
-    /// The one that was accepted from last.
+    /// The listener that was accepted from last.
     last: Cell<Option<Key>>,
 }
 
@@ -88,7 +89,7 @@ impl Endpoints {
         })
     }
 
-    /// Has a listener, and its connections, served by another site.
+    /// Switches a listener and its connections to another site.
     pub(super) fn serve(&self, listening: &Listening, site: &Site) -> io::Result<()> {
         let mut table = self.table.borrow_mut();
         let Some(endpoint) = table.get_mut(listening.key) else { return Err(io::ErrorKind::NotConnected.into()) };
@@ -106,7 +107,7 @@ impl Endpoints {
 
     pub(super) fn close(&self, listening: Listening) {
         let closed = self.table.borrow_mut().remove(listening.key);
-        // Only now: a handler may go with it, and may use the listeners as it is dropped.
+        // Dropped last: a handler may go with it, and may use the listeners in its own drop.
         drop(closed);
     }
 
@@ -116,14 +117,14 @@ impl Endpoints {
         drop(all);
     }
 
-    /// An event of a listener.
+    /// Records an event of a listener.
     pub(super) fn notice(&self, key: Key) {
         if let Some(endpoint) = self.table.borrow_mut().get_mut(key) {
             endpoint.listener.ready = true;
         }
     }
 
-    /// A listener that connections may wait at; they take turns so that none is starved.
+    /// A listener where connections may be waiting. Listeners take turns, so that none is starved.
     pub(super) fn next_ready(&self) -> Option<Key> {
         let table = self.table.borrow();
         let ready = || table.iter().filter(|(_, endpoint)| endpoint.listener.ready).map(|(key, _)| key);

@@ -1,4 +1,4 @@
-//! What can go wrong in a handler, and what a handler can say.
+//! What can go wrong in a handler, and what a handler can return.
 
 use crate::http::{BadForm, BadHead, Reject, status_reason};
 use crate::sys;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The result of this crate's asynchronous methods.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a method of [`Connection`](crate::Connection) failed; each knows the [status](Error::status) that answers it.
+/// Why a method of [`Connection`](crate::Connection) failed. Each error maps to a [status](Error::status).
 ///
 /// If a handler returns one after the response's head was sent, the reply is cut: what was sent before arrives, and then the
 /// connection ends in a way that the client can't mistake for the reply's end. After [`Timeout`](Error::Timeout) and
@@ -17,26 +17,26 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The handler's: the response head is out, so it can't be changed any more.
+    /// Handler error: the response head was sent already and can't be changed.
     HeadSent,
-    /// The handler's: a control character in a header field, a name that is not a token, or a field that only the library
-    /// sets.
+    /// Handler error: a control character in a header field, a name that is not a token, or a field that only the
+    /// library sets.
     BadHeader,
-    /// The handler's: a status outside 100..=999, or one that the method does not allow.
+    /// Handler error: a status outside 100..=999, or one that the method does not allow.
     BadStatus,
-    /// The handler's: more or fewer bytes sent than its `content-length` promised; the connection is cut.
+    /// Handler error: more or fewer bytes than `Content-Length` promised; the response is cut short.
     LengthMismatch,
-    /// The client's: it took longer than it may.
+    /// Client error: it took too long.
     Timeout,
-    /// The client's: it left before the body's end.
+    /// Client error: it left before the end of its request body.
     Closed,
-    /// The client's: the body is longer than [`max_body`](crate::Options::max_body).
+    /// Client error: the request body is longer than [`max_body`](crate::Options::max_body).
     BodyTooLarge,
-    /// The client's: the body breaks its framing or format; the text says how.
+    /// Client error: the request body is malformed; the text says how.
     BadBody(&'static str),
-    /// The system's: a file could not be opened or read.
+    /// System error: a file could not be opened or read.
     Io(io::Error),
-    /// The request's: it can't be served. Nothing was sent yet, so the handler can still answer.
+    /// Request error: it can't be served. Nothing was sent yet, so the handler can still answer.
     Refused(Refusal),
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Error {
-    /// The status that answers this error when a handler returns it before the head was sent.
+    /// The status of the response when a handler returns this error before the head was sent.
     ///
     /// 408, 413 and 400 for the client's errors; that of a refusal; 404, 403 and 503 for files that are missing, forbidden
     /// or beyond the limit of descriptors; 500 for everything else.
@@ -83,7 +83,7 @@ impl Error {
         }
     }
 
-    /// The status that answers an error of the file system.
+    /// The status for a file system error.
     pub(crate) fn status_of_io(error: &io::Error) -> u16 {
         match error.raw_os_error() {
             Some(sys::EMFILE | sys::ENFILE | sys::ENOMEM) => 503,
@@ -99,10 +99,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::HeadSent => f.write_str("the response head was sent already"),
-            Error::BadHeader => f.write_str("not a valid header field for a handler to set"),
-            Error::BadStatus => f.write_str("not a status code for this"),
-            Error::LengthMismatch => f.write_str("the body's length differs from its content-length"),
+            Error::HeadSent => f.write_str("the response head was already sent"),
+            Error::BadHeader => f.write_str("invalid header, or one that a handler may not set"),
+            Error::BadStatus => f.write_str("invalid status code"),
+            Error::LengthMismatch => f.write_str("the response body does not match its Content-Length"),
             Error::Timeout => f.write_str("timed out"),
             Error::Closed => f.write_str("the client closed the connection"),
             Error::BodyTooLarge => f.write_str("the request body is too large"),
@@ -156,13 +156,13 @@ impl From<BadHead> for Error {
     }
 }
 
-/// What becomes of the connection after a handler's answer.
+/// What happens to the connection after the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It stays open for the next request, if the client and the protocol allow it.
+    /// It stays open for the next request, if the client and the protocol allow that.
     KeepAlive,
-    /// It is closed once the answer is out.
+    /// It is closed once the response was sent.
     Close,
 }
 
@@ -216,7 +216,7 @@ mod sealed {
 /// [`Error::Timeout`].
 ///
 /// # Panics
-/// When polled outside of a handler or task of a running server.
+/// If polled outside of a handler or task of a running server.
 pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output> {
     crate::rt::within(duration, future).await.ok_or(Error::Timeout)
 }

@@ -1,4 +1,4 @@
-//! The loop: wait for events, notice them, drive the connections that are ready, accept new ones.
+//! The loop: waits for events, records them, drives the connections that are ready, accepts new ones.
 
 use super::accept::Acceptor;
 use super::control::Control;
@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// All that one server's thread looks after.
+/// Everything that the server's thread runs.
 pub(super) struct EventLoop {
     pub(super) shared: Rc<Shared>,
     pub(super) sessions: Rc<Sessions>,
@@ -32,7 +32,7 @@ impl EventLoop {
         &self.acceptor.endpoints
     }
 
-    /// Turns until a command stops it.
+    /// Runs until a command stops it.
     ///
     /// # Errors
     /// When the system refuses to wait for events.
@@ -46,7 +46,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// One turn, with which another loop drives this one: waits for `timeout` at most. `Break`: it has stopped.
+    /// One turn, called by another loop: waits at most for `timeout`. Returns `Break` once the server has stopped.
     ///
     /// # Errors
     /// Those of [`run`](EventLoop::run).
@@ -61,7 +61,7 @@ impl EventLoop {
         Ok(if self.has_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// How long another loop may wait before the next turn; `None` is for ever.
+    /// How long another loop may wait before the next turn; `None` means forever.
     pub(super) fn idle_time(&self) -> Option<Duration> {
         self.shared.runtime.idle_time(self.has_ready())
     }
@@ -70,7 +70,7 @@ impl EventLoop {
         !self.shared.ready.borrow().is_empty()
     }
 
-    /// One turn: wait, notice, drive what is ready, then accept.
+    /// One turn: wait, record events, drive what is ready, accept.
     pub(super) fn tick(&self, woken: &mut Vec<Woken>, timeout: Option<Duration>, control: &Control) -> io::Result<()> {
         let runtime = &self.shared.runtime;
         #[cfg(feature = "tls")]
@@ -96,7 +96,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Does what is due by the loop's clock.
+    /// Acts on timers that are due.
     pub(super) fn pop_timers(&self) {
         let runtime = &self.shared.runtime;
         loop {
@@ -122,11 +122,11 @@ impl EventLoop {
         let was_stopping = self.shared.stopping();
         self.shared.stop_by(self.shared.deadline(grace));
         if !was_stopping {
-            // Before any client can see that this server goes: its next attempt must find another, or none.
+            // First of all: a client that sees its connection close must not reach this server again.
             self.acceptor.stop();
             self.sessions.shut_idle();
         }
-        // Only so that the loop wakes then.
+        // Only wakes the loop.
         if let Some(deadline) = self.shared.stop_deadline() {
             self.shared.runtime.timers.borrow_mut().insert(deadline, Due::Accept);
         }
@@ -137,13 +137,13 @@ impl EventLoop {
         self.sessions.is_empty() || self.shared.now() >= deadline
     }
 
-    /// Ends everything: tasks, handlers, connections, listeners.
+    /// Drops everything: tasks, handlers, connections, listeners.
     pub(super) fn drop_all(&self) {
         let _entered = self.shared.runtime.enter();
         self.shared.runtime.drop_tasks();
         self.sessions.shut_all();
         self.endpoints().close_all();
-        // Those that handlers spawned as they went.
+        // Handlers may have spawned more in their drops.
         self.shared.runtime.drop_tasks();
     }
 }

@@ -1,16 +1,22 @@
-//! Room for one connection more when there are as many as may be: which one goes, as a rule without sockets or clock.
+//! Which connection is closed for a new one at the limit. A pure rule: no sockets, no clock.
 //!
-//! In this order: one that idles; one whose last answer was sent; one whose request head, or handshake, is unfinished;
-//! of the address that holds most connections the one whose client moves least; one that has stood still for long. An
-//! address is an IPv4 address or an IPv6 /64. Its share is the limit divided by the number of addresses: those beyond
-//! theirs go first, and a client of such an address takes no place from those within theirs.
+//! Candidates, in this order:
+//!
+//! 1. an idle connection,
+//! 2. one whose last response was sent,
+//! 3. one with an unfinished request head or TLS handshake,
+//! 4. the slowest connection of the address that holds the most,
+//! 5. one that has stalled for long.
+//!
+//! An address is an IPv4 address or an IPv6 /64. Its share is the limit divided by the number of addresses. Addresses
+//! over their share lose connections first, and never gain one at the expense of an address within its share.
 
 use super::limits;
 use crate::net::Network;
 use crate::rt::{Key, deadline};
 use std::time::Duration;
 
-/// A connection, as far as it matters for who has to go.
+/// What the rule needs to know about a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     pub(super) key: Key,
@@ -18,22 +24,22 @@ pub(super) struct Standing {
     pub(super) doing: Doing,
 }
 
-/// What a connection does; times are milliseconds of the loop's clock.
+/// What a connection is doing; times are milliseconds of the loop's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Nothing, since then: closing it costs nobody an answer.
+    /// Nothing, since then: closing it loses no response.
     Idle { since: u64 },
-    /// Its last answer was sent; what the client still sends is discarded.
+    /// Its last response was sent; what the client still sends is discarded.
     Lingering { since: u64 },
-    /// It has begun a request head or a TLS handshake, or may be about to.
+    /// Receiving a request head or a TLS handshake, or waiting for its first byte.
     Head { since: u64 },
-    /// It waits for its client, who moves so many bytes a second, and has moved none since then.
+    /// Waiting for the client, which moves `pace` bytes a second and has moved none since `still_since`.
     Moving { pace: u32, still_since: u64 },
-    /// It waits for its handler.
+    /// Waiting for the handler.
     Served,
 }
 
-/// Why a connection may go; the first of these goes first.
+/// Why a connection may be evicted, first candidates first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
     Idle,
@@ -43,7 +49,7 @@ enum Reason {
     StoodStill,
 }
 
-/// Who makes room for a new connection from the network `newcomer`; `None` when it has to wait.
+/// Chooses the connection to close for a new one from `newcomer`; `None` if the new one has to wait.
 pub(super) fn choose(standings: &[Standing], max: usize, newcomer: Network, now: u64) -> Option<&Standing> {
     let crowd = Crowd::new(standings, max, newcomer, now);
     let ranked = standings.iter().filter_map(|standing| crowd.rank(standing).map(|rank| (rank, standing)));
@@ -53,9 +59,9 @@ pub(super) fn choose(standings: &[Standing], max: usize, newcomer: Network, now:
 /// How many connections each address has, the new one included.
 struct Crowd {
     counts: Vec<(Network, usize)>,
-    /// Connections that each address may have before it is beyond its share.
+    /// Connections that each address may have.
     share: usize,
-    /// The address that has most, and how many.
+    /// The address that has the most connections, and how many.
     greedy: (Network, usize),
     newcomer: (Network, usize),
     now: u64,
@@ -63,7 +69,7 @@ struct Crowd {
 
 impl Crowd {
     fn new(standings: &[Standing], max: usize, newcomer: Network, now: u64) -> Crowd {
-        // By address: std's sort would cost more bytes of the program than all the rest here.
+        // Kept sorted by hand: std's sort would add more code than the rest of this file.
         let mut counts: Vec<(Network, usize)> = Vec::new();
         for network in standings.iter().map(|standing| standing.network).chain([newcomer]) {
             match counts.binary_search_by_key(&network, |&(known, _)| known) {
@@ -81,11 +87,11 @@ impl Crowd {
         self.counts.binary_search_by_key(&network, |&(known, _)| known).map_or(0, |at| self.counts[at].1)
     }
 
-    /// The place of a connection among those that may go: why, within its share, and the measure that decides then.
+    /// How early a connection goes: the reason, then whether it is within its share, then a measure. `None`: it stays.
     fn rank(&self, standing: &Standing) -> Option<(Reason, bool, u64)> {
         let within = self.count(standing.network) <= self.share;
-        // An address beyond its share takes nothing from one within. Of its own it takes what is no longer young: the
-        // request may be on its way.
+        // An address over its share takes nothing from one within. From itself it takes only what is no longer young,
+        // whose request may be on the way.
         let newcomer_within = self.newcomer.1 <= self.share;
         let may_go = newcomer_within || !within;
         let may_go_young = newcomer_within && !within;
@@ -96,7 +102,7 @@ impl Crowd {
                 Some((Reason::UnfinishedHead, within, since))
             }
             Doing::Moving { pace, still_since } if self.is_greedy(standing, pace < limits::LIVELY) => {
-                // Of those that move nothing the one that has stood longest, before all that move.
+                // Stalled ones first, the longest stall before the others; then by pace.
                 let least = if pace == 0 { still_since } else { 1 << 63 | u64::from(pace) };
                 Some((Reason::LeastOfGreedy, false, least))
             }
@@ -108,8 +114,9 @@ impl Crowd {
         }
     }
 
-    /// Whether its address holds most connections and makes room. For one more of its own only if this one is `slow`:
-    /// the others gain nothing by that, and nobody who is served well is cut off for it.
+    /// Whether its address holds the most connections and has to give one up. For a newcomer of the same address only
+    /// if this one is `slow`: other addresses gain nothing by it, and a client that is served well is not cut off for
+    /// it.
     fn is_greedy(&self, standing: &Standing, slow: bool) -> bool {
         let (network, count) = self.greedy;
         let takes_from_others = self.newcomer.1 < count;

@@ -6,7 +6,7 @@ use crate::http::multipart;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "RFC 7578 knows no other, and programs match on these without a wildcard")]
 pub enum FormEvent {
-    /// A header field of the part that begins; the name in lower case.
+    /// A header of the part that begins; the name in lower case.
     Header {
         /// `content-disposition`, `content-type`, …
         name: String,
@@ -15,7 +15,7 @@ pub enum FormEvent {
     },
     /// A piece of the part's body.
     Body {
-        /// The bytes, at most some 16 KiB.
+        /// The bytes, at most about 16 KiB.
         data: Vec<u8>,
         /// Whether this was the part's last piece.
         done: bool,

@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::site_options::CurrentOptions;
 use super::waiter::{Waiter, Want};
 use crate::buf::{Drained, Input};
-use crate::http::{Next, Receiving, Scanner, Sending};
+use crate::http::{CloseReason, Next, Receiving, Scanner, Sending};
 use crate::net::{PeerAddr, Transport};
 use crate::rt::{Key, deadline, millis};
 use log::Level;
@@ -34,14 +34,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What has to be done next for a connection.
+/// What to do next for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A request's head is there: start its handler.
+    /// A request head was read: start the handler.
     Start,
     /// Something changed; step again.
     Again,
-    /// Nothing to do before the next event, wake or deadline.
+    /// Nothing to do until the next event, wake or deadline.
     Park,
     /// The connection is over.
     Close,
@@ -54,18 +54,18 @@ pub(super) enum Phase {
     Open,
     /// The stream belongs to an [`Upgraded`](super::upgrade::Upgraded).
     Upgraded,
-    /// Nothing more is read as a request. What waits is still sent, then the stream is closed; before that, up to
-    /// `discard` bytes that the client still sends are thrown away.
+    /// No more requests are read. Queued output is still sent, and up to `discard` bytes of input are thrown away; then
+    /// the stream is closed.
     Closing { discard: u64 },
-    /// All there is of a cut response was sent; once the client has it, the stream is reset.
+    /// What exists of a cut response was sent. Once the client has received it, the stream is reset.
     Delivering,
-    /// Our side is closed; what arrives is discarded, so that no reset overtakes the response (RFC 9112 §9.6).
+    /// We have half-closed. Input is discarded, so that no reset overtakes the response (RFC 9112 §9.6).
     Linger { left: u64, request_read: bool },
     /// To be closed at once.
     Dead,
 }
 
-/// What the access log has not been told yet.
+/// What still has to go to the access log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unlogged {
     Nothing,
@@ -79,19 +79,19 @@ pub(super) enum Unlogged {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Late {
     No,
-    /// It has, and what had come by then is being read first.
+    /// It has, but what arrived before it is read first.
     LastLook,
-    /// It has, and the waiting handler has to be told.
+    /// It has, and the waiting handler gets the error.
     TimedOut,
 }
 
-/// One connection that speaks HTTP/1. Idle, it owns no memory outside of itself.
+/// One HTTP/1 connection. While idle it owns no memory outside of itself.
 pub(super) struct Http1 {
     pub(super) link: Link,
-    /// How its listener serves at present.
+    /// The current options of its listener.
     pub(super) site: CurrentOptions,
     pub(super) phase: Phase,
-    /// Should the peer close its side, it is asked whether it is still there; [`Timer::End`] tells when.
+    /// If the peer half-closes, probe whether it is still there; [`Timer::End`] says when.
     pub(super) probe: bool,
     /// The input holds bytes that the scanner has not seen.
     pub(super) unscanned: bool,
@@ -132,7 +132,7 @@ impl Http1 {
         http1
     }
 
-    /// The options that hold at present; they may change with each request.
+    /// The current options; they may change between requests.
     pub(super) fn options(&self) -> Ref<'_, Options> {
         Ref::map(self.site.borrow(), |site| &site.options)
     }
@@ -141,7 +141,7 @@ impl Http1 {
         self.in_flight.as_deref_mut().ok_or(Error::Closed)
     }
 
-    /// The memory for a request, which is taken from the spare ones if there is none yet.
+    /// The memory for a request; taken from the spares if the connection has none.
     pub(super) fn in_flight_or_spare(&mut self, shared: &Shared) -> &mut InFlight {
         self.in_flight.get_or_insert_with(|| shared.take_spare())
     }
@@ -152,7 +152,7 @@ impl Http1 {
         }
     }
 
-    // --- what state it is in ----------------------------------------------------------------------
+    // --- state ------------------------------------------------------------------------------------
 
     pub(super) fn sending(&self) -> Sending {
         self.in_flight.as_ref().map_or(Sending::Head, |in_flight| in_flight.exchange.sending())
@@ -167,7 +167,7 @@ impl Http1 {
             || self.link.transport.is_pending()
     }
 
-    /// Whether nothing came, or only the empty line that old clients send after a body (RFC 9112 §2.2).
+    /// Whether there is no input but the empty line that old clients send after a body (RFC 9112 §2.2).
     pub(super) fn has_blank_input(&self) -> bool {
         matches!(self.input.bytes(), b"" | b"\r" | b"\r\n")
     }
@@ -177,17 +177,17 @@ impl Http1 {
         matches!(self.phase, Phase::Open) && self.in_flight.is_none() && self.has_blank_input()
     }
 
-    /// Whether nothing of a next request has come either, as far as the kernel told.
+    /// Whether, in addition, the kernel has announced no input.
     pub(super) fn is_silent(&self) -> bool {
         self.waits_for_request() && !self.link.readable
     }
 
-    /// Whether all that was begun was sent, so that the peer may be told that this is the end.
+    /// Whether every response that was started is complete and sent, so that the peer may be told that this is the end.
     pub(super) fn is_whole(&self) -> bool {
         !matches!(self.sending(), Sending::Body(_) | Sending::Cut) && !self.has_output()
     }
 
-    /// Whether nothing that the client sent is of use any more: its request is read, and an answer would not arrive.
+    /// Whether nothing that the client sent matters any more: its request was read, and a response would not arrive.
     pub(super) fn has_read_all(&self) -> bool {
         match self.phase {
             Phase::Upgraded => false,
@@ -196,7 +196,7 @@ impl Http1 {
         }
     }
 
-    /// What it does, as far as it matters for eviction. `busy`: a handler is running.
+    /// What the connection is doing, for [`eviction`](super::eviction). `busy`: a handler is running.
     pub(super) fn doing(&mut self, busy: bool, now: u64) -> Doing {
         let began = |deadline: u64, after: Duration| deadline.saturating_sub(millis(after)).min(now);
         match self.phase {
@@ -225,7 +225,7 @@ impl Http1 {
         Doing::Moving { pace: self.pace(now), still_since }
     }
 
-    /// The bytes a second that its client moves.
+    /// Bytes a second that the client moves.
     fn pace(&mut self, now: u64) -> u32 {
         let Some(in_flight) = &mut self.in_flight else { return u32::MAX };
         let (output, received) = (&in_flight.output, in_flight.received);
@@ -237,12 +237,12 @@ impl Http1 {
 
     // --- scheduling -------------------------------------------------------------------------------
 
-    /// Wakes the handler that waits for something of this connection.
+    /// Wakes the waiting handler.
     pub(super) fn wake(&mut self) {
         self.waiter.wake();
     }
 
-    /// Has the connection driven, once, in this tick or the next.
+    /// Queues the connection to be driven in this tick or the next.
     pub(super) fn make_ready(&mut self, shared: &Shared, key: Key) {
         if !std::mem::replace(&mut self.is_queued, true) {
             shared.ready.borrow_mut().push_back(key);
@@ -251,7 +251,7 @@ impl Http1 {
 
     // --- bytes ------------------------------------------------------------------------------------
 
-    /// Reads what there is.
+    /// Reads from the stream.
     pub(super) fn read(&mut self, shared: &Shared, buffer: &mut [u8]) -> std::result::Result<usize, Step> {
         match self.link.read(buffer) {
             Ok(n) => {
@@ -270,7 +270,7 @@ impl Http1 {
             io::ErrorKind::ResourceBusy => Step::Park,
             kind => {
                 if kind == io::ErrorKind::PermissionDenied {
-                    // Of a client whose certificate is no good; the system has no such error for a socket.
+                    // The client's certificate was refused; a socket itself never gives this error.
                     self.note(shared, Level::Info, format_args!("{error}"));
                 } else {
                     self.debug(format_args!("{error}"));
@@ -288,13 +288,13 @@ impl Http1 {
         self.deadlines.set(Timer::Call, NEVER);
     }
 
-    /// Reads and forgets; 0 at the end.
+    /// Reads and discards; 0 at the end of the stream.
     pub(super) fn discard(&mut self, shared: &Shared) -> std::result::Result<u64, Step> {
         let mut scratch = shared.scratch();
         self.read(shared, &mut scratch).map(|n| n as u64)
     }
 
-    /// Sends what waits; true when nothing is left.
+    /// Sends queued output; true when nothing is left.
     pub(super) fn flush(&mut self, shared: &Shared) -> std::result::Result<bool, Step> {
         if !self.has_output() {
             return Ok(true);
@@ -353,35 +353,43 @@ impl Http1 {
 
     // --- ending -----------------------------------------------------------------------------------
 
-    /// Cuts the response for a reason that the log is told.
+    /// Cuts the response short, and logs why.
     pub(super) fn cut(&mut self, shared: &Shared, why: &str) {
         self.note(shared, Level::Warn, format_args!("response cut short: {why}"));
         self.break_off();
     }
 
-    /// Nothing more of the response follows, but what was queued is sent.
+    /// Sends no more of the response than what is queued, then closes.
     pub(super) fn break_off(&mut self) {
         self.stop_probing();
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.exchange.cut();
         }
-        // To close with something unread would send a reset, which throws away what the client has not taken.
+        // Closing with unread input would send a reset, which destroys what the client has not received yet.
         self.phase = Phase::Closing { discard: limits::LINGER_MAX };
     }
 
-    /// Gives up on a client: it sees a reset, and what was queued for it is thrown away.
+    /// Records an event after which no request may follow.
+    pub(super) fn must_close(&mut self, reason: CloseReason) {
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.exchange.must_close(reason);
+        }
+    }
+
+    /// Gives up on the client: it sees a reset, and queued output is thrown away.
     pub(super) fn drop_client(&mut self) {
+        self.must_close(CloseReason::Stalled);
         self.link.transport.reset_on_close();
         self.phase = Phase::Dead;
     }
 
-    /// Whether nothing but a reset tells that the response is incomplete.
+    /// Whether only a reset can tell the client that the response is incomplete.
     pub(super) fn ends_by_reset(&self) -> bool {
         self.link.transport.is_plain_tcp()
             && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.exchange.ends_with_connection())
     }
 
-    /// The peer need not be asked whether it is there, or not any more.
+    /// Stops probing for the peer.
     pub(super) fn stop_probing(&mut self) {
         if std::mem::take(&mut self.probe) {
             self.deadlines.set(Timer::End, NEVER);
@@ -390,10 +398,10 @@ impl Http1 {
 
     // --- logs -------------------------------------------------------------------------------------
 
-    /// Tells the access log of the exchange that ended.
+    /// Passes the exchange that ended to the access log.
     pub(super) fn log_access(&mut self, shared: &Shared) {
         let unlogged = std::mem::replace(&mut self.unlogged, Unlogged::Nothing);
-        // Held while it is called: what it does may put another in its place.
+        // Held during the call: the log may replace the site.
         let site = Rc::clone(&self.site.borrow());
         let (Some(log), Some(in_flight)) = (&site.options.access_log, &mut self.in_flight) else { return };
         let exchange = &in_flight.exchange;
@@ -418,7 +426,7 @@ impl Http1 {
                 Next::Reuse | Next::Drain => None,
             },
         };
-        // Where panics unwind, the log's ends neither this connection nor the others.
+        // If panics unwind, one in the log ends neither this connection nor the others.
         let panicked = catch_unwind(AssertUnwindSafe(|| log(&access))).is_err();
         in_flight.restart_count();
         if panicked {
@@ -426,7 +434,7 @@ impl Http1 {
         }
     }
 
-    /// Logs a line about this connection, unless there are too many; one place, as each costs its bytes.
+    /// Logs a line about this connection, unless there are too many. One function, to save code at each call.
     #[cold]
     pub(super) fn note(&self, shared: &Shared, level: Level, what: fmt::Arguments<'_>) {
         if level <= log::max_level() && shared.takes_log_line(&self.link.peer) {
@@ -434,7 +442,7 @@ impl Http1 {
         }
     }
 
-    /// Logs a line for those who look for a fault in this server.
+    /// Logs a line for debugging.
     #[cold]
     pub(super) fn debug(&self, what: fmt::Arguments<'_>) {
         log::debug!("{}: {what}", self.link.peer);

@@ -1,4 +1,4 @@
-//! The memory of a request in flight: its exchange, and the output that waits.
+//! The memory of a request in flight: its exchange and queued output.
 
 use super::pace::Pace;
 use crate::buf::Output;
@@ -7,54 +7,54 @@ use crate::net::PeerAddr;
 use std::fs::File;
 use std::rc::Rc;
 
-/// What a connection owns while a request is in flight or output waits, and only then.
+/// What a connection owns only while a request is in flight or output is queued.
 ///
-/// The server keeps a few of them, so that requests allocate nothing.
+/// The server keeps a few spares, so that requests allocate nothing.
 #[derive(Default)]
 pub(super) struct InFlight {
     pub(super) exchange: Exchange,
     pub(super) output: Output,
-    /// Whom the request is of, if not of the peer.
+    /// The client that the request came from, if not the peer.
     pub(super) client: Option<PeerAddr>,
-    /// Bytes that came in since the request's head.
+    /// Bytes received since the request's head.
     pub(super) received: u64,
     pub(super) pace: Pace,
-    /// Bytes of output that were no body: heads.
+    /// Bytes of output that were heads, not body.
     pub(super) head_bytes: u64,
-    /// The fewest bytes that the kernel was seen to hold for the client since it last took any of ours; at first as many
-    /// as can be.
+    /// The smallest amount that the kernel was seen to hold for the client since it last accepted any of our bytes;
+    /// initially the maximum.
     pub(super) queued: u32,
-    /// Since when the client was not seen to take anything; has a meaning while the write timeout runs.
+    /// Since when the client was not seen to read anything; valid while the write timeout runs.
     pub(super) still_since: u64,
 }
 
 impl InFlight {
-    /// A request's head is complete, or what came can't be one.
+    /// Starts over for a request.
     pub(super) fn begin(&mut self, now: u64) {
         self.client = None;
         self.received = 0;
         self.pace = Pace::new(now, self.output.sent());
     }
 
-    /// Makes it as new, but keeps what memory is worth keeping.
+    /// Resets everything, but keeps buffers worth keeping.
     pub(super) fn clear(&mut self) {
         self.exchange.restart(0);
         self.output.clear();
         self.restart_count();
     }
 
-    /// Counts from here on what the access log is told.
+    /// Starts the byte counts of the access log over.
     pub(super) fn restart_count(&mut self) {
         self.output.restart_count();
         self.head_bytes = 0;
     }
 
-    /// Bytes of body that left, with their chunk framing.
+    /// Bytes of body sent, with chunk framing.
     pub(super) fn body_bytes(&self) -> u64 {
         self.output.sent().saturating_sub(self.head_bytes)
     }
 
-    /// Queues the interim response that invites the body.
+    /// Queues `100 Continue`.
     pub(super) fn push_continue(&mut self) {
         self.output.push(http::CONTINUE);
         self.head_bytes += http::CONTINUE.len() as u64;
@@ -68,7 +68,7 @@ impl InFlight {
         self.head_bytes += (self.output.mem() - before) as u64;
     }
 
-    /// Queues a piece of body; returns how many bytes were dropped instead.
+    /// Queues a piece of body; returns the number of bytes dropped instead.
     pub(super) fn push_body(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
         match self.exchange.carry(bytes.len() as u64)? {
             Carry::Plain => self.output.push(bytes),
@@ -78,7 +78,7 @@ impl InFlight {
         Ok(0)
     }
 
-    /// Queues a piece of a file as body; returns how many bytes were dropped instead.
+    /// Queues a piece of a file as body; returns the number of bytes dropped instead.
     pub(super) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<usize, SendError> {
         match self.exchange.carry(count)? {
             Carry::Plain => self.output.push_file(file, offset, count),
@@ -92,7 +92,7 @@ impl InFlight {
         Ok(0)
     }
 
-    /// Queues shared bytes as body, without copying them where that can be; returns how many were dropped instead.
+    /// Queues shared bytes as body, without a copy if possible; returns the number of bytes dropped instead.
     pub(super) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<usize, SendError> {
         match self.exchange.carry(bytes.len() as u64)? {
             Carry::Plain => self.output.push_shared(bytes),

@@ -6,22 +6,22 @@ use crate::net::{PeerAddr, Transport};
 use crate::rt::Edges;
 use std::io;
 
-/// One connected stream, and what is known of its readiness.
+/// One connected stream and what is known about its readiness.
 pub(super) struct Link {
     pub(super) transport: Transport,
     pub(super) peer: PeerAddr,
-    /// Our address, once somebody asked for it; few do, so it is not in every connection.
+    /// Our address, once asked for. Boxed, as few connections need it.
     local: Option<Box<PeerAddr>>,
-    /// Sticky hints: cleared only by `WouldBlock` or a short read or write.
+    /// Sticky hints, cleared only by `WouldBlock` or a short read or write.
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// The peer closed its side: the next reads lead to the end, however short they are.
+    /// The peer half-closed: even a short read does not mean that the socket is drained.
     pub(super) peer_closed: bool,
-    /// Bytes that may pass in this turn without anyone having to wait for them.
+    /// Bytes that may still pass in this turn before the handler yields.
     pub(super) credit: usize,
 }
 
-/// What a flush came to.
+/// The result of a flush.
 pub(super) struct Flushed {
     pub(super) drained: Drained,
     /// Whether any byte left.
@@ -35,14 +35,14 @@ impl Link {
             peer,
             local: None,
             readable: false,
-            // A fresh socket's buffer is empty; should that be wrong, the first write says so.
+            // A fresh socket's buffer is empty. If not, the first write says so.
             writable: true,
             peer_closed: false,
             credit: limits::TURN,
         }
     }
 
-    /// Our address; the system is asked once a connection.
+    /// Our address. The system is asked once per connection.
     pub(super) fn local_addr(&mut self) -> io::Result<PeerAddr> {
         if let Some(local) = &self.local {
             return Ok(**local);
@@ -52,36 +52,36 @@ impl Link {
         Ok(local)
     }
 
-    /// Takes note of an event; true when it tells for the first time that the peer closed its side.
+    /// Records an event. Returns true the first time that the peer is known to have half-closed.
     pub(super) fn notice(&mut self, edges: Edges) -> bool {
         self.readable |= edges.readable;
         self.writable |= edges.writable;
         edges.read_closed && !std::mem::replace(&mut self.peer_closed, true)
     }
 
-    /// Reads what there is; a short read means that there was no more.
+    /// Reads what has arrived. A short read means that the socket is empty.
     ///
     /// # Errors
     /// Those of the transport. After `ResourceBusy` the turn is over.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.transport.read(buffer);
         match &read {
-            // epoll(7): with edge triggering a short read tells as much as EAGAIN. But not of a peer's end.
+            // epoll(7): with edge triggering a short read means the same as EAGAIN, except for the peer's half-close.
             Ok(n) => {
                 self.readable = *n == buffer.len() || *n > 0 && (self.peer_closed || self.transport.has_more());
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
-            // This tick's handshakes are done: this one's comes with the next.
+            // The tick has done its share of handshakes: this one continues in the next.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => self.credit = 0,
             Err(_) => {}
         }
         read
     }
 
-    /// Sends what waits, as much as the transport and this turn allow.
+    /// Sends queued output, as much as the transport and this turn allow.
     ///
     /// # Errors
-    /// Those of the transport; `UnexpectedEof` when a file is shorter than what was promised of it.
+    /// Those of the transport; `UnexpectedEof` when a file is shorter than promised.
     pub(super) fn flush(&mut self, output: Option<&mut Output>) -> io::Result<Flushed> {
         let flushed = match output {
             Some(output) => {
@@ -103,7 +103,7 @@ impl Link {
         Ok(flushed)
     }
 
-    /// Counts bytes that passed without anybody having to wait for them.
+    /// Counts bytes that passed without a wait.
     pub(super) fn spend(&mut self, n: usize) {
         self.credit = self.credit.saturating_sub(n);
     }

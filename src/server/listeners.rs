@@ -1,4 +1,4 @@
-//! Listeners while the server runs: more of them, fewer, or other sites behind them.
+//! Adds, removes and switches listeners while the server runs.
 
 use super::endpoints::Listening;
 use super::event_loop::EventLoop;
@@ -29,7 +29,7 @@ impl Listeners {
     /// Listens like [`bind`](Listeners::bind) for TLS, with the certificates of the site's options.
     ///
     /// # Errors
-    /// Those of [`bind`](Listeners::bind); one line naming the file that is missing or wrong, and why.
+    /// Those of [`bind`](Listeners::bind); one line that names the file and what is wrong with it.
     #[cfg(feature = "tls")]
     pub fn bind_tls<'a>(&self, site: &Site, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<Listening> {
         self.event_loop()?.endpoints().bind_tls(site, ipaddr.into(), port)

@@ -1,11 +1,11 @@
 //! Limits the log lines that a client can cause: the first few are written, the others are only counted.
 //!
-//! A client that fills the log hides what else is in it, and wears out the flash that it may lie on.
+//! A client that fills the log hides everything else in it, and wears out the flash memory that may hold it.
 
 use super::limits::{LOG_WINDOW, LOGGED_CLIENTS, LOGGED_LINES};
 use crate::net::Network;
 
-/// How many lines each client has caused in the present window, which the first line began.
+/// How many lines each client has caused in the current window. The first line starts the window.
 #[derive(Default)]
 pub(super) struct LineCounts {
     clients: Vec<(Network, u32)>,
@@ -19,7 +19,7 @@ impl LineCounts {
         self.clients.is_empty()
     }
 
-    /// Counts a line about a client; whether it is to be written.
+    /// Counts a line about a client; returns whether to write it.
     pub(super) fn count(&mut self, network: Network) -> bool {
         let lines = match self.clients.iter().position(|(known, _)| *known == network) {
             Some(at) => &mut self.clients[at].1,

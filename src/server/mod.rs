@@ -4,10 +4,10 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `options`, `limits`, `error`, `access` | what can be set, is bounded, goes wrong, is logged |
+//! | `options`, `limits`, `error`, `access` | settings, bounds, errors, the access log's record |
 //! | `log_limit` | how many log lines a client may cause |
-//! | `pace`, `eviction` | how fast a client moves; who makes room for a new connection at the limit |
-//! | `deadlines` | when a connection must be looked at though nothing happens |
+//! | `pace`, `eviction` | how fast a client is; which connection is closed for a new one at the limit |
+//! | `deadlines` | when a connection must be checked even if nothing happens |
 //! | `waiter` | what a handler waits for |
 //! | `in_flight` | the memory of a request in flight |
 //! | `shared` | what all connections share |
@@ -19,6 +19,7 @@
 //! | `timeouts` | timeouts, and what they do |
 //! | `connection`, `request`, `form`, `upgrade` | what handlers see |
 //! | `http_crate` | conversions from and to the types of the crate `http` |
+//! | `handler` | a handler: started, polled when it was woken, dropped when done |
 //! | `site` | a site: options and a handler |
 //! | `session` | a connection and the handler that runs for it |
 //! | `endpoints`, `accept` | listeners; new connections |
@@ -36,6 +37,7 @@ mod error;
 mod event_loop;
 mod eviction;
 mod form;
+mod handler;
 mod http1;
 #[cfg(feature = "http")]
 mod http_crate;
@@ -88,8 +90,9 @@ use std::time::Duration;
 
 /// Listens on `ipaddr` and `port` and serves each request with `handler` until the process ends.
 ///
-/// `None` is every address, IPv6 and IPv4 where the kernel allows both. An address may be scoped: `fe80::1%br-lan`. For
-/// several listeners, a port picked by the system, or a way to stop, see [`Server`].
+/// `ipaddr` is an IPv4 or IPv6 address, with a zone if needed (`fe80::1%br-lan`). `None` means all addresses: IPv6, and
+/// IPv4 if the kernel allows both. For several listeners, a port picked by the system, or a way to stop, see
+/// [`Server`].
 ///
 /// # Errors
 /// `InvalidInput` if `ipaddr` is not an IP address; errors of bind(2) and listen(2).
@@ -134,20 +137,20 @@ where
 /// ```
 pub struct Server {
     event_loop: Rc<EventLoop>,
-    /// What the listeners serve that are bound without a site of their own.
+    /// The site of listeners that were bound without one.
     site: Site,
     control: Arc<Control>,
-    /// Empty between turns.
+    /// Always empty between turns.
     woken: Vec<Woken>,
 }
 
 impl Server {
     /// Makes a server without listeners.
     ///
-    /// `handler` is an async closure or function. It runs on the loop's thread, so it need not be `Send` or `Sync`.
+    /// `handler` is an async closure or function. It runs on the loop's thread and need not be `Send` or `Sync`.
     ///
     /// # Errors
-    /// If the system has no descriptor left.
+    /// If the system has no descriptor left for the loop.
     pub fn new<H, R>(options: Options, handler: H) -> io::Result<Server>
     where
         H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
@@ -160,7 +163,9 @@ impl Server {
         Ok(Server { event_loop, site: Site::new(options, handler), control, woken: Vec::new() })
     }
 
-    /// Listens on a TCP address, `None` for every one; port 0 picks a free port. Returns the address. May be called again.
+    /// Listens on a TCP address, or on all addresses for `None`. Port 0 picks a free port. Returns the bound address.
+    ///
+    /// May be called several times.
     ///
     /// # Errors
     /// `InvalidInput` if `ipaddr` is not an IP address; errors of bind(2) and listen(2).
@@ -171,31 +176,32 @@ impl Server {
     /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `http/1.1`).
     ///
     /// # Errors
-    /// Those of [`bind`](Server::bind); one line naming the file that is missing or wrong, and why.
+    /// Those of [`bind`](Server::bind); one line that names the file and what is wrong with it.
     #[cfg(feature = "tls")]
     pub fn bind_tls<'a>(&mut self, ipaddr: impl Into<Option<&'a str>>, port: u16) -> io::Result<SocketAddr> {
         self.event_loop.endpoints().bind_tls(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
-    /// Listens on a Unix socket. Replaces the socket of a server that is gone, and removes its own when the server ends.
+    /// Listens on a Unix socket. Replaces a socket whose server is gone, and removes the file when this server ends.
     ///
     /// # Errors
-    /// Errors of bind(2): `AddrInUse` when a server listens there, or another file has the name.
+    /// Errors of bind(2): `AddrInUse` if a server is listening there, or if the name belongs to another kind of file.
     pub fn bind_unix(&mut self, path: impl AsRef<Path>) -> io::Result<()> {
         self.event_loop.endpoints().bind_unix(&self.site, path.as_ref())
     }
 
-    /// The server's listeners, to change them while it runs.
+    /// A handle to change the server's listeners while it runs.
     pub fn listeners(&self) -> Listeners {
         Listeners(Rc::downgrade(&self.event_loop))
     }
 
-    /// A handle with which handlers and other threads control this server.
+    /// A handle for other threads and for handlers to control this server.
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.control))
     }
 
-    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called: see [`spawn`](crate::spawn).
+    /// Runs `future` on the loop, beside the connections, once [`run`](Server::run) is called. Dropping the task cancels the
+    /// future, and [`Task::detach`] lets it run on: see [`spawn`](crate::spawn).
     pub fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> Task<T> {
         Task::start(&self.event_loop.shared.runtime, Box::pin(future))
     }
@@ -203,7 +209,7 @@ impl Server {
     /// Serves until a [`Handle`] stops it.
     ///
     /// # Errors
-    /// If the system cannot wait for events, which no running system refuses.
+    /// If waiting for events fails, which does not happen on a working system.
     pub fn run(self) -> io::Result<()> {
         self.event_loop.run(&self.control)
     }
@@ -219,7 +225,7 @@ impl Server {
         self.event_loop.turn(&mut self.woken, timeout, &self.control)
     }
 
-    /// How long another loop may wait before it calls [`turn`](Server::turn); `None` if for ever.
+    /// How long another loop may wait before it calls [`turn`](Server::turn); `None` means forever.
     ///
     /// It must call sooner if [`as_fd`](Server::as_fd) becomes readable. Ask for this each time, right before waiting.
     pub fn next_turn(&self) -> Option<Duration> {

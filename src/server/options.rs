@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Who is told of each exchange.
+/// Called with each exchange.
 type AccessLog = Rc<dyn Fn(&Access<'_>)>;
 
-/// How a server listens, what it serves and what it allows. Each setter returns the options.
+/// How a server listens, what it serves and what it allows.
 ///
-/// The names are those of the reference's option table; times are [`Duration`]s.
+/// Each setter returns the options. The names are those of lua-eco's option table; times are [`Duration`]s.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,6 +29,7 @@ pub struct Options {
     pub(crate) docroot: PathBuf,
     pub(crate) index: Vec<String>,
     pub(crate) gzip: bool,
+    pub(crate) writes_files: bool,
     pub(crate) follow_symlinks: bool,
     pub(crate) dir_listing: bool,
     pub(crate) listing_charset: String,
@@ -59,6 +60,7 @@ impl Default for Options {
             docroot: PathBuf::from("."),
             index: vec!["index.html".into()],
             gzip: false,
+            writes_files: true,
             follow_symlinks: false,
             dir_listing: false,
             listing_charset: "utf-8".into(),
@@ -138,54 +140,62 @@ impl Options {
         self
     }
 
-    /// Serve a sibling `.br`, `.zst` or `.gz` of a file to clients that accept that coding; default false.
+    /// Serve a file's precompressed `.br`, `.zst` or `.gz` sibling to clients that accept that coding; default false. A new
+    /// one is found within a second.
     pub fn gzip(mut self, yes: bool) -> Self {
         self.gzip = yes;
         self
     }
 
-    /// Let symbolic links lead out of the document root; default false: every step stays beneath it.
+    /// Whether handlers of this program change files of the document root; default true. If they do not, requests for
+    /// the same file in one turn of the loop share a stat(2).
+    pub fn writes_files(mut self, yes: bool) -> Self {
+        self.writes_files = yes;
+        self
+    }
+
+    /// Follow symbolic links out of the document root; default false: every step stays beneath it.
     pub fn follow_symlinks(mut self, yes: bool) -> Self {
         self.follow_symlinks = yes;
         self
     }
 
-    /// Answer a folder without an index with a listing of it; default false: 403.
+    /// List folders that have no index file; default false: 403.
     pub fn dir_listing(mut self, yes: bool) -> Self {
         self.dir_listing = yes;
         self
     }
 
-    /// The charset that listings declare for the names of files; default `utf-8`.
+    /// The charset that listings declare for file names; default `utf-8`.
     ///
-    /// With `utf-8`, invalid bytes are shown as U+FFFD. With another charset, names are sent as they are.
+    /// Names that are not UTF-8 are shown with U+FFFD; with any other charset they are sent unchanged.
     pub fn listing_charset(mut self, charset: impl Into<String>) -> Self {
         self.listing_charset = charset.into();
         self
     }
 
-    /// Serve files and list folders only if all users of the system may read them (`S_IROTH`) and enter the folders on the
-    /// way (`S_IXOTH`); others are 403. Default false: whatever this process may read.
+    /// Serve and list only what all users of the system may read (`S_IROTH`), through folders that all users may search
+    /// (`S_IXOTH`); everything else is 403. Default false: what this process may read.
     pub fn world_readable(mut self, yes: bool) -> Self {
         self.world_readable = yes;
         self
     }
 
-    /// A file that is never served under any name, such as a key or a list of passwords; requests for it are 403.
+    /// Never serve this file, such as a key or a password list, under any name: 403. May be called several times.
     ///
-    /// Several calls withhold several files. The TLS keys of these options are always withheld.
+    /// The TLS keys of these options are withheld in any case.
     pub fn withhold(mut self, path: impl Into<PathBuf>) -> Self {
         self.withheld.push(path.into());
         self
     }
 
-    /// How long a connection may idle between requests; default 30 s, zero closes after each reply.
+    /// How long a connection may idle between requests; default 30 s. Zero closes after each response.
     pub fn http_keepalive(mut self, timeout: Duration) -> Self {
         self.keep_alive = timeout;
         self
     }
 
-    /// How long a client may take to send a whole request head; default 30 s. Then: 408, or silence if it sent nothing.
+    /// How long a client may take to send a request head; default 30 s. Then: 408, or just a close if it sent nothing.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout;
         self
@@ -197,7 +207,7 @@ impl Options {
         self
     }
 
-    /// How long a client may read nothing of what is queued for it; default 5 minutes. Then the connection is reset.
+    /// How long a client may stop reading; default 5 minutes. Then the connection is reset.
     ///
     /// At [`max_connections`](Options::max_connections) it may be closed earlier, to make room for a new connection.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
@@ -205,36 +215,37 @@ impl Options {
         self
     }
 
-    /// Connections at once, at least 1; default 1024, less where the system allows fewer descriptors.
+    /// Connections at once, at least 1; default 1024, or less if the system allows fewer descriptors.
     ///
-    /// At the limit, the connection that has been idle longest is closed for a new one. If none is idle, one is closed that
-    /// keeps others waiting: with an unfinished head, of a client with more than its share, or without progress for 30 s.
-    /// Otherwise the new one waits.
+    /// At the limit the connection that has been idle longest is closed for a new one. If none is idle, one is closed
+    /// that keeps others waiting: one with an unfinished request head, one of a client with more than its share, or one
+    /// that has stalled for 30 s. Otherwise new connections wait.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = count.max(1);
         self
     }
 
-    /// Bytes of a request head; default 16 KiB, at most 65,535. Beyond: 431.
+    /// Bytes of a request head; default 16 KiB, at most 65,535. Longer heads: 431.
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.head.head = bytes.min(usize::from(u16::MAX));
         self.head.target = self.head.target.min(self.head.head);
         self
     }
 
-    /// Bytes of a request target; default 8 KiB, at most [`max_head`](Options::max_head). Beyond: 414.
+    /// Bytes of a request target; default 8 KiB, at most [`max_head`](Options::max_head). Longer targets: 414.
     pub fn max_target(mut self, bytes: usize) -> Self {
         self.head.target = bytes.min(self.head.head);
         self
     }
 
-    /// Header fields of a request; default 100, at most 128. Beyond: 431.
+    /// Headers of a request; default 100, at most 128. More: 431.
     pub fn max_headers(mut self, count: usize) -> Self {
         self.head.fields = count.min(128);
         self
     }
 
-    /// Bytes of a request body that `read_body(None, …)` gathers; default 1 MiB. Beyond: [`Error::BodyTooLarge`](crate::Error::BodyTooLarge), 413.
+    /// Bytes of a request body that `read_body(None, …)` reads; default 1 MiB. Longer bodies are
+    /// [`Error::BodyTooLarge`](crate::Error::BodyTooLarge), 413.
     ///
     /// Bodies of any length can be read in pieces.
     pub fn max_body(mut self, bytes: u64) -> Self {
@@ -242,19 +253,19 @@ impl Options {
         self
     }
 
-    /// Bytes of memory that may wait for one connection before `send` waits; default 32 KiB, at least 4 KiB.
+    /// Bytes of output queued in memory for one connection before `send` waits; default 32 KiB, at least 4 KiB.
     pub fn high_water(mut self, bytes: usize) -> Self {
         self.high_water = bytes.max(4096);
         self
     }
 
-    /// Name the server in the `Server` field; default true.
+    /// Send a `Server` header; default true.
     pub fn server_header(mut self, yes: bool) -> Self {
         self.server_header = yes;
         self
     }
 
-    /// Call `log` after each exchange, with what an access log needs; default none.
+    /// Calls `log` after each exchange; default none.
     pub fn access_log(mut self, log: impl Fn(&Access<'_>) + 'static) -> Self {
         self.access_log = Some(Rc::new(log));
         self
@@ -274,34 +285,36 @@ impl Options {
         self
     }
 
-    /// A further certificate and its key, for clients that ask for a name in it (SNI, RFC 6066 §3).
+    /// Another certificate and its key, for clients that ask for a name in it (SNI, RFC 6066 §3).
     ///
-    /// Clients that name no host, or an unknown one, get that of [`cert`](Options::cert), else the first.
+    /// Clients that name no host, or a host in no certificate, get the one of [`cert`](Options::cert), or else the
+    /// first.
     #[cfg(feature = "tls")]
     pub fn cert_key(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls.pairs.push((cert.into(), key.into()));
         self
     }
 
-    /// The TLS 1.2 cipher suites to offer, by OpenSSL's names (`ECDHE-ECDSA-AES128-GCM-SHA256`). By default, and if the list
-    /// is empty, all are offered. Those of TLS 1.3 are always offered.
+    /// The TLS 1.2 cipher suites to offer, by their OpenSSL names (`ECDHE-ECDSA-AES128-GCM-SHA256`); default: all of
+    /// them.
     ///
-    /// Unknown names are ignored. If no other is left, loading the certificates fails.
+    /// TLS 1.3 suites are always offered. Unknown names are ignored; if no name is known, loading the certificates
+    /// fails.
     #[cfg(feature = "tls")]
     pub fn ciphers(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tls.ciphers = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Require clients to have a certificate signed by one of the authorities in this file; default none.
+    /// Require a client certificate signed by an authority in this file; default none.
     #[cfg(feature = "tls")]
     pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
         self.tls.ca = Some(path.into());
         self
     }
 
-    /// With [`ca`](Options::ca): accept clients without a certificate, or with one that none of the authorities signed;
-    /// default false.
+    /// With [`ca`](Options::ca): accept clients without a certificate, or with one that no authority signed; default
+    /// false.
     ///
     /// [`Connection::peer_subject`](crate::Connection::peer_subject) says who has a valid one.
     #[cfg(feature = "tls")]
@@ -310,7 +323,7 @@ impl Options {
         self
     }
 
-    /// The files that are never served.
+    /// Files that are never served.
     pub(crate) fn withheld(&self) -> Vec<PathBuf> {
         let named = self.withheld.iter().cloned();
         #[cfg(feature = "tls")]
@@ -318,7 +331,7 @@ impl Options {
         named.collect()
     }
 
-    /// The files of TLS listeners, [`cert`](Options::cert) and [`key`](Options::key) first.
+    /// The files of TLS listeners; [`cert`](Options::cert) and [`key`](Options::key) come first.
     #[cfg(feature = "tls")]
     pub(crate) fn tls_files(&self) -> TlsFiles {
         let mut files = self.tls.clone();
@@ -328,13 +341,14 @@ impl Options {
         files
     }
 
-    /// For listeners on every address: true insists on IPv6, false is IPv4 only; default: both where the system has both.
+    /// For listeners on all addresses: true requires IPv6, false means IPv4 only; default: both, if the system has
+    /// both.
     pub fn ipv6(mut self, yes: bool) -> Self {
         self.bind.ipv6 = Some(yes);
         self
     }
 
-    /// `IPV6_V6ONLY`; default false: `[::]` takes IPv4 clients too.
+    /// `IPV6_V6ONLY`; default false: `[::]` accepts IPv4 clients, too.
     pub fn ipv6_v6only(mut self, yes: bool) -> Self {
         self.bind.ipv6_v6only = yes;
         self
@@ -396,7 +410,7 @@ impl Options {
         self
     }
 
-    /// `TCP_KEEPCNT`: unanswered probes before the peer counts as dead.
+    /// `TCP_KEEPCNT`: unanswered probes before the peer is considered dead.
     pub fn tcp_keepcnt(mut self, count: u32) -> Self {
         self.bind.tcp_keepcnt = Some(count);
         self

@@ -1,13 +1,13 @@
-//! How fast a client takes and gives bytes: measured only where room is needed, so that nobody else pays for it.
+//! How fast a client reads and sends. Measured only at the connection limit, so that it costs nothing otherwise.
 
 use super::limits;
 use crate::rt::millis;
 
 /// The pace of one exchange's client.
 pub(super) struct Pace {
-    /// Bytes a second in the last window; the most there is before the first.
+    /// Bytes a second in the last window; the maximum until the first one is over.
     bytes: u32,
-    /// When the present window began, in milliseconds of the loop's clock.
+    /// When the current window began, in milliseconds of the loop's clock.
     since: u64,
     /// The bytes that had moved by then.
     moved: u64,
@@ -20,12 +20,12 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// A pace that is measured from now on.
+    /// Starts measuring.
     pub(super) fn new(now: u64, moved: u64) -> Pace {
         Pace { bytes: u32::MAX, since: now, moved }
     }
 
-    /// Bytes a second; `moved` counts all there were so far, and is asked once a window.
+    /// Bytes a second. `moved` returns the bytes moved so far; it is called once a window.
     pub(super) fn measure(&mut self, now: u64, moved: impl FnOnce() -> u64) -> u32 {
         let elapsed = now.saturating_sub(self.since);
         if elapsed >= millis(limits::PACE_WINDOW) {

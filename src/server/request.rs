@@ -1,4 +1,4 @@
-//! What a handler sees of a request.
+//! A request as a handler sees it.
 
 use super::error::Refusal;
 use crate::http::{Head, Multipart, query};
@@ -8,14 +8,14 @@ use std::rc::Rc;
 
 /// The head of a request: method, target and header fields (RFC 9112 §3, §5).
 ///
-/// Text accessors return `str`; where the client may send bytes that are not UTF-8 there is a twin in bytes.
+/// Accessors return `str`. Where clients may send bytes that are not UTF-8, there is a variant that returns bytes.
 pub struct Request {
     pub(crate) head: Rc<Head>,
-    /// The parser of the body, once `read_formdata` was called.
+    /// The parser of the body, after the first `read_formdata`.
     pub(crate) form: Option<Box<Multipart>>,
 }
 
-/// Shows the request line alone: header fields may hold passwords.
+/// Shows the request line only: header fields may contain passwords.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
@@ -30,37 +30,37 @@ impl Request {
         Request { head, form: None }
     }
 
-    /// The method, as sent: methods are case-sensitive (RFC 9110 §9.1).
+    /// The method as sent; methods are case-sensitive (RFC 9110 §9.1).
     pub fn method(&self) -> &str {
         self.head.method()
     }
 
     /// Refuses the method: 405 for one of RFC 9110 §9.3 or PATCH, 501 for one that nobody knows.
     ///
-    /// To 405 belongs the field `Allow`, which only the handler can know.
+    /// A 405 needs the field `Allow`, which only the handler can set.
     pub fn refuse_method(&self) -> Refusal {
         const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
         Refusal::new(if KNOWN.contains(&self.method()) { 405 } else { 501 })
     }
 
-    /// The request's target as it was sent (RFC 9112 §3.2); bytes that are not UTF-8 appear as U+FFFD.
+    /// The request target as sent (RFC 9112 §3.2); bytes that are not UTF-8 appear as U+FFFD.
     pub fn target(&self) -> &str {
         self.head.target()
     }
 
-    /// The request's target as it was sent, in bytes: a query may hold any but controls.
+    /// The request target as sent, in bytes. A query may hold any byte but control characters.
     pub fn target_bytes(&self) -> &[u8] {
         self.head.target_bytes()
     }
 
-    /// The target's path as it was sent, without the query; `*` for `OPTIONS *`, `host:port` for CONNECT.
+    /// The target's path as sent, without the query; `*` for `OPTIONS *`, `host:port` for CONNECT.
     pub fn raw_path(&self) -> &str {
         self.head.raw_path()
     }
 
     /// The path, percent-decoded once; bytes that are not UTF-8 appear as U+FFFD.
     ///
-    /// Dot segments are as the client sent them; `serve_file` resolves them.
+    /// Dot segments are left in; `serve_file` resolves them.
     pub fn path(&self) -> &str {
         self.head.path()
     }
@@ -80,7 +80,7 @@ impl Request {
         self.head.minor_version()
     }
 
-    /// The host that the request is for: of an absolute target, else of `Host` (RFC 9112 §3.2.2).
+    /// The requested host: from an absolute target, else from `Host` (RFC 9112 §3.2.2).
     pub fn host(&self) -> Option<&str> {
         self.head.host()
     }
@@ -90,39 +90,39 @@ impl Request {
         self.head.wants_upgrade()
     }
 
-    /// Names, in lower case, and values, in order; fields whose value is not UTF-8 are left out.
+    /// Header names in lower case, and values, in order. Headers whose value is not UTF-8 are left out.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers_bytes().filter_map(|(name, value)| Some((name, str::from_utf8(value).ok()?)))
     }
 
-    /// Names, in lower case, and values in bytes, in order.
+    /// Header names in lower case, and values in bytes, in order.
     pub fn headers_bytes(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.head.headers()
     }
 
-    /// The first field of that name, in any case; `None` when absent or not UTF-8.
+    /// The first header of that name, in any case; `None` if absent or not UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.header(name)
     }
 
-    /// The first field of that name, in any case.
+    /// The first header of that name, in any case.
     pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
         self.head.header_bytes(name)
     }
 
-    /// The query after `?`, as sent; empty when there is none. Bytes that are not UTF-8 appear as U+FFFD.
+    /// The query after `?` as sent, or an empty string. Bytes that are not UTF-8 appear as U+FFFD.
     pub fn query_string(&self) -> &str {
         self.head.query_string()
     }
 
-    /// The query after `?`, as sent, in bytes.
+    /// The query after `?` as sent, in bytes.
     pub fn query_bytes(&self) -> &[u8] {
         self.head.query_bytes()
     }
 
     /// The query's pairs in order, decoded as `application/x-www-form-urlencoded`.
     ///
-    /// `+` is a space, a malformed escape stays as it is, bytes that are not UTF-8 appear as U+FFFD.
+    /// `+` becomes a space, a malformed escape is left as it is, and bytes that are not UTF-8 appear as U+FFFD.
     pub fn query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         query::pairs(self.query_string())
     }

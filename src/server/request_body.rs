@@ -3,14 +3,14 @@
 use super::deadlines::{NEVER, Timer};
 use super::error::{Error, Result};
 use super::http1::{Http1, Late, Phase, Step};
-use super::respond::yield_now;
+use super::respond::another_turn;
 use super::shared::Shared;
 use super::waiter::Want;
 use crate::http::{BodyState, CloseReason};
 use log::Level;
 use std::task::{Context, Poll};
 
-/// Reads body into `into` until it holds `upto` bytes or the body ends, or would have to wait with `least` bytes there.
+/// Reads body into `into` until it holds `upto` bytes or the body ends; does not wait for more than `least` bytes.
 pub(super) fn poll_read(
     http1: &mut Http1,
     shared: &Shared,
@@ -20,7 +20,7 @@ pub(super) fn poll_read(
     upto: usize,
 ) -> Poll<Result<()>> {
     loop {
-        // Of a connection that is being closed nothing more is read; a handler that goes on has its body's end.
+        // Without a request in flight the body has ended.
         let state = http1.in_flight.as_mut().map_or(BodyState::Ended, |in_flight| in_flight.exchange.body());
         let missing = upto.saturating_sub(into.len());
         match state {
@@ -36,7 +36,7 @@ pub(super) fn poll_read(
         } else if into.len() >= least {
             return Poll::Ready(Ok(()));
         } else if http1.link.readable {
-            return yield_now(cx);
+            return another_turn(cx);
         } else if http1.late == Late::TimedOut {
             http1.late = Late::No;
             http1.in_flight()?.exchange.must_close(CloseReason::BodyTimeout);
@@ -47,7 +47,7 @@ pub(super) fn poll_read(
     }
 }
 
-/// Takes at most `missing` bytes of payload out of the input.
+/// Decodes at most `missing` bytes of payload from the input.
 fn decode(http1: &mut Http1, shared: &Shared, into: &mut Vec<u8>, missing: usize) -> Result<()> {
     let bytes = http1.input.bytes();
     let Some(in_flight) = &mut http1.in_flight else { return Err(Error::Closed) };
@@ -64,7 +64,7 @@ fn decode(http1: &mut Http1, shared: &Shared, into: &mut Vec<u8>, missing: usize
     }
 }
 
-/// Reads from the stream into the input; nothing if nothing is there.
+/// Reads from the stream into the input, if anything has arrived.
 fn receive(http1: &mut Http1, shared: &Shared) -> Result<()> {
     let mut scratch = shared.scratch();
     match http1.read(shared, &mut scratch) {

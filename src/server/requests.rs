@@ -1,4 +1,4 @@
-//! Requests one after another: reading heads, handing them to a handler, and what follows each response.
+//! Requests one after another: reading heads, starting handlers, and what follows each response.
 
 use super::deadlines::{NEVER, Timer};
 use super::http1::{Http1, Phase, Step, Unlogged};
@@ -6,7 +6,7 @@ use super::limits;
 use super::respond;
 use super::shared::Shared;
 use super::waiter::{Waiter, Want};
-use crate::http::{self, CloseReason, Next, Receiving, Reject, Scanner, Sending};
+use crate::http::{self, CloseReason, Next, Receiving, Reject, Sending};
 use log::Level;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) fn step(http1: &mut Http1, shared: &Shared, busy: bool) -> Step {
         Ok(flushed) => flushed,
         Err(step) => return step,
     };
-    // Even while the response is stuck: a client may send its whole body before it reads.
+    // Even while the response is blocked: a client may send its whole body before it reads.
     if matches!(http1.receiving(), Receiving::Drain { .. }) {
         if flushed && http1.deadlines.get(Timer::End) == NEVER {
             http1.deadlines.set(Timer::End, shared.deadline(limits::DRAIN_TIMEOUT));
@@ -37,7 +37,7 @@ pub(super) fn step(http1: &mut Http1, shared: &Shared, busy: bool) -> Step {
             return drain(http1, shared);
         }
     }
-    // A handler may read on while its response is stuck.
+    // A handler may keep reading while its response is blocked.
     if busy && http1.link.readable && http1.waiter.wants(Want::Read) {
         http1.wake();
     }
@@ -60,7 +60,7 @@ pub(super) fn step(http1: &mut Http1, shared: &Shared, busy: bool) -> Step {
 
 // --- reading heads -------------------------------------------------------------------------------
 
-/// What looking for a head came to; `used` bytes of the input are dealt with.
+/// The result of looking for a head; `used` bytes of the input were consumed.
 enum Scanned {
     More,
     Head {
@@ -86,7 +86,8 @@ impl Scanned {
 /// The first byte of every TLS connection: the type of its first record (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// A pipelined request may be answered before the previous response left, as long as little waits.
+/// Whether a pipelined request may be handled before the previous response was sent: yes, while little output is
+/// queued.
 fn may_pipeline(http1: &Http1) -> bool {
     http1.in_flight.as_ref().is_none_or(|in_flight| {
         let output = &in_flight.output;
@@ -107,7 +108,7 @@ fn read_head(http1: &mut Http1, shared: &Shared) -> Step {
         drop(scratch);
         return scan(http1, shared);
     }
-    // The usual case: a whole head in one read is parsed where it lies.
+    // The usual case: the whole head came in one read, and is parsed in place.
     let scanned = find_head(http1, shared, &scratch[..n]);
     http1.input.push(scratch.get(scanned.used()..n).unwrap_or_default());
     drop(scratch);
@@ -131,7 +132,7 @@ fn act_on(http1: &mut Http1, shared: &Shared, scanned: Scanned) -> Step {
         Scanned::Head { .. } => Step::Start,
         Scanned::Refused { reject, .. } => refuse(http1, shared, reject),
         Scanned::Tls => {
-            // A client that speaks TLS could not read an answer.
+            // A TLS client could not read a response.
             http1.note(shared, Level::Info, format_args!("TLS handshake on a plain HTTP port"));
             http1.phase = Phase::Closing { discard: limits::LINGER_MAX };
             Step::Again
@@ -139,7 +140,7 @@ fn act_on(http1: &mut Http1, shared: &Shared, scanned: Scanned) -> Step {
     }
 }
 
-/// The time for the head counts from its first byte.
+/// Starts the timeout of a head at its first byte.
 fn head_has_begun(http1: &mut Http1, shared: &Shared) {
     if http1.deadlines.get(Timer::Head) == NEVER {
         let deadline = shared.deadline(http1.options().header_timeout);
@@ -148,11 +149,15 @@ fn head_has_begun(http1: &mut Http1, shared: &Shared) {
     }
 }
 
-/// Finds a head, and begins an exchange with it.
+/// Finds a head, and starts an exchange with it.
 fn find_head(http1: &mut Http1, shared: &Shared, bytes: &[u8]) -> Scanned {
     let site = http1.site.borrow();
     let options = &site.options;
-    let length = match http1.scanner.find(bytes, &options.head) {
+    // On the stack while it runs, which saves loads and stores.
+    let mut scanner = http1.scanner;
+    let found = scanner.find(bytes, &options.head);
+    http1.scanner = scanner;
+    let length = match found {
         Ok(Some(length)) => length,
         Ok(None) => return Scanned::More,
         Err(_) if bytes.first() == Some(&TLS_HANDSHAKE) => return Scanned::Tls,
@@ -174,7 +179,6 @@ fn find_head(http1: &mut Http1, shared: &Shared, bytes: &[u8]) -> Scanned {
         return Scanned::Refused { reject, used: 0 };
     }
     http1.unlogged = Unlogged::Exchange;
-    http1.scanner = Scanner::default();
     http1.served = http1.served.saturating_add(1);
     http1.deadlines.set(Timer::Head, NEVER);
     match begun {
@@ -183,7 +187,7 @@ fn find_head(http1: &mut Http1, shared: &Shared, bytes: &[u8]) -> Scanned {
     }
 }
 
-/// The client closed its side between requests, or in the middle of a head: nobody waits for an answer.
+/// The client half-closed between requests or within a head: it expects no response.
 fn at_end_of_input(http1: &mut Http1) -> Step {
     if let Some(in_flight) = &mut http1.in_flight {
         in_flight.exchange.client_left();
@@ -192,7 +196,7 @@ fn at_end_of_input(http1: &mut Http1) -> Step {
     Step::Again
 }
 
-/// Answers a request that no handler sees.
+/// Answers a request without a handler.
 fn refuse(http1: &mut Http1, shared: &Shared, reject: Reject) -> Step {
     http1.note(shared, Level::Info, format_args!("{} {}", reject.status, reject.reason));
     http1.deadlines.set(Timer::Head, NEVER);
@@ -218,7 +222,7 @@ fn refuse(http1: &mut Http1, shared: &Shared, reject: Reject) -> Step {
     Step::Again
 }
 
-/// Answers a head that did not come in time.
+/// Answers a head that did not arrive in time.
 pub(super) fn refuse_slow_head(http1: &mut Http1, shared: &Shared) {
     // The request before may have been a HEAD, or of HTTP/1.0.
     http1.in_flight_or_spare(shared).exchange.begin_without_request();
@@ -227,7 +231,7 @@ pub(super) fn refuse_slow_head(http1: &mut Http1, shared: &Shared) {
 
 // --- between exchanges ---------------------------------------------------------------------------
 
-/// Does what follows an exchange.
+/// Does what [`Exchange::next`](crate::http::Exchange::next) decides.
 fn after_exchange(http1: &mut Http1, shared: &Shared) -> Step {
     http1.log_access(shared);
     http1.stop_probing();
@@ -243,16 +247,16 @@ fn after_exchange(http1: &mut Http1, shared: &Shared) -> Step {
     Step::Again
 }
 
-/// Ends the connection once its output is sent.
+/// Closes the connection once its output is sent.
 fn close(http1: &mut Http1, reason: CloseReason) {
     http1.debug(format_args!("closing: {reason}"));
-    // To close with something unread would send a reset, which may overtake the response.
+    // Closing with unread input would send a reset, which may overtake the response.
     let all_read = matches!(http1.receiving(), Receiving::Done | Receiving::Closed);
     let linger = !all_read || !http1.input.is_empty() || http1.link.readable;
     http1.phase = Phase::Closing { discard: if linger { limits::LINGER_MAX } else { 0 } };
 }
 
-/// Everything was answered and sent: gives the memory back, and starts the time between requests.
+/// All responses were sent: gives the memory back, and starts the keep-alive timeout.
 fn rest(http1: &mut Http1, shared: &Shared) -> Step {
     http1.give_back(shared);
     if shared.stopping() && http1.is_silent() {
@@ -266,7 +270,7 @@ fn rest(http1: &mut Http1, shared: &Shared) -> Step {
     Step::Park
 }
 
-/// Discards body that the handler left.
+/// Discards the rest of a request body.
 fn drain(http1: &mut Http1, shared: &Shared) -> Step {
     if http1.input.is_empty() {
         let mut scratch = shared.scratch();

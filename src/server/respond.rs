@@ -1,4 +1,4 @@
-//! What a handler does to its response: the head, pieces of body, the end, and what becomes of its errors.
+//! What a handler does to its response: the head, pieces of body, the end, and its errors.
 
 use super::error::{Error, Outcome, Result};
 use super::http1::{Http1, Phase};
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// The response's head, as long as it can be changed.
+/// The response's head, while it can still be changed.
 pub(super) fn head(http1: &mut Http1) -> Result<&mut ResponseHead> {
     if http1.sending() != Sending::Head {
         return Err(Error::HeadSent);
@@ -20,8 +20,11 @@ pub(super) fn head(http1: &mut Http1) -> Result<&mut ResponseHead> {
     http1.in_flight()?.exchange.response_mut().ok_or(Error::HeadSent)
 }
 
-/// Queues the response's head if it is not out; `length` is the body's, where it is known.
+/// Queues the response's head unless that was done; `length` is the body's, if known.
 pub(super) fn commit(http1: &mut Http1, shared: &Shared, length: Option<u64>) -> Result<()> {
+    if http1.sending() != Sending::Head {
+        return Ok(());
+    }
     let server = http1.options().server_header;
     let in_flight = http1.in_flight()?;
     if let Some((frame, persistence)) = in_flight.exchange.commit(length, shared.stopping()) {
@@ -30,7 +33,7 @@ pub(super) fn commit(http1: &mut Http1, shared: &Shared, length: Option<u64>) ->
     Ok(())
 }
 
-/// Bytes of body that fit below the high-water mark now; an answer without a body drops them.
+/// Bytes of body that fit below the high-water mark.
 pub(super) fn room(http1: &Http1) -> usize {
     let waiting = |in_flight: &InFlight| http1.options().high_water.saturating_sub(in_flight.output.mem());
     http1.in_flight.as_deref().map_or(0, waiting)
@@ -54,7 +57,7 @@ pub(super) fn push_shared(http1: &mut Http1, shared: &Shared, bytes: Rc<[u8]>) -
     account(http1, shared, pushed)
 }
 
-/// Counts what was dropped, and cuts a response that does not keep to its length.
+/// Counts dropped bytes, and cuts a response that breaks its promised length.
 fn account(http1: &mut Http1, shared: &Shared, pushed: std::result::Result<usize, SendError>) -> Result<()> {
     match pushed {
         Ok(dropped) => {
@@ -82,14 +85,14 @@ fn end(http1: &mut Http1, shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Ends the response that a handler made, with what it returned.
+/// Ends the response with what the handler returned.
 pub(super) fn finish(http1: &mut Http1, shared: &Shared, outcome: Result<Outcome>) {
     if http1.phase != Phase::Open {
         return;
     }
     let done = match outcome {
         Ok(Outcome::Close) => {
-            must_close(http1, CloseReason::Handler);
+            http1.must_close(CloseReason::Handler);
             end(http1, shared)
         }
         Ok(Outcome::KeepAlive) => end(http1, shared),
@@ -105,17 +108,17 @@ fn finish_failed(http1: &mut Http1, shared: &Shared, error: &Error) -> Result<()
     match http1.sending() {
         Sending::Head => {
             let status = error.status();
-            // What is wrong with a body's framing was logged when it was found.
+            // A malformed body was logged when it was found.
             if !matches!((error, http1.receiving()), (Error::BadBody(_), Receiving::Closed)) {
                 let level = if status >= 500 { Level::Error } else { Level::Info };
                 http1.note(shared, level, format_args!("{status} {error}"));
             }
-            must_close(http1, CloseReason::HandlerFailed);
+            http1.must_close(CloseReason::HandlerFailed);
             fail(http1, shared, status)?;
         }
         Sending::Done => {
             http1.debug(format_args!("handler failed after its response: {error}"));
-            must_close(http1, CloseReason::HandlerFailed);
+            http1.must_close(CloseReason::HandlerFailed);
         }
         Sending::Body(_) | Sending::Cut => {
             http1.note(shared, Level::Info, format_args!("response cut short: {error}"));
@@ -130,7 +133,7 @@ fn finish_failed(http1: &mut Http1, shared: &Shared, error: &Error) -> Result<()
 
 /// Ends the response of a handler that panicked.
 pub(super) fn finish_panicked(http1: &mut Http1, shared: &Shared) {
-    must_close(http1, CloseReason::HandlerFailed);
+    http1.must_close(CloseReason::HandlerFailed);
     if http1.sending() != Sending::Head {
         http1.cut(shared, "its handler panicked");
     } else if let Err(error) = fail(http1, shared, 500) {
@@ -139,13 +142,7 @@ pub(super) fn finish_panicked(http1: &mut Http1, shared: &Shared) {
     }
 }
 
-fn must_close(http1: &mut Http1, reason: CloseReason) {
-    if let Some(in_flight) = &mut http1.in_flight {
-        in_flight.exchange.must_close(reason);
-    }
-}
-
-/// Answers `status` in place of what the handler had prepared.
+/// Answers `status` instead of what the handler had prepared.
 fn fail(http1: &mut Http1, shared: &Shared, status: u16) -> Result<()> {
     head(http1)?.clear();
     let text = format!("{status} {}\n", http::status_reason(status));
@@ -166,7 +163,7 @@ pub(super) fn answer_text(http1: &mut Http1, shared: &Shared, status: u16, text:
 
 // --- waiting -------------------------------------------------------------------------------------
 
-/// Ready when output is below the high-water mark and one more file may be queued.
+/// Ready when output is below the high-water mark and another file may be queued.
 pub(super) fn poll_room(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<()>> {
     if http1.phase == Phase::Dead {
         return Poll::Ready(Err(Error::Closed));
@@ -174,13 +171,13 @@ pub(super) fn poll_room(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<
     let high_water = http1.options().high_water;
     let output = &http1.in_flight()?.output;
     if output.mem() < high_water && output.files() < limits::QUEUED_FILES {
-        return if http1.link.credit > 0 { Poll::Ready(Ok(())) } else { yield_now(cx) };
+        return if http1.link.credit > 0 { Poll::Ready(Ok(())) } else { another_turn(cx) };
     }
     http1.waiter.wait(Want::Room, cx);
     Poll::Pending
 }
 
-/// Ready when all output is in the kernel.
+/// Ready when all output was handed to the kernel.
 pub(super) fn poll_flushed(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<()>> {
     if http1.phase == Phase::Dead {
         return Poll::Ready(Err(Error::Closed));
@@ -192,7 +189,7 @@ pub(super) fn poll_flushed(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Resu
     Poll::Pending
 }
 
-/// Ready when the client has closed its side, or the connection broke.
+/// Ready when the client has half-closed, or the connection is broken.
 pub(super) fn poll_closed(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<()> {
     if http1.link.peer_closed || matches!(http1.receiving(), Receiving::Closed) || http1.phase == Phase::Dead {
         return Poll::Ready(());
@@ -201,8 +198,8 @@ pub(super) fn poll_closed(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// Ends a turn in which the handler never had to wait, so that other connections get theirs.
-pub(super) fn yield_now<T>(cx: &Context<'_>) -> Poll<T> {
+/// Lets other connections be served first: the handler used up its turn, but would not have to wait.
+pub(super) fn another_turn<T>(cx: &Context<'_>) -> Poll<T> {
     cx.waker().wake_by_ref();
     Poll::Pending
 }

@@ -1,47 +1,31 @@
-//! A connection and the handler that runs for it: driving the one, polling the other. [`Sessions::drive`] is the one door.
+//! A connection together with the handler that runs for it. All goes through [`Sessions::drive`].
 
 use super::connection::Connection;
 use super::ending;
+use super::handler::{CurrentHandler, Running, Wakers, poll};
 use super::http1::{Http1, Phase, Step};
 use super::limits;
 use super::request::Request;
 use super::requests;
-use super::respond;
 use super::shared::Shared;
-use super::site::{CurrentHandler, Running};
 use super::timeouts;
 use super::upgrade;
-use crate::rt::{Due, Edges, Key, SlotWaker, Slots, TimerId, Woken, drop_contained};
+use crate::http::CloseReason;
+use crate::rt::{Due, Edges, Key, Slots, TimerId, drop_contained};
 use std::cell::RefCell;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 /// One connection and what runs on it.
 pub(super) struct Session {
     pub(super) http1: Rc<RefCell<Http1>>,
-    /// What serves its requests at present.
+    /// The current handler of its listener.
     handler: CurrentHandler,
     wakers: Rc<Wakers>,
-    /// Absent between requests, and while it is being polled.
+    /// `None` between requests, and while it is being polled.
     running: Option<Running>,
-    /// The session's one entry in the table of deadlines.
+    /// The session's only entry in the table of deadlines.
     armed: Option<TimerId>,
-}
-
-/// A session's waker, in the two shapes that it is needed in.
-struct Wakers {
-    mark: Arc<SlotWaker>,
-    waker: Waker,
-}
-
-impl Wakers {
-    /// Whether no clone of the waker is left: these two are the only references.
-    fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.mark) == 2
-    }
 }
 
 impl Session {
@@ -51,7 +35,7 @@ impl Session {
     }
 
     fn arm(&mut self, shared: &Shared, key: Key, next: u64) {
-        // A deadline that moved away costs nothing: its old entry will find the new one.
+        // A later deadline costs nothing: the old entry comes first, and finds the new one.
         if self.armed.is_some_and(|armed| armed.when <= next) {
             return;
         }
@@ -69,7 +53,7 @@ impl Session {
 pub(super) struct Sessions {
     pub(super) shared: Rc<Shared>,
     pub(super) table: RefCell<Slots<Session>>,
-    /// One waker for each slot ever used; reused by the connections that come after.
+    /// One waker for each slot ever used. Later sessions in the slot reuse it.
     wakers: RefCell<Vec<Option<Rc<Wakers>>>>,
 }
 
@@ -86,10 +70,10 @@ impl Sessions {
         self.table.borrow().is_empty()
     }
 
-    /// Takes in the connection that `make` returns for its key.
+    /// Opens a session for the connection that `make` returns.
     ///
     /// # Errors
-    /// That of `make`; `OutOfMemory` when no more can be told apart.
+    /// That of `make`; `OutOfMemory` when there are too many sessions for keys.
     pub(super) fn open(&self, handler: CurrentHandler, make: impl FnOnce(Key) -> io::Result<Http1>) -> io::Result<Key> {
         let mut table = self.table.borrow_mut();
         let key = table.insert_with(|key| {
@@ -103,7 +87,7 @@ impl Sessions {
         Ok(key)
     }
 
-    /// The waker for a new session: that of the slot's last tenant, unless somebody may still wake it by that.
+    /// The waker for a new session: the slot's old one, unless a clone of it is left somewhere.
     fn wakers(&self, key: Key) -> Rc<Wakers> {
         let mut wakers = self.wakers.borrow_mut();
         while wakers.len() <= key.index() {
@@ -116,14 +100,13 @@ impl Sessions {
             wakers.mark.renew(key.generation());
             return Rc::clone(wakers);
         }
-        let mark = SlotWaker::new(Woken::Conn(key), &self.shared.runtime.wakes);
-        let wakers = Rc::new(Wakers { waker: Waker::from(Arc::clone(&mark)), mark });
+        let wakers = Rc::new(Wakers::new(key, &self.shared));
         Rc::clone(place.insert(wakers))
     }
 
     // --- what makes a session ready ---------------------------------------------------------------
 
-    /// An event of a connection: only flags are set, the session is driven later in the tick.
+    /// Records an event of a connection. The session is driven later in the tick.
     pub(super) fn notice(&self, key: Key, edges: Edges) {
         let table = self.table.borrow();
         let Some(session) = table.get(key) else { return };
@@ -155,8 +138,8 @@ impl Sessions {
 
     // --- driving ----------------------------------------------------------------------------------
 
-    /// Drives the sessions that are ready now. Those that become so meanwhile wait for the next tick, so that events are
-    /// never starved.
+    /// Drives the sessions that are ready now. Those that become ready meanwhile wait for the next tick, so that new
+    /// events are not starved.
     pub(super) fn drive_ready(&self) {
         let ready = self.shared.ready.borrow().len();
         for _ in 0..ready {
@@ -180,7 +163,7 @@ impl Sessions {
             http1.link.credit = limits::TURN;
             http1.phase == Phase::Dead
         };
-        // A handler whose connection is over is dropped where it waits.
+        // If the connection is over, its handler is dropped.
         let step = if over { Step::Close } else { self.steps(key, &http1, &wakers, &mut running) };
         if step == Step::Close {
             self.close(key, &http1, running);
@@ -192,7 +175,7 @@ impl Sessions {
     /// Steps until there is nothing to do or the budget is spent; never returns `Start`.
     fn steps(&self, key: Key, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) -> Step {
         for _ in 0..limits::DRIVE_BUDGET {
-            self.poll_handler(http1, wakers, running);
+            poll(running, wakers, http1, &self.shared);
             let (step, spent) = {
                 let mut http1 = http1.borrow_mut();
                 (step(&mut http1, &self.shared, running.is_some()), http1.link.credit == 0)
@@ -212,36 +195,18 @@ impl Sessions {
         Step::Again
     }
 
-    /// Starts the handler of the request whose head has come.
+    /// Starts the handler for the request whose head was read.
     fn start(&self, key: Key, http1: &Rc<RefCell<Http1>>) -> Option<Running> {
         let (head, options) = {
             let http1 = http1.borrow();
             (Rc::clone(http1.in_flight.as_ref()?.exchange.head()), Rc::clone(&http1.site.borrow()))
         };
-        let handler = Rc::clone(&self.table.borrow().get(key)?.handler.borrow());
         let con = Connection::new(Rc::clone(&self.shared), options, Rc::clone(http1), key);
-        Some(handler.start(con, Request::new(head)))
+        // Only makes the future: nothing of the handler runs while these are borrowed.
+        Some(self.table.borrow().get(key)?.handler.borrow().start(con, Request::new(head)))
     }
 
-    /// Polls the handler if it was woken; it is gone when it is done.
-    fn poll_handler(&self, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) {
-        let Some(future) = running else { return };
-        if !wakers.mark.take_woken() {
-            return;
-        }
-        let mut cx = Context::from_waker(&wakers.waker);
-        // Where panics unwind, a handler's ends its own connection and no other.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => drop_contained(running.take()),
-            Err(_) => {
-                drop_contained(running.take());
-                respond::finish_panicked(&mut http1.borrow_mut(), &self.shared);
-            }
-        }
-    }
-
-    /// Puts the handler back, and sees that the connection's next deadline is in the table.
+    /// Puts the handler back, and arms the connection's next deadline.
     fn park(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>, again: bool) {
         let mut table = self.table.borrow_mut();
         let Some(session) = table.get_mut(key) else { return };
@@ -260,13 +225,13 @@ impl Sessions {
         let http1 = self.table.borrow().get(key).map(|session| Rc::clone(&session.http1));
         if let Some(http1) = http1 {
             http1.borrow_mut().phase = Phase::Dead;
-            // Not held on to: who else owns a connection decides how it ends.
+            // Dropped first: the number of owners decides how a connection ends.
             drop(http1);
             self.drive(key);
         }
     }
 
-    /// Closes those that wait for a request.
+    /// Closes idle connections.
     pub(super) fn shut_idle(&self) {
         let is_idle = |session: &Session| session.http1.borrow().is_silent();
         let idle: Vec<Key> =
@@ -274,21 +239,22 @@ impl Sessions {
         idle.into_iter().for_each(|key| self.shut(key));
     }
 
-    /// Closes all of them.
+    /// Closes all connections.
     pub(super) fn shut_all(&self) {
         let keys: Vec<Key> = self.table.borrow().iter().map(|(key, _)| key).collect();
         keys.into_iter().for_each(|key| self.shut(key));
     }
 
-    /// Frees the slot: first the handler, then the connection, so that what the handler owns goes at once.
+    /// Frees the slot: first the handler with all that it owns, then the connection.
     fn close(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>) {
         drop_contained(running);
         {
-            // An `Upgraded` may hold the stream longer than the session does (the count's other two are the table's and
-            // ours): the key is another's then, and this stream's events must not reach it.
+            // An `Upgraded` may outlive the session (two of the references are the table's and ours). The key is then
+            // given to another session, which must not see this stream's events.
             let outlived = Rc::strong_count(http1) > 2;
             let mut http1 = http1.borrow_mut();
             http1.phase = Phase::Dead;
+            http1.must_close(CloseReason::Lost);
             http1.log_access(&self.shared);
             if http1.is_whole() {
                 http1.link.transport.say_goodbye();
@@ -307,7 +273,7 @@ impl Sessions {
         }
     }
 
-    /// Ends a stream that somebody still owns.
+    /// Closes a stream that an `Upgraded` still owns.
     fn detach(&self, http1: &mut Http1) {
         if let Err(error) = self.shared.runtime.reactor.deregister(http1.link.transport.source()) {
             http1.debug(format_args!("cannot deregister the connection: {error}"));

@@ -17,15 +17,15 @@ pub(crate) struct Shared {
     /// Connections to be driven in this tick.
     pub(super) ready: RefCell<VecDeque<Key>>,
     scratch: RefCell<Box<[u8]>>,
-    /// Boxed for good: what moves between here and a connection is the box.
+    /// Boxed: only the box moves between here and a connection.
     #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
     spare: RefCell<Vec<Box<InFlight>>>,
     date: RefCell<Date>,
-    /// Many of the connections that there may be were in use when the last one was accepted.
+    /// At least a quarter of the allowed connections were in use when the last one was accepted.
     pub(super) filling_up: Cell<bool>,
-    /// When what is still in flight is dropped, once the server stops.
+    /// Once the server is stopping: when requests in flight are dropped.
     stop_deadline: Cell<Option<u64>>,
-    /// The lines of the log that clients have caused.
+    /// Log lines caused by clients.
     pub(super) log_lines: RefCell<LineCounts>,
 }
 
@@ -52,7 +52,7 @@ impl Shared {
         self.runtime.deadline(after)
     }
 
-    /// The loop's receive buffer, for the duration of one read and what is made of it.
+    /// The loop's receive buffer, held while one read is processed.
     pub(super) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
         self.scratch.borrow_mut()
     }
@@ -73,18 +73,18 @@ impl Shared {
         self.stop_deadline.get().is_some()
     }
 
-    /// When what is still in flight is dropped; `None` while the server does not stop.
+    /// When requests in flight are dropped; `None` unless the server is stopping.
     pub(super) fn stop_deadline(&self) -> Option<u64> {
         self.stop_deadline.get()
     }
 
-    /// Begins to stop, or shortens the time until the end.
+    /// Starts to stop, or shortens the time that is left.
     pub(super) fn stop_by(&self, deadline: u64) {
         let earlier = self.stop_deadline.get().map_or(deadline, |set| set.min(deadline));
         self.stop_deadline.set(Some(earlier));
     }
 
-    /// Counts a line of the log about a client; whether it is to be written.
+    /// Counts a log line about a client; returns whether to write it.
     #[cold]
     pub(super) fn takes_log_line(&self, peer: &PeerAddr) -> bool {
         let mut lines = self.log_lines.borrow_mut();
@@ -94,12 +94,12 @@ impl Shared {
         lines.count(peer.network())
     }
 
-    /// Logs how many lines were suppressed in the window that ends now.
+    /// Ends the window of [`takes_log_line`](Shared::takes_log_line) and logs how many lines were suppressed.
     pub(super) fn report_suppressed_lines(&self) {
         self.log_lines.take().report();
     }
 
-    /// The `Date` line and, if wanted, the `Server` line; the date is made anew when the second has changed.
+    /// The `Date` line and, if wanted, the `Server` line. The date is formatted once a second.
     pub(super) fn date_lines(&self, server: bool) -> Ref<'_, [u8]> {
         self.date.borrow_mut().refresh(self.runtime.now());
         let end = if server { usize::MAX } else { DATE.len() + date::LEN + 2 };
@@ -114,15 +114,15 @@ impl Shared {
     }
 }
 
-/// How the lines begin that every head has.
+/// How the `Date` line begins.
 const DATE: &[u8] = b"Date: ";
 
-/// The lines that every head has, and when they were made.
+/// The lines that every head has, cached for a second.
 #[derive(Default)]
 struct Date {
     lines: Vec<u8>,
     second: u64,
-    /// The tick in which the wall clock was last read.
+    /// The tick in which the wall clock was last read; it is read once a tick.
     tick: Option<u64>,
 }
 
@@ -133,7 +133,7 @@ impl Date {
         }
         self.tick = Some(tick);
         let now = SystemTime::now();
-        // A clock before 1970 (a router without a battery) is shown as 1970: the format knows no earlier time.
+        // A clock before 1970, as on a router without a battery, is shown as 1970: the format has no earlier time.
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if second != self.second || self.lines.is_empty() {
             self.second = second;

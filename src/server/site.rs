@@ -2,15 +2,13 @@
 
 use super::connection::Connection;
 use super::error::IntoOutcome;
+use super::handler::{Handler, erase};
 use super::options::Options;
 use super::request::Request;
 use super::site_options::SiteOptions;
-use std::cell::RefCell;
 use std::fmt;
-use std::future::Future;
 #[cfg(feature = "tls")]
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 
 /// What a listener serves: options and a handler.
@@ -22,18 +20,6 @@ use std::rc::Rc;
 pub struct Site {
     pub(super) options: Rc<SiteOptions>,
     pub(super) handler: Rc<dyn Handler>,
-}
-
-/// The handler that a listener and its connections have at present, as with
-/// [`CurrentOptions`](super::site_options::CurrentOptions).
-pub(super) type CurrentHandler = Rc<RefCell<Rc<dyn Handler>>>;
-
-/// A handler at work on one request; it has finished the response when it is ready.
-pub(super) type Running = Pin<Box<dyn Future<Output = ()>>>;
-
-/// A handler, whatever its type.
-pub(super) trait Handler {
-    fn start(&self, con: Connection, req: Request) -> Running;
 }
 
 impl fmt::Debug for Site {
@@ -55,33 +41,9 @@ impl Site {
     /// Loads the certificates of the options if they are not loaded yet. Binding a TLS listener does so, too.
     ///
     /// # Errors
-    /// One line naming the file that is missing or wrong, and why.
+    /// One line that names the file and what is wrong with it.
     #[cfg(feature = "tls")]
     pub fn load_certificates(&self) -> io::Result<()> {
         self.options.tls().map(|_| ())
     }
-}
-
-/// Gives a handler the shape that connections store: it makes a future which also finishes the response.
-fn erase<H, R>(handler: H) -> Rc<dyn Handler>
-where
-    H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
-    R: IntoOutcome,
-{
-    struct Boxing<S>(S);
-
-    impl<F: Future<Output = ()> + 'static, S: Fn(Connection, Request) -> F> Handler for Boxing<S> {
-        fn start(&self, con: Connection, req: Request) -> Running {
-            Box::pin(self.0(con, req))
-        }
-    }
-
-    let handler = Rc::new(handler);
-    Rc::new(Boxing(move |mut con: Connection, mut req: Request| {
-        let handler = Rc::clone(&handler);
-        async move {
-            let outcome = handler(&mut con, &mut req).await.into_outcome();
-            con.finish(outcome);
-        }
-    }))
 }

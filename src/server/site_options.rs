@@ -1,4 +1,4 @@
-//! How a site is served, apart from its handler: options, certificates, and what the layer above keeps.
+//! A site without its handler: options, certificates, and the state of the layer above.
 
 use super::options::Options;
 #[cfg(feature = "tls")]
@@ -9,17 +9,16 @@ use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
 
-/// The options that a listener and its connections have at present; [`Listeners::serve`](crate::Listeners::serve) replaces
-/// them.
+/// The current options of a listener and its connections; [`Listeners::serve`](crate::Listeners::serve) replaces them.
 pub(super) type CurrentOptions = Rc<RefCell<Rc<SiteOptions>>>;
 
-/// What a [`Site`](super::site::Site) is, apart from its handler.
+/// A [`Site`](super::site::Site) without its handler.
 pub(crate) struct SiteOptions {
     pub(crate) options: Options,
-    /// The certificates, once they were needed.
+    /// The certificates, loaded when first needed.
     #[cfg(feature = "tls")]
     tls: OnceCell<Rc<TlsContext>>,
-    /// State of the layer above: the files that it keeps at hand.
+    /// State of the layer above: its cache of files.
     extension: OnceCell<Rc<dyn Any>>,
 }
 
@@ -42,7 +41,7 @@ impl SiteOptions {
         Ok(self.tls.get_or_init(|| context))
     }
 
-    /// The upper layer's state, made at the first call. There is one type of it.
+    /// The state of the layer above, made at the first call. It has one type only.
     pub(crate) fn extension<T: 'static>(&self, make: impl FnOnce(&Options) -> T) -> Rc<T> {
         let any = Rc::clone(self.extension.get_or_init(|| Rc::new(make(&self.options))));
         any.downcast().unwrap_or_else(|_| unreachable!("one layer stores one type"))

@@ -7,9 +7,9 @@
 //! | a request body, or one call to read it | `body_timeout`, the call's own | the handler gets [`Error::Timeout`](super::Error::Timeout) |
 //! | a client that does not read | `write_timeout` | the connection is reset |
 //! | the next request | `http_keepalive` | the connection is closed |
-//! | the rest of a body that nobody read | [`DRAIN_TIMEOUT`](super::limits::DRAIN_TIMEOUT) | the connection is closed |
-//! | a client that closes its side after a last response | [`LINGER_TIMEOUT`](super::limits::LINGER_TIMEOUT) | the connection is closed |
-//! | a handler, after the peer closed its side | [`PROBE_AFTER`](super::limits::PROBE_AFTER) | the peer is asked whether it is there |
+//! | the rest of an unread body | [`DRAIN_TIMEOUT`](super::limits::DRAIN_TIMEOUT) | the connection is closed |
+//! | a client that does not close after the last response | [`LINGER_TIMEOUT`](super::limits::LINGER_TIMEOUT) | the connection is closed |
+//! | a handler, after the peer half-closed | [`PROBE_AFTER`](super::limits::PROBE_AFTER) | the peer is probed, if the handler wants that |
 
 use super::deadlines::{NEVER, Timer};
 use super::http1::{Http1, Late, Phase};
@@ -21,7 +21,7 @@ use crate::http::{Receiving, Sending};
 use crate::rt::deadline;
 use log::Level;
 
-/// Does what is due.
+/// Acts on deadlines that have passed.
 pub(super) fn check(http1: &mut Http1, shared: &Shared) {
     let now = shared.now();
     if http1.deadlines.next() > now {
@@ -65,10 +65,10 @@ fn expire(http1: &mut Http1, shared: &Shared, now: u64) {
     }
 }
 
-/// Whether the deadline of a read has to wait until what came meanwhile was read.
+/// Whether a read deadline has to wait until what has arrived was read.
 ///
-/// It may have come in time: others can have held up the loop, and with many events at once the kernel tells of some
-/// only in the next tick. `write_due`: that of a write has passed, too.
+/// It may have arrived in time: other connections can have held up the loop, and with many events at once the kernel
+/// reports some only in the next tick. `write_due`: the write deadline has passed, too.
 fn takes_last_look(http1: &mut Http1, write_due: bool) -> bool {
     let reads = matches!(http1.phase, Phase::Open)
         && (matches!(http1.receiving(), Receiving::Head) || http1.waiter.wants(Want::Read));
@@ -80,8 +80,8 @@ fn takes_last_look(http1: &mut Http1, write_due: bool) -> bool {
     http1.link.readable
 }
 
-/// Whether there is time left for the client to take what waits; it begins again whenever the client has taken some of
-/// what the kernel holds for it, though not enough for the kernel to take more of ours.
+/// Whether the client still has time to read. The time starts over whenever it has received some of what the kernel
+/// holds for it, even if not enough for the kernel to accept more.
 fn may_stand_still(http1: &mut Http1, shared: &Shared) -> bool {
     let timeout = http1.options().write_timeout;
     let Some(in_flight) = &mut http1.in_flight else { return false };
@@ -96,7 +96,7 @@ fn may_stand_still(http1: &mut Http1, shared: &Shared) -> bool {
     now < end
 }
 
-/// Makes a peer that is gone answer with a reset. For one that is there, an interim response means nothing.
+/// Sends an interim response: a peer that is gone answers with a reset, and others ignore it.
 fn probe_peer(http1: &mut Http1) {
     http1.stop_probing();
     if let Some(in_flight) = &mut http1.in_flight

@@ -3,7 +3,7 @@
 use super::error::{Error, Result};
 use super::http1::{Http1, Phase, Step};
 use super::limits;
-use super::respond::{self, yield_now};
+use super::respond::{self, another_turn};
 use super::shared::Shared;
 use super::waiter::Want;
 use crate::rt::Key;
@@ -23,18 +23,18 @@ impl Upgraded {
         Upgraded(Stream { shared, http1, key })
     }
 
-    /// Reads at most `buffer.len()` bytes, waiting for the first of them; 0 at the stream's end.
+    /// Reads at most `buffer.len()` bytes, and waits for the first of them; 0 at the end of the stream.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection broke.
+    /// [`Error::Closed`] if the connection is broken.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         poll_fn(|cx| self.0.poll_read(cx, buffer)).await
     }
 
-    /// Queues all of `data`. Waits only while more than the high-water mark is queued already.
+    /// Queues all of `data`; waits only while more than the high-water mark is queued.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection broke.
+    /// [`Error::Closed`] if the connection is broken.
     pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
         poll_fn(|cx| self.0.poll_write_all(cx, &mut data)).await
     }
@@ -210,7 +210,7 @@ impl Stream {
             let (piece, rest) = data.split_at(data.len().min(respond::room(&http1)));
             http1.in_flight()?.output.push(piece);
             *data = rest;
-            // If a task of its own writes, nobody else would drive the connection.
+            // In a task of its own, nothing else would drive the connection.
             http1.make_ready(&self.shared, self.key);
         }
         Poll::Ready(Ok(()))
@@ -245,7 +245,7 @@ impl Drop for Stream {
     }
 }
 
-/// Leaves HTTP behind.
+/// Takes the connection away from HTTP.
 pub(super) fn begin(http1: &mut Http1) -> Result<()> {
     http1.in_flight()?.exchange.hand_over();
     http1.phase = Phase::Upgraded;
@@ -274,18 +274,18 @@ fn poll_read(http1: &mut Http1, shared: &Shared, cx: &mut Context<'_>, buffer: &
         return Poll::Ready(Ok(n));
     }
     if http1.link.readable && http1.link.credit == 0 {
-        return yield_now(cx);
+        return another_turn(cx);
     }
     while http1.link.readable && http1.phase != Phase::Dead {
         match http1.read(shared, buffer) {
             Ok(n) => {
                 http1.link.spend(n);
-                // The end stays the end, however often it is asked for.
+                // A later read must find the end, too.
                 http1.link.readable |= n == 0;
                 return Poll::Ready(Ok(n));
             }
             Err(Step::Close) => break,
-            Err(_) if http1.link.credit == 0 => return yield_now(cx),
+            Err(_) if http1.link.credit == 0 => return another_turn(cx),
             Err(_) => {}
         }
     }

@@ -74,7 +74,7 @@ impl Process {
         let Some(mut child) = self.child.take() else { return };
         // Most have ended by now.
         if child.poll_end(&mut Context::from_waker(Waker::noop())).is_pending() {
-            // It may be a script that stops this server.
+            // The script may be one that stops this server.
             child.doomed = false;
             ecohttpd::spawn(child.run_out(self.patience)).detach();
         }

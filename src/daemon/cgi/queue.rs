@@ -30,7 +30,7 @@ pub struct Queue {
     next: Cell<u32>,
 }
 
-/// Who request for a place.
+/// Who asks for a permit.
 #[derive(Clone, Copy)]
 pub struct PermitRequest {
     /// Whose share of the queue it takes. `None`: it has no limit.

@@ -1,10 +1,10 @@
 //! Moves bytes between the client and a running script, both ways at once, in bounded memory.
 
-use super::head::{Bad, Collector};
+use super::head::set_head;
+use super::head_syntax::{Bad, Collector};
 use super::minimum_rate::MinimumRate;
 use super::process::Process;
 use super::request_body::PIECE;
-use super::set_head::SetOn;
 use super::slow_clients::{SLOW_AFTER, SlowClient};
 use crate::daemon::log;
 use crate::daemon::sys::process::Ended;
@@ -81,7 +81,7 @@ pub struct Progress {
     killed: Option<i32>,
     /// Further output is not sent.
     no_more: bool,
-    /// Since when, if the script has not ended.
+    /// Since when that is so, if the script has not ended.
     closed: Option<Instant>,
     /// How fast the client sends.
     gives: MinimumRate,
@@ -361,7 +361,7 @@ impl Relay<'_> {
         Ok(self.progress.lack().map_or(End::Output, End::Short))
     }
 
-    /// Turns the script's head into that of the response. Returns an end if there is nothing to send.
+    /// Begins the response, once the script's head is there. Returns an end if there is nothing to send.
     fn begin(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<Option<End>> {
         let Some(collector) = self.progress.head.take() else { return Ok(None) };
         let (head, body) = match collector.parse() {
@@ -371,7 +371,7 @@ impl Relay<'_> {
         if let Some(place) = head.local() {
             return Ok(Some(End::Local(place.to_owned())));
         }
-        head.set_on(con, self.name)?;
+        set_head(con, &head, self.name)?;
         // Without a body there is nothing to count (RFC 9110 §6.4.1).
         if !self.progress.head_only && !matches!(head.status, Some((204 | 304, _))) {
             self.progress.left = head.length;

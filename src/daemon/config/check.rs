@@ -29,7 +29,7 @@ pub fn locate(config: &mut Config, folder: &Path) {
     }
 }
 
-/// Adds what other files hold, and looks for conflicts. In a file, conflicting values are left out.
+/// Adds the contents of other files, and looks for conflicts. In a file, conflicting values are left out.
 ///
 /// # Errors
 /// One line: which option of which section, and what would be right. For a file, only if nothing is left to serve.

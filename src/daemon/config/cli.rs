@@ -6,7 +6,7 @@ use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
 use crate::daemon::escape::{Escaped, Shown};
 use crate::daemon::log;
-use crate::daemon::percent;
+use ecohttpd::syntax::decode_form;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
             Action::Test => flags.test = true,
             Action::Dump => flags.dump = true,
             Action::UrlDecode => {
-                let decoded = percent::decode(&value, true);
+                let decoded = decode_form(value.as_bytes());
                 return Ok(Command::Print(String::from_utf8_lossy(&decoded).into_owned()));
             }
             Action::Md5Crypt => return Ok(Command::Print(md5(&value)?)),

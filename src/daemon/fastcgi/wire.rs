@@ -1,7 +1,7 @@
 //! One exchange with a FastCGI server.
 
 use super::record::{self, HEAD, Piece, Records, kind};
-use crate::daemon::cgi::{Collector, ErrorLines, ScriptHead, SetOn};
+use crate::daemon::cgi::{Collector, ErrorLines, ScriptHead, set_head};
 use crate::daemon::log;
 use crate::daemon::upstream::{Fault, Taken, Wire, Wrong};
 use ecohttpd::Connection;
@@ -80,7 +80,7 @@ impl<'a> FastCgiWire<'a> {
         }
         self.rest = body.len();
         self.left = head.length.filter(|_| !self.to_head && has_body(&head));
-        head.set_on(con, self.name)?;
+        set_head(con, &head, self.name)?;
         Ok(Taken::Head)
     }
 

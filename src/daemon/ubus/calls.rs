@@ -43,7 +43,7 @@ pub enum CallError {
 /// Why the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Nobody needs it any more.
+    /// It is not needed any more.
     Closed,
     /// Too many replies are owed.
     Overdue,

@@ -1,8 +1,8 @@
-//! The fatal alerts that rustls leaves unsent (RFC 8446 §6.2).
+//! Fatal alerts that rustls does not send (RFC 8446 §6.2).
 //!
-//! Of some faults of a peer, such as a record of nothing but padding, it tells us alone; all that it then offers to send is
-//! `close_notify`, by which the peer would learn that all is well. A suite's encrypter sees that alert before anybody
-//! else does: those of TLS 1.3 are wrapped here, and write the fatal one in its place.
+//! Some faults of a peer, such as a record of nothing but padding, rustls reports only to us. All that it then offers
+//! to send is `close_notify`, which would tell the peer that all is well. The encrypters of the TLS 1.3 suites see that
+//! alert first: they are wrapped here, and replace it with the fatal one.
 
 use rustls::crypto::cipher::{
     AeadKey, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundOpaqueMessage, OutboundPlainMessage,
@@ -18,12 +18,12 @@ use std::cell::Cell;
 const FATAL: u8 = 2;
 
 thread_local! {
-    /// The alert that is sent in the place of `close_notify`.
+    /// The alert to send instead of `close_notify`.
     static INSTEAD: Cell<Option<u8>> = const { Cell::new(None) };
 }
 
-/// Has the session say what was wrong, unless rustls has, or it was the peer that gave up. What is returned is to be sent
-/// besides, as it is.
+/// Makes the session send an alert for `error`, unless rustls did so or the peer raised one itself. An alert that is
+/// returned must be sent in plain text.
 pub(super) fn raise(session: &mut ServerConnection, error: &Error) -> Option<[u8; 7]> {
     let kind = u8::from(match error {
         Error::AlertReceived(_) => return None,
@@ -32,7 +32,7 @@ pub(super) fn raise(session: &mut ServerConnection, error: &Error) -> Option<[u8
     });
     if session.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
         INSTEAD.set(Some(kind));
-        // Nothing at all if rustls has raised an alert.
+        // Does nothing if rustls has raised an alert.
         session.send_close_notify();
         INSTEAD.set(None);
     } else if session.protocol_version().is_none() && !session.wants_write() {
@@ -41,7 +41,7 @@ pub(super) fn raise(session: &mut ServerConnection, error: &Error) -> Option<[u8
     None
 }
 
-/// The suite with encrypters that are wrapped; it lives as long as the process.
+/// Wraps the encrypters of a suite. The result is leaked, once per process.
 pub(super) fn wrap(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     let SupportedCipherSuite::Tls13(inner) = suite else { return suite };
     let common = CipherSuiteCommon { ..inner.common };

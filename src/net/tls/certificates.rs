@@ -1,4 +1,4 @@
-//! Certificates and keys: their files, and which of them a client gets.
+//! Certificates and keys: loading them, and choosing one for a client.
 
 use crate::net::x509;
 use rustls::client::verify_server_name;
@@ -13,10 +13,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of a certificate, key or CA file; a CA bundle of a whole system has some 200 KiB.
+/// Bytes of a certificate, key or CA file. The CA bundle of a whole system has about 200 KiB.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The certificates to choose from by the name that the client asks for.
+/// Certificates, chosen by the name that the client asks for.
 #[derive(Debug)]
 pub(super) struct Certificates {
     /// Never empty.
@@ -40,9 +40,9 @@ impl Certificates {
 }
 
 impl Certificates {
-    /// The certificate that names the host, else the one that has a wildcard for it.
+    /// The certificate that names the host, or else one with a matching wildcard.
     fn find(&self, host: &str) -> Option<&Certificate> {
-        // One that is for any sibling too is for this one by a wildcard.
+        // A certificate that also matches an arbitrary sibling matches by a wildcard.
         let sibling = host.split_once('.').map(|(_, domain)| format!("any-other-name.{domain}"));
         let exact = |found: &&&Certificate| !sibling.as_deref().is_some_and(|sibling| found.is_for(sibling));
         let fitting = || self.all.iter().filter(|certificate| certificate.is_for(host));
@@ -60,7 +60,7 @@ impl Certificate {
 }
 
 impl ResolvesServerCert for Certificates {
-    /// By the names in the certificates themselves, wildcards included (RFC 6125 §6.4.3); the first for all others.
+    /// Chooses by the names in the certificates, wildcards included (RFC 6125 §6.4.3). The first is the default.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let chosen = match hello.server_name() {
             Some(name) if self.all.len() > 1 => self.find(name),
@@ -70,7 +70,7 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// Loads one chain and its key, and sees that they fit.
+/// Loads a chain and its key, and checks that they match.
 fn certificate(cert_path: &Path, key_path: &Path, provider: &CryptoProvider) -> io::Result<Certificate> {
     let chain = certificates(cert_path)?;
     let Some(cert) = chain.first().cloned() else {
@@ -80,8 +80,8 @@ fn certificate(cert_path: &Path, key_path: &Path, provider: &CryptoProvider) -> 
         .key_provider
         .load_private_key(private_key(key_path)?)
         .map_err(|_| wrong(key_path, "expected ECDSA P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits"))?;
-    // What rustls would compare for us it reads as a client that verifies it does, and refuses X.509 v1 and the like: whether
-    // a client takes it is for that to say.
+    // Not compared by rustls: it parses the certificate as a verifying client does, and would refuse X.509 v1 and
+    // others. That is for clients to decide.
     let public = x509::public_key(&cert).ok_or_else(|| wrong(cert_path, "malformed certificate"))?;
     if signing.public_key().is_none_or(|key| key.as_ref() != public) {
         return Err(wrong(key_path, format_args!("not the key of {}", cert_path.display())));
@@ -89,25 +89,24 @@ fn certificate(cert_path: &Path, key_path: &Path, provider: &CryptoProvider) -> 
     Ok(Certificate { cert, key: Arc::new(CertifiedKey::new(chain, signing)) })
 }
 
-/// The key in a file: PEM or DER.
+/// Reads a private key, PEM or DER.
 fn private_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
     let der = read(path)?;
     if is_pem(&der) {
-        return PrivateKeyDer::from_pem_slice(&der)
-            .map_err(|_| wrong(path, "no private key in it that is not encrypted"));
+        return PrivateKeyDer::from_pem_slice(&der).map_err(|_| wrong(path, "no unencrypted private key in it"));
     }
     PrivateKeyDer::try_from(der).map_err(|_| wrong(path, "neither PEM nor a DER key (PKCS#8, PKCS#1, SEC1)"))
 }
 
-/// The certificate in a file, PEM or DER, in DER: of a chain the first, which is the server's.
+/// Reads a certificate file, PEM or DER, and returns DER. Of a chain it returns the first, which is the server's.
 ///
 /// # Errors
-/// One line: which file it is, and what is wrong with it.
+/// One line that names the file and what is wrong with it.
 pub fn read_cert(path: &Path) -> io::Result<Vec<u8>> {
     Ok(certificates(path)?.swap_remove(0).to_vec())
 }
 
-/// The private key in a file, PEM or DER, in DER.
+/// Reads a private key file, PEM or DER, and returns DER.
 ///
 /// # Errors
 /// As [`read_cert`].
@@ -115,7 +114,7 @@ pub fn read_key(path: &Path) -> io::Result<Vec<u8>> {
     Ok(private_key(path)?.secret_der().to_vec())
 }
 
-/// The certificates in a file: a PEM chain, or one in DER.
+/// Reads a PEM chain, or one certificate in DER.
 pub(super) fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let bytes = read(path)?;
     if !is_pem(&bytes) {

@@ -1,4 +1,4 @@
-//! Certificates of clients: who signs them, and when that is looked at.
+//! Client certificates: which authorities count, and when signatures are checked.
 
 use super::certificates::{certificates, wrong};
 use super::tls_files::TlsFiles;
@@ -11,10 +11,10 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, Sig
 use std::io;
 use std::sync::Arc;
 
-/// Who looks at certificates of clients.
+/// Verifies client certificates.
 pub(super) type Verifier = Arc<dyn ClientCertVerifier>;
 
-/// What the files say of clients' certificates; `None`: nothing is asked for.
+/// Makes the verifier for client certificates; `None` if none are requested.
 pub(super) fn verifier(files: &TlsFiles, provider: &Arc<CryptoProvider>) -> io::Result<Option<Verifier>> {
     let Some(ca) = &files.ca else { return Ok(None) };
     let mut roots = RootCertStore::empty();
@@ -25,8 +25,8 @@ pub(super) fn verifier(files: &TlsFiles, provider: &Arc<CryptoProvider>) -> io::
     Ok(Some(builder.build().map_err(|error| wrong(ca, error))?))
 }
 
-/// Lets clients in with any certificate whose key they have, or none: whether an authority signed it is looked at when
-/// somebody asks for it. So who has none that is right can be told by HTTP, and may have what is for all.
+/// Accepts clients with any certificate whose key they own, or with none. Whether an authority signed it is checked
+/// when the server asks. Clients without a valid certificate can thus be told so by HTTP, and can use public resources.
 #[derive(Debug)]
 pub(super) struct Lenient(pub(super) Verifier);
 

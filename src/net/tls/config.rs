@@ -1,4 +1,4 @@
-//! What a listener's connections share: suites, certificates, who must show one.
+//! The TLS configuration of a listener: suites, certificates, client certificates.
 
 use super::alerts;
 use super::certificates::Certificates;
@@ -10,14 +10,14 @@ use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-/// What the files make.
+/// A configuration made from files.
 pub(super) struct Loaded {
     pub(super) server: Arc<ServerConfig>,
-    /// Who looks at a client's certificate after the handshake, if that did not.
+    /// Checks client certificates after the handshake, if the handshake did not.
     pub(super) verifier: Option<Verifier>,
 }
 
-/// Makes a configuration of the files.
+/// Makes a configuration from files.
 pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
     let mut provider = provider();
     restrict(&mut provider, &files.ciphers)?;
@@ -33,19 +33,19 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
         Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
     };
     let mut config = builder.with_cert_resolver(resolver);
-    // The suites' order is ours, not the client's: it is this machine that has little to spare.
+    // The server's order of suites, not the client's: this machine is the slower one.
     config.ignore_client_order = true;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Stateless resumption: tickets under keys that rotate; the memory of sessions would be the clients' to fill. Two,
-    // as OpenSSL sends: a browser resumes each only once, and opens a second connection beside the first.
+    // Stateless resumption by tickets under rotating keys: clients could fill a session cache. Two tickets, as OpenSSL
+    // sends: a browser uses each only once, and opens a second connection in parallel.
     config.ticketer = ring::Ticketer::new().map_err(io::Error::other)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
     Ok(Loaded { server: Arc::new(config), verifier: verifier.filter(|_| files.insecure) })
 }
 
-/// ring, with the suites first that cost this machine least: those of AES-128 where the processor has instructions for
-/// AES, else those of ChaCha20. AES-256, whose SHA-384 makes handshakes dearer, is for clients that insist.
+/// ring, with the cheapest suites first: AES-128 if the processor has AES instructions, else ChaCha20. AES-256 is for
+/// clients that insist: its SHA-384 makes handshakes more expensive.
 fn provider() -> CryptoProvider {
     static SUITES: OnceLock<Vec<SupportedCipherSuite>> = OnceLock::new();
     let mut provider = ring::default_provider();
@@ -64,7 +64,7 @@ fn provider() -> CryptoProvider {
     provider
 }
 
-/// OpenSSL's names of the TLS 1.2 suites that there are.
+/// The supported TLS 1.2 suites by their OpenSSL names.
 const TLS12_NAMES: &[(&str, CipherSuite)] = &[
     ("ECDHE-ECDSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
     ("ECDHE-ECDSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
@@ -74,7 +74,7 @@ const TLS12_NAMES: &[(&str, CipherSuite)] = &[
     ("ECDHE-RSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
 ];
 
-/// Leaves of the TLS 1.2 suites those that are named, if any are.
+/// Keeps only the named TLS 1.2 suites, if any are named.
 fn restrict(provider: &mut CryptoProvider, names: &[String]) -> io::Result<()> {
     if names.is_empty() {
         return Ok(());
@@ -99,7 +99,7 @@ fn has_aes() -> bool {
     std::arch::is_aarch64_feature_detected!("aes")
 }
 
-/// MIPS and 32-bit ARM have none.
+/// MIPS and 32-bit ARM have no AES instructions.
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
 fn has_aes() -> bool {
     false

@@ -1,7 +1,7 @@
-//! TLS: the one folder that knows rustls.
+//! TLS. The only folder that knows rustls.
 //!
-//! [`TlsContext`] is a listener's certificates and what its connections share; [`Tls`] is one connection. Its `read`
-//! and `write` drive the handshake as they go, so the server above sees a stream like any other.
+//! [`TlsContext`] is what a listener's connections share, its certificates above all; [`Tls`] is one connection. Its
+//! `read` and `write` also drive the handshake, so the server above sees an ordinary stream.
 
 mod alerts;
 mod certificates;
@@ -27,19 +27,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Bytes that rustls may hold of what is to be sent: a record. More would only wait there instead of in our queue.
+/// Bytes of output that rustls may buffer: one record. More would only be queued there instead of in our own queue.
 const BUFFER: usize = 16 << 10;
 
-/// Bytes of a file encrypted at a time: a record's worth.
+/// Bytes of a file encrypted at a time: one record.
 const FILE_STEP: usize = 16 << 10;
 
-/// Full handshakes begun in one tick: their public-key work is the longest thing that the loop ever does.
+/// Full handshakes started in one tick: their public-key operations block the loop longer than anything else.
 const HANDSHAKES_A_TICK: u32 = 2;
 
-/// Reads from the socket for one read of the server; records may carry nothing, so these are to be bounded.
+/// Socket reads for one read of the server. Bounded, as records may carry no payload.
 const RECORDS_A_READ: u32 = 64;
 
-/// The kind of error of a handshake that a client's certificate ended, which an operator wants to know.
+/// The error kind of a handshake that failed because of the client's certificate, which operators want to know.
 const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
 
 /// What the TLS connections of a server share.
@@ -51,7 +51,7 @@ pub(crate) struct TlsContext {
 
 /// What all contexts of a thread share.
 struct PerThread {
-    /// One buffer for all: a piece of a file on its way into a record.
+    /// A piece of a file on its way into a record.
     scratch: RefCell<Box<[u8]>>,
     handshakes_left: Cell<u32>,
 }
@@ -71,14 +71,14 @@ impl TlsContext {
     /// Loads the certificates.
     ///
     /// # Errors
-    /// One line naming the file and what is wrong with it.
+    /// One line that names the file and what is wrong with it.
     pub(crate) fn new(files: TlsFiles) -> io::Result<TlsContext> {
         let loaded = RefCell::new(load(&files)?);
         let per_thread = PER_THREAD.with(|per_thread| Rc::clone(per_thread.get_or_init(PerThread::new)));
         Ok(TlsContext { files, loaded, per_thread })
     }
 
-    /// Loads the certificates anew for the connections to come; after an error the old ones stay.
+    /// Reloads the certificates for new connections. After an error the old ones stay in use.
     ///
     /// # Errors
     /// As [`new`](TlsContext::new).
@@ -87,7 +87,7 @@ impl TlsContext {
         Ok(())
     }
 
-    /// The thread's loop turns once more.
+    /// Starts a new tick of the thread's loop.
     pub(crate) fn new_tick() {
         PER_THREAD.with(|shared| {
             if let Some(shared) = shared.get() {
@@ -118,15 +118,15 @@ pub(crate) struct Tls {
     session: Box<ServerConnection>,
     context: Rc<TlsContext>,
     state: Stage,
-    /// The last read from the socket was short.
+    /// The last read from the socket was short: it is empty.
     drained: bool,
-    /// The last read ended before the socket was empty.
+    /// The last read stopped before the socket was empty.
     unasked: bool,
-    /// Whether an authority signed the client's certificate, once that was looked at.
+    /// Whether an authority signed the client's certificate, once that was checked.
     verified: Cell<Option<bool>>,
 }
 
-/// A socket that notes whether it gave all that it had.
+/// A socket that records whether a read was short.
 struct Noting<'a> {
     stream: &'a mut TcpStream,
     drained: &'a mut bool,
@@ -142,18 +142,18 @@ impl Read for Noting<'_> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing was received.
+    /// Nothing was received yet.
     Fresh,
     Running,
-    /// The peer ended its direction by `close_notify`.
+    /// The peer half-closed with `close_notify`.
     Ended,
-    /// The peer speaks no TLS, and was told.
+    /// The peer does not speak TLS, and was told so.
     Refused,
-    /// It ended without `close_notify`, which the next read tells.
+    /// The stream ended without `close_notify`. The next read reports it.
     Broken,
-    /// One side has raised a fatal alert: nothing more is said (RFC 8446 §6.2).
+    /// Either side raised a fatal alert: nothing more may be sent (RFC 8446 §6.2).
     Failed,
-    /// We break the stream off.
+    /// We abort the stream.
     Cut,
 }
 
@@ -166,9 +166,9 @@ impl Tls {
         &mut self.stream
     }
 
-    /// Reads as much as there is: a short read means that no more has come.
+    /// Reads what has arrived. A short read means that the socket is empty.
     ///
-    /// `ResourceBusy` asks to be called again in the next tick.
+    /// `ResourceBusy` means: try again in the next tick.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
@@ -179,7 +179,7 @@ impl Tls {
             Stage::Fresh | Stage::Running | Stage::Ended | Stage::Cut => {}
         }
         let mut filled = 0;
-        // What an earlier call noted is stale: an edge may have come since.
+        // The values of an earlier call are stale: an edge may have come since.
         self.drained = false;
         self.unasked = false;
         for _ in 0..RECORDS_A_READ {
@@ -190,7 +190,7 @@ impl Tls {
                     return Ok(filled);
                 }
                 Ok(n) => filled += n,
-                // The last read was short, so the socket is empty: epoll(7). Saves asking it once more for each request.
+                // The last read was short, so the socket is empty (epoll(7)). Saves a system call per request.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && filled > 0 && self.drained => {
                     return Ok(filled);
                 }
@@ -204,7 +204,7 @@ impl Tls {
                         return Ok(filled);
                     }
                 },
-                // Ended without close_notify: what was got may not be all.
+                // Ended without close_notify: data may be missing.
                 Err(error) if filled == 0 => return Err(error),
                 Err(_) => {
                     self.state = Stage::Broken;
@@ -218,17 +218,17 @@ impl Tls {
                 return Ok(filled);
             }
         }
-        // Many records with hardly a byte in them: the others' turn.
+        // Many records with hardly any payload: yield to other connections.
         self.unasked = true;
         if filled > 0 { Ok(filled) } else { Err(io::ErrorKind::ResourceBusy.into()) }
     }
 
-    /// Whether `read` has more to tell though no event announces it.
+    /// Whether `read` would return more without an event to announce it.
     pub(crate) fn has_more(&self) -> bool {
         self.unasked || matches!(self.state, Stage::Ended | Stage::Broken | Stage::Failed)
     }
 
-    /// Takes ciphertext from the socket and decrypts it, or goes on with the handshake.
+    /// Reads and decrypts records, or continues the handshake.
     fn receive(&mut self) -> io::Result<()> {
         if self.state == Stage::Fresh {
             self.begin()?;
@@ -236,7 +236,7 @@ impl Tls {
                 return Ok(());
             }
         }
-        // A little at a time, as rustls wants it: what it decrypts is taken before more comes.
+        // A little at a time, as rustls requires: decrypted bytes are taken before more are read.
         let n = self.session.read_tls(&mut Noting { stream: &mut self.stream, drained: &mut self.drained })?;
         if let Err(error) = self.session.process_new_packets() {
             self.fail(&error);
@@ -252,11 +252,11 @@ impl Tls {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        // What a finished handshake leaves, a ticket, goes with the first answer.
+        // The tickets of a finished handshake leave with the first response.
         Ok(())
     }
 
-    /// Tells the peer what it did wrong. If that can't arrive, the reset says enough.
+    /// Sends an alert. If it can't be sent, the reset has to do.
     fn fail(&mut self, error: &rustls::Error) {
         self.state = Stage::Failed;
         let plain = alerts::raise(&mut self.session, error);
@@ -265,7 +265,7 @@ impl Tls {
         }
     }
 
-    /// Looks at the first byte, and starts a handshake if it is this tick's turn for one more.
+    /// Checks the first byte, and starts a handshake if this tick may start another one.
     fn begin(&mut self) -> io::Result<()> {
         let Some(left) = self.context.per_thread.handshakes_left.get().checked_sub(1) else {
             return Err(io::ErrorKind::ResourceBusy.into());
@@ -280,7 +280,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Answers HTTP without TLS in a way that its client can read.
+    /// Answers plain HTTP in plain HTTP.
     fn refuse_plain(&mut self) {
         const REST: &[u8] = b"\r\nServer: ecohttpd\r\nContent-Length: 39\r\nConnection: close\r\n\
             Content-Type: text/plain; charset=utf-8\r\n\r\n400 Bad Request: this port speaks TLS.\n";
@@ -288,13 +288,13 @@ impl Tls {
         let mut reply = b"HTTP/1.1 400 Bad Request\r\nDate: ".to_vec();
         date::push(&mut reply, now.as_secs());
         reply.extend_from_slice(REST);
-        // The buffer of a fresh socket has room for this.
+        // Fits into the buffer of a fresh socket.
         let _ = self.stream.write(&reply);
         let _ = self.stream.shutdown(Shutdown::Write);
         self.state = Stage::Refused;
     }
 
-    /// Throws away what a refused client still sends: to close instead would send a reset, which may overtake the reply.
+    /// Discards what a refused client still sends. Closing at once would send a reset, which may overtake the response.
     fn discard(&mut self) -> io::Result<usize> {
         let mut scratch = self.context.per_thread.scratch.borrow_mut();
         for _ in 0..RECORDS_A_READ {
@@ -305,7 +305,7 @@ impl Tls {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Sends what rustls has ready; true when nothing is left.
+    /// Sends what rustls has buffered; true if nothing is left.
     pub(crate) fn send_pending(&mut self) -> io::Result<bool> {
         while self.session.wants_write() {
             match self.session.write_tls(&mut self.stream) {
@@ -318,7 +318,7 @@ impl Tls {
         Ok(true)
     }
 
-    /// Refuses what would follow a fatal alert.
+    /// Fails after a fatal alert.
     fn may_write(&self) -> io::Result<()> {
         if self.state == Stage::Failed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
@@ -331,28 +331,28 @@ impl Tls {
         self.session.wants_write()
     }
 
-    /// Says that nothing follows: the peer can then tell the end from a cut.
+    /// Sends `close_notify`, by which the peer can tell a complete stream from a truncated one.
     pub(crate) fn send_close_notify(&mut self) {
         if !matches!(self.state, Stage::Cut | Stage::Refused | Stage::Failed) {
             self.session.send_close_notify();
-            // Without room in the socket the peer is not told: it does not read.
+            // If the socket is full, the peer does not read and need not be told.
             let _ = self.send_pending();
         }
     }
 
-    /// What was sent is not all: the peer must not be told that it is.
+    /// Suppresses `close_notify`: the stream is incomplete.
     pub(crate) fn forget_close_notify(&mut self) {
         self.state = Stage::Cut;
     }
 
-    /// The certificate that the client showed, verified, in DER.
+    /// The client's verified certificate, in DER.
     pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
         let (cert, between) = self.session.peer_certificates()?.split_first()?;
         let loaded = self.context.loaded.borrow();
         let is_right = |verifier: &clients::Verifier| {
             let verified = verifier.verify_client_cert(cert, between, UnixTime::now());
             if let (Err(error), Ok(peer)) = (&verified, self.stream.peer_addr()) {
-                log::info!("{peer}: its certificate does not count: {error}");
+                log::info!("{peer}: client certificate not accepted: {error}");
             }
             verified.is_ok()
         };
@@ -367,7 +367,7 @@ impl Sink for Tls {
         self.may_write()?;
         let mut n = self.session.writer().write_vectored(slices)?;
         if n == 0 {
-            // The buffer is full of what was taken before.
+            // The buffer is full.
             if !self.send_pending()? {
                 return Err(io::ErrorKind::WouldBlock.into());
             }

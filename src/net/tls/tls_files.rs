@@ -1,16 +1,16 @@
-//! The files that a TLS listener is made of.
+//! The files and settings of a TLS listener.
 
 use std::path::PathBuf;
 
-/// Where certificates are and who must show one.
+/// Certificates, keys, authorities and suites of a TLS listener.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsFiles {
-    /// Certificate chains and their keys; the first is for clients that name no host, or an unknown one.
+    /// Certificate chains and their keys; the first is the default.
     pub(crate) pairs: Vec<(PathBuf, PathBuf)>,
-    /// The authorities that sign clients' certificates.
+    /// The authorities for client certificates.
     pub(crate) ca: Option<PathBuf>,
-    /// Clients may come without a certificate, or with one that none of them signed.
+    /// Accept clients without a certificate, or with one that no authority signed.
     pub(crate) insecure: bool,
-    /// OpenSSL's names of the TLS 1.2 suites to offer; none: all.
+    /// The TLS 1.2 suites to offer, by their OpenSSL names; empty means all.
     pub(crate) ciphers: Vec<String>,
 }

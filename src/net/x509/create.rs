@@ -21,13 +21,13 @@ const DNS_NAME_MAX: usize = 253;
 const DNS_LABEL_MAX: usize = 63;
 /// Bytes of a random serial number: RFC 5280 §4.1.2.2 allows 20.
 const SERIAL_LEN: usize = 16;
-/// Bytes of a key identifier: RFC 7093 §2 takes as many of the SHA-256 digest.
+/// Bytes of a key identifier: what RFC 7093 §2 takes of the SHA-256 digest.
 const KEY_ID_LEN: usize = 20;
 
 /// Why there is no key, or no signature.
 const NO_RANDOM: CannotSign = CannotSign("the system gives no random numbers");
 
-/// The name of a server that has none, as OpenWrt calls itself.
+/// The name of a server without one.
 const DEFAULT_NAME: &str = "OpenWrt";
 
 /// Why no certificate was made.
@@ -87,7 +87,7 @@ pub fn self_signed_by(key: &[u8], names: &[SanName], not_before: u64, not_after:
     Ok(der(SEQUENCE, &[&body, ECDSA_WITH_SHA256, &der(BIT_STRING, &[&[0], signature.as_ref()])]))
 }
 
-/// Whether a certificate can hold the name: letters, digits, `-` and `_`, and not what reads as an IPv4 address.
+/// Whether a certificate can hold the name: letters, digits, `-` and `_`, and not the form of an IPv4 address.
 pub fn is_dns_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=DNS_LABEL_MAX).contains(&label.len())
@@ -128,27 +128,10 @@ fn to_be_signed(
     if not_before > not_after {
         return Err(CannotSign("the certificate would end before it begins"));
     }
-    // Neither negative nor with a zero in front, which DER would leave out.
+    // Not negative, and no leading zero, which DER would omit.
     serial[0] = serial[0] & 0x7f | 0x40;
 
-    let mut alt_names = Vec::new();
-    let mut common_name = None;
-    for name in names {
-        match name {
-            SanName::Dns(name) if is_dns_name(name) => {
-                common_name = common_name.or(Some(name.as_str()).filter(|name| name.len() <= COMMON_NAME_MAX));
-                alt_names.extend(der(DNS_NAME, &[name.as_bytes()]));
-            }
-            SanName::Dns(_) => return Err(CannotSign("a host name is not valid in a certificate")),
-            SanName::Ip(IpAddr::V4(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
-            SanName::Ip(IpAddr::V6(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
-        }
-    }
-    let common_name = common_name.unwrap_or(DEFAULT_NAME);
-    if names.is_empty() {
-        alt_names = der(DNS_NAME, &[common_name.as_bytes()]);
-    }
-
+    let (common_name, alt_names) = subject_names(names)?;
     let key_bits = der(BIT_STRING, &[&[0], public_key]);
     let digest = digest::digest(&digest::SHA256, public_key);
     let key_id = digest.as_ref().get(..KEY_ID_LEN).unwrap_or_default();
@@ -175,6 +158,28 @@ fn to_be_signed(
             &der(EXTENSIONS, &[&extensions]),
         ],
     ))
+}
+
+/// The common name, and the elements of the alternative names.
+fn subject_names(names: &[SanName]) -> Result<(&str, Vec<u8>), CannotSign> {
+    let mut alt_names = Vec::new();
+    let mut common_name = None;
+    for name in names {
+        match name {
+            SanName::Dns(name) if is_dns_name(name) => {
+                common_name = common_name.or(Some(name.as_str()).filter(|name| name.len() <= COMMON_NAME_MAX));
+                alt_names.extend(der(DNS_NAME, &[name.as_bytes()]));
+            }
+            SanName::Dns(_) => return Err(CannotSign("a host name is not valid in a certificate")),
+            SanName::Ip(IpAddr::V4(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
+            SanName::Ip(IpAddr::V6(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
+        }
+    }
+    let common_name = common_name.unwrap_or(DEFAULT_NAME);
+    if names.is_empty() {
+        alt_names = der(DNS_NAME, &[common_name.as_bytes()]);
+    }
+    Ok((common_name, alt_names))
 }
 
 /// An extension that is not critical.

@@ -1,4 +1,4 @@
-//! DER (X.690), as much as certificates have of it.
+//! DER (X.690), as far as certificates use it.
 
 // Tags of DER.
 pub(super) const INTEGER: u8 = 0x02;
@@ -15,13 +15,13 @@ pub(super) const GENERALIZED_TIME: u8 = 0x18;
 pub(super) const BMP_STRING: u8 = 0x1e;
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
-// Tags that mean something in their place alone (RFC 5280 §4.1 and §4.2.1.6).
+// Context-specific tags (RFC 5280 §4.1 and §4.2.1.6).
 pub(super) const VERSION: u8 = 0xa0;
 pub(super) const EXTENSIONS: u8 = 0xa3;
 pub(super) const DNS_NAME: u8 = 0x82;
 pub(super) const IP_ADDRESS: u8 = 0x87;
 
-/// Writes one DER element, whose contents are the parts in their order.
+/// Writes one DER element that contains `parts` in order.
 pub(super) fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let contents = parts.concat();
     let mut out = vec![tag];
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
-    /// Takes the next element, if it has this tag, and gives its contents to read.
+    /// Takes the next element if it has this tag, and returns a reader of its contents.
     pub(super) fn enter(&mut self, tag: u8) -> Option<Reader<'a>> {
         let (found, contents) = self.next()?;
         (found == tag).then_some(Reader(contents))
@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
     /// Takes the next element: its tag and its contents.
     pub(super) fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (&[tag, length], mut rest) = self.0.split_first_chunk()?;
-        // Nothing in a certificate has a tag of several bytes.
+        // Certificates have no tags of several bytes.
         if tag & 0x1f == 0x1f {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What a server's own certificate tells of itself.
+//! What a server needs to know about its own certificate.
 
 use super::create::{ALT_NAME, FIXED_EXTENSIONS};
 use super::der::{
@@ -11,19 +11,19 @@ use std::net::IpAddr;
 /// What [`facts`] finds in a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The first second that it is valid in, in Unix seconds.
+    /// The first second of its validity, in Unix seconds.
     pub not_before: u64,
     /// The last one.
     pub not_after: u64,
-    /// The hosts and addresses that it speaks for; those of other kinds are left out.
+    /// The hosts and addresses that it is valid for. Other kinds of names are left out.
     pub names: Vec<SanName>,
-    /// It is of X.509 v3, as clients of today want it.
+    /// It is X.509 v3, which today's clients require.
     pub is_v3: bool,
-    /// [`self_signed`](super::self_signed) made it, or [`self_signed_by`](super::self_signed_by).
+    /// It was made by [`self_signed`](super::self_signed) or [`self_signed_by`](super::self_signed_by).
     pub is_own: bool,
 }
 
-/// Reads a certificate (DER); `None` if it is malformed or of a time before 1970.
+/// Reads a certificate (DER); `None` if it is malformed or dates from before 1970.
 pub fn facts(cert: &[u8]) -> Option<Facts> {
     let mut parts = Parts::read(cert)?;
     let (not_before, not_after) = (time(&mut parts.validity)?, time(&mut parts.validity)?);
@@ -36,14 +36,14 @@ pub(crate) fn public_key(cert: &[u8]) -> Option<&[u8]> {
     Some(Parts::read(cert)?.public_key)
 }
 
-/// A certificate's parts (RFC 5280 §4.1), each as its contents but for the key, which is whole.
+/// A certificate's parts (RFC 5280 §4.1): contents only, except for the key, which is a whole element.
 struct Parts<'a> {
     is_v3: bool,
     issuer: &'a [u8],
     validity: Reader<'a>,
     subject: &'a [u8],
     public_key: &'a [u8],
-    /// Empty where there are none.
+    /// Empty if there are none.
     extensions: Reader<'a>,
 }
 

@@ -1,6 +1,6 @@
-//! X.509 as far as a server needs it: makes a self-signed certificate, reads its own, and the subject of a client's.
+//! The X.509 that a server needs: makes a self-signed certificate, reads its own, and reads the subject of a client's.
 //!
-//! DER (X.690) is written and read here rather than by a crate: these few functions are a fraction of one's size.
+//! DER (X.690) is read and written here: a crate would be several times the size of these few functions.
 
 mod create;
 mod der;

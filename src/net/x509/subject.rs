@@ -6,10 +6,10 @@ use super::der::{
 };
 use std::fmt::Write;
 
-/// Bytes of an encoded subject, at most: real ones take some 200, and the string takes up to four times as many.
+/// Maximum bytes of an encoded subject. Real ones take about 200; the text may be four times as long.
 const SUBJECT_MAX: usize = 4096;
 
-/// The types of RFC 4514 §3 that have a short name, by their encoding.
+/// Attribute types with a short name in RFC 4514 §3, by their encoding.
 const SHORT_NAMES: &[(&[u8], &str)] = &[
     (b"\x55\x04\x03", "CN"),
     (b"\x55\x04\x06", "C"),
@@ -49,7 +49,7 @@ pub fn subject(cert: &[u8]) -> Option<String> {
         parts.push(name.enter(SET)?);
     }
     let mut out = String::new();
-    // RFC 4514 §2.1: the last one first, that is the most specific one.
+    // RFC 4514 §2.1: in reverse order, which puts the most specific first.
     for mut part in parts.into_iter().rev() {
         if !out.is_empty() {
             out.push(',');
@@ -115,7 +115,7 @@ fn push_dotted(out: &mut String, id: &[u8]) -> Option<()> {
     (!begun && !first).then_some(())
 }
 
-/// The text of a string type; `None` for any other type, and for what is not text.
+/// The text of a string type; `None` for other types and for invalid text.
 fn text(tag: u8, value: &[u8]) -> Option<String> {
     match tag {
         UTF8_STRING => str::from_utf8(value).ok().map(str::to_owned),
