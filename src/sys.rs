@@ -8,6 +8,9 @@ pub(crate) use libc::{
     MSG_NOSIGNAL, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, O_PATH,
 };
 
+#[cfg(feature = "client")]
+pub(crate) use libc::EINPROGRESS;
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;

@@ -178,20 +178,25 @@ impl Edges {
 
 /// Sticky readiness of one descriptor, and the wakers that wait for it.
 #[derive(Default)]
-pub(super) struct Readiness {
-    pub(super) read: Direction,
-    pub(super) write: Direction,
+pub(crate) struct Readiness {
+    pub(crate) read: Direction,
+    pub(crate) write: Direction,
+    /// The peer ended its direction: reads lead to the end, however short they are.
+    pub(crate) peer_closed: Cell<bool>,
 }
 
 /// One direction of a descriptor.
 #[derive(Default)]
-pub(super) struct Direction {
-    pub(super) ready: Cell<bool>,
+pub(crate) struct Direction {
+    pub(crate) ready: Cell<bool>,
     waker: RefCell<Option<task::Waker>>,
 }
 
 impl Readiness {
     fn notice(&self, event: &Event) {
+        if event.is_read_closed() || event.is_error() {
+            self.peer_closed.set(true);
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read.set();
         }
@@ -209,7 +214,7 @@ impl Direction {
         }
     }
 
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
         if self.ready.get() {
             return task::Poll::Ready(());
         }

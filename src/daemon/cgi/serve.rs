@@ -131,6 +131,24 @@ impl Cgi {
         self.finish(relay, end, &name)
     }
 
+    /// All of a chunked body, whose length a FastCGI server is told first; or the status of an error, which has been logged.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    #[cfg(feature = "proxy")]
+    pub async fn whole_body(
+        &self,
+        con: &mut Connection,
+        req: &Request,
+        script: &Script<'_>,
+        name: &str,
+    ) -> Result<std::result::Result<Option<(u64, ScriptInput)>, u16>> {
+        let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
+        let beginning = self.beginning(con, req, script, client, name).await?;
+        let whole = |beginning: Beginning<'_>| Some((beginning.found_length()?, beginning.take()));
+        Ok(beginning.map(|beginning| beginning.and_then(whole)))
+    }
+
     /// The part of the body that is read before the script starts; or the status of an error, which has been logged.
     async fn beginning(
         &self,

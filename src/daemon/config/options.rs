@@ -3,6 +3,7 @@
 //!
 //! A new option is a field of `model::SiteConfig` with its default, and a row here.
 
+use super::backend_values as backend;
 use super::model::SiteConfig;
 use super::values::{self, Expected, MAX_SECS};
 use crate::daemon::access::{Network, Rule, RuleKind};
@@ -117,6 +118,10 @@ pub const ROWS: &[Row] = &[
     row('E', "error-page", "error_page", "/URL", "file or script that answers 403 and 404", OptionalText(values::error_page, |s| &mut s.error_page)),
     row(NONE, "fallback", "fallback", "/URL", "page sent with 200 in place of missing pages", OptionalText(values::error_page, |s| &mut s.fallback)),
     row('y', "alias", "alias", "/PATH[=/OTHER]", "serve /PATH from /OTHER/PATH, or from below the CGI prefix", List(|s, v| push(&mut s.aliases, values::alias(v)), aliases)),
+    row(NONE, "proxy", "proxy", "'/PREFIX=URL...'", "forward requests below /PREFIX to a server: http://HOST:PORT[/PATH], https://..., unix:/FILE[:/PATH]", List(|s, v| push(&mut s.proxies, backend::proxy(v)), |s, show| each(&s.proxies, show))),
+    row(NONE, "proxy-timeout", "proxy_timeout", "SECS", "time for such a server, or one of --fastcgi, to move data", Number(1, MAX_SECS, |s| &mut s.proxy_timeout)),
+    row(NONE, "proxy-idle-timeout", "proxy_idle_timeout", "SECS", "close a proxied WebSocket that is silent for so long", Number(1, MAX_SECS, |s| &mut s.proxy_idle_timeout)),
+    row(NONE, "fastcgi", "fastcgi", "'.EXT=ADDR...'", "have files with this extension, or /PREFIX, run by a FastCGI server: unix:/FILE or HOST:PORT", List(|s, v| push(&mut s.fastcgi, backend::fastcgi(v)), |s, show| each(&s.fastcgi, show))),
     row('S', "no-symlinks", "no_symlinks", "", "refuse symbolic links that lead out of the folder", Flag(|s| &mut s.no_symlinks)),
     row('D', "no-dirlists", "no_dirlists", "", "answer 403 for a folder without an index", Flag(|s| &mut s.no_dirlists)),
     row('b', "list-charset", "list_charset", "NAME", "charset of directory listings", Text(values::charset, |s| &mut s.list_charset)),
