@@ -50,7 +50,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 async fn route(con: &mut Connection, req: &mut Request, room: &Rc<Room>) -> Result<()> {
     match req.path() {
         "/" => {
-            con.add_header("content-type", "text/html; charset=utf-8")?;
+            con.add_header("Content-Type", "text/html; charset=utf-8")?;
             con.send(include_str!("chat.html")).await
         }
         "/room" => chat(con, room).await,

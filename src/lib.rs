@@ -36,6 +36,7 @@
 //! | `websocket` | frames and messages, pure likewise | `http` |
 //! | `rt` | the runtime: readiness, wakes, timers, tasks | |
 //! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
+//! | `outbound` | connections to other servers | `net`, `rt` |
 //! | `server` | all of them tied together: the loop, connections, handlers | all above |
 //! | `files` | static files | all above |
 //! | `serve_file` | the method of a connection that is at home in `files` | `files`, `server` |
@@ -50,7 +51,8 @@
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
-//! | `daemon`, `ubus` | the program `ecohttpd`, and its `/ubus`; nothing for users of the library |
+//! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
+//! | `daemon`, `proxy`, `ubus` | the program `ecohttpd`, its proxy, and its `/ubus`; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -59,6 +61,8 @@ mod buf;
 mod files;
 mod http;
 mod net;
+#[cfg(feature = "client")]
+mod outbound;
 mod rt;
 mod serve_file;
 mod server;
@@ -69,7 +73,11 @@ mod websocket;
 // The public interface is:
 pub use files::{CleanPath, Files, Inspected};
 pub use http::{BadChunk, Chunked, Disposition, status_reason};
+#[cfg(feature = "client")]
+pub use http::{BadReply, ReplyBody, ReplyHead, ReplyScanner};
 pub use net::PeerAddr;
+#[cfg(feature = "client")]
+pub use outbound::Upstream;
 pub use rt::{AsyncFd, Task, sleep, spawn, yield_now};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,

@@ -134,7 +134,7 @@ const STILTED: &[(&str, &str)] = &[
 /// Bytes of a picture.
 const MAX_PICTURE: u64 = 40 << 10;
 
-/// Lines of README, which is to be read in two minutes.
+/// Lines of README, which should take two minutes to read.
 const MAX_README: usize = 110;
 
 #[test]

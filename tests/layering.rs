@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("websocket", &["http"]),
     ("rt", &["sys", "buf", "http"]),
     ("net", &["sys", "buf", "http"]),
+    ("outbound", &["sys", "buf", "http", "rt", "net"]),
     ("server", &["sys", "buf", "http", "websocket", "rt", "net"]),
     ("files", &["sys", "buf", "http", "rt", "net", "server"]),
     // One method of `server`'s Connection that needs `files`: see the file.

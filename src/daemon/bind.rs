@@ -32,7 +32,7 @@ impl Address {
 
 /// What is served at an address.
 #[derive(Clone)]
-pub struct Target {
+pub struct SiteTarget {
     pub site: ecohttpd::Site,
     /// The policies that learn the port of HTTPS once it is bound.
     pub policies: Vec<Rc<HttpsPolicy>>,
@@ -43,13 +43,13 @@ pub struct Target {
 /// An address, and what to serve there.
 pub struct Wanted {
     pub address: Address,
-    pub target: Target,
+    pub target: SiteTarget,
 }
 
 /// A bound address: two sockets where every address of both families is meant.
 struct Bound {
     address: Address,
-    target: Target,
+    target: SiteTarget,
     sockets: Vec<Listening>,
 }
 
@@ -233,7 +233,7 @@ fn judge(wanted: &[Wanted], failed: &[(Address, io::Error)], flaws: &mut Flaws<'
 }
 
 /// Tells the sites of a TLS listener where their HTTPS is.
-fn announce(address: &Address, target: &Target, sockets: &[Listening]) {
+fn announce(address: &Address, target: &SiteTarget, sockets: &[Listening]) {
     if let Some(socket) = sockets.first().filter(|_| address.tls) {
         target.policies.iter().for_each(|policy| policy.found_port(socket.addr().port()));
     }

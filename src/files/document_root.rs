@@ -4,7 +4,7 @@ use super::descriptors::{is_same, proc_path};
 use super::limits::{OPENAT2_TRIES, ROOT_CHECK};
 use super::listed_names::ListedNames;
 use super::precompressed::{self, Codings};
-use super::siblings::Siblings;
+use super::precompressed_cache::Siblings;
 use crate::sys::{self, Stat};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};

@@ -1,6 +1,6 @@
 //! The connection as a handler sees it: the methods of lua-eco's class of the same name.
 
-use super::deadlines::Timer;
+use super::deadline_table::Timer;
 use super::error::{Error, Outcome, Result};
 use super::form::FormEvent;
 use super::http1::Http1;

@@ -215,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn a_newcomer_is_answered_in_the_turn_that_accepts_it() {
+        let world = World::new();
+        let mut clients: Vec<_> = (0..3).map(|_| TcpStream::connect(world.addr).unwrap()).collect();
+        clients.iter_mut().for_each(|client| ask(client, ""));
+        for count in 1..=3 {
+            world.tick_until(|world| world.connections() >= count);
+            assert_eq!(world.answered() as usize, world.connections());
+        }
+        // One that has to wait is watched.
+        ask(&mut clients[0], "");
+        world.tick_until(|world| world.answered() == 4);
+    }
+
+    #[test]
     fn events_of_a_closed_connection_do_not_reach_the_next_in_its_slot() {
         let world = World::new();
         let connect = || {

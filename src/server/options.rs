@@ -89,6 +89,7 @@ impl Default for Options {
                 tcp_keepcnt: None,
                 tcp_keepintvl: None,
                 tcp_fastopen: None,
+                tcp_defer_accept: false,
             },
             #[cfg(feature = "tls")]
             cert: None,
@@ -425,6 +426,13 @@ impl Options {
     /// `TCP_FASTOPEN`: length of the queue of fast-open requests.
     pub fn tcp_fastopen(mut self, queue: u32) -> Self {
         self.bind.tcp_fastopen = Some(queue);
+        self
+    }
+
+    /// `TCP_DEFER_ACCEPT`: the kernel keeps a connection back until its client has sent something, or for a second; default
+    /// false. Three system calls less for a connection that sends one request.
+    pub fn tcp_defer_accept(mut self, yes: bool) -> Self {
+        self.bind.tcp_defer_accept = yes;
         self
     }
 }

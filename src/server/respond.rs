@@ -2,8 +2,8 @@
 
 use super::error::{Error, Outcome, Result};
 use super::http1::{Http1, Phase};
-use super::in_flight::InFlight;
 use super::limits;
+use super::request_memory::InFlight;
 use super::shared::Shared;
 use super::waiter::Want;
 use crate::http::{self, CloseReason, Receiving, ResponseHead, SendError, Sending};

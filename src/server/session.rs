@@ -2,16 +2,17 @@
 
 use super::connection::Connection;
 use super::ending;
-use super::handler::{CurrentHandler, Running, Wakers, poll};
 use super::http1::{Http1, Phase, Step};
 use super::limits;
 use super::request::Request;
 use super::requests;
+use super::run_handler::{CurrentHandler, Running, Wakers, poll};
 use super::shared::Shared;
 use super::timeouts;
 use super::upgrade;
 use crate::http::CloseReason;
-use crate::rt::{Due, Edges, Key, Slots, TimerId, drop_contained};
+use crate::rt::{Due, Edges, Key, Slots, Source, TimerId, drop_contained};
+use log::Level;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -70,21 +71,16 @@ impl Sessions {
         self.table.borrow().is_empty()
     }
 
-    /// Opens a session for the connection that `make` returns.
+    /// Opens a session for a connection. The caller drives it.
     ///
     /// # Errors
-    /// That of `make`; `OutOfMemory` when there are too many sessions for keys.
-    pub(super) fn open(&self, handler: CurrentHandler, make: impl FnOnce(Key) -> io::Result<Http1>) -> io::Result<Key> {
+    /// `OutOfMemory` when there are too many sessions for keys.
+    pub(super) fn open(&self, handler: CurrentHandler, http1: Http1) -> io::Result<Key> {
         let mut table = self.table.borrow_mut();
-        let key = table.insert_with(|key| {
-            let http1 = Rc::new(RefCell::new(make(key)?));
+        table.insert_with(|key| {
+            let http1 = Rc::new(RefCell::new(http1));
             Ok(Session { http1, handler, wakers: self.wakers(key), running: None, armed: None })
-        })?;
-        if let Some(session) = table.get_mut(key) {
-            let next = session.http1.borrow().deadlines.next();
-            session.arm(&self.shared, key, next);
-        }
-        Ok(key)
+        })
     }
 
     /// The waker for a new session: the slot's old one, unless a clone of it is left somewhere.
@@ -217,6 +213,20 @@ impl Sessions {
         session.arm(&self.shared, key, http1.deadlines.next());
         if again {
             http1.make_ready(&self.shared, key);
+        } else if !http1.link.is_watched {
+            self.watch(key, &mut http1);
+        }
+    }
+
+    /// Has the events of a connection reported. One that never waits is spared the system call.
+    fn watch(&self, key: Key, http1: &mut Http1) {
+        match self.shared.runtime.reactor.register(http1.link.transport.source(), Source::Conn(key)) {
+            Ok(()) => http1.link.is_watched = true,
+            Err(error) => {
+                http1.note(&self.shared, Level::Warn, format_args!("cannot watch the connection: {error}"));
+                http1.phase = Phase::Dead;
+                http1.make_ready(&self.shared, key);
+            }
         }
     }
 
@@ -289,7 +299,9 @@ impl Sessions {
 
     /// Closes a stream that an `Upgraded` still owns.
     fn detach(&self, http1: &mut Http1) {
-        if let Err(error) = self.shared.runtime.reactor.deregister(http1.link.transport.source()) {
+        if http1.link.is_watched
+            && let Err(error) = self.shared.runtime.reactor.deregister(http1.link.transport.source())
+        {
             http1.debug(format_args!("cannot deregister the connection: {error}"));
         }
         http1.link.transport.shut();

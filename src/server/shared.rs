@@ -1,8 +1,8 @@
 //! What all connections of one server share: the clock, buffers, the `Date` line, the budget of log lines.
 
-use super::in_flight::InFlight;
 use super::limits;
 use super::log_limit::LineCounts;
+use super::request_memory::InFlight;
 #[cfg(feature = "websocket")]
 use crate::buf::Output;
 use crate::http::date;

@@ -2,9 +2,9 @@
 
 use super::connection::Connection;
 use super::error::IntoOutcome;
-use super::handler::{Handler, erase};
 use super::options::Options;
 use super::request::Request;
+use super::run_handler::{Handler, erase};
 use super::site_options::SiteOptions;
 use std::fmt;
 #[cfg(feature = "tls")]

@@ -45,6 +45,39 @@ impl Upgraded {
         poll_fn(|cx| self.0.poll_write_all(cx, &mut data)).await
     }
 
+    /// Reads at most `buffer.len()` bytes; 0 at the stream's end. Pending while there is nothing.
+    ///
+    /// For a relay, which waits for both directions at once in one task.
+    ///
+    /// # Errors
+    /// Those of [`read`](Upgraded::read).
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        self.0.poll_read(cx, buffer)
+    }
+
+    /// Queues as much of `data` as there is room for, and returns how much. Pending while there is no room.
+    ///
+    /// # Errors
+    /// Those of [`write_all`](Upgraded::write_all).
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        let mut left = data;
+        match self.0.poll_write_all(cx, &mut left) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending if left.len() == data.len() => Poll::Pending,
+            _ => Poll::Ready(Ok(data.len() - left.len())),
+        }
+    }
+
+    /// Ends our direction once everything written has been passed to the kernel; the client may still send.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection broke before.
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        std::task::ready!(self.0.poll_flushed(cx))?;
+        let shut = self.0.http1.borrow_mut().link.transport.shutdown_write(true);
+        Poll::Ready(shut.map_err(|_| Error::Closed))
+    }
+
     /// Waits until everything written has been passed to the kernel, and closes.
     ///
     /// # Errors

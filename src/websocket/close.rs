@@ -1,4 +1,4 @@
-//! What a Close frame says: RFC 6455 §5.5.1 and §7.4.
+//! The payload of a Close frame: RFC 6455 §5.5.1 and §7.4.
 
 use super::frame::MAX_CONTROL;
 use super::violation::Violation;
@@ -14,7 +14,7 @@ pub struct Close {
 }
 
 impl Close {
-    /// Reads the payload of a Close frame; `None` if it gives no code.
+    /// Parses the payload of a Close frame; `None` if it has no code.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -32,12 +32,12 @@ impl Close {
     }
 }
 
-/// Whether a peer may send this code: §7.4.2, and those that were registered since.
+/// Whether a peer may send this code: those of §7.4.2, and those registered since.
 pub fn is_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// The payload of a Close frame; a reason is cut to what fits.
+/// Makes the payload of a Close frame. A reason that is too long is cut.
 pub fn payload(code: u16, reason: &str) -> Vec<u8> {
     let mut end = reason.len().min(MAX_CONTROL - size_of::<u16>());
     while !reason.is_char_boundary(end) {

@@ -1,6 +1,6 @@
-//! A client's frames put together to messages: RFC 6455 §5.4 and §8.1.
+//! Assembles a client's frames into messages: RFC 6455 §5.4 and §8.1.
 //!
-//! Text is checked as it comes, so a message fails with the first byte that makes it wrong, not with its end.
+//! Text is checked as it arrives, so a message fails at its first invalid byte, not at its end.
 
 use super::close::Close;
 use super::frame::{Header, MAX_HEADER, Opcode, unmask};
@@ -15,31 +15,31 @@ pub struct Limits {
     pub message: usize,
 }
 
-/// What has come.
+/// What was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A message of text.
     Text(String),
     /// A message of bytes.
     Binary(Vec<u8>),
-    /// A question, to be answered with the same bytes.
+    /// A ping, which must be answered with the same bytes.
     Ping(Vec<u8>),
-    /// An answer.
+    /// The answer to a ping.
     Pong(Vec<u8>),
-    /// The end; nothing after it is of interest.
+    /// The end. Anything after it is ignored.
     Close(Option<Close>),
 }
 
-/// Takes frames apart. Between messages it owns no memory outside of itself.
+/// Decodes frames. Between messages it owns no heap memory.
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
-    /// What has come of a header.
+    /// The part of a header that has arrived.
     header: [u8; MAX_HEADER],
     header_len: usize,
-    /// The frame whose payload comes.
+    /// The frame whose payload is arriving.
     frame: Option<Frame>,
-    /// Text or Binary, while a message is under way.
+    /// Text or Binary, while a message is incomplete.
     kind: Option<Opcode>,
     message: Vec<u8>,
     /// Bytes of the message that are known to be whole characters.
@@ -47,19 +47,19 @@ pub struct Decoder {
     control: Vec<u8>,
 }
 
-/// A frame under way.
+/// An incomplete frame.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     opcode: Opcode,
     fin: bool,
     /// Bytes of payload to come.
     left: usize,
-    /// Turned, so that its first byte belongs to the next one of the payload.
+    /// The mask, rotated so that its first byte belongs to the next byte of payload.
     mask: [u8; 4],
 }
 
 impl Decoder {
-    /// One that has seen nothing.
+    /// A decoder for a new connection.
     pub fn new(limits: Limits) -> Decoder {
         Decoder {
             limits,
@@ -73,10 +73,10 @@ impl Decoder {
         }
     }
 
-    /// Reads until something is complete; returns how many bytes it used, which are all if nothing is.
+    /// Reads until something is complete. Returns the number of bytes used: all of them if nothing is complete.
     ///
     /// # Errors
-    /// What is wrong. The connection fails then, and nothing more can be read.
+    /// What is wrong with the frames. Nothing more can be read then.
     pub fn decode(&mut self, input: &[u8]) -> Result<(usize, Option<Event>), Violation> {
         let mut rest = input;
         loop {
@@ -101,7 +101,7 @@ impl Decoder {
     /// Reads more of a header; the frame, once all of it is there.
     fn read_header(&mut self, rest: &mut &[u8]) -> Result<Option<Frame>, Violation> {
         loop {
-            // Two bytes tell how many there are.
+            // The first two bytes tell how long the header is.
             let begins = self.header_len < 2;
             let needed = if begins { 2 } else { Header::len_of(self.header[0], self.header[1])? };
             let missing = needed - self.header_len;
@@ -144,7 +144,7 @@ impl Decoder {
         let (piece, after) = rest.split_at(frame.left.min(rest.len()));
         *rest = after;
         let into = if frame.opcode.is_control() { &mut self.control } else { &mut self.message };
-        // As much again as there is, but no more than the frame says: who only announces much costs little.
+        // Doubles the buffer, but not beyond the frame's length: a peer that only announces much costs little.
         if into.capacity() - into.len() < piece.len() {
             into.reserve_exact(into.len().max(piece.len()).min(frame.left));
         }
@@ -153,12 +153,12 @@ impl Decoder {
         unmask(&mut into[start..], frame.mask);
         frame.left -= piece.len();
         frame.mask.rotate_left(piece.len() % 4);
-        // Its end is checked with the whole of it.
+        // The end is checked when the message is complete.
         let ends = frame.left == 0 && frame.fin;
         if frame.opcode.is_control() || ends || self.kind != Some(Opcode::Text) { Ok(()) } else { self.check_text() }
     }
 
-    /// Checks what came of a text. Half a character at its end may still become one.
+    /// Checks the received part of a text. An incomplete character at its end may still become valid.
     fn check_text(&mut self) -> Result<(), Violation> {
         match str::from_utf8(&self.message[self.checked..]) {
             Ok(text) => self.checked += text.len(),
@@ -168,7 +168,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// The payload of a frame is there.
+    /// The payload of a frame is complete.
     fn end_frame(&mut self, frame: Frame) -> Result<Option<Event>, Violation> {
         Ok(Some(match frame.opcode {
             Opcode::Ping => Event::Ping(std::mem::take(&mut self.control)),

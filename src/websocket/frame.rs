@@ -14,9 +14,9 @@ pub enum Opcode {
     Binary = 2,
     /// The end.
     Close = 8,
-    /// A question whether the peer is there.
+    /// A ping.
     Ping = 9,
-    /// The answer.
+    /// The answer to a ping.
     Pong = 10,
 }
 
@@ -45,7 +45,7 @@ const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
-/// Lengths that say that the length follows, in two bytes or in eight.
+/// Values of the length field that mean: the length follows, in two bytes or in eight.
 const TWO_BYTES: u8 = 126;
 const EIGHT_BYTES: u8 = 127;
 
@@ -58,15 +58,15 @@ pub struct Header {
     pub opcode: Opcode,
     /// Bytes of payload.
     pub length: u64,
-    /// What the payload is masked with.
+    /// The mask of the payload.
     pub mask: [u8; 4],
 }
 
 impl Header {
-    /// How long a header is that begins with these two bytes, if nothing is wrong with them.
+    /// The length of a header that begins with these two bytes.
     ///
     /// # Errors
-    /// What is wrong. A server takes masked frames alone (§5.1).
+    /// What is wrong with them. A server accepts only masked frames (§5.1).
     pub fn len_of(first: u8, second: u8) -> Result<usize, Violation> {
         let opcode = Opcode::of(first & OPCODE).ok_or_else(|| Violation::protocol("an unknown opcode"))?;
         if first & RSV != 0 {
@@ -86,7 +86,7 @@ impl Header {
         })
     }
 
-    /// Reads a header that is whole.
+    /// Parses a complete header.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -100,7 +100,7 @@ impl Header {
             }
             _ => return Err(Violation::protocol("no header")),
         };
-        // The fewest bytes must be used, and the highest bit must not be set: §5.2.
+        // The shortest form must be used, and the highest bit must not be set: §5.2.
         if length < least || length > u64::MAX / 2 {
             return Err(Violation::protocol("a length in another form than the shortest"));
         }
@@ -110,7 +110,7 @@ impl Header {
     }
 }
 
-/// Appends a whole frame of a server: all of a message, without a mask.
+/// Appends a server's frame: a whole message, without a mask.
 pub fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     let length = payload.len() as u64;
     out.reserve(MAX_HEADER + payload.len());
@@ -129,7 +129,7 @@ pub fn write(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// Takes the mask off, or puts it on: §5.3.
+/// Applies or removes the mask: §5.3.
 pub fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
     let [a, b, c, d] = mask;
     let eight = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);

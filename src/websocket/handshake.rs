@@ -15,27 +15,27 @@ const ACCEPT_LEN: usize = sha1::LEN.div_ceil(3) * 4;
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Whom a server lets in.
+/// Which clients may connect.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// Subprotocols that it speaks.
     pub protocols: Vec<String>,
     /// Origins of pages that may connect, besides its own.
     pub origins: Vec<String>,
-    /// All may.
+    /// Pages of all origins may connect.
     pub any_origin: bool,
 }
 
-/// What answers a good request.
+/// The answer to a valid request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: [u8; ACCEPT_LEN],
-    /// The subprotocol: its place among those of the rules.
+    /// The chosen subprotocol, as an index into those of the rules.
     pub protocol: Option<usize>,
 }
 
-/// What answers one that is not: a status, and why.
+/// The answer to an invalid request: a status, and why.
 pub type Refused = (u16, &'static str);
 
 /// Whether a request wants a WebSocket, of any version.
@@ -47,8 +47,8 @@ pub fn is_websocket(head: &Head) -> bool {
 /// Judges a request.
 ///
 /// # Errors
-/// 426 for one that wants something else, or another version: the answer says which there is. 400 for a malformed one, 403
-/// for a page of another origin.
+/// 426 for a request that wants something else, or another version; the answer names the supported one. 400 for a
+/// malformed one, 403 for a page of another origin.
 pub fn judge(head: &Head, rules: &Rules) -> Result<Accepted, Refused> {
     if !is_websocket(head) {
         return Err((426, "this speaks WebSocket alone\n"));
@@ -84,7 +84,7 @@ fn values<'a>(head: &'a Head, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     head.headers().filter(move |(field, _)| *field == name).map(|(_, value)| value)
 }
 
-/// Whether it is 16 bytes in Base64.
+/// Whether a key is 16 bytes in Base64.
 fn is_key(key: &[u8]) -> bool {
     let digits = key.strip_suffix(b"==").unwrap_or_default();
     // The last digit has two bits of the sixteenth byte, and four that are zero: A, Q, g or w.

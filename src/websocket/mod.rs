@@ -3,12 +3,12 @@
 //! | file | what it knows |
 //! | --- | --- |
 //! | [`sha1`] | the hash of the handshake |
-//! | [`violation`] | how a peer is told that it broke a rule |
+//! | [`violation`] | what a peer did wrong, as a code for its Close |
 //! | [`frame`] | the header of a frame, and the mask |
-//! | [`close`] | what a Close frame says |
-//! | [`decoder`] | frames put together to messages |
+//! | [`close`] | the payload of a Close frame |
+//! | [`decoder`] | assembles frames into messages |
 //! | [`handshake`] | whether a request opens a WebSocket, and the answer |
-//! | [`vigil`] | when a silent peer is asked whether it is there; time is an argument |
+//! | [`vigil`] | when a silent peer is sent a ping, and when it is given up; time is an argument |
 
 pub mod close;
 pub mod decoder;

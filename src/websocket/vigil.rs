@@ -1,6 +1,6 @@
-//! When a silent peer is asked whether it is there, and when it is given up. Times are milliseconds of anyone's clock.
+//! When a silent peer is sent a ping, and when it is given up. Times are milliseconds of any clock.
 
-/// How long is waited for what.
+/// How long to wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     /// Silence before a ping; `u64::MAX` for none.
@@ -14,20 +14,20 @@ pub struct Times {
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Todo {
-    /// Nothing before this time; `u64::MAX` is never.
+    /// Nothing before this time; `u64::MAX` means never.
     Wait(u64),
-    /// Send a ping, and look again at this time.
+    /// Send a ping, and check again at this time.
     Ping(u64),
     /// Give up.
     GiveUp,
 }
 
-/// What is known of a peer's life.
+/// When a peer was last heard.
 #[derive(Clone, Copy, Debug)]
 pub struct Vigil {
     times: Times,
     heard: u64,
-    /// When it was asked, if it did not answer yet.
+    /// When it was sent a ping that it has not answered yet.
     asked: Option<u64>,
 }
 
@@ -37,13 +37,13 @@ impl Vigil {
         Vigil { times, heard: now, asked: None }
     }
 
-    /// Something came, whatever it is.
+    /// Something was received.
     pub fn heard(&mut self, now: u64) {
         self.heard = now;
         self.asked = None;
     }
 
-    /// Looks; `closing`: since when our Close is on its way.
+    /// Decides what to do. `closing`: since when our Close is on its way.
     pub fn look(&mut self, now: u64, closing: Option<u64>) -> Todo {
         let (end, gives_up) = match (closing, self.asked) {
             (Some(since), _) => (since.saturating_add(self.times.close_within), true),

@@ -1,4 +1,4 @@
-//! How a peer is told that it broke a rule: the codes of RFC 6455 §7.4.1.
+//! What a peer did wrong, as a code for its Close: RFC 6455 §7.4.1.
 
 /// The purpose of the connection is fulfilled.
 pub const NORMAL: u16 = 1000;
@@ -12,13 +12,13 @@ const PROTOCOL: u16 = 1002;
 /// A text is not UTF-8.
 const NOT_TEXT: u16 = 1007;
 
-/// A message or frame is longer than what is taken.
+/// A message or frame is longer than allowed.
 const TOO_BIG: u16 = 1009;
 
 /// What a peer did wrong; the connection fails (RFC 6455 §7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// What the Close frame says.
+    /// The code of the Close frame.
     pub code: u16,
     /// The same in words.
     pub reason: &'static str,

@@ -84,6 +84,10 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
         warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: ignored"));
         site.ubus.prefix = None;
     }
+    if cfg!(not(feature = "proxy")) && !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
+        warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));
+        close_backends(site);
+    }
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
         let text = "HTTPS needs a certificate (-C, cert) and its key (-K, key)";
         said.errors.push(wrong(site, "-s", "listen_https", text));
@@ -98,6 +102,13 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     if site.tls.listen.is_empty() && site.tls.redirect && site.trusted_proxies.is_empty() {
         warnings.push(wrong(site, "-q", "redirect_https", "no HTTPS listener to redirect to"));
     }
+}
+
+/// Has nobody get as text what a server was to run.
+fn close_backends(site: &mut SiteConfig) {
+    site.proxies.clear();
+    let extensions = site.fastcgi.drain(..).map(|backend| backend.from).filter(|from| from.starts_with('.'));
+    site.interpreters.extend(extensions.map(|extension| Interpreter { extension, program: "/dev/null".into() }));
 }
 
 /// Reports secrets that are in a folder that is served.

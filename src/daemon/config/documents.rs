@@ -4,7 +4,7 @@
 //! documents` writes the files; without the variable the test compares them.
 
 use super::model::SiteConfig;
-use super::options::{Kind, NONE, ROWS, Row, Takes};
+use super::options::{NONE, OptionKind, ROWS, Row, Takes};
 use super::sections;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ fn synopsis(row: &Row) -> (String, String) {
 /// The default on the command line, and that in a file if it is another.
 fn defaults(row: &Row) -> String {
     let shown = |site: &mut SiteConfig| match row.kind {
-        Kind::Flag(field) => (if *field(site) { "on" } else { "off" }).into(),
+        OptionKind::Flag(field) => (if *field(site) { "on" } else { "off" }).into(),
         _ => row.default(site),
     };
     let own = shown(&mut SiteConfig::default());
@@ -126,7 +126,7 @@ fn manual() -> String {
         let short = if short.is_empty() { short } else { format!("\\fB{}\\fR, ", roff(&short)) };
         let _ = writeln!(out, ".TP\n{short}\\fB{}\\fR\n{}", roff(&long), roff(&sentence(row.help)));
         let mut more = vec![roff(note(row))];
-        if !matches!(row.kind, Kind::Flag(_) | Kind::Process(_)) && !defaults(row).is_empty() {
+        if !matches!(row.kind, OptionKind::Flag(_) | OptionKind::Process(_)) && !defaults(row).is_empty() {
             more.push(format!("Default: {}.", roff(&defaults(row))));
         }
         if !row.uci.is_empty() {

@@ -19,7 +19,7 @@ const PACKAGE: &str = "uhttpd";
 const ON_IN_DOUBT: [&str; 4] = ["no_symlinks", "no_dirlists", "rfc1918_filter", "self_signed"];
 
 /// Lists whose values contain spaces.
-const WITH_BLANKS: [&str; 3] = ["header", "allow", "deny"];
+const WITH_BLANKS: [&str; 5] = ["header", "allow", "deny", "proxy", "fastcgi"];
 
 /// Lists that uhttpd's init script has the shell split: `list listen_http '80 81'` is two addresses.
 const SPLIT: [&str; 6] = ["listen_http", "listen_https", "index_page", "alias", "interpreter", "json_script"];

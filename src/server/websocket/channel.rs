@@ -1,6 +1,6 @@
-//! What both directions of a WebSocket share: the stream, and whether it closes.
+//! What both directions of a WebSocket share: the stream, and whether it is closing.
 
-use super::super::deadlines::Timer;
+use super::super::deadline_table::Timer;
 use super::super::error::{Error, Result};
 use super::super::http1::Phase;
 use super::super::respond;
@@ -10,7 +10,7 @@ use crate::websocket::{Opcode, close, frame, violation};
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
-/// An upgraded stream that carries frames. Each is queued whole, so those of both directions never mix.
+/// An upgraded stream that carries frames. Each frame is queued as a whole, so frames of two tasks never mix.
 #[derive(Debug)]
 pub(super) struct Channel {
     stream: Stream,
@@ -18,7 +18,7 @@ pub(super) struct Channel {
     closing: Cell<Option<u64>>,
     /// The handler sent a ping that was not answered.
     pub(super) pinged: Cell<bool>,
-    /// The peer does not answer: nobody is there to take what waits.
+    /// The peer does not answer: queued output will not be received.
     pub(super) is_lost: Cell<bool>,
 }
 
@@ -37,11 +37,11 @@ impl Channel {
         self.closing.get()
     }
 
-    // --- bytes that come --------------------------------------------------------------------------
+    // --- receiving ----------------------------------------------------------------------------------
 
-    /// Has `take` look at what has come, and keeps what it does not use; false at the stream's end.
+    /// Passes received bytes to `take`, and keeps those that it does not use; false at the end of the stream.
     ///
-    /// It reads into the loop's buffer, so a connection on which nothing comes has none.
+    /// Reads into the loop's buffer, so an idle connection has none.
     pub(super) fn poll_take(&self, cx: &mut Context<'_>, take: &mut dyn FnMut(&[u8]) -> usize) -> Poll<Result<bool>> {
         self.stream.renew_credit();
         let (shared, http1) = (&self.stream.shared, &mut *self.stream.http1.borrow_mut());
@@ -58,17 +58,17 @@ impl Channel {
         Poll::Ready(Ok(n > 0))
     }
 
-    /// Whether the kernel has nothing more of the peer, as far as it told.
+    /// Whether the kernel has announced no more input.
     pub(super) fn is_silent(&self) -> bool {
         !self.stream.http1.borrow().link.readable
     }
 
-    // --- frames that go ---------------------------------------------------------------------------
+    // --- sending ------------------------------------------------------------------------------------
 
-    /// Queues a frame, whatever waits already.
+    /// Queues a frame, even above the high-water mark.
     ///
     /// # Errors
-    /// [`Error::Closed`] after a Close, and when the connection is over.
+    /// [`Error::Closed`] after a Close, and if the connection has ended.
     pub(super) fn push(&self, opcode: Opcode, payload: &[u8]) -> Result<()> {
         let Stream { shared, http1, key } = &self.stream;
         let mut http1 = http1.borrow_mut();
@@ -82,33 +82,33 @@ impl Channel {
         Ok(())
     }
 
-    /// Queues a Close, unless there was one.
+    /// Queues a Close, unless one was queued before.
     pub(super) fn close(&self, payload: &[u8]) {
-        // What can't be sent any more need not be.
+        // If it can't be sent any more, it need not be.
         let _ = self.push(Opcode::Close, payload);
         if self.closing.get().is_none() {
             self.closing.set(Some(self.now()));
         }
     }
 
-    /// Tells the client that the server stops, if it does.
+    /// If the server is stopping, tells the client.
     pub(super) fn close_if_stopping(&self) {
         if self.stream.shared.stopping() && self.closing.get().is_none() {
             self.close(&close::payload(violation::GOING_AWAY, "the server stops"));
         }
     }
 
-    /// Whether less than the high-water mark waits.
+    /// Whether less than the high-water mark is queued.
     pub(super) fn has_room(&self) -> bool {
         respond::room(&self.stream.http1.borrow()) > 0
     }
 
-    /// Has the task woken when there is room.
+    /// Wakes the task when there is room.
     pub(super) fn wait_for_room(&self, cx: &Context<'_>) {
         self.stream.http1.borrow_mut().waiter.wait(Want::Room, cx);
     }
 
-    /// Ready when less than the high-water mark waits.
+    /// Ready when less than the high-water mark is queued.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.stream.renew_credit();
         if self.closing.get().is_some() {
@@ -117,14 +117,14 @@ impl Channel {
         respond::poll_room(&mut self.stream.http1.borrow_mut(), cx)
     }
 
-    /// Ready when all is in the hands of the kernel.
+    /// Ready when all output was passed to the kernel.
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         respond::poll_flushed(&mut self.stream.http1.borrow_mut(), cx)
     }
 
     // --- time -------------------------------------------------------------------------------------
 
-    /// Has whoever reads woken at this time, or sooner. An upgraded connection has no other use for this deadline.
+    /// Wakes the reading task at this time, or sooner. An upgraded connection has no other use for this deadline.
     pub(super) fn wake_at(&self, when: u64) {
         let Stream { shared, http1, key } = &self.stream;
         let mut http1 = http1.borrow_mut();
@@ -135,7 +135,7 @@ impl Channel {
     }
 }
 
-/// Without a Close of its own, a WebSocket ends well.
+/// A WebSocket that is dropped without a Close ends normally.
 impl Drop for Channel {
     fn drop(&mut self) {
         if self.is_lost.get() {

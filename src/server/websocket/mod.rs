@@ -4,13 +4,13 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `options` | what can be set |
-//! | `channel` | frames that go out, bytes that come in, and whether it closes |
+//! | `options` | settings |
+//! | `channel` | sending frames, receiving bytes, closing |
 //! | `writer`, `reader` | the two directions |
 //! | `socket` | both of them |
 //! | `opening` | the handshake |
 //!
-//! What of it needs no connection is in [`websocket`](crate::websocket).
+//! The part that needs no connection is in [`websocket`](crate::websocket).
 
 mod channel;
 mod opening;

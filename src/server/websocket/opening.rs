@@ -7,11 +7,11 @@ use super::options::WebSocketOptions;
 use super::socket::WebSocket;
 use crate::websocket::handshake;
 
-/// What an answer says to a client that wants something else: RFC 9110 §15.5.22, RFC 6455 §4.4.
+/// Sent with a 426, so that the client knows what to ask for: RFC 9110 §15.5.22, RFC 6455 §4.4.
 const WANTED: &[(&str, &str)] = &[("Connection", "upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
 
 impl Request {
-    /// Whether the client asks for a WebSocket, of whatever version.
+    /// Whether the client asks for a WebSocket of any version.
     pub fn is_websocket(&self) -> bool {
         handshake::is_websocket(&self.head)
     }
@@ -21,9 +21,9 @@ impl Connection {
     /// Opens a WebSocket: answers `101 Switching Protocols`, with the headers set before.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a request that can't open one. It has been answered then, and the handler returns the error:
-    /// 426 for a request that wants none or another version, 400 for a malformed one, 403 for a page of another origin
-    /// ([`WebSocketOptions::origin`]). [`Error::HeadSent`] once the head is out.
+    /// [`Error::Refused`] for a request that can't open one. The response was sent then, and the handler should return
+    /// the error: 426 for a request that wants none or another version, 400 for a malformed one, 403 for a page of
+    /// another origin ([`WebSocketOptions::origin`]). [`Error::HeadSent`] once the head is out.
     pub async fn websocket(&mut self, options: &WebSocketOptions) -> Result<WebSocket> {
         let judged = handshake::judge(&*self.head()?, &options.rules);
         let accepted = match judged {

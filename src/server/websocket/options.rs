@@ -1,22 +1,22 @@
-//! What can be set of a WebSocket.
+//! The settings of a WebSocket.
 
 use crate::rt::millis;
 use crate::websocket::{Limits, Rules, Times};
 use std::time::Duration;
 
-/// Bytes of a message: as many as of a request's body that is read in one piece.
+/// Bytes of a message: the same as of a request body that is read in one piece.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// Silence before a ping. Less than the minute after which many a proxy or router forgets a connection.
+/// Silence before a ping. Less than the minute after which many proxies and routers drop an idle connection.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// From a ping to any sign of life: a phone that wakes takes some seconds.
+/// From a ping to any sign of life: a phone takes some seconds to wake up.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// From our Close to the peer's: a round trip, and what lies before it in the peer's queue.
+/// From our Close to the peer's: a round trip, and the time for what the peer has queued before it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who may open a WebSocket, and what it may cost. Each setter returns the options.
+/// Which clients may open a WebSocket, and what it may cost. Each setter returns the options.
 ///
 /// ```
 /// let options = ecohttpd::WebSocketOptions::new().protocol("chat").max_message(64 << 10);
@@ -50,19 +50,20 @@ impl WebSocketOptions {
         Self::default()
     }
 
-    /// A subprotocol that the handler speaks; default none. May be called for several.
+    /// A subprotocol that the handler speaks; default none. May be called several times.
     ///
-    /// The first that the client offers, in its order, is chosen: [`WebSocket::protocol`](crate::WebSocket::protocol). A
-    /// client that offers none of them, or none at all, is let in without one.
+    /// The first one in the client's order that is among them is chosen: see
+    /// [`WebSocket::protocol`](crate::WebSocket::protocol). A client that offers none of them may connect without one.
     pub fn protocol(mut self, name: impl Into<String>) -> Self {
         self.rules.protocols.push(name.into());
         self
     }
 
-    /// An origin whose pages may connect, as browsers send it: `https://example.org`, or `null`. May be called for several.
+    /// An origin whose pages may connect, as browsers send it: `https://example.org`, or `null`. May be called several
+    /// times.
     ///
-    /// By default, pages may connect that came from the same host and port: browsers let every page connect anywhere, with
-    /// the user's cookies. Clients that name no origin are no browsers, and are let in.
+    /// By default, only pages from the same host and port may connect: browsers let every page connect anywhere, with
+    /// the user's cookies. Clients that send no origin are not browsers, and may connect.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.rules.origins.push(origin.into());
         self
@@ -86,13 +87,13 @@ impl WebSocketOptions {
         self
     }
 
-    /// How long a client may be silent before it is sent a ping; default 30 s. `Duration::MAX`: it never is.
+    /// How long a client may be silent before it is sent a ping; default 30 s. `Duration::MAX` sends none.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval;
         self
     }
 
-    /// How long it may then be silent still; default 20 s. After that the connection counts as broken.
+    /// How long a client may take to answer a ping; default 20 s. After that the connection counts as broken.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.ping_timeout = timeout;
         self

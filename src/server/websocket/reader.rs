@@ -18,7 +18,7 @@ pub enum Message {
     Text(String),
     /// Bytes.
     Binary(Vec<u8>),
-    /// The answer to a [`ping`](crate::WebSocket::ping) of the handler.
+    /// The answer to the handler's [`ping`](crate::WebSocket::ping).
     Pong(Vec<u8>),
 }
 
@@ -28,11 +28,11 @@ pub enum Message {
 #[derive(Debug)]
 pub struct WebSocketReader {
     channel: Rc<Channel>,
-    /// Once it is split.
+    /// Set once the WebSocket is split.
     pub(super) waiting: Option<Arc<Waiting>>,
     decoder: Decoder,
     vigil: Vigil,
-    /// What the client asked with its last ping, if there was no room for the answer.
+    /// The payload of the client's last ping, if there was no room for the answer yet.
     pong: Option<Vec<u8>>,
     state: State,
     close: Option<Close>,
@@ -41,7 +41,7 @@ pub struct WebSocketReader {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Open,
-    /// Both sides said so.
+    /// Both sides have sent a Close.
     Closed,
     Broken,
 }
@@ -117,7 +117,7 @@ impl WebSocketReader {
         }
     }
 
-    /// What of an event the handler is told: a message, or that it was the last.
+    /// Handles an event. Returns what the handler is told: a message, or that it was the last one.
     fn tell(&mut self, event: Event) -> Option<Option<Message>> {
         match event {
             Event::Text(text) => Some(Some(Message::Text(text))),
@@ -143,7 +143,7 @@ impl WebSocketReader {
             && self.channel.has_room()
             && let Some(payload) = self.pong.take()
         {
-            // After a Close there is nothing to say.
+            // Nothing may follow a Close.
             let _ = self.channel.push(Opcode::Pong, &payload);
         }
     }
@@ -161,20 +161,20 @@ impl WebSocketReader {
         Err(error)
     }
 
-    /// Nothing comes: looks at the time.
+    /// Nothing has arrived: checks the time.
     fn wait(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Message>>> {
         if self.pong.is_some() {
             self.channel.wait_for_room(cx);
         }
         self.channel.close_if_stopping();
-        // If only this turn is over, what has come is read first.
+        // If only this turn is used up, received bytes are read first.
         if !self.channel.is_silent() {
             return Poll::Pending;
         }
         match self.vigil.look(self.channel.now(), self.channel.closing()) {
             Todo::Wait(until) => self.channel.wake_at(until),
             Todo::Ping(until) => {
-                // It fails where the connection is over, which the next look shows.
+                // It fails if the connection has ended, which the next read shows.
                 let _ = self.channel.push(Opcode::Ping, b"");
                 self.channel.wake_at(until);
             }

@@ -1,4 +1,4 @@
-//! A WebSocket, as a handler has it.
+//! A WebSocket, as a handler sees it.
 
 use super::super::error::Result;
 use super::super::upgrade::{Stream, Waiting};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A connection that carries messages both ways: RFC 6455. [`Connection::websocket`](crate::Connection::websocket) opens it.
 ///
-/// Idle, it owns no buffer. Dropping it sends a Close with code 1000, and then closes the connection.
+/// While idle it owns no buffer. Dropping it sends a Close with code 1000, and then closes the connection.
 ///
 /// ```no_run
 /// # use ecohttpd::{Connection, Message, Request, Result, WebSocketOptions};
@@ -50,23 +50,23 @@ impl WebSocket {
 
     /// Waits for a message; `None` when the client has closed the WebSocket, or has answered our Close.
     ///
-    /// Pings are answered, and pings are sent to a silent client, while this waits. It may be dropped before its end, and
-    /// nothing is lost. When the server [stops](crate::Handle::stop), the client is sent a Close with code 1001.
+    /// While this waits, pings are answered, and a silent client is sent pings. If the call is dropped before it is
+    /// ready, nothing is lost. When the server [stops](crate::Handle::stop), the client is sent a Close with code 1001.
     ///
     /// # Errors
-    /// [`Error::BadFrame`](crate::Error::BadFrame) when the client broke the protocol or a limit; it was told so.
-    /// [`Error::Timeout`](crate::Error::Timeout) when it answered no ping, or no Close, in time.
-    /// [`Error::Closed`](crate::Error::Closed) when the connection ended without a Close.
+    /// [`Error::BadFrame`](crate::Error::BadFrame) if the client broke the protocol or a limit; it was told so.
+    /// [`Error::Timeout`](crate::Error::Timeout) if it did not answer a ping or a Close in time.
+    /// [`Error::Closed`](crate::Error::Closed) if the connection ended without a Close.
     pub async fn recv(&mut self) -> Result<Option<Message>> {
         self.reader.recv().await
     }
 
     /// Queues a message of text, in one frame. Waits only while more than the high-water mark is queued already.
     ///
-    /// If it is dropped before its end, nothing of the message is sent.
+    /// If the call is dropped before it is ready, nothing of the message is sent.
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed) once the WebSocket closes, by either side, and when the connection broke.
+    /// [`Error::Closed`](crate::Error::Closed) once either side has closed the WebSocket, and if the connection broke.
     pub async fn send_text(&mut self, text: impl AsRef<str>) -> Result<()> {
         self.writer.send_text(text).await
     }
@@ -81,7 +81,7 @@ impl WebSocket {
 
     /// Queues a ping, of at most 125 bytes; [`recv`](WebSocket::recv) returns the answer.
     ///
-    /// Silent clients are sent pings anyhow: see [`ping_interval`](WebSocketOptions::ping_interval).
+    /// Silent clients are sent pings automatically: see [`ping_interval`](WebSocketOptions::ping_interval).
     ///
     /// # Errors
     /// Those of [`send_text`](WebSocket::send_text); [`Error::Io`](crate::Error::Io) for a longer one.
@@ -92,14 +92,15 @@ impl WebSocket {
     /// Waits until everything sent has been passed to the kernel.
     ///
     /// # Errors
-    /// [`Error::Closed`](crate::Error::Closed) when the connection broke before.
+    /// [`Error::Closed`](crate::Error::Closed) if the connection broke before.
     pub async fn flush(&mut self) -> Result<()> {
         self.writer.flush().await
     }
 
-    /// Closes: sends a Close, waits for the client's, and closes the connection. Messages that still come are dropped.
+    /// Closes: sends a Close, waits for the client's, and closes the connection. Messages that arrive meanwhile are
+    /// dropped.
     ///
-    /// `code` is 1000 for a normal end, 1001 for one that leaves, or one of the application's from 3000 to 4999
+    /// `code` is 1000 for a normal end, 1001 if the server goes away, or one of the application's from 3000 to 4999
     /// (RFC 6455 §7.4). `reason` is cut to 123 bytes.
     ///
     /// # Errors
@@ -110,12 +111,12 @@ impl WebSocket {
         poll_fn(|cx| self.writer.channel.poll_flushed(cx)).await
     }
 
-    /// What the client's Close said, if it said anything.
+    /// The code and reason of the client's Close, if it gave any.
     pub fn peer_close(&self) -> Option<&Close> {
         self.reader.peer_close()
     }
 
-    /// Splits it into two halves, to send and receive at once. They may be used in one task or in two.
+    /// Splits it into two halves, to send and receive at the same time. They may be used in one task or in two.
     pub fn split(self) -> (WebSocketReader, WebSocketWriter) {
         let WebSocket { mut reader, mut writer, .. } = self;
         let waiting = Arc::new(Waiting::default());

@@ -13,11 +13,11 @@ use std::task::{Context, Poll};
 
 /// The half of a [`WebSocket`](crate::WebSocket) that sends.
 ///
-/// When both halves are dropped, the WebSocket ends as if it were one.
+/// When both halves are dropped, the WebSocket closes.
 #[derive(Debug)]
 pub struct WebSocketWriter {
     pub(super) channel: Rc<Channel>,
-    /// Once it is split.
+    /// Set once the WebSocket is split.
     pub(super) waiting: Option<Arc<Waiting>>,
 }
 
@@ -25,7 +25,7 @@ impl WebSocketWriter {
     /// As [`WebSocket::send_text`](crate::WebSocket::send_text).
     ///
     /// # Errors
-    /// [`Error::Closed`] once the WebSocket closes, by either side, and when the connection broke.
+    /// [`Error::Closed`] once either side has closed the WebSocket, and if the connection broke.
     pub async fn send_text(&mut self, text: impl AsRef<str>) -> Result<()> {
         self.send(Opcode::Text, text.as_ref().as_bytes()).await
     }
@@ -51,7 +51,7 @@ impl WebSocketWriter {
         self.send(Opcode::Ping, payload).await
     }
 
-    /// Begins to close; the half that reads sees the end of it. A second call does nothing.
+    /// Starts to close; the reading half sees the end. A second call does nothing.
     ///
     /// # Errors
     /// [`Error::Io`] for a code that may not be sent: see [`WebSocket::close`](crate::WebSocket::close).
@@ -60,7 +60,7 @@ impl WebSocketWriter {
             return Err(Error::Io(io::ErrorKind::InvalidInput.into()));
         }
         self.channel.close(&close::payload(code, reason));
-        // The reader has another deadline now.
+        // The reader now has another deadline.
         self.channel.wake_at(self.channel.now());
         Ok(())
     }
@@ -68,7 +68,7 @@ impl WebSocketWriter {
     /// Waits until everything sent has been passed to the kernel.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the connection broke before.
+    /// [`Error::Closed`] if the connection broke before.
     pub async fn flush(&mut self) -> Result<()> {
         poll_fn(|cx| self.beside_reader(cx, |cx| self.channel.poll_flushed(cx))).await
     }
