@@ -84,12 +84,12 @@ impl Reactor {
         self.poll.borrow().registry().register(io, source.token(), BOTH)
     }
 
-    /// Watches a listener. It is reported in each turn as long as connections wait.
+    /// Watches a listener. It is reported in each turn while connections wait.
     pub(crate) fn listen(&self, listener: BorrowedFd<'_>, source: Source) -> io::Result<()> {
         self.set_listener(listener, source, true, true)
     }
 
-    /// Has a listener reported, or no more.
+    /// Starts or stops reports about a listener.
     pub(crate) fn pause_listener(&self, listener: BorrowedFd<'_>, source: Source, pause: bool) -> io::Result<()> {
         self.set_listener(listener, source, false, !pause)
     }

@@ -124,7 +124,7 @@ impl Endpoints {
         }
     }
 
-    /// Has no listener reported while accepting pauses.
+    /// Stops reports about listeners while accepting pauses.
     pub(super) fn pause(&self, pause: bool) {
         for (key, endpoint) in self.table.borrow().iter() {
             let (listener, source) = (endpoint.listener.as_fd(), Source::Listener(key));

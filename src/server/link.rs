@@ -17,7 +17,7 @@ pub(super) struct Link {
     pub(super) writable: bool,
     /// The peer half-closed: even a short read does not mean that the socket is drained.
     pub(super) peer_closed: bool,
-    /// Its events are reported: not before it has to wait for the first time.
+    /// Its events are reported. That starts when it has to wait for the first time.
     pub(super) is_watched: bool,
     /// Bytes that may still pass in this turn before the handler yields.
     pub(super) credit: usize,

@@ -429,8 +429,8 @@ impl Options {
         self
     }
 
-    /// `TCP_DEFER_ACCEPT`: the kernel keeps a connection back until its client has sent something, or for a second; default
-    /// false. Three system calls less for a connection that sends one request.
+    /// `TCP_DEFER_ACCEPT`: the kernel keeps a connection back until its client has sent something, or for a second;
+    /// default false. Saves three system calls for a connection with one request.
     pub fn tcp_defer_accept(mut self, yes: bool) -> Self {
         self.bind.tcp_defer_accept = yes;
         self

@@ -155,7 +155,7 @@ impl Sessions {
         };
         let over = {
             let mut http1 = http1.borrow_mut();
-            // What its handler asks for meanwhile is done in this drive.
+            // Requests of its handler are met in this drive.
             http1.is_queued = true;
             http1.link.credit = limits::TURN;
             http1.phase == Phase::Dead
@@ -218,7 +218,7 @@ impl Sessions {
         }
     }
 
-    /// Has the events of a connection reported. One that never waits is spared the system call.
+    /// Watches the events of a connection. One that never waits saves the system call.
     fn watch(&self, key: Key, http1: &mut Http1) {
         match self.shared.runtime.reactor.register(http1.link.transport.source(), Source::Conn(key)) {
             Ok(()) => http1.link.is_watched = true,
@@ -251,7 +251,7 @@ impl Sessions {
         idle.into_iter().for_each(|key| self.shut(key));
     }
 
-    /// Wakes those that speak another protocol: the server stops, and they may say so.
+    /// Wakes upgraded connections: the server is stopping, and they may tell their clients.
     #[cfg(feature = "websocket")]
     pub(super) fn wake_upgraded(&self) {
         for (key, session) in self.table.borrow().iter() {

@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     /// Boxed: only the box moves between here and a connection.
     #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
     spare: RefCell<Vec<Box<InFlight>>>,
-    /// The memory that an upgraded connection writes with and gives back: what idles owns none.
+    /// Memory lent to upgraded connections that write, so that idle ones own none.
     #[cfg(feature = "websocket")]
     spare_output: RefCell<Output>,
     date: RefCell<Date>,
@@ -82,7 +82,7 @@ impl Shared {
         self.spare_output.borrow_mut().hand_over(&mut in_flight.output);
     }
 
-    /// Takes it back, once all is sent.
+    /// Takes the memory back once all output was sent.
     #[cfg(feature = "websocket")]
     pub(super) fn take_output_memory(&self, in_flight: &mut InFlight) {
         in_flight.output.hand_over(&mut self.spare_output.borrow_mut());

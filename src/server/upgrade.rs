@@ -23,7 +23,7 @@ impl Upgraded {
         Upgraded(Stream { shared, http1, key })
     }
 
-    /// What is under it, for a protocol of the library's own.
+    /// The connection underneath, for protocols of the library itself.
     #[cfg(feature = "websocket")]
     pub(super) fn into_stream(self) -> Stream {
         self.0
