@@ -76,6 +76,8 @@ pub use http::{BadChunk, Chunked, Disposition, status_reason};
 #[cfg(feature = "client")]
 pub use http::{BadReply, ReplyBody, ReplyHead, ReplyScanner};
 pub use net::PeerAddr;
+#[cfg(all(feature = "client", feature = "tls"))]
+pub use net::tls::ServerTrust;
 #[cfg(feature = "client")]
 pub use outbound::Upstream;
 pub use rt::{AsyncFd, Task, sleep, spawn, yield_now};

@@ -1,5 +1,6 @@
 //! Checks that need more than one value: what is missing, and what conflicts.
 
+use super::backend::Trust;
 use super::httpd_conf::{self, HttpdConf};
 use super::model::{BODY_TEMP_PATH, Config, INDEX, Interpreter, Listen, SiteConfig};
 use super::values;
@@ -87,6 +88,11 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     if cfg!(not(feature = "proxy")) && !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
         warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));
         close_backends(site);
+    }
+    if cfg!(not(feature = "tls")) && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
+    {
+        said.errors.push(wrong(site, "--proxy", "proxy", "built without TLS: https:// can't be reached"));
+        site.proxies.retain(|backend| !backend.servers.iter().any(|server| server.tls));
     }
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
         let text = "HTTPS needs a certificate (-C, cert) and its key (-K, key)";
@@ -267,6 +273,13 @@ pub fn absences(config: &Config) -> Vec<String> {
         // The default may be missing: few servers need it.
         if site.body_temp_path.as_os_str() != BODY_TEMP_PATH && !site.body_temp_path.is_dir() {
             say("--body-temp-path", "body_temp_path", &site.body_temp_path, "a folder that exists");
+        }
+        for backend in &site.proxies {
+            if let (Trust::Ca(file), true) = (&backend.trust, backend.servers.iter().any(|server| server.tls))
+                && !file.is_file()
+            {
+                say("--proxy", "proxy", file, "a file of authorities that exists (ca=), or insecure");
+            }
         }
         for interpreter in site.interpreters.iter().filter(|interpreter| !interpreter.program.is_file()) {
             say("-i", "interpreter", &interpreter.program, "a program that exists");

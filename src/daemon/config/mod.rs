@@ -26,6 +26,8 @@ mod sections;
 mod uci;
 mod values;
 
+#[cfg(all(feature = "proxy", feature = "tls"))]
+pub use backend::Trust;
 #[cfg(feature = "proxy")]
 pub use backend::{Backend, BackendServer, Place};
 pub use check::{absences, problems};

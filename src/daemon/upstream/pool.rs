@@ -1,8 +1,14 @@
 //! The servers of a backend: which is next, and connections that are kept for the next request.
 
 use super::lookup::Lookup;
+#[cfg(feature = "tls")]
+use crate::daemon::config::Trust;
 use crate::daemon::config::{Backend, BackendServer, Place};
+#[cfg(feature = "tls")]
+use ecohttpd::ServerTrust;
 use ecohttpd::{Upstream, sleep};
+#[cfg(feature = "tls")]
+use std::cell::OnceCell;
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +33,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The servers of a backend.
 pub struct Pool {
     servers: Vec<Server>,
+    /// How those that speak TLS are verified, loaded when the first is needed; or why they can't be.
+    #[cfg(feature = "tls")]
+    trust: (Trust, OnceCell<Result<ServerTrust, String>>),
     /// Whose turn it is.
     next: Cell<usize>,
     /// The last one that was used is the first to be used again: the others may end.
@@ -76,6 +85,8 @@ impl Pool {
         };
         Rc::new(Pool {
             servers: backend.servers.iter().map(server).collect(),
+            #[cfg(feature = "tls")]
+            trust: (backend.trust.clone(), OnceCell::new()),
             next: Cell::new(0),
             idle: RefCell::default(),
             sweeping: Cell::new(false),
@@ -92,14 +103,16 @@ impl Pool {
         let turns = || (first..first + count).map(|turn| turn % count);
         let now = Instant::now();
         let rests = |at: &usize| self.servers[*at].rests_until.get().is_some_and(|until| now < until);
+        // Not one that has failed just now, which rests for longer.
+        let rested = |at: &usize| rests(at) && self.servers[*at].rests_until.get() < now.checked_add(REST);
         let mut failure = Unreachable { timed_out: false, why: String::new() };
         // If all rest, it is worth a try all the same.
-        for at in turns().filter(|at| !rests(at)).chain(turns().filter(rests)) {
+        for at in turns().filter(|at| !rests(at)).chain(turns().filter(rested)) {
             if let Some(stream) = self.take(at, now).filter(|_| !fresh) {
                 return Ok(Pooled { stream, server: at, reused: true });
             }
             let server = &self.servers[at];
-            match server.connect(timeout.min(CONNECT)).await {
+            match self.open(server, timeout.min(CONNECT)).await {
                 Ok(stream) => {
                     server.rests_until.set(None);
                     return Ok(Pooled { stream, server: at, reused: false });
@@ -112,6 +125,22 @@ impl Pool {
             }
         }
         Err(failure)
+    }
+
+    /// A connection to a server, over TLS if it speaks that.
+    async fn open(&self, server: &Server, timeout: Duration) -> io::Result<Upstream> {
+        let stream = server.connect(timeout).await?;
+        #[cfg(feature = "tls")]
+        if server.of.tls {
+            let load = || match &self.trust.0 {
+                Trust::Ca(file) => ServerTrust::authorities(file).map_err(|error| error.to_string()),
+                Trust::Anyone => ServerTrust::anyone().map_err(|error| error.to_string()),
+            };
+            let trust = self.trust.1.get_or_init(load).as_ref().map_err(|error| io::Error::other(error.as_str()))?;
+            let name = if let Place::Tcp(host, _) = &server.of.place { host } else { "" };
+            return within(timeout, stream.with_tls(trust, name)).await;
+        }
+        Ok(stream)
     }
 
     /// An idle connection to that server. Those that the server has closed are dropped.

@@ -246,11 +246,12 @@ impl<'a> Relay<'a> {
             }
             let scratch = self.scratch;
             let mut scratch = scratch.borrow_mut();
-            // A stream that broke has come to its end, too.
-            let n = ready!(self.stream.poll_read(cx, &mut scratch)).unwrap_or(0);
+            let read = ready!(self.stream.poll_read(cx, &mut scratch));
             self.moved = Instant::now();
+            // A stream that broke has come to its end, too, but not to that of a response.
+            let n = *read.as_ref().unwrap_or(&0);
             if n == 0 {
-                let end = if self.wire.ends_here() {
+                let end = if read.is_ok() && self.wire.ends_here() {
                     Ok(End::Done)
                 } else {
                     Err(if self.heard { Fault::Short } else { Fault::Unheard })
