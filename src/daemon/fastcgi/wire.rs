@@ -156,7 +156,7 @@ impl Wire for FastCgiWire<'_> {
     }
 }
 
-/// Whether the response has a body whose length is to be counted (RFC 9110 §6.4.1).
+/// Whether the response has a body whose length must be counted (RFC 9110 §6.4.1).
 fn has_body(head: &ScriptHead<'_>) -> bool {
     !matches!(head.status, Some((204 | 304, _)))
 }

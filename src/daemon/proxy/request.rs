@@ -5,7 +5,7 @@ use ecohttpd::{CleanPath, PeerAddr, Request};
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Fields that are for the next hop only (RFC 9110 §7.6.1), or that are written anew.
+/// Fields that are for the next hop only (RFC 9110 §7.6.1), or that the proxy writes itself.
 const DROPPED: &[&str] = &[
     "connection",
     "content-length",

@@ -12,7 +12,7 @@ const INTERIM: u32 = 8;
 /// The size of a chunk in four hex digits, and CRLF.
 const CHUNK_HEAD: usize = 6;
 
-/// Fields that are for this hop only (RFC 9110 §7.6.1), that are written anew, or that name the server behind.
+/// Fields that are for this hop only (RFC 9110 §7.6.1), that the proxy writes itself, or that name the server behind.
 const DROPPED: &[&str] = &[
     "connection",
     "content-length",

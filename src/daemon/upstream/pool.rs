@@ -21,7 +21,7 @@ const IDLE_MAX: usize = 16;
 /// How long one is kept. Many servers close theirs after a minute, some after five seconds.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
-/// How often it is looked whether some are to be closed.
+/// How often to check for connections to close.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// How long a server that could not be reached is passed over, if there is another.

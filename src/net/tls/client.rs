@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes that rustls may hold of what is to be sent: a record.
+/// Bytes of output that rustls may buffer: one record.
 const BUFFER: usize = 16 << 10;
 
 /// How servers that speak TLS are verified. Cheap to clone.
@@ -35,7 +35,7 @@ impl ServerTrust {
         Self::new(provider, verifier.build().map_err(|error| wrong(ca, error))?)
     }
 
-    /// Trusts every server: whoever can intercept the connection can read and change it.
+    /// Trusts every server: anyone who can intercept the connection can read and change it.
     ///
     /// # Errors
     /// If TLS can't be set up, which should not happen.
