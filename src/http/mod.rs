@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`scan`] | where a head ends, and when it can never end well |
 //! | [`head`], [`directives`] | the parsed head, and what its fields tell the server |
+//! | [`usual`] | the same in one pass, for heads that hold nothing unusual |
 //! | [`span`], [`lenient`] | positions in a head; heads that the parser wrongly refuses |
 //! | [`target`] | request targets, authorities, percent-encoding |
 //! | [`framing`], [`chunked`] | how a request's body is delimited, and decoding it |
@@ -47,6 +48,7 @@ pub mod scan;
 pub mod span;
 pub mod status;
 pub mod target;
+pub mod usual;
 
 pub use chunked::{BadChunk, Chunked};
 pub use coding::{Coding, acceptable};

@@ -5,7 +5,7 @@ use super::log_limit::LineCounts;
 use super::request_memory::InFlight;
 #[cfg(feature = "websocket")]
 use crate::buf::Output;
-use crate::http::date;
+use crate::http::{Head, date};
 use crate::net::PeerAddr;
 use crate::rt::{Due, Key, Runtime};
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     /// Connections to be driven in this tick.
     pub(super) ready: RefCell<VecDeque<Key>>,
     scratch: RefCell<Box<[u8]>>,
+    /// Where heads are parsed. It becomes that of the exchange.
+    pub(super) head: RefCell<Rc<Head>>,
     /// Boxed: only the box moves between here and a connection.
     #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
     spare: RefCell<Vec<Box<InFlight>>>,
@@ -40,6 +42,7 @@ impl Shared {
             runtime,
             ready: RefCell::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH].into_boxed_slice()),
+            head: RefCell::default(),
             spare: RefCell::default(),
             #[cfg(feature = "websocket")]
             spare_output: RefCell::default(),
