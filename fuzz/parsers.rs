@@ -13,6 +13,8 @@ pub mod cgi_head;
 pub mod escape;
 #[path = "../src/daemon/sys/float.rs"]
 pub mod float;
+#[path = "../src/daemon/fastcgi/record.rs"]
+pub mod fastcgi;
 #[path = "../src/http/mod.rs"]
 pub mod http;
 #[path = "../src/daemon/config/httpd_conf.rs"]

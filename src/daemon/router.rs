@@ -246,7 +246,11 @@ impl Router {
     ) -> Result<Option<u16>> {
         self.add_headers(con, path)?;
         match self.admit(con, req, path, path).await {
-            Ok(login) => self.forwarding.serve(con, req, path, proxied, login.is_some()).await,
+            Ok(login) => {
+                // HTTPS may have added one.
+                let has_fields = !self.headers.is_empty() || con.is_tls();
+                self.forwarding.serve(con, req, path, proxied, login.is_some(), has_fields).await
+            }
             Err(refusal) => self.refuse(con, refusal).await,
         }
     }

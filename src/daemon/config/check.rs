@@ -1,6 +1,7 @@
 //! Checks that need more than one value: what is missing, and what conflicts.
 
 use super::backend::Trust;
+use super::backend_values;
 use super::httpd_conf::{self, HttpdConf};
 use super::model::{BODY_TEMP_PATH, Config, INDEX, Interpreter, Listen, SiteConfig};
 use super::values;
@@ -161,7 +162,8 @@ fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
             return;
         }
     };
-    let HttpdConf { realms, access, index, error_page, interpreters, warnings, errors } = httpd_conf::parse(&text);
+    let HttpdConf { realms, access, index, error_page, interpreters, proxies, warnings, errors } =
+        httpd_conf::parse(&text);
     said.errors.extend(errors.iter().map(|error| format!("{}: {error}", path.display())));
     let mut warn = |text: &str| said.warnings.push(format!("{}: {text}", path.display()));
     warnings.iter().for_each(|warning| warn(warning));
@@ -175,6 +177,12 @@ fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
                 expected.nearest.ok_or(())
             })
             .ok();
+    }
+    for proxy in proxies {
+        match backend_values::proxy(&proxy) {
+            Ok(backend) => site.proxies.push(backend),
+            Err(expected) => warn(&format!("P: {} is wrong: expected {expected}", Shown(proxy.as_bytes()))),
+        }
     }
     for (extension, program) in interpreters {
         site.interpreters.push(Interpreter { extension, program: PathBuf::from(program) });

@@ -42,25 +42,28 @@ impl<'a> Back<'a> {
     }
 
     /// The path, query and fragment of a URL of the server.
-    fn path_of<'b>(&self, url: &'b str) -> Option<&'b str> {
+    fn path_of<'b>(&'b self, url: &'b str) -> Option<&'b str> {
         let (scheme, rest) = url.split_once("://")?;
         let port = if scheme.eq_ignore_ascii_case("http") {
-            ":80"
+            "80"
         } else if scheme.eq_ignore_ascii_case("https") {
-            ":443"
+            "443"
         } else {
             return None;
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end)?;
-        let bare = |name: &'b str| name.strip_suffix(port).unwrap_or(name);
-        let is_server = self
-            .authorities
-            .iter()
-            .any(|known| known.strip_suffix(port).unwrap_or(known).eq_ignore_ascii_case(bare(authority)));
-        is_server
-            .then_some(if path.starts_with('/') { path } else { "/" })
-            .filter(|_| path.is_empty() || path.starts_with('/'))
+        let split = |authority: &'b str| match authority.rsplit_once(':') {
+            Some((host, number)) if !number.ends_with(']') => (host, number),
+            _ => (authority, port),
+        };
+        let (host, number) = split(authority);
+        // It may add its own port to the `Host` that it was sent, as nginx does.
+        let [(server, server_port), (sent, sent_port)] = self.authorities.map(split);
+        let is_server = host.eq_ignore_ascii_case(server) && number == server_port
+            || host.eq_ignore_ascii_case(sent) && (number == sent_port || number == server_port);
+        let path = if path.is_empty() { "/" } else { path };
+        (is_server && path.starts_with('/')).then_some(path)
     }
 
     /// A path of the server as ours; `None` if it stays as it is.
@@ -137,6 +140,7 @@ mod tests {
             ("Location", "http://ROUTER.lan:80/login", Some("/app/login")),
             ("Location", "https://router.lan:443/", Some("/app/")),
             ("Location", "https://router.lan:444/", None),
+            ("Location", "http://router.lan:3000/x", Some("/app/x")),
             ("Location", "http://10.0.0.2/login", None),
             ("Location", "http://router.lan.evil/login", None),
             ("Location", "http://router.lan@evil/login", None),

@@ -69,7 +69,7 @@ impl Forwarding {
 
     /// Has a server answer a request, or returns the status of an error that the caller answers. The log says why.
     ///
-    /// `is_ours`: `Authorization` is for this server. If the future is dropped, so is the connection to the server.
+    /// `is_ours`: `Authorization` is for this server. `has_fields`: some of the response are set. If the future is dropped, so is the connection to the server.
     ///
     /// # Errors
     /// Those of the connection; a server that fails in the middle of its response.
@@ -80,6 +80,7 @@ impl Forwarding {
         path: &CleanPath,
         proxied: &Proxied,
         is_ours: bool,
+        has_fields: bool,
     ) -> Result<Option<u16>> {
         let mut outgoing = Outgoing {
             req,
@@ -89,6 +90,7 @@ impl Forwarding {
             host: "",
             client: *con.remote_addr(),
             tls: con.is_tls(),
+            has_fields,
         };
         if outgoing.loops() {
             self.tell(con, proxied, 508, "the request came through here too often");

@@ -107,6 +107,8 @@ pub struct Relay<'a> {
     down: Vec<u8>,
     /// What came after it.
     input: Vec<u8>,
+    /// It is to be taken apart, even if there is nothing: that may have been the end.
+    unread: bool,
     /// The response's head is out.
     pub begun: bool,
     /// Something came of the server.
@@ -138,6 +140,7 @@ impl<'a> Relay<'a> {
             held: None,
             down: Vec::new(),
             input: Vec::new(),
+            unread: false,
             begun: false,
             heard: false,
             deaf: false,
@@ -237,7 +240,7 @@ impl<'a> Relay<'a> {
                 let down = std::mem::take(&mut self.down);
                 ready!(self.offer(con, cx, &down)?);
             }
-            if !self.input.is_empty() {
+            if std::mem::take(&mut self.unread) {
                 let input = std::mem::take(&mut self.input);
                 if let Some(end) = ready!(self.digest(con, cx, &input))? {
                     return Poll::Ready(Ok(end));
@@ -282,6 +285,7 @@ impl<'a> Relay<'a> {
                 Taken::Body(piece) => {
                     let offered = self.offer(con, cx, piece)?;
                     if offered.is_pending() {
+                        self.unread = true;
                         self.input.extend_from_slice(input);
                         return Poll::Pending;
                     }
