@@ -107,7 +107,7 @@ pub struct Relay<'a> {
     down: Vec<u8>,
     /// What came after it.
     input: Vec<u8>,
-    /// It is to be taken apart, even if there is nothing: that may have been the end.
+    /// It must be parsed even if it is empty: that may have been the end.
     unread: bool,
     /// The response's head is out.
     pub begun: bool,
