@@ -221,17 +221,17 @@ impl Sessions {
         Some(self.table.borrow().get(key)?.handler.borrow().start(con, Request::new(head)))
     }
 
-    /// Polls the handler if it was woken, and drops it when it is done.
+    /// Polls the handler if it was woken, and takes it away when it is done.
     fn poll_handler(&self, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) {
-        let Some(future) = running else { return };
+        let Some(handler) = running else { return };
         if !wakers.mark.take_woken() {
             return;
         }
         let mut cx = Context::from_waker(&wakers.waker);
         // If panics unwind, one in a handler ends its own connection and no other.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
+        match catch_unwind(AssertUnwindSafe(|| handler.poll(&mut cx))) {
             Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => drop_contained(running.take()),
+            Ok(Poll::Ready(())) => running.take().into_iter().for_each(Running::recycle),
             Err(_) => {
                 drop_contained(running.take());
                 respond::finish_panicked(&mut http1.borrow_mut(), &self.shared);
