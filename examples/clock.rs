@@ -26,7 +26,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 async fn route(con: &mut Connection, req: &mut Request) -> Result<()> {
     match req.path() {
         "/" => {
-            con.add_header("content-type", "text/html; charset=utf-8")?;
+            con.add_header("Content-Type", "text/html; charset=utf-8")?;
             con.send(PAGE).await
         }
         "/events" => events(con).await,
@@ -37,8 +37,8 @@ async fn route(con: &mut Connection, req: &mut Request) -> Result<()> {
 
 /// Sends the time each second, as server-sent events, for as long as the client listens.
 async fn events(con: &mut Connection) -> Result<()> {
-    con.add_header("content-type", "text/event-stream")?;
-    con.add_header("cache-control", "no-store")?;
+    con.add_header("Content-Type", "text/event-stream")?;
+    con.add_header("Cache-Control", "no-store")?;
     loop {
         con.send(format!("data: {}\n\n", utc())).await?;
         // `send` only queues: `flush` returns when the event is on its way. Once the client
@@ -50,7 +50,7 @@ async fn events(con: &mut Connection) -> Result<()> {
 
 /// Sends ten lines, one a second.
 async fn stream(con: &mut Connection) -> Result<()> {
-    con.add_header("content-type", "text/plain")?;
+    con.add_header("Content-Type", "text/plain")?;
     // No content-length is set, so the body is chunked (on HTTP/1.0: ended by closing).
     for line in 1..=10 {
         con.send(format!("{line:2} {}\n", utc())).await?;

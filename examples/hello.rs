@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The handler runs on the thread of the loop: it needs no runtime, no `Send`, no lock.
     let hello = async |con: &mut Connection, _: &mut Request| {
-        con.add_header("content-type", "text/plain")?;
+        con.add_header("Content-Type", "text/plain")?;
         con.send("hello\n").await
     };
 

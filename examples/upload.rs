@@ -146,7 +146,7 @@ fn escape(text: &str) -> String {
 }
 
 async fn page(con: &mut Connection, body: &str) -> Result<()> {
-    con.add_header("content-type", "text/html; charset=utf-8")?;
+    con.add_header("Content-Type", "text/html; charset=utf-8")?;
     con.send(body).await
 }
 

@@ -65,7 +65,7 @@ fn run_worker(addr: SocketAddr) -> io::Result<process::ExitStatus> {
 fn worker(addr: SocketAddr) -> io::Result<()> {
     let reply = format!("worker {}\n", process::id());
     let handler = async move |con: &mut Connection, _: &mut Request| {
-        con.add_header("content-type", "text/plain")?;
+        con.add_header("Content-Type", "text/plain")?;
         con.send(&reply).await
     };
     let mut server = Server::new(Options::new().reuseport(true), handler)?;

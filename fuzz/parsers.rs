@@ -7,12 +7,14 @@
 
 #[path = "../src/daemon/ubus/blob.rs"]
 pub mod blob;
-#[path = "../src/daemon/cgi/head.rs"]
+#[path = "../src/daemon/cgi/head_syntax.rs"]
 pub mod cgi_head;
 #[path = "../src/daemon/escape.rs"]
 pub mod escape;
 #[path = "../src/daemon/sys/float.rs"]
 pub mod float;
+#[path = "../src/daemon/fastcgi/record.rs"]
+pub mod fastcgi;
 #[path = "../src/http/mod.rs"]
 pub mod http;
 #[path = "../src/daemon/config/httpd_conf.rs"]
@@ -29,16 +31,26 @@ pub mod prefix;
 pub mod realm_line;
 #[path = "../src/daemon/access/rules.rs"]
 pub mod rules;
-#[path = "../src/daemon/syntax.rs"]
-pub mod syntax;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
+#[path = "../src/websocket/mod.rs"]
+pub mod websocket;
 #[path = "../src/net/x509/mod.rs"]
 pub mod x509;
 
+// The program's files take these from the library.
+extern crate self as ecohttpd;
+
+/// As in the library.
+pub mod syntax {
+    pub use crate::http::date::http_date;
+    pub use crate::http::headers::{decimal, is_token};
+    pub use crate::http::query::{decode_form, decode_percent};
+}
+
 /// Where those files look for what they use.
 pub mod daemon {
-    pub use crate::{escape, prefix, syntax};
+    pub use crate::{escape, prefix};
 
     pub mod access {
         pub use crate::network::Network;

@@ -8,6 +8,9 @@ pub(crate) use libc::{
     MSG_NOSIGNAL, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, O_PATH,
 };
 
+#[cfg(feature = "client")]
+pub(crate) use libc::EINPROGRESS;
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
@@ -146,7 +149,7 @@ pub(crate) fn send_file(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u6
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Has an epoll instance report, level-triggered, when `socket` is readable, with `data`; `readable` false: not any more.
+/// Makes an epoll instance report `data` while `socket` is readable (level-triggered); `readable` false stops it.
 pub(crate) fn epoll_set(
     epoll: BorrowedFd<'_>,
     socket: BorrowedFd<'_>,
@@ -167,7 +170,7 @@ pub(crate) fn set_tcp_fastopen(socket: BorrowedFd<'_>, queue: i32) -> io::Result
     set_tcp_option(socket, libc::TCP_FASTOPEN, queue)
 }
 
-/// Has a listening socket keep connections back until the client has sent something, or for so many seconds.
+/// Makes a listening socket keep connections back until the client has sent something, or for this many seconds.
 pub(crate) fn set_tcp_defer_accept(socket: BorrowedFd<'_>, seconds: i32) -> io::Result<()> {
     set_tcp_option(socket, libc::TCP_DEFER_ACCEPT, seconds)
 }

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod common_websocket;
 
 use common::{Client, post, serve, start};
-use ecohttpd::{AsyncFd, CleanPath, Connection, Error, Files, FormEvent, Options, Outcome, Request, Result, Server};
+use ecohttpd::{
+    AsyncFd, CleanPath, Connection, Error, Files, FormEvent, Message, Options, Outcome, Request, Result, Server,
+    WebSocketOptions,
+};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -17,7 +21,7 @@ fn the_first_server() {
         let options = Options::new().docroot("/www").gzip(true);
         ecohttpd::listen(None, 8080, options, async |con: &mut Connection, req: &mut Request| match req.path() {
             "/hello" => {
-                con.add_header("content-type", "text/plain")?;
+                con.add_header("Content-Type", "text/plain")?;
                 con.send("hello\n").await
             }
             _ => con.serve_file(req).await,
@@ -32,7 +36,7 @@ fn answers() {
         match (req.method(), req.path()) {
             ("GET", "/hello") => {
                 let name = req.query_value("name");
-                con.add_header("content-type", "text/plain; charset=utf-8")?;
+                con.add_header("Content-Type", "text/plain; charset=utf-8")?;
                 con.send(format!("hello, {}\n", name.as_deref().unwrap_or("world"))).await?;
                 Ok(Outcome::KeepAlive)
             }
@@ -134,7 +138,7 @@ fn files_by_hand() {
         let files = Files::new(&Options::new().docroot(root).gzip(true));
         let handler = async move |con: &mut Connection, req: &mut Request| {
             let path = CleanPath::new(req.path_bytes())?;
-            con.add_header("cache-control", "no-cache")?;
+            con.add_header("Cache-Control", "no-cache")?;
             match files.try_serve(con, req, &path).await {
                 // Nothing was sent: the answer is ours.
                 Err(Error::Refused(refusal)) => con.send_error(refusal.status(), None, "nothing here\n").await,
@@ -194,7 +198,7 @@ fn another_protocol() {
         if !req.wants_upgrade() {
             return con.send_error(426, None, "this speaks echo alone\n").await;
         }
-        con.add_header("upgrade", "echo")?;
+        con.add_header("Upgrade", "echo")?;
         let mut stream = con.upgrade().await?;
         let mut buffer = [0; 4096];
         loop {
@@ -210,6 +214,29 @@ fn another_protocol() {
     assert_eq!(client.read_response().status, 101);
     client.send("ping");
     assert_eq!(client.read_exact(4), b"ping");
+}
+
+#[test]
+fn websockets() {
+    async fn shout(con: &mut Connection, req: &mut Request) -> Result<()> {
+        if !req.is_websocket() {
+            return con.send("a page\n").await;
+        }
+        let mut socket = con.websocket(&WebSocketOptions::new().max_message(4096)).await?;
+        while let Some(message) = socket.recv().await? {
+            if let Message::Text(text) = message {
+                socket.send_text(text.to_uppercase()).await?;
+            }
+        }
+        Ok(())
+    }
+    let server = serve(Options::new, shout);
+    assert_eq!(server.get("/").text(), "a page\n");
+    let mut client = common_websocket::open(server.addr, "/");
+    client.send(common_websocket::frame(common_websocket::TEXT, "hello"));
+    common_websocket::expect(&mut client, common_websocket::TEXT, "HELLO");
+    client.send(common_websocket::close(1000, ""));
+    common_websocket::expect_close(&mut client, 1000);
 }
 
 #[test]
@@ -243,7 +270,7 @@ fn another_loop() {
 #[test]
 fn both_directions() {
     async fn tick(con: &mut Connection, _: &mut Request) -> Result<()> {
-        con.add_header("upgrade", "ticks")?;
+        con.add_header("Upgrade", "ticks")?;
         let (mut reader, mut writer) = con.upgrade().await?.split();
         let ticks = ecohttpd::spawn(async move {
             while writer.write_all(b"tick\n").await.is_ok() {

@@ -4,15 +4,13 @@
 
 mod common;
 
-use common::{Client, End, Gate, MOMENT, OnDrop, PATIENCE, next, reset, resident, serve, settled, start, telling};
-use ecohttpd::{AsyncFd, Connection, Error, Listeners, Options, Request, Result, Server, Site, sleep, spawn, timeout};
-use std::cell::OnceCell;
+use common::{Gate, MOMENT, OnDrop, PATIENCE, next, reset, resident, serve, settled, start, telling};
+use ecohttpd::{AsyncFd, Connection, Error, Options, Request, Result, Server, sleep, spawn, timeout};
 use std::future::{pending, poll_fn};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -359,7 +357,7 @@ fn a_gigabyte_in_takes_no_memory() {
     assert!(peak.saturating_sub(before) < 100 << 20, "grew by {} bytes", peak - before);
 }
 
-/// Whoever never has to wait must still let others have their turn.
+/// A handler that never has to wait must still let others have their turn.
 #[test]
 fn one_connection_does_not_starve_the_others() {
     let over = Arc::new(AtomicBool::new(false));
@@ -413,27 +411,19 @@ fn one_connection_does_not_starve_the_others() {
 /// A handler that wakes itself gets its turns, not ever more of them.
 #[test]
 fn a_handler_that_yields_has_its_share() {
-    async fn yield_now() {
-        let mut yielded = false;
-        poll_fn(|cx| {
-            cx.waker().wake_by_ref();
-            if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
     let (server, seen) = telling(Options::new, async |_: &mut Connection, _: &mut Request, tell| {
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
         spawn(async move {
             for _ in 0..3 {
-                yield_now().await;
+                ecohttpd::yield_now().await;
             }
             ended.store(true, Ordering::SeqCst);
         })
         .detach();
         let mut turns = 0;
         while !over.load(Ordering::SeqCst) {
-            yield_now().await;
+            ecohttpd::yield_now().await;
             turns += 1;
         }
         tell.send(turns).unwrap();
@@ -514,114 +504,6 @@ fn a_handler_may_stop_its_server() {
 
 // --- listeners --------------------------------------------------------------------------------------
 
-#[test]
-fn several_listeners() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("sock");
-    let (tell, told) = channel();
-    let bound = path.clone();
-    let server = start(move || {
-        let handler = async |con: &mut Connection, _: &mut Request| {
-            let local = con.local_addr()?;
-            con.send(format!("{} {:?} {:?}", con.remote_addr(), local.port(), con.remote_addr().ip().is_some())).await
-        };
-        let mut server = Server::new(Options::new(), handler).unwrap();
-        let first = server.bind("127.0.0.1", 0).unwrap();
-        let second = server.bind("127.0.0.1", 0).unwrap();
-        let any = server.bind(None, 0).unwrap();
-        server.bind_unix(&bound).unwrap();
-        tell.send([second, any]).unwrap();
-        assert_eq!(server.bind("127.0.0.1", first.port()).unwrap_err().kind(), ErrorKind::AddrInUse);
-        for bad in ["localhost", "", "[::1]", "1.2.3.4%lo", "::1%no-such-interface"] {
-            assert_eq!(server.bind(bad, 0).unwrap_err().kind(), ErrorKind::InvalidInput, "{bad}");
-        }
-        (server, first)
-    });
-    let [second, any] = next(&told);
-    let mut addrs = vec![server.addr, second, SocketAddr::from(([127, 0, 0, 1], any.port()))];
-    if any.is_ipv6() {
-        addrs.push(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, any.port())));
-    }
-    for addr in addrs {
-        let stream = TcpStream::connect(addr).unwrap();
-        let ours = stream.local_addr().unwrap();
-        let mut client = Client::new(stream);
-        client.send(GET);
-        assert_eq!(client.read_response().text(), format!("{ours} Some({}) true", addr.port()));
-    }
-    let mut client = Client::connect_unix(&path);
-    client.send(GET);
-    assert_eq!(client.read_response().text(), "unix None false");
-    client.half_close();
-    client.expect_close();
-
-    let port = server.addr.port();
-    let busy = thread::spawn(move || ecohttpd::listen("127.0.0.1", port, Options::new(), async |_, _| ()));
-    assert_eq!(busy.join().unwrap().unwrap_err().kind(), ErrorKind::AddrInUse);
-    let bad = ecohttpd::listen("localhost", 0, Options::new(), async |_, _| ());
-    assert_eq!(bad.unwrap_err().kind(), ErrorKind::InvalidInput);
-
-    server.handle.stop(Duration::ZERO);
-    server.join().unwrap();
-    assert!(!path.exists(), "the socket's file goes with the server");
-}
-
-#[test]
-fn unix_sockets_replace_only_dead_ones() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
-    let bind = |name: &str| {
-        let path = path(name);
-        let mut server = Server::new(Options::new(), async |_: &mut Connection, _: &mut Request| ()).unwrap();
-        server.bind_unix(path).map(|()| server)
-    };
-    drop(UnixListener::bind(path("stale")).unwrap());
-    assert!(path("stale").exists());
-    drop(bind("stale").unwrap());
-    let alive = UnixListener::bind(path("alive")).unwrap();
-    assert_eq!(bind("alive").err().unwrap().kind(), ErrorKind::AddrInUse);
-    UnixStream::connect(path("alive")).unwrap();
-    drop(alive);
-    std::fs::write(path("file"), "precious").unwrap();
-    assert_eq!(bind("file").err().unwrap().kind(), ErrorKind::AddrInUse);
-    assert_eq!(std::fs::read(path("file")).unwrap(), b"precious");
-    assert!(bind("none/sock").is_err());
-}
-
-#[test]
-fn unix_clients_get_what_others_get() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("sock");
-    let file = dir.path().join("file");
-    std::fs::write(&file, common::pattern(1_000_000)).unwrap();
-    let bound = path.clone();
-    let _server = start(move || {
-        let handler = async move |con: &mut Connection, req: &mut Request| match req.path() {
-            "/file" => con.send_file(&file, None, None).await,
-            "/cut" => {
-                con.send("part").await?;
-                Err(Error::BadStatus)
-            }
-            _ => {
-                let body = con.read_body(None, None).await?;
-                con.send(body).await
-            }
-        };
-        let mut server = Server::new(Options::new(), handler).unwrap();
-        server.bind_unix(&bound).unwrap();
-        (server, SocketAddr::from(([0; 4], 0)))
-    });
-    let mut client = Client::connect_unix(&path);
-    client.send("GET /file HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
-    assert!(client.read_response().body == common::pattern(1_000_000));
-    client.half_close();
-    assert_eq!(client.read_response().text(), "hello");
-    client.expect_close();
-    let mut client = Client::connect_unix(&path);
-    client.send("GET /cut HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert!(matches!(client.try_response(false), Err(End::Eof | End::Reset)));
-}
-
 /// Panics when it is dropped, as the handler or task that owns it goes.
 struct Bomb;
 
@@ -680,37 +562,4 @@ fn a_panic_ends_no_more_than_its_own() {
     ask_other();
     assert_eq!(server.get("/log").text(), "/log", "what is logged was sent");
     ask_other();
-}
-
-#[test]
-fn nothing_is_accepted_during_the_grace_of_a_stop() {
-    let gate = Gate::default();
-    let opened = gate.clone();
-    let (tell, told) = channel();
-    let server = start(move || {
-        let listeners = Rc::new(OnceCell::<Listeners>::new());
-        let shared = Rc::clone(&listeners);
-        let mut server = Server::new(Options::new(), async move |con: &mut Connection, _: &mut Request| {
-            tell.send(None).unwrap();
-            gate.wait().await;
-            let site = Site::new(Options::new(), async |_: &mut Connection, _: &mut Request| {});
-            let bound = shared.get().unwrap().bind(&site, "127.0.0.1", 0);
-            tell.send(Some(bound.map_err(|error| error.kind()).err())).unwrap();
-            con.send("late").await
-        })
-        .unwrap();
-        assert!(listeners.set(server.listeners()).is_ok());
-        let addr = server.bind("127.0.0.1", 0).unwrap();
-        (server, addr)
-    });
-    let (mut silent, mut client) = (server.connect(), server.connect());
-    client.send(GET);
-    assert_eq!(next(&told), None);
-    server.handle.stop(PATIENCE);
-    // It has understood once this one goes.
-    silent.expect_close();
-    opened.open();
-    assert_eq!(next(&told), Some(Some(ErrorKind::NotConnected)));
-    assert_eq!(client.read_response().text(), "late");
-    server.join().unwrap();
 }

@@ -3,6 +3,7 @@
 use super::precompressed::VARY;
 use crate::http::coding::Coding;
 use crate::http::date;
+use crate::http::headers::push_hex;
 
 /// What stat(2) reported of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,26 +78,6 @@ fn push_line(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a number in lower-case hexadecimal without leading zeros.
-fn push_hex(out: &mut Vec<u8>, value: u64) {
-    let mut digits = [0; 16];
-    let mut left = value;
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        let [nibble, ..] = (left & 0xf).to_le_bytes();
-        *digit = match nibble {
-            0..10 => b'0' + nibble,
-            _ => b'a' - 10 + nibble,
-        };
-        start -= 1;
-        left >>= 4;
-        if left == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::limits::{LISTED, LISTED_AT_ONCE, LISTINGS};
 use super::listing_page::{Entry, Page, order_from_query, sort};
 use super::lookup::status_of;
 use super::store::Store;
+use crate::rt::yield_now;
 use crate::server::{Connection, Refusal, Request, Result};
 use crate::sys;
 use std::ffi::CString;
@@ -13,7 +14,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
-use std::task::Poll;
 
 /// Lists the folder `relative` beneath the document root.
 ///
@@ -96,18 +96,4 @@ async fn read(con: &Connection, store: &Rc<Store>, relative: &[u8], dir: &File) 
         }
     }
     Ok((entries, false))
-}
-
-/// Lets the other connections have their turn.
-async fn yield_now() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

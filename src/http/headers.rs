@@ -51,12 +51,22 @@ pub fn decimal(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// The value of a hexadecimal digit of either case.
+pub const fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
 /// Appends a number in decimal digits.
 pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
     push_digits::<10>(out, number);
 }
 
-/// Appends a number in hexadecimal digits.
+/// Appends a number in hexadecimal digits, in lower case and without leading zeros.
 pub fn push_hex(out: &mut Vec<u8>, number: u64) {
     push_digits::<16>(out, number);
 }

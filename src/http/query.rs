@@ -1,5 +1,6 @@
 //! Percent-decoding, and `application/x-www-form-urlencoded` pairs.
 
+use super::headers::hex_digit;
 use std::borrow::Cow;
 
 /// The decoded pairs of a query string or an urlencoded form.
@@ -9,7 +10,7 @@ use std::borrow::Cow;
 pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').filter(|piece| !piece.is_empty()).map(|piece| {
         let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-        (decode_form(name), decode_form(value))
+        (decode_text(name), decode_text(value))
     })
 }
 
@@ -18,9 +19,14 @@ pub fn decode_percent(input: &[u8]) -> Cow<'_, [u8]> {
     decode(input, false)
 }
 
-/// Decodes `%XX` and `+` into text.
-fn decode_form(input: &str) -> Cow<'_, str> {
-    match decode(input.as_bytes(), true) {
+/// Decodes `%XX`, and `+` as a space, as forms are encoded; a malformed escape is left as it is.
+pub fn decode_form(input: &[u8]) -> Cow<'_, [u8]> {
+    decode(input, true)
+}
+
+/// Decodes the name or the value of a form's field.
+fn decode_text(input: &str) -> Cow<'_, str> {
+    match decode_form(input.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(input),
         Cow::Owned(bytes) => Cow::Owned(into_text(bytes)),
     }
@@ -55,15 +61,6 @@ fn decode(input: &[u8], plus_is_space: bool) -> Cow<'_, [u8]> {
 
 fn hex_pair(high: u8, low: u8) -> Option<u8> {
     Some(hex_digit(high)? << 4 | hex_digit(low)?)
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -110,6 +107,15 @@ mod tests {
 
     #[test]
     fn percent_leaves_plus_alone() {
+        for (text, plain, form) in [
+            ("a%20b+c", "a b+c", "a b c"),
+            ("%zz%4%", "%zz%4%", "%zz%4%"),
+            ("%+1%2F%2f", "%+1//", "% 1//"),
+            ("%41%", "A%", "A%"),
+        ] {
+            assert_eq!(&*decode_percent(text.as_bytes()), plain.as_bytes());
+            assert_eq!(&*decode_form(text.as_bytes()), form.as_bytes());
+        }
         assert_eq!(&*decode_percent(b"a+b%2f%FF"), b"a+b/\xff");
     }
 

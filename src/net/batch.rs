@@ -1,21 +1,22 @@
-//! How many connections to accept at a time: as many as come, without a call that only finds that there are no more.
+//! How many connections to accept at a time: as many as arrive, without a call that only finds none left.
 //!
-//! The kernel reports a listener as long as connections wait (level-triggered). So one that was not emptied is reported
-//! again, and nothing is lost by accepting too few at a time, other than turns of the loop.
+//! The kernel reports a listener as long as connections wait (level-triggered). So a listener that was not emptied is
+//! reported again, and accepting too few at a time only costs turns of the loop.
 
-/// Turns in which no more are expected after there were fewer than expected: an accept(2) in vain is that rare.
+/// After fewer connections than expected, the turns before more are expected again. That bounds how often an accept(2)
+/// is in vain.
 const HOLD: u32 = 16;
 
 /// The connections that are expected of a listener.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// In each turn.
+    /// The number expected in each turn.
     size: u32,
-    /// The most that may be expected.
+    /// The maximum of that.
     most: u32,
-    /// In this turn, still.
+    /// How many of them are still expected in this turn.
     due: u32,
-    /// Turns to go before more are expected.
+    /// Turns left before more are expected.
     hold: u32,
     /// The last turn had as many as were expected.
     filled: bool,
@@ -42,13 +43,13 @@ impl Batch {
         self.due > 0
     }
 
-    /// One came.
+    /// One was accepted.
     pub(crate) fn count(&mut self) {
         self.due = self.due.saturating_sub(1);
         self.filled = self.due == 0;
     }
 
-    /// No more came.
+    /// No more were there.
     pub(crate) fn end(&mut self) {
         self.size = self.size.saturating_sub(self.due).max(1);
         self.due = 0;

@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Connections accepted of one listener in a turn, at the most.
+/// Maximum connections accepted from one listener in a turn.
 const ACCEPT_BATCH: u32 = 64;
 
-/// How long the kernel keeps a connection on which nothing was sent, if it is to keep it at all.
+/// How long the kernel keeps a connection back on which nothing was sent, if that is wanted.
 const DEFER_SECONDS: i32 = 1;
 
 /// How a listening socket is made. Accepted sockets inherit some of it.

@@ -53,7 +53,7 @@ pub(crate) struct Reactor {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
     fds: RefCell<Slots<Rc<Readiness>>>,
-    /// A duplicate of the poll's descriptor, once somebody asked for it.
+    /// A duplicate of the poll's descriptor, made on first use.
     descriptor: OnceCell<OwnedFd>,
 }
 
@@ -84,12 +84,12 @@ impl Reactor {
         self.poll.borrow().registry().register(io, source.token(), BOTH)
     }
 
-    /// Watches a listener. It is reported in each turn as long as connections wait.
+    /// Watches a listener. It is reported in each turn while connections wait.
     pub(crate) fn listen(&self, listener: BorrowedFd<'_>, source: Source) -> io::Result<()> {
         self.set_listener(listener, source, true, true)
     }
 
-    /// Has a listener reported, or no more.
+    /// Starts or stops reports about a listener.
     pub(crate) fn pause_listener(&self, listener: BorrowedFd<'_>, source: Source, pause: bool) -> io::Result<()> {
         self.set_listener(listener, source, false, !pause)
     }
@@ -178,20 +178,25 @@ impl Edges {
 
 /// Sticky readiness of one descriptor, and the wakers that wait for it.
 #[derive(Default)]
-pub(super) struct Readiness {
-    pub(super) read: Direction,
-    pub(super) write: Direction,
+pub(crate) struct Readiness {
+    pub(crate) read: Direction,
+    pub(crate) write: Direction,
+    /// The peer ended its direction: reads lead to the end, however short they are.
+    pub(crate) peer_closed: Cell<bool>,
 }
 
 /// One direction of a descriptor.
 #[derive(Default)]
-pub(super) struct Direction {
-    pub(super) ready: Cell<bool>,
+pub(crate) struct Direction {
+    pub(crate) ready: Cell<bool>,
     waker: RefCell<Option<task::Waker>>,
 }
 
 impl Readiness {
     fn notice(&self, event: &Event) {
+        if event.is_read_closed() || event.is_error() {
+            self.peer_closed.set(true);
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read.set();
         }
@@ -209,7 +214,7 @@ impl Direction {
         }
     }
 
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
         if self.ready.get() {
             return task::Poll::Ready(());
         }

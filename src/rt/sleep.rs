@@ -35,6 +35,21 @@ pub(crate) async fn within<F: Future>(duration: Duration, future: F) -> Option<F
     .await
 }
 
+/// Lets the loop serve others, and is ready in its next turn.
+///
+/// For a task or handler with much to compute: nothing else runs until it waits for something.
+pub async fn yield_now() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 struct Sleep {
     runtime: Rc<Runtime>,
     when: u64,

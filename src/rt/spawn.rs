@@ -9,7 +9,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// Runs `future` on the loop, beside the connections. It is dropped when the server ends.
+/// Runs `future` on the loop, beside the connections, and returns its [`Task`].
+///
+/// The task decides what becomes of the future: **dropping the task cancels it**, [`Task::detach`] lets it run on by
+/// itself, and awaiting the task gives the future's output. Whatever still runs when the server ends is dropped.
 ///
 /// ```no_run
 /// # async fn demo() {
@@ -26,9 +29,9 @@ pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
     Task::start(&Runtime::current(), Box::pin(future))
 }
 
-/// A future that the loop runs, started by [`spawn`]. Awaiting it returns the future's output.
+/// A future that the loop runs, started by [`spawn`]. Await it for the future's output.
 ///
-/// Dropping the task cancels the future, which is dropped where it waits. [`detach`](Task::detach) lets it run on.
+/// Dropping it cancels the future: that is dropped at once, where it waits. [`detach`](Task::detach) lets it run on instead.
 ///
 /// # Panics
 /// If the future panicked, so does awaiting it.
@@ -37,7 +40,7 @@ pub struct Task<T> {
     runtime: Rc<Runtime>,
     /// `None` once it is detached.
     key: Option<Key>,
-    /// Shared with the future as long as that exists: alone, it is the last sign of it.
+    /// Shared with the future while that exists: if this is the only owner, the future is gone.
     output: Rc<Cell<Option<T>>>,
 }
 

@@ -21,14 +21,14 @@ pub(crate) enum Due {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerId {
     pub(crate) when: u64,
-    /// Its place in the table, which later timers reuse.
+    /// The slot in the table, which later timers reuse.
     place: u32,
-    /// Tells it from those. Not zero, so that an `Option` is no larger.
+    /// Distinguishes it from those. Not zero, so that an `Option` is no larger.
     number: NonZeroU32,
 }
 
 impl TimerId {
-    /// Timers come by their time. Those of the same time come as they were inserted.
+    /// Timers are ordered by time, and those of the same time as they were inserted.
     fn is_before(&self, other: &TimerId) -> bool {
         (self.when, self.number) < (other.when, other.number)
     }
@@ -36,13 +36,14 @@ impl TimerId {
 
 /// The deadlines, in milliseconds of the runtime's clock.
 ///
-/// A binary heap, and a table of the timers that says where in the heap each of them is, as most are removed before they
-/// are due. Each costs the logarithm of their number at most; a new one that is later than the others costs nothing more.
+/// A binary heap, and a table that says where in the heap each timer is, as most are removed before they are due. An
+/// operation costs at most the logarithm of their number. Inserting a timer that is later than all others costs no
+/// moves.
 pub(crate) struct Timers {
-    /// No timer is before the one at half its index.
+    /// No timer is earlier than its parent in the heap.
     heap: Vec<TimerId>,
     table: Vec<Entry>,
-    /// Places of the table that are free.
+    /// Free slots of the table.
     free: Vec<u32>,
     /// The number of the next timer.
     number: NonZeroU32,
@@ -50,7 +51,7 @@ pub(crate) struct Timers {
 
 struct Entry {
     due: Due,
-    /// Its index in the heap; [`NOWHERE`] if this place is free.
+    /// Its index in the heap; [`NOWHERE`] if this slot is free.
     index: u32,
 }
 
@@ -107,7 +108,7 @@ impl Timers {
         self.heap.first().map(|id| id.when)
     }
 
-    /// Takes one timer that is due at `now`.
+    /// Removes one timer that is due at `now`.
     pub(crate) fn pop(&mut self, now: u64) -> Option<Due> {
         if self.next()? > now {
             return None;
@@ -119,7 +120,7 @@ impl Timers {
         Some(due)
     }
 
-    /// Takes the timer at that index of the heap. The last one takes its place.
+    /// Removes the timer at that index of the heap. The last one takes its place.
     fn take(&mut self, index: usize) -> Due {
         let place = self.heap[index].place;
         self.free.push(place);
@@ -134,7 +135,7 @@ impl Timers {
         taken.due
     }
 
-    /// Moves a timer up from `index`, which is its to fill, to below one that is before it.
+    /// Moves a timer up from the gap at `index`, until its parent is earlier.
     fn rise(&mut self, mut index: usize, id: TimerId) {
         while index > 0 {
             let above = self.heap[(index - 1) / 2];
@@ -147,7 +148,7 @@ impl Timers {
         self.set(index, id);
     }
 
-    /// Moves a timer down from `index`, which is its to fill, to above those that are not before it. Returns where it is.
+    /// Moves a timer down from the gap at `index`, until no child is earlier. Returns its index.
     fn sink(&mut self, mut index: usize, id: TimerId) -> usize {
         loop {
             let left = 2 * index + 1;

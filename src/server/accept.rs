@@ -87,7 +87,7 @@ impl Acceptor {
     }
 
     fn admit(&self, newcomer: Newcomer) {
-        // From a quarter of the connections on, clients that may have left are asked at once.
+        // With a quarter of the connections in use, clients that may have left are probed at once.
         self.shared.filling_up.set(self.sessions.len() * 4 >= self.max_connections.get());
         let Newcomer { transport, peer, options, handler } = newcomer;
         match self.sessions.open(handler, Http1::new(transport, peer, self.shared.now(), options)) {

@@ -1,6 +1,6 @@
 //! The connection as a handler sees it: the methods of lua-eco's class of the same name.
 
-use super::deadlines::Timer;
+use super::deadline_table::Timer;
 use super::error::{Error, Outcome, Result};
 use super::form::FormEvent;
 use super::http1::Http1;
@@ -11,6 +11,8 @@ use super::shared::Shared;
 use super::site_options::SiteOptions;
 use super::upgrade::{self, Upgraded};
 use super::{request_body, respond};
+#[cfg(feature = "websocket")]
+use crate::http::Head;
 use crate::http::{Encoder, Multipart, Receiving, ResponseHead, Sending};
 use crate::net::PeerAddr;
 use crate::rt::Key;
@@ -33,7 +35,7 @@ use std::time::Duration;
 /// dropped where it waits. A client that has half-closed the connection may still want its answer. If it is gone, the first
 /// bytes sent to it show that.
 pub struct Connection {
-    core: Rc<Shared>,
+    shared: Rc<Shared>,
     site: Rc<SiteOptions>,
     http1: Rc<RefCell<Http1>>,
     key: Key,
@@ -49,9 +51,9 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(core: Rc<Shared>, site: Rc<SiteOptions>, http1: Rc<RefCell<Http1>>, key: Key) -> Connection {
+    pub(super) fn new(shared: Rc<Shared>, site: Rc<SiteOptions>, http1: Rc<RefCell<Http1>>, key: Key) -> Connection {
         let peer = http1.borrow().link.peer;
-        Connection { core, site, http1, key, peer, encrypted: None }
+        Connection { shared, site, http1, key, peer, encrypted: None }
     }
 
     /// The client's address. Behind a proxy, [`set_client`](Connection::set_client) sets that of the proxy's client.
@@ -192,12 +194,12 @@ impl Connection {
     /// [`Error::LengthMismatch`] for more than `Content-Length` promised; the response is cut short.
     pub async fn send(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
         let mut data = data.as_ref();
-        respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
+        respond::commit(&mut self.http1.borrow_mut(), &self.shared, None)?;
         while !data.is_empty() {
             self.room().await?;
             let mut http1 = self.http1.borrow_mut();
             let (piece, rest) = data.split_at(data.len().min(respond::room(&http1)));
-            respond::push_body(&mut http1, &self.core, piece)?;
+            respond::push_body(&mut http1, &self.shared, piece)?;
             data = rest;
         }
         Ok(())
@@ -212,13 +214,13 @@ impl Connection {
     /// As [`send`](Connection::send); [`Error::Closed`] if the connection is closed.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
         let mut http1 = self.http1.borrow_mut();
-        respond::commit(&mut http1, &self.core, None)?;
+        respond::commit(&mut http1, &self.shared, None)?;
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
         std::task::ready!(respond::poll_room(&mut http1, cx))?;
         let piece = data.get(..respond::room(&http1)).unwrap_or(data);
-        Poll::Ready(respond::push_body(&mut http1, &self.core, piece).map(|()| piece.len()))
+        Poll::Ready(respond::push_body(&mut http1, &self.shared, piece).map(|()| piece.len()))
     }
 
     /// Sends `count` bytes (default: all) of a file from `offset` (default 0) as a piece of the body.
@@ -237,9 +239,9 @@ impl Connection {
         let (file, size) = open_regular(path.as_ref())?;
         let offset = offset.into().unwrap_or(0).min(size);
         let count = count.into().unwrap_or(u64::MAX).min(size - offset);
-        respond::commit(&mut self.http1.borrow_mut(), &self.core, None)?;
+        respond::commit(&mut self.http1.borrow_mut(), &self.shared, None)?;
         self.room().await?;
-        respond::push_file(&mut self.http1.borrow_mut(), &self.core, Rc::new(file), offset, count)
+        respond::push_file(&mut self.http1.borrow_mut(), &self.shared, Rc::new(file), offset, count)
     }
 
     /// Waits until everything queued has been passed to the kernel.
@@ -273,7 +275,7 @@ impl Connection {
     /// Each client ([`PeerAddr::network`]) has ten lines a minute, the server's own included. Further lines are counted, and
     /// one line says how many there were.
     pub fn takes_log_line(&self) -> bool {
-        self.core.takes_log_line(&self.peer)
+        self.shared.takes_log_line(&self.peer)
     }
 
     /// Drops this handler soon if the client leaves while it works: for one that takes long before it sends the head.
@@ -322,7 +324,7 @@ impl Connection {
     /// Those of [`read_body`](Connection::read_body).
     pub fn poll_read_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, upto: usize) -> Poll<Result<()>> {
         let least = into.len().saturating_add(1);
-        request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, into, least, upto.max(least))
+        request_body::poll_read(&mut self.http1.borrow_mut(), &self.shared, cx, into, least, upto.max(least))
     }
 
     /// Reads the next event of a `multipart/form-data` body (RFC 7578). Memory is bounded, whatever the size of a part.
@@ -381,28 +383,56 @@ impl Connection {
                 return Err(Error::BadStatus);
             }
             respond::head(&mut http1)?.set_status(101, None)?;
-            respond::commit(&mut http1, &self.core, None)?;
+            respond::commit(&mut http1, &self.shared, None)?;
             upgrade::begin(&mut http1)?;
         }
         self.flush().await?;
-        Ok(Upgraded::new(Rc::clone(&self.core), Rc::clone(&self.http1), self.key))
+        Ok(Upgraded::new(Rc::clone(&self.shared), Rc::clone(&self.http1), self.key))
     }
 
     // --- for the layers above ---------------------------------------------------------------------
 
-    /// The loop's clock in milliseconds, read once a tick.
-    pub(crate) fn now(&self) -> u64 {
-        self.core.runtime.now()
+    /// The request's head.
+    #[cfg(feature = "websocket")]
+    pub(super) fn head(&self) -> Result<Rc<Head>> {
+        Ok(Rc::clone(self.http1.borrow_mut().in_flight()?.exchange.head()))
     }
 
-    /// The number of the loop's present turn: within one, the world is taken to stand still.
+    /// Whether the request was read to its end.
+    #[cfg(feature = "websocket")]
+    pub(super) fn has_read_request(&self) -> bool {
+        matches!(self.http1.borrow().receiving(), Receiving::Done)
+    }
+
+    /// Answers with a text in place of what the handler had prepared, and ends the response.
+    #[cfg(feature = "websocket")]
+    pub(super) fn refuse(&mut self, status: u16, fields: &[(&str, &str)], text: &str) -> Result<()> {
+        let http1 = &mut self.http1.borrow_mut();
+        let response = respond::head(http1)?;
+        response.clear();
+        response.set_status(status, None)?;
+        response.set("Content-Type", "text/plain; charset=utf-8")?;
+        for (name, value) in fields {
+            response.set(name, value)?;
+        }
+        respond::commit(http1, &self.shared, Some(text.len() as u64))?;
+        respond::push_body(http1, &self.shared, text.as_bytes())?;
+        respond::end(http1, &self.shared)
+    }
+
+    /// The loop's clock in milliseconds, read once a tick.
+    pub(crate) fn now(&self) -> u64 {
+        self.shared.runtime.now()
+    }
+
+    /// The number of the loop's current turn. Files are assumed not to change within a turn.
     pub(crate) fn moment(&self) -> u32 {
-        self.core.runtime.moment()
+        self.shared.runtime.moment()
     }
 
     /// Runs a task on the loop, beside the connections.
     pub(crate) fn spawn(&self, task: Pin<Box<dyn Future<Output = ()>>>) {
-        self.core.runtime.spawn(task);
+        self.shared.runtime.spawn(task);
     }
 
     /// What the layer above keeps for all connections of this site; made from its options when it is first needed.
@@ -447,23 +477,23 @@ impl Connection {
     pub(crate) fn start(&mut self, length: u64) -> Result<bool> {
         let mut http1 = self.http1.borrow_mut();
         respond::head(&mut http1)?;
-        respond::commit(&mut http1, &self.core, Some(length))?;
+        respond::commit(&mut http1, &self.shared, Some(length))?;
         Ok(http1.sending() != Sending::Body(Encoder::Nothing))
     }
 
     /// Queues a small piece of body, even above the high-water mark.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        respond::push_body(&mut self.http1.borrow_mut(), &self.core, bytes)
+        respond::push_body(&mut self.http1.borrow_mut(), &self.shared, bytes)
     }
 
     /// Queues shared bytes without copying them.
     pub(crate) fn push_shared(&mut self, bytes: Rc<[u8]>) -> Result<()> {
-        respond::push_shared(&mut self.http1.borrow_mut(), &self.core, bytes)
+        respond::push_shared(&mut self.http1.borrow_mut(), &self.shared, bytes)
     }
 
     /// Queues a piece of a file, which costs no memory.
     pub(crate) fn push_file(&mut self, file: Rc<File>, offset: u64, count: u64) -> Result<()> {
-        respond::push_file(&mut self.http1.borrow_mut(), &self.core, file, offset, count)
+        respond::push_file(&mut self.http1.borrow_mut(), &self.shared, file, offset, count)
     }
 
     /// Waits until less than the high-water mark is queued, and another file may be.
@@ -482,18 +512,19 @@ impl Connection {
         // A call that was dropped may have left its deadlines.
         self.http1.borrow_mut().end_read();
         if let Some(timeout) = timeout {
-            self.http1.borrow_mut().deadlines.set(Timer::Call, self.core.deadline(timeout));
+            self.http1.borrow_mut().deadlines.set(Timer::Call, self.shared.deadline(timeout));
         }
-        let read =
-            poll_fn(|cx| request_body::poll_read(&mut self.http1.borrow_mut(), &self.core, cx, &mut body, least, upto))
-                .await;
+        let read = poll_fn(|cx| {
+            request_body::poll_read(&mut self.http1.borrow_mut(), &self.shared, cx, &mut body, least, upto)
+        })
+        .await;
         self.http1.borrow_mut().end_read();
         read.map(|()| body)
     }
 
     /// Ends the response with what the handler returned.
     pub(super) fn finish(self, outcome: Result<Outcome>) {
-        respond::finish(&mut self.http1.borrow_mut(), &self.core, outcome);
+        respond::finish(&mut self.http1.borrow_mut(), &self.shared, outcome);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The listeners of a server, and the site behind each.
 
+use super::run_handler::CurrentHandler;
 use super::shared::Shared;
-use super::site::{CurrentHandler, Site};
+use super::site::Site;
 use super::site_options::{CurrentOptions, SiteOptions};
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
@@ -123,7 +124,7 @@ impl Endpoints {
         }
     }
 
-    /// Has no listener reported while accepting pauses.
+    /// Stops reports about listeners while accepting pauses.
     pub(super) fn pause(&self, pause: bool) {
         for (key, endpoint) in self.table.borrow().iter() {
             let (listener, source) = (endpoint.listener.as_fd(), Source::Listener(key));

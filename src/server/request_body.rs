@@ -1,9 +1,9 @@
 //! Reading a request's body for a handler.
 
-use super::deadlines::{NEVER, Timer};
+use super::deadline_table::{NEVER, Timer};
 use super::error::{Error, Result};
 use super::http1::{Http1, Late, Phase, Step};
-use super::respond::yield_now;
+use super::respond::another_turn;
 use super::shared::Shared;
 use super::waiter::Want;
 use crate::http::{BodyState, CloseReason};
@@ -36,7 +36,7 @@ pub(super) fn poll_read(
         } else if into.len() >= least {
             return Poll::Ready(Ok(()));
         } else if http1.link.readable {
-            return yield_now(cx);
+            return another_turn(cx);
         } else if http1.late == Late::TimedOut {
             http1.late = Late::No;
             http1.in_flight()?.exchange.must_close(CloseReason::BodyTimeout);

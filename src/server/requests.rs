@@ -1,6 +1,6 @@
 //! Requests one after another: reading heads, starting handlers, and what follows each response.
 
-use super::deadlines::{NEVER, Timer};
+use super::deadline_table::{NEVER, Timer};
 use super::http1::{Http1, Phase, Step, Unlogged};
 use super::limits;
 use super::respond;

@@ -2,8 +2,8 @@
 
 use super::error::{Error, Outcome, Result};
 use super::http1::{Http1, Phase};
-use super::in_flight::InFlight;
 use super::limits;
+use super::request_memory::InFlight;
 use super::shared::Shared;
 use super::waiter::Want;
 use crate::http::{self, CloseReason, Receiving, ResponseHead, SendError, Sending};
@@ -74,7 +74,7 @@ fn account(http1: &mut Http1, shared: &Shared, pushed: std::result::Result<usize
 }
 
 /// Completes the body.
-fn end(http1: &mut Http1, shared: &Shared) -> Result<()> {
+pub(super) fn end(http1: &mut Http1, shared: &Shared) -> Result<()> {
     commit(http1, shared, Some(0))?;
     let in_flight = http1.in_flight()?;
     match in_flight.exchange.end() {
@@ -171,7 +171,7 @@ pub(super) fn poll_room(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<
     let high_water = http1.options().high_water;
     let output = &http1.in_flight()?.output;
     if output.mem() < high_water && output.files() < limits::QUEUED_FILES {
-        return if http1.link.credit > 0 { Poll::Ready(Ok(())) } else { yield_now(cx) };
+        return if http1.link.credit > 0 { Poll::Ready(Ok(())) } else { another_turn(cx) };
     }
     http1.waiter.wait(Want::Room, cx);
     Poll::Pending
@@ -198,8 +198,8 @@ pub(super) fn poll_closed(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// Yields to other connections: the handler used up its turn without having to wait.
-pub(super) fn yield_now<T>(cx: &Context<'_>) -> Poll<T> {
+/// Lets other connections be served first: the handler used up its turn, but would not have to wait.
+pub(super) fn another_turn<T>(cx: &Context<'_>) -> Poll<T> {
     cx.waker().wake_by_ref();
     Poll::Pending
 }

@@ -129,7 +129,7 @@ async fn handler(con: &mut Connection, req: &mut Request) -> super::Result<()> {
             con.flush().await
         }
         "/fixed" => {
-            con.add_header("content-length", 5)?;
+            con.add_header("Content-Length", 5)?;
             con.send("fi").await?;
             con.send("xed").await
         }

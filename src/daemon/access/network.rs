@@ -1,6 +1,6 @@
 //! Single addresses and prefixes, as rules name them.
 
-use crate::daemon::syntax::are_digits;
+use ecohttpd::syntax::decimal;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -47,8 +47,7 @@ impl Network {
         let length = match length {
             None => bits,
             Some(mask) if ip.is_ipv4() && mask.contains('.') => mask_length(mask.parse().ok()?)?,
-            Some(length) if are_digits(length.as_bytes()) => length.parse().ok().filter(|length| *length <= bits)?,
-            Some(_) => return None,
+            Some(length) => u32::try_from(decimal(length.as_bytes())?).ok().filter(|length| *length <= bits)?,
         };
         let length = before + length;
         Some(Network::Prefix(NetworkPrefix { bits: mapped(ip) & mask(length), length }))

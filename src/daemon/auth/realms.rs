@@ -1,7 +1,8 @@
 //! Which paths need a login, and whose.
 
+use super::credentials::Credentials;
 use super::realm_line::RealmLine;
-use super::verify::Secret;
+use super::verify::{Secret, same};
 use crate::daemon::log;
 use crate::daemon::prefix::{Guarded, segments};
 use std::fs::File;
@@ -44,6 +45,36 @@ impl Realm {
     /// Segments of its path.
     pub fn depth(&self) -> usize {
         self.guarded.depth()
+    }
+
+    /// A hash of the realm, if it has any.
+    pub fn hash(&self) -> Option<&Secret> {
+        self.users.iter().map(|account| &account.secret).find(|secret| secret.is_crypt())
+    }
+
+    /// Compares with the passwords that are not hashed.
+    pub fn verify_plain(&self, login: &Credentials) -> bool {
+        self.users.iter().fold(false, |right, account| {
+            let plain = matches!(account.secret, Secret::Plain(_));
+            right | (plain && same(&login.user, account.user.as_bytes()) & account.secret.verify(&login.pass))
+        })
+    }
+
+    /// Compares with every password of that user. A user without a hashed one costs a hash all the same, so that the time
+    /// does not tell which users exist.
+    pub fn verify(&self, login: &Credentials) -> bool {
+        let mut right = false;
+        let mut hashed = false;
+        for account in &self.users {
+            if same(&login.user, account.user.as_bytes()) {
+                right |= account.secret.verify(&login.pass);
+                hashed |= account.secret.is_crypt();
+            }
+        }
+        if let Some(hash) = self.hash().filter(|_| !hashed) {
+            let _ = hash.verify(&login.pass);
+        }
+        right
     }
 }
 

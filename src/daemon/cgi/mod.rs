@@ -2,6 +2,7 @@
 //!
 //! | file | concept |
 //! | --- | --- |
+//! | `serve` | a request that a script answers, from its arrival to the end |
 //! | `script` | what is run, and whether it may be |
 //! | `request_body` | the part of the body that is read before the script starts |
 //! | `body_file` | chunked bodies in files, until their length is known |
@@ -11,302 +12,36 @@
 //! | `environment` | its environment variables |
 //! | `process` | the process, until it is reaped |
 //! | `relay` | moving the body to it and its output to the client |
-//! | `head` | the head of its output, which becomes that of the response |
+//! | `head_syntax` | the head of its output: collected and parsed |
+//! | `head` | that head becomes the head of the response |
 //! | `stderr` | its standard error, which goes to the log |
 //!
 //! ```text
-//!  request ─► upload ─► queue ─► environment ─► process ◄──► relay ◄──► client
-//!                                                   └─► errors ─► log
+//!  request ─► request_body ─► queue ─► environment ─► process ◄──► relay ◄──► client
+//!                                                         └─► stderr ─► log
 //! ```
 
 mod body_file;
 mod environment;
 mod head;
+mod head_syntax;
 mod minimum_rate;
 mod process;
 mod queue;
 mod relay;
 mod request_body;
 mod script;
+mod serve;
 mod slow_clients;
 mod stderr;
 
 pub use script::Script;
-
-use crate::daemon::escape::Escaped;
-use crate::daemon::log;
-use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
-use body_file::Hold;
-use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
-use environment::Environment;
-use process::{Patience, Process};
-use queue::{Permit, PermitRequest, Queue};
-use relay::{End, Progress, Relay};
-use request_body::{Beginning, Body, Gathered, Unread};
-use std::cell::RefCell;
-use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, ErrorKind};
-use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::time::Duration;
-use stderr::Followed;
-
-/// The limits of a site's scripts.
-#[derive(Clone)]
-pub struct Limits {
-    /// Scripts at once.
-    pub max_requests: usize,
-    /// Requests that may wait.
-    pub queue: usize,
-    /// How long a script may make no progress, and how long it may keep running after its response.
-    pub timeout: Duration,
-    /// How long after SIGTERM a script is killed.
-    pub grace: Duration,
-    /// Longest chunked body, in bytes.
-    pub chunked_body: u64,
-    /// The folder where chunked bodies are buffered.
-    pub body_folder: PathBuf,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            max_requests: 3,
-            queue: 64,
-            timeout: Duration::from_secs(60),
-            grace: Duration::from_secs(3),
-            chunked_body: 4 << 20,
-            body_folder: "/tmp".into(),
-        }
-    }
-}
-
-/// The scripts of a site.
-pub struct Cgi {
-    limits: Limits,
-    queue: Rc<Queue>,
-    followed: Followed,
-    gathered: Gathered,
-    hold: Hold,
-    /// Buffer for one read of output.
-    scratch: RefCell<Vec<u8>>,
-}
-
-/// What came of running a script.
-pub enum Served {
-    /// The request was answered.
-    Done,
-    /// Nothing was sent; the answer is this error. The log says why.
-    Failed(u16),
-    /// Nothing was sent; the answer is that of GET for this path and query (RFC 3875 §6.2.2).
-    Local(String),
-}
-
-impl Cgi {
-    /// The scripts of a site; none runs yet.
-    pub fn new(limits: Limits) -> Cgi {
-        Cgi {
-            queue: Queue::new(limits.max_requests, limits.queue),
-            hold: Hold { folder: limits.body_folder.clone(), limit: limits.chunked_body },
-            limits,
-            followed: Followed::default(),
-            gathered: Gathered::default(),
-            scratch: RefCell::new(vec![0; request_body::PIECE]),
-        }
-    }
-
-    /// Answers a request by running a script, once its turn has come.
-    ///
-    /// If the future is dropped, everything is released, and a running script is ended.
-    ///
-    /// # Errors
-    /// Those of the connection; a script that stops in the middle of its response, and a client that reads too slowly.
-    pub async fn serve(&self, con: &mut Connection, req: &mut Request, script: &Script<'_>) -> Result<Served> {
-        let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
-        if let Some((status, reason)) = script.refusal() {
-            if con.takes_log_line() {
-                log::warn!("{name}: {status}: {reason}");
-            }
-            return Ok(Served::Failed(status));
-        }
-        // A browser that leaves looks like a client that half-closes. An HTTP/1.0 client can't be probed: if it has left,
-        // its script runs until it sends something or times out.
-        con.notice_departure();
-        // Clients on this host are proxies for many.
-        let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
-        if self.queue.is_full(client) {
-            return Ok(turn_away(con, &name));
-        }
-        let beginning = match self.beginning(con, req, script, client, &name).await? {
-            Ok(beginning) => beginning,
-            Err(status) => return Ok(Served::Failed(status)),
-        };
-        let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
-        let Some(permit) = self.queue.permit(PermitRequest { client, upload }).await else {
-            return Ok(turn_away(con, &name));
-        };
-        let length = beginning.as_ref().and_then(Beginning::found_length);
-        let environment = Environment::new(con, req, script, length);
-        let body = beginning.map(Beginning::take);
-        let started = self.start(script, environment.bytes(), body, permit, client, &name);
-        drop(environment);
-        let mut relay = match started {
-            Ok(relay) => relay,
-            Err(error) => return Ok(not_started(con, &name, &error)),
-        };
-        relay.progress.head_only = req.method() == "HEAD";
-        let end = relay.run(con).await?;
-        self.finish(relay, end, &name)
-    }
-
-    /// The part of the body that is read before the script starts; or the status of an error, which has been logged.
-    async fn beginning(
-        &self,
-        con: &mut Connection,
-        req: &Request,
-        script: &Script<'_>,
-        client: Option<IpAddr>,
-        name: &str,
-    ) -> Result<std::result::Result<Option<Beginning<'_>>, u16>> {
-        if !script.has_body(req) {
-            return Ok(Ok(None));
-        }
-        let hold = req.header_bytes("content-length").is_none().then_some(&self.hold);
-        match self.gathered.beginning(con, client, self.limits.timeout, hold).await {
-            Ok(beginning) => Ok(Ok(Some(beginning))),
-            Err(Unread::Broken(Error::Timeout)) => {
-                log::error!("{name}: 408: request body came too slowly");
-                Ok(Err(408))
-            }
-            Err(Unread::Broken(error)) => Err(error),
-            Err(Unread::NotHeld(why)) => {
-                let status = why.status();
-                log::error!("{name}: {status}: {why}");
-                Ok(Err(status))
-            }
-        }
-    }
-
-    fn start<'a>(
-        &'a self,
-        script: &Script<'_>,
-        environment: &[u8],
-        body: Option<Body>,
-        mut permit: Permit,
-        client: Option<IpAddr>,
-        name: &'a Rc<str>,
-    ) -> io::Result<Relay<'a>> {
-        let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
-        let (file, folder) = (text(script.file)?, text(script.docroot)?);
-        let interpreter = script.interpreter.map(text).transpose()?;
-        let path = if script.held.is_some() { sys::HELD } else { &file };
-        let program = interpreter.as_deref().unwrap_or(path);
-        // The script's own name, for programs that behave by their name.
-        let args = if interpreter.is_some() { &[program, path][..] } else { &[file.as_c_str()] };
-        // Only our ends are non-blocking.
-        let (stdout, their_stdout) = io::pipe()?;
-        sys::set_nonblocking(stdout.as_fd())?;
-        let stdout = AsyncFd::new(stdout)?;
-        let mut up = Vec::new();
-        let (stdin, their_stdin): (_, OwnedFd) = match body {
-            Some(Body::Piped(bytes)) => {
-                let (reader, writer) = io::pipe()?;
-                sys::set_nonblocking(writer.as_fd())?;
-                up = bytes;
-                (Some(AsyncFd::new(writer)?), reader.into())
-            }
-            Some(Body::Held(held)) => {
-                let (file, taken) = held.into_input()?;
-                permit.body = Some(taken);
-                (None, file.into())
-            }
-            None => (None, File::open("/dev/null")?.into()),
-        };
-        let (stderr, their_stderr): (_, OwnedFd) = if self.followed.has_room() {
-            let (reader, writer) = io::pipe()?;
-            sys::set_nonblocking(reader.as_fd())?;
-            (Some(AsyncFd::new(reader)?), writer.into())
-        } else {
-            log::warn!("{name}: standard error discarded: too many others are logged");
-            (None, File::options().write(true).open("/dev/null")?.into())
-        };
-        let setup = Setup {
-            args,
-            environment,
-            folder: &folder,
-            held: script.held,
-            stdin: their_stdin.as_fd(),
-            stdout: their_stdout.as_fd(),
-            stderr: their_stderr.as_fd(),
-        };
-        let patience = Patience { alone: self.limits.timeout, grace: self.limits.grace };
-        let process = Process::start(program, &setup, patience, name, permit)?;
-        if let Some(stderr) = stderr {
-            self.followed.follow(stderr, Rc::clone(name));
-        }
-        let timeout = self.limits.timeout;
-        let progress = Progress::new(up, timeout, client);
-        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, progress })
-    }
-
-    fn finish(&self, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
-        let seconds = self.limits.timeout.as_secs();
-        match end {
-            End::Output => relay.leave(),
-            End::Local(place) => {
-                relay.leave();
-                return Ok(Served::Local(place));
-            }
-            End::Bad(bad) => {
-                relay.leave();
-                log::error!("{name}: 502: {}", bad.0);
-                return Ok(Served::Failed(502));
-            }
-            End::Short(what) => {
-                relay.leave();
-                log::error!("{name}: {what}: response cut short");
-                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
-            }
-            End::Killed { signal, begun } => {
-                relay.leave();
-                if begun {
-                    log::error!("{name}: killed by signal {signal} in the middle of its response, which is cut short");
-                    // Only closing the connection tells the client.
-                    return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
-                }
-                log::error!("{name}: 502: killed by signal {signal} before its response");
-                return Ok(Served::Failed(502));
-            }
-            End::Overdue { begun, client } => {
-                let (status, what) =
-                    if client { (408, "client sent less than 1 KiB/s of the body") } else { (504, "no progress") };
-                if begun {
-                    log::error!("{name}: {what} for {seconds} s in the middle of its response");
-                    return Err(if client { Error::Timeout } else { io::Error::from(ErrorKind::TimedOut).into() });
-                }
-                log::error!("{name}: {status}: {what} for {seconds} s");
-                return Ok(Served::Failed(status));
-            }
-        }
-        Ok(Served::Done)
-    }
-}
-
-fn turn_away(con: &Connection, name: &str) -> Served {
-    if con.takes_log_line() {
-        log::warn!("{name}: 503: too many scripts waiting");
-    }
-    Served::Failed(503)
-}
-
-fn not_started(con: &Connection, name: &str, error: &io::Error) -> Served {
-    if con.takes_log_line() {
-        log::error!("{name}: cannot run it: {error}");
-    }
-    let full = matches!(error.raw_os_error(), Some(EAGAIN | EMFILE | ENFILE | ENOMEM));
-    Served::Failed(if full { 503 } else { 500 })
-}
+pub use serve::{Cgi, Limits, Served};
+#[cfg(feature = "proxy")]
+pub use {
+    environment::Environment,
+    head::set_head,
+    head_syntax::{Collector, ScriptHead},
+    request_body::ScriptInput,
+    stderr::ErrorLines,
+};

@@ -1,11 +1,11 @@
 //! Moves bytes between the client and a running script, both ways at once, in bounded memory.
 
-use super::head::{Bad, Collector};
+use super::head::set_head;
+use super::head_syntax::{Bad, Collector};
 use super::minimum_rate::MinimumRate;
 use super::process::Process;
 use super::request_body::PIECE;
 use super::slow_clients::{SLOW_AFTER, SlowClient};
-use crate::daemon::escape::Escaped;
 use crate::daemon::log;
 use crate::daemon::sys::process::Ended;
 use ecohttpd::{AsyncFd, Chunked, Connection, Error, Result, sleep};
@@ -24,9 +24,6 @@ const LINGER: Duration = Duration::from_millis(300);
 
 /// Most bytes that are read after a script has ended: no pipe holds more, so its own output is among them.
 const LEFT_BEHIND: usize = 1 << 20;
-
-/// The status of a response with a `Location` but no `Status` (RFC 3875 §6.2.3).
-const FOUND: u16 = 302;
 
 /// How the exchange between client and script ended.
 pub enum End {
@@ -54,11 +51,11 @@ pub struct Relay<'a> {
     pub stdout: AsyncFd<PipeReader>,
     pub timeout: Duration,
     pub scratch: &'a RefCell<Vec<u8>>,
-    pub progress: Progress,
+    pub progress: RelayProgress,
 }
 
 /// How far the exchange has come.
-pub struct Progress {
+pub struct RelayProgress {
     /// The response to HEAD: no body is sent, whatever the script sends.
     pub head_only: bool,
     /// Bytes of the body, and how many of them are written to the script.
@@ -84,7 +81,7 @@ pub struct Progress {
     killed: Option<i32>,
     /// Further output is not sent.
     no_more: bool,
-    /// Since when, if the script has not ended.
+    /// Since when that is so, if the script has not ended.
     closed: Option<Instant>,
     /// How fast the client sends.
     gives: MinimumRate,
@@ -100,11 +97,11 @@ pub struct Progress {
     held: Option<u64>,
 }
 
-impl Progress {
+impl RelayProgress {
     /// A script that was just started; `up` is the beginning of the body.
-    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> Progress {
+    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> RelayProgress {
         let now = Instant::now();
-        Progress {
+        RelayProgress {
             head_only: false,
             up,
             up_at: 0,
@@ -364,7 +361,7 @@ impl Relay<'_> {
         Ok(self.progress.lack().map_or(End::Output, End::Short))
     }
 
-    /// Turns the script's head into that of the response. Returns an end if there is nothing to send.
+    /// Begins the response, once the script's head is there. Returns an end if there is nothing to send.
     fn begin(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<Option<End>> {
         let Some(collector) = self.progress.head.take() else { return Ok(None) };
         let (head, body) = match collector.parse() {
@@ -374,26 +371,7 @@ impl Relay<'_> {
         if let Some(place) = head.local() {
             return Ok(Some(End::Local(place.to_owned())));
         }
-        if let Some(status) = head.odd_status {
-            log::warn!("{}: invalid Status, ignored: {}", self.name, Escaped(status));
-        }
-        match head.status {
-            Some((code, "")) => con.set_status(code)?,
-            Some((code, reason)) => con.set_status_reason(code, reason)?,
-            None if head.redirects() => con.set_status(FOUND)?,
-            // As set by the caller: 200, or the error whose page this is.
-            None => {}
-        }
-        // The script's fields replace configured ones of the same name, but not each other.
-        for (name, _) in &head.fields {
-            con.remove_header(name)?;
-        }
-        for (name, value) in &head.fields {
-            con.append_header_bytes(name, value)?;
-        }
-        if let Some(length) = head.length {
-            con.add_header("Content-Length", length)?;
-        }
+        set_head(con, &head, self.name)?;
         // Without a body there is nothing to count (RFC 9110 §6.4.1).
         if !self.progress.head_only && !matches!(head.status, Some((204 | 304, _))) {
             self.progress.left = head.length;
@@ -405,7 +383,7 @@ impl Relay<'_> {
     }
 }
 
-impl Progress {
+impl RelayProgress {
     /// Counts output.
     fn count(&mut self, n: usize) {
         if let Some(left) = &mut self.after_end {

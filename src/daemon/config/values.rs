@@ -3,7 +3,7 @@
 use super::model::{Alias, Header, Interpreter, Listen};
 use crate::daemon::access::{Network, Rule, RuleKind};
 use crate::daemon::log::AccessTarget;
-use crate::daemon::syntax::{are_digits, is_token};
+use ecohttpd::syntax::is_token;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -45,6 +45,11 @@ pub fn number(text: &str, min: u32, max: u32) -> Result<u32, Expected> {
             nearest: nearest.map(|number| number.to_string()),
         }),
     }
+}
+
+/// Whether a text consists of digits, at least one.
+fn are_digits(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 /// A flag, in all the ways that UCI writes one.

@@ -10,7 +10,7 @@ use super::calls::{CallError, Calls, Ending, Reply};
 use super::feed::{Feed, Feeds};
 use super::message::{self, Message, Status, attr, find, kind, status};
 use crate::daemon::log;
-use ecohttpd::AsyncFd;
+use ecohttpd::{AsyncFd, yield_now};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -391,19 +391,6 @@ impl Drop for Subscription {
             self.client.calls.borrow_mut().remove_object(self.own);
         }
     }
-}
-
-/// Lets other tasks run.
-async fn yield_now() {
-    let mut waited = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]
