@@ -90,9 +90,10 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
         warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));
         close_backends(site);
     }
-    if cfg!(not(feature = "tls")) && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
+    if cfg!(not(feature = "proxy-tls"))
+        && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
     {
-        said.errors.push(wrong(site, "--proxy", "proxy", "built without TLS: https:// can't be reached"));
+        said.errors.push(wrong(site, "--proxy", "proxy", "built without proxy-tls: https:// can't be reached"));
         site.proxies.retain(|backend| !backend.servers.iter().any(|server| server.tls));
     }
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {

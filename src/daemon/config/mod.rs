@@ -26,7 +26,7 @@ mod sections;
 mod uci;
 mod values;
 
-#[cfg(all(feature = "proxy", feature = "tls"))]
+#[cfg(feature = "proxy-tls")]
 pub use backend::Trust;
 #[cfg(feature = "proxy")]
 pub use backend::{Backend, BackendServer, Place};
