@@ -48,7 +48,7 @@
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
-//! | `daemon`, `ubus` | the program `ecohttpd`, and its `/ubus`; nothing for users of the library |
+//! | `daemon`, `ubus`, `workers` | the program `ecohttpd`, its `/ubus` and its handlers; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

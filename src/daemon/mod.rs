@@ -16,6 +16,7 @@
 //! | `access`, `auth` | who may: by address, proxy and certificate; by login |
 //! | `https_policy`, `certificates`, `self_signed` | HTTPS: redirect and HSTS; the files |
 //! | `scripts`, `cgi` | which paths are scripts; running them |
+//! | `workers` | handlers in Lua and ucode, and the processes that run them |
 //! | `ubus` | `/ubus`: JSON-RPC over ubus |
 //! | `log` | diagnostics and access logs |
 //! | `addresses`, `base64`, `escape`, `prefix`, `context` | what several of them need |
@@ -56,5 +57,7 @@ mod testing;
 #[cfg(feature = "ubus")]
 mod ubus;
 mod virtual_hosts;
+#[cfg(feature = "workers")]
+mod workers;
 
 pub use run::run;

@@ -2,7 +2,7 @@
 
 use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
-use super::cgi::{Cgi, Limits, Script, Served};
+use super::cgi::{Cgi, Limits, Script, Served, Turn};
 use super::config::{self, Header, seconds};
 use super::escape::Html;
 use super::https_policy::HttpsPolicy;
@@ -14,6 +14,8 @@ use super::replies::{error, respond};
 use super::scripts::{self, Found, Located, Scripts};
 #[cfg(feature = "ubus")]
 use super::ubus::Ubus;
+#[cfg(feature = "workers")]
+use super::workers::{Handler, Handlers, path_info};
 use ecohttpd::syntax::decode_percent;
 use ecohttpd::{CleanPath, Connection, Error, Files, Options, Request, Result};
 use std::os::fd::AsFd;
@@ -53,6 +55,8 @@ pub struct Router {
     cgi: Cgi,
     #[cfg(feature = "ubus")]
     ubus: Option<(UrlPrefix, Ubus)>,
+    #[cfg(feature = "workers")]
+    handlers: Handlers,
     error_page: Option<CleanPath>,
     /// The page of an application that handles its own paths.
     fallback: Option<CleanPath>,
@@ -63,6 +67,16 @@ struct Redirected {
     query: String,
     /// How many more redirects may follow.
     left: u32,
+}
+
+/// How a script is run.
+struct Run<'a> {
+    /// 200, or the error whose page this is.
+    status: u16,
+    /// With a query it runs as for GET, whatever the request was.
+    query: Option<&'a [u8]>,
+    /// It is the request's turn already.
+    turn: Option<Turn>,
 }
 
 /// The path to serve next, and the redirect that led there.
@@ -94,6 +108,7 @@ impl Router {
             body_folder: site.body_temp_path.clone(),
             ..Limits::default()
         };
+        let cgi = Cgi::new(limits);
         Router {
             names: site.server_names.clone(),
             policy,
@@ -110,7 +125,9 @@ impl Router {
             plain_files: Files::new(&options.clone().gzip(false)),
             scripts: Scripts::new(site),
             no_symlinks: site.no_symlinks,
-            cgi: Cgi::new(limits),
+            #[cfg(feature = "workers")]
+            handlers: Handlers::new(site, &cgi),
+            cgi,
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| {
                 let ubus = Ubus::new(&site.ubus, seconds(site.script_timeout));
@@ -203,9 +220,19 @@ impl Router {
         false
     }
 
+    #[cfg(feature = "workers")]
+    fn has_handler(&self, path: &CleanPath) -> bool {
+        self.handlers.find(path.relative()).is_some()
+    }
+
+    #[cfg(not(feature = "workers"))]
+    fn has_handler(&self, _: &CleanPath) -> bool {
+        false
+    }
+
     /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
     fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
-        if self.is_ubus(path) {
+        if self.is_ubus(path) || self.has_handler(path) {
             return false;
         }
         let open = !self.is_guarded() && self.aliases.is_empty();
@@ -245,6 +272,28 @@ impl Router {
             let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
             let rest = [rest, slash].concat();
             return ubus.serve(con, req, &rest).await.map(|()| None);
+        }
+        #[cfg(feature = "workers")]
+        if let Some((handler, rest)) = self.handlers.find(path.relative()).filter(|_| redirected.is_none()) {
+            let info = path_info(rest, path.is_folder());
+            let served = match Box::pin(self.handle(con, req, handler, info.as_deref(), login.as_ref())).await? {
+                Ok(served) => served,
+                Err(turn) => match &found {
+                    // LuCI runs as CGI as well.
+                    Found::Script(located) => {
+                        self.execute(
+                            con,
+                            req,
+                            located,
+                            login.as_ref(),
+                            Run { status: 200, query: None, turn: Some(turn) },
+                        )
+                        .await?
+                    }
+                    _ => Served::Failed(500),
+                },
+            };
+            return self.follow(con, req, served, None).await;
         }
         match found {
             // There is no script to answer OPTIONS.
@@ -309,7 +358,48 @@ impl Router {
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
         let query = redirected.as_ref().map(|redirected| redirected.query.as_bytes());
-        let place = match self.execute(con, req, located, login, 200, query).await? {
+        let run = Run { status: 200, query, turn: None };
+        let served = self.execute(con, req, located, login, run).await?;
+        self.follow(con, req, served, redirected).await
+    }
+
+    /// Has a handler answer. If it can't be loaded, nothing was sent, and it is still the request's turn.
+    #[cfg(feature = "workers")]
+    async fn handle(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        handler: &Handler,
+        path_info: Option<&[u8]>,
+        login: Option<&VerifiedLogin>,
+    ) -> Result<std::result::Result<Served, Turn>> {
+        let query = req.query_bytes().to_owned();
+        let script = Script {
+            file: &handler.file,
+            held: None,
+            interpreter: None,
+            name: handler.name.as_bytes(),
+            path_info,
+            docroot: self.scripts.docroot(),
+            #[cfg(feature = "tls")]
+            tells_certificate: self.tells_certificate,
+            login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
+            status: 200,
+            query: &query,
+            as_get: false,
+        };
+        handler.serve(&self.cgi, con, req, &script).await
+    }
+
+    /// Does what is left to do after a script: follows its local redirect.
+    async fn follow(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        served: Served,
+        redirected: Option<Redirected>,
+    ) -> Result<Option<u16>> {
+        let place = match served {
             Served::Done => return Ok(None),
             Served::Failed(status) => return Ok(Some(status)),
             Served::Local(place) => place,
@@ -331,16 +421,16 @@ impl Router {
         }
     }
 
-    /// Executes a script. With a `query` it runs as for GET, whatever the request was.
+    /// Executes a script.
     async fn execute(
         &self,
         con: &mut Connection,
         req: &mut Request,
         located: &Located<'_>,
         login: Option<&VerifiedLogin>,
-        status: u16,
-        query: Option<&[u8]>,
+        run: Run<'_>,
     ) -> Result<Served> {
+        let Run { status, query, turn } = run;
         let asked = req.query_bytes().to_owned();
         let held = match self.no_symlinks.then(|| self.files.hold(con, located.relative())).transpose() {
             Ok(held) => held,
@@ -360,7 +450,7 @@ impl Router {
             query: query.unwrap_or(&asked),
             as_get: query.is_some(),
         };
-        self.cgi.serve(con, req, &script).await
+        self.cgi.serve(con, req, &script, turn).await
     }
 
     /// The path rewritten by the first alias that matches: the target of the alias, followed by the whole old path.
@@ -453,7 +543,8 @@ impl Router {
         };
         con.set_status(status)?;
         let query = req.query_bytes().to_owned();
-        let served = self.execute(con, req, &located, login.as_ref(), status, Some(&query)).await?;
+        let served =
+            self.execute(con, req, &located, login.as_ref(), Run { status, query: Some(&query), turn: None }).await?;
         Ok(matches!(served, Served::Done))
     }
 

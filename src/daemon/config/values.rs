@@ -124,6 +124,23 @@ pub fn alias(text: &str) -> Result<Alias, Expected> {
     }
 }
 
+/// The prefix of a handler, and perhaps its file.
+pub fn handler(text: &str) -> Result<(String, Option<PathBuf>), Expected> {
+    let expected = |_| Expected::from("/PATH=/FILE");
+    match text.split_once('=') {
+        None => Ok((prefix(text).map_err(expected)?, None)),
+        Some((path, name)) => Ok((prefix(path).map_err(expected)?, Some(file(name).map_err(expected)?))),
+    }
+}
+
+/// A program and its arguments.
+pub fn command(text: &str) -> Result<String, Expected> {
+    if !text.starts_with('/') || text.contains('\0') {
+        return Err("a program's path and its arguments, such as /usr/bin/lua /usr/share/ecohttpd/worker.lua".into());
+    }
+    Ok(text.to_owned())
+}
+
 pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
     match text.split_once('=') {
         Some((extension, program)) if extension.len() > 1 && extension.starts_with('.') && program.starts_with('/') => {
