@@ -139,6 +139,10 @@ function ubus_connections() {
 
 // Puts new connections in their place, under the same numbers.
 function connect_again(connections) {
+	// A connection joins the loop, whose descriptors must not take its number.
+	if (length(connections))
+		uloop.init();
+
 	for (let name, connection in connections) {
 		const fillers = [];
 
@@ -175,8 +179,6 @@ function answer(packet, files, connections) {
 	control.close();
 	connect_again(connections);
 
-	global.print = send;
-	global.printf = (format, ...values) => send(sprintf(format, ...values));
 	global.exit = () => {
 		finish(progress);
 		// A task of uloop that exits before it returns uses memory that is free, and may die of it.
@@ -185,7 +187,7 @@ function answer(packet, files, connections) {
 	};
 
 	try {
-		// What is printed by templates comes last, as from uhttpd.
+		// What is printed comes last, as from uhttpd.
 		send(render(global.handle_request, environment(packet)));
 	}
 	catch (error) {
@@ -201,9 +203,8 @@ function answer(packet, files, connections) {
 	finish(progress);
 }
 
-// Loads the handler, whose text outside of its code goes nowhere.
+// Loads the handler. What it prints meanwhile, and its text outside of code, go nowhere.
 try {
-	global.print = global.printf = warn;
 	render(loadfile(handler, { raw_mode: false, lstrip_blocks: true, trim_blocks: true, strict_declarations: false }));
 }
 catch (error) {
