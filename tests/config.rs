@@ -456,7 +456,7 @@ fn a_dump_reads_as_the_same() {
         &["-y", "/cgi", "-y", "/a b'c=/d \"e"],
         &["-c", "httpd.conf", "-E", "/"],
         &["-r", "", "-x", "/", "-u", "/", "-P", "A:B", "--hsts", "0"],
-        &["--header", "X-A:", "--header", "/a 'X': it's", "--header", "/ X-B: a: b  c # d;"],
+        &["--header", "X-A:", "--header", "/a 'X': it's", "--header", "/ X-B: a: b  c # d;", "--header", "/l?v X-C: d"],
         &["-p", "[::1]:0", "-p", "0", "-p", "[fe80::1%eth0]:80", "-s", "443", "-C", "a'b", "-K", "c d"],
         &["--server-name", "*.a.lan", "--server-name", "B.", "--access-log=/a b/c", "-A", "9", "-e", "5", "-X", "-a"],
         &["-l", "/x y", "-L", "/z", "-H", "/it's", "-i", ".a=/b c=d", "-D", "-S", "-R", "-q", "--self-signed"],

@@ -164,7 +164,7 @@ impl Router {
             _ if !is_path => return Box::pin(self.files.serve(con, req)).await,
             Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
             Ok(path) if self.is_plain(con, &path) => {
-                self.add_headers(con, &path)?;
+                self.add_headers(con, req, &path)?;
                 match refused(self.files.try_serve(con, req, &path).await)? {
                     Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
                     status => Err(status),
@@ -252,7 +252,7 @@ impl Router {
         asked: CleanPath,
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
-        self.add_headers(con, &asked)?;
+        self.add_headers(con, req, &asked)?;
         let path = self.rewrite(&asked);
         let path = path.as_ref().unwrap_or(&asked);
         let found = self.find(con, path, redirected.is_some());
@@ -549,8 +549,11 @@ impl Router {
     }
 
     /// Adds the configured fields for a path.
-    fn add_headers(&self, con: &mut Connection, path: &CleanPath) -> Result<()> {
-        let fit = self.headers.iter().filter(|(prefix, _)| prefix.holds(path.relative()));
+    fn add_headers(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<()> {
+        let fit = self.headers.iter().filter(|(prefix, header)| {
+            let has = || has_parameter(req.query_bytes(), header.parameter.as_bytes());
+            prefix.holds(path.relative()) && (header.parameter.is_empty() || has())
+        });
         fit.into_iter().try_for_each(|(_, header)| con.add_header(&header.name, &header.value))
     }
 
@@ -578,6 +581,12 @@ fn asks_for_page(req: &Request) -> bool {
         let refused = || !rest.iter().any(|byte| matches!(byte, b'1'..=b'9')) && rest.ends_with(b"0");
         range.eq_ignore_ascii_case(HTML) && matches!(rest.first(), None | Some(b';' | b' ')) && !refused()
     })
+}
+
+/// Whether a query has a parameter of that name.
+fn has_parameter(query: &[u8], name: &[u8]) -> bool {
+    let named = |pair: &[u8]| pair.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="));
+    query.split(|&byte| byte == b'&').any(named)
 }
 
 /// Whether a field is part of CORS, or says what it depends on.

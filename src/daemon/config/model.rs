@@ -244,6 +244,8 @@ pub struct Alias {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub prefix: String,
+    /// Only for requests whose query has this parameter; empty: for all.
+    pub parameter: String,
     pub name: String,
     pub value: String,
 }

@@ -3,7 +3,7 @@
 //!
 //! A new option is a field of `model::SiteConfig` with its default, and a row here.
 
-use super::model::{Handler, Language, SiteConfig};
+use super::model::{Handler, Header, Language, SiteConfig};
 use super::values::{self, Expected, MAX_SECS};
 use crate::daemon::access::{Network, Rule, RuleKind};
 use crate::daemon::log::AccessTarget;
@@ -122,7 +122,7 @@ pub const ROWS: &[Row] = &[
     row('b', "list-charset", "list_charset", "NAME", "charset of directory listings", Text(values::charset, |s| &mut s.list_charset)),
     row(NONE, "private-files", "private_files", "", "also serve files that not every user may read", Flag(|s| &mut s.private_files)),
     row(NONE, "no-gzip", "no_gzip", "", "do not serve FILE.br, FILE.zst, FILE.gz in place of FILE", Flag(|s| &mut s.no_gzip)),
-    row(NONE, "header", "header", "'[/PREFIX ]NAME: VALUE'", "add a header field to responses below /PREFIX", List(|s, v| push(&mut s.headers, values::header(v)), headers)),
+    row(NONE, "header", "header", "'[/PREFIX[?PARAMETER] ]NAME: VALUE'", "add a header field to responses below /PREFIX", List(|s, v| push(&mut s.headers, values::header(v)), headers)),
     row(NONE, "no-server-header", "no_server_header", "", "send no Server field", Flag(|s| &mut s.no_server_header)),
     row('R', "rfc1918-filter", "rfc1918_filter", "", "refuse private clients at public addresses (DNS rebinding)", Flag(|s| &mut s.rfc1918_filter)),
     row(NONE, "allow", "allow", "'[/PREFIX ]ADDR...'", "allow only these below /PREFIX: ADDR, ADDR/BITS, *, unix", List(|s, v| access(s, RuleKind::Allow, v), |s, show| rules(s, false, show))),
@@ -283,8 +283,9 @@ fn aliases(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
 }
 
 fn headers(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
-    for header in &site.headers {
-        show(&format_args!("{} {}: {}", rooted(&header.prefix), header.name, header.value));
+    for Header { prefix, parameter, name, value } in &site.headers {
+        let mark = if parameter.is_empty() { "" } else { "?" };
+        show(&format_args!("{}{mark}{parameter} {name}: {value}", rooted(prefix)));
     }
 }
 
