@@ -29,6 +29,8 @@ pub mod prefix;
 pub mod realm_line;
 #[path = "../src/daemon/access/rules.rs"]
 pub mod rules;
+#[path = "../src/daemon/cgi/told.rs"]
+pub mod told;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
 #[path = "../src/net/x509/mod.rs"]

@@ -10,12 +10,16 @@ import * as socket from 'socket';
 import * as uloop from 'uloop';
 
 // Longest packet, and room for four descriptors with their header, in bytes.
-const PACKET_MAX = 131072;
+const PACKET_MAX = 98304;
 const RIGHTS_MAX = 128;
 
 const control = socket.open(3);
 const handler = ARGV[0];
 const end_process = exit;
+
+// The module, if the handler uses it, and what must stay open until the end of the process.
+let ubus;
+const kept = [];
 
 // The output before the empty line that ends the head. It is sent in one piece, as nobody can use a part of it.
 let head = '';
@@ -32,7 +36,7 @@ function send(...values) {
 	if (head != null) {
 		head += text;
 
-		if (!match(head, /\r?\n\r?\n/))
+		if (index(head, '\n\r\n') < 0 && index(head, '\n\n') < 0)
 			return sent;
 
 		text = head;
@@ -93,9 +97,14 @@ global.uhttpd = {
 	}
 };
 
+function field(variable) {
+	return lc(join('-', split(variable, '_')));
+}
+
 // The variables as uhttpd names them, and the fields of the request.
 function environment(packet) {
-	const env = { headers: {} };
+	const headers = {};
+	const env = { headers };
 
 	for (let line in split(packet, '\0')) {
 		const parts = split(line, '=', 2);
@@ -103,16 +112,22 @@ function environment(packet) {
 		if (length(parts) < 2)
 			continue;
 
-		env[parts[0]] = parts[1];
+		const name = parts[0];
 
-		const field = match(parts[0], /^(HTTP_|CONTENT_)(.*)$/);
+		env[name] = parts[1];
 
-		if (field && !(parts[0] in [ 'HTTP_AUTH_USER', 'HTTP_AUTH_PASS' ]))
-			env.headers[(field[1] == 'HTTP_' ? '' : 'content-') + lc(replace(field[2], /_/g, '-'))] = parts[1];
+		// An expression would be compiled each time it is used.
+		if (index(name, 'HTTP_') == 0)
+			headers[field(substr(name, 5))] = parts[1];
+		else if (index(name, 'CONTENT_') == 0)
+			headers[field(name)] = parts[1];
 	}
 
+	delete headers['auth-user'];
+	delete headers['auth-pass'];
+
 	env.HTTP_VERSION = env.SERVER_PROTOCOL == 'HTTP/1.0' ? 1.0 : 1.1;
-	env.headers.URL = env.REQUEST_URI;
+	headers.URL = env.REQUEST_URI;
 
 	return env;
 }
@@ -158,8 +173,7 @@ function connect_again(connections) {
 			filler.close();
 
 			// Without a connection the number stays taken, or it would become that of something else.
-			global.worker_ubus ??= [];
-			push(global.worker_ubus, require('ubus').connect(connection.path) ?? fs.open('/dev/null'));
+			push(kept, ubus.connect(connection.path) ?? fs.open('/dev/null'));
 			break;
 		}
 
@@ -218,6 +232,9 @@ if (type(global.handle_request) != 'function') {
 }
 
 const connections = ubus_connections();
+
+if (length(connections))
+	ubus = require('ubus');
 
 uloop.init();
 
