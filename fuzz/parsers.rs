@@ -13,6 +13,8 @@ pub mod cgi_head;
 pub mod escape;
 #[path = "../src/daemon/sys/float.rs"]
 pub mod float;
+#[path = "../src/daemon/fastcgi/record.rs"]
+pub mod fastcgi;
 #[path = "../src/http/mod.rs"]
 pub mod http;
 #[path = "../src/daemon/config/httpd_conf.rs"]
@@ -33,6 +35,8 @@ pub mod rules;
 pub mod told;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
+#[path = "../src/websocket/mod.rs"]
+pub mod websocket;
 #[path = "../src/net/x509/mod.rs"]
 pub mod x509;
 

@@ -12,6 +12,7 @@ import * as uloop from 'uloop';
 // Longest packet, and room for four descriptors with their header, in bytes.
 const PACKET_MAX = 98304;
 const RIGHTS_MAX = 128;
+const EAGAIN = 11;
 
 const control = socket.open(3);
 const handler = ARGV[0];
@@ -240,15 +241,12 @@ uloop.init();
 
 let incoming;
 
-incoming = uloop.handle(control, () => {
-	const message = control.recvmsg(PACKET_MAX, RIGHTS_MAX, socket.MSG_CMSG_CLOEXEC);
+function stop() {
+	incoming.delete();
+	uloop.end();
+}
 
-	if (!message?.length) {
-		incoming.delete();
-
-		return uloop.end();
-	}
-
+function take(message) {
 	const files = message.ancillary?.[0]?.data;
 
 	if (length(files) != 4)
@@ -261,6 +259,20 @@ incoming = uloop.handle(control, () => {
 
 	for (let file in files)
 		file.close();
+}
+
+// All packets at once: after the last one, uloop does not tell of the end.
+incoming = uloop.handle(control, () => {
+	while (true) {
+		const message = control.recvmsg(PACKET_MAX, RIGHTS_MAX, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT);
+
+		if (message?.length)
+			take(message);
+		else if (message || socket.error(true) != EAGAIN)
+			return stop();
+		else
+			return;
+	}
 }, uloop.ULOOP_READ);
 
 control.send('ready\n');

@@ -44,15 +44,11 @@ mod stderr;
 mod told;
 
 #[cfg(feature = "workers")]
-pub use environment::Environment;
-#[cfg(feature = "workers")]
 pub use forked::{Forked, WorkerPid};
 #[cfg(feature = "workers")]
 pub use pipes::{Ours, Theirs, input, output, pipes};
 #[cfg(feature = "workers")]
 pub use process::{Patience, Process};
-#[cfg(feature = "workers")]
-pub use request_body::Body;
 pub use script::Script;
 pub use serve::{Cgi, Limits, Served, Turn};
 #[cfg(feature = "workers")]
@@ -61,3 +57,11 @@ pub use serve::{Running, not_started};
 pub use stderr::Followed;
 #[cfg(feature = "workers")]
 pub use told::Told;
+#[cfg(any(feature = "proxy", feature = "workers"))]
+pub use {environment::Environment, request_body::ScriptInput};
+#[cfg(feature = "proxy")]
+pub use {
+    head::set_head,
+    head_syntax::{Collector, ScriptHead},
+    stderr::ErrorLines,
+};

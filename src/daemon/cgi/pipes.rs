@@ -1,7 +1,7 @@
 //! The pipes between this server and the process that serves a request.
 
 use super::body_file::Taken;
-use super::request_body::Body;
+use super::request_body::ScriptInput;
 use super::stderr::Followed;
 use crate::daemon::log;
 use crate::daemon::sys::process as sys;
@@ -31,16 +31,16 @@ pub struct Theirs {
 }
 
 /// Pipes for a request with that body; `name` is for the log.
-pub fn pipes(body: Option<Body>, followed: &Followed, name: &str) -> io::Result<(Ours, Theirs)> {
+pub fn pipes(body: Option<ScriptInput>, followed: &Followed, name: &str) -> io::Result<(Ours, Theirs)> {
     let (output, stdout) = output()?;
     let (mut up, mut taken) = (Vec::new(), None);
     let (body, stdin): (_, OwnedFd) = match body {
-        Some(Body::Piped(bytes)) => {
+        Some(ScriptInput::Piped(bytes)) => {
             up = bytes;
             let (body, stdin) = input()?;
             (Some(body), stdin)
         }
-        Some(Body::Held(held)) => {
+        Some(ScriptInput::Held(held)) => {
             let (file, share) = held.into_input()?;
             taken = Some(share);
             (None, file.into())

@@ -32,7 +32,7 @@ pub struct Patience {
 
 /// A process that serves a request. If dropped, its process group gets SIGTERM, and later SIGKILL.
 pub struct Process {
-    child: Option<Child>,
+    child: Option<LiveProcess>,
     patience: Patience,
 }
 
@@ -62,7 +62,7 @@ impl Process {
     }
 
     fn watched(watch: Watch, patience: Patience, name: &Rc<str>, permit: Option<Permit>) -> Process {
-        Process { child: Some(Child { watch, doomed: true, name: Rc::clone(name), permit }), patience }
+        Process { child: Some(LiveProcess { watch, doomed: true, name: Rc::clone(name), permit }), patience }
     }
 
     /// Gives it the request that it serves from now on.
@@ -98,7 +98,7 @@ impl Process {
         let Some(mut child) = self.child.take() else { return };
         // Most have ended by now.
         if child.poll_end(&mut Context::from_waker(Waker::noop())).is_pending() {
-            // It may be a script that stops this server.
+            // The script may be one that stops this server.
             child.doomed = false;
             ecohttpd::spawn(child.run_out(self.patience)).detach();
         }
@@ -123,7 +123,7 @@ async fn undo(pid: Pid, _permit: Option<Permit>) {
 }
 
 /// A process that has not been reaped.
-struct Child {
+struct LiveProcess {
     watch: Watch,
     /// It must not outlive this program.
     doomed: bool,
@@ -132,7 +132,7 @@ struct Child {
     permit: Option<Permit>,
 }
 
-impl Child {
+impl LiveProcess {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let ended = match &self.watch {
             Watch::None => return Poll::Ready(Ended::Exited),
@@ -201,7 +201,7 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for LiveProcess {
     fn drop(&mut self) {
         if self.doomed {
             self.signal(SIGKILL);
@@ -214,14 +214,14 @@ enum Watch {
     /// It has been reaped.
     None,
     Pidfd(Pid, AsyncFd<OwnedFd>),
-    Signal(Pid, Rc<Wakers>),
+    Signal(Pid, Rc<ExitWakers>),
     #[cfg(feature = "workers")]
     Forked(Forked),
 }
 
 thread_local! {
     /// Without pidfds: all that wait for SIGCHLD, while one task listens to it.
-    static SIGNAL: RefCell<Weak<Wakers>> = RefCell::default();
+    static SIGNAL: RefCell<Weak<ExitWakers>> = RefCell::default();
 }
 
 impl Watch {
@@ -248,7 +248,7 @@ impl Watch {
         receiver.set_nonblocking(true)?;
         let receiver = AsyncFd::new(receiver)?;
         let registered = Registered(pipe::register(SIGCHLD, sender)?);
-        let wakers = Rc::<Wakers>::default();
+        let wakers = Rc::<ExitWakers>::default();
         SIGNAL.set(Rc::downgrade(&wakers));
         let woken = Rc::clone(&wakers);
         ecohttpd::spawn(async move {
@@ -274,9 +274,9 @@ impl Drop for Registered {
 
 /// Tasks to wake at the next SIGCHLD.
 #[derive(Default)]
-struct Wakers(RefCell<Vec<Waker>>);
+struct ExitWakers(RefCell<Vec<Waker>>);
 
-impl Wakers {
+impl ExitWakers {
     fn add(&self, waker: &Waker) {
         let mut wakers = self.0.borrow_mut();
         if !wakers.iter().any(|known| known.will_wake(waker)) {

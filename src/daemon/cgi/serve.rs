@@ -5,8 +5,8 @@ use super::environment::Environment;
 use super::pipes::{Ours, pipes};
 use super::process::{Patience, Process};
 use super::queue::{Permit, PermitRequest, Queue};
-use super::relay::{End, Progress, Relay};
-use super::request_body::{Beginning, Body, Gathered, PIECE, Unread};
+use super::relay::{End, Relay, RelayProgress};
+use super::request_body::{Beginning, BodyFailure, Gathered, PIECE, ScriptInput};
 use super::script::Script;
 use super::stderr::Followed;
 use crate::daemon::escape::Escaped;
@@ -81,7 +81,7 @@ pub struct Turn {
     pub permit: Permit,
     /// The length of a chunked body.
     pub length: Option<u64>,
-    pub body: Option<Body>,
+    pub body: Option<ScriptInput>,
     pub client: Option<IpAddr>,
 }
 
@@ -181,7 +181,7 @@ impl Cgi {
             self.followed.follow(errors, Rc::clone(&name));
         }
         let timeout = self.limits.timeout;
-        let progress = Progress::new(ours.up, timeout, client);
+        let progress = RelayProgress::new(ours.up, timeout, client);
         let (stdin, stdout, scratch) = (ours.body, ours.output, &self.scratch);
         let mut relay = Relay { name: &name, process, stdin, stdout, timeout, scratch, progress };
         relay.progress.head_only = req.method() == "HEAD";
@@ -200,6 +200,24 @@ impl Cgi {
         &self.followed
     }
 
+    /// All of a chunked body, whose length a FastCGI server is told first; or the status of an error, which has been logged.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    #[cfg(feature = "proxy")]
+    pub async fn whole_body(
+        &self,
+        con: &mut Connection,
+        req: &Request,
+        script: &Script<'_>,
+        name: &str,
+    ) -> Result<std::result::Result<Option<(u64, ScriptInput)>, u16>> {
+        let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
+        let beginning = self.beginning(con, req, script, client, name).await?;
+        let whole = |beginning: Beginning<'_>| Some((beginning.found_length()?, beginning.take()));
+        Ok(beginning.map(|beginning| beginning.and_then(whole)))
+    }
+
     /// The part of the body that is read before the script starts; or the status of an error, which has been logged.
     async fn beginning(
         &self,
@@ -215,12 +233,12 @@ impl Cgi {
         let hold = req.header_bytes("content-length").is_none().then_some(&self.hold);
         match self.gathered.beginning(con, client, self.limits.timeout, hold).await {
             Ok(beginning) => Ok(Ok(Some(beginning))),
-            Err(Unread::Broken(Error::Timeout)) => {
+            Err(BodyFailure::Broken(Error::Timeout)) => {
                 log::error!("{name}: 408: request body came too slowly");
                 Ok(Err(408))
             }
-            Err(Unread::Broken(error)) => Err(error),
-            Err(Unread::NotHeld(why)) => {
+            Err(BodyFailure::Broken(error)) => Err(error),
+            Err(BodyFailure::NotHeld(why)) => {
                 let status = why.status();
                 log::error!("{name}: {status}: {why}");
                 Ok(Err(status))

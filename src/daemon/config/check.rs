@@ -1,5 +1,7 @@
 //! Checks that need more than one value: what is missing, and what conflicts.
 
+use super::backend::Trust;
+use super::backend_values;
 use super::httpd_conf::{self, HttpdConf};
 use super::model::{BODY_TEMP_PATH, Config, Handler, INDEX, Interpreter, Language, Listen, SiteConfig};
 use super::options::rooted;
@@ -30,7 +32,7 @@ pub fn locate(config: &mut Config, folder: &Path) {
     }
 }
 
-/// Adds what other files hold, and looks for conflicts. In a file, conflicting values are left out.
+/// Adds the contents of other files, and looks for conflicts. In a file, conflicting values are left out.
 ///
 /// # Errors
 /// One line: which option of which section, and what would be right. For a file, only if nothing is left to serve.
@@ -83,6 +85,16 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
         warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: ignored"));
         site.ubus.prefix = None;
     }
+    if cfg!(not(feature = "proxy")) && !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
+        warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));
+        close_backends(site);
+    }
+    if cfg!(not(feature = "proxy-tls"))
+        && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
+    {
+        said.errors.push(wrong(site, "--proxy", "proxy", "built without proxy-tls: https:// can't be reached"));
+        site.proxies.retain(|backend| !backend.servers.iter().any(|server| server.tls));
+    }
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
         let text = "HTTPS needs a certificate (-C, cert) and its key (-K, key)";
         said.errors.push(wrong(site, "-s", "listen_https", text));
@@ -126,6 +138,13 @@ fn handler_options(language: Language) -> [(&'static str, &'static str); 2] {
         Language::Lua => [("-l", "lua_prefix"), ("-L", "lua_handler")],
         Language::Ucode => [("-o", "ucode_prefix"), ("-O", "ucode_handler")],
     }
+}
+
+/// Has nobody get as text what a server was to run.
+fn close_backends(site: &mut SiteConfig) {
+    site.proxies.clear();
+    let extensions = site.fastcgi.drain(..).map(|backend| backend.from).filter(|from| from.starts_with('.'));
+    site.interpreters.extend(extensions.map(|extension| Interpreter { extension, program: "/dev/null".into() }));
 }
 
 /// Reports secrets that are in a folder that is served.
@@ -172,7 +191,8 @@ fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
             return;
         }
     };
-    let HttpdConf { realms, access, index, error_page, interpreters, warnings, errors } = httpd_conf::parse(&text);
+    let HttpdConf { realms, access, index, error_page, interpreters, proxies, warnings, errors } =
+        httpd_conf::parse(&text);
     said.errors.extend(errors.iter().map(|error| format!("{}: {error}", path.display())));
     let mut warn = |text: &str| said.warnings.push(format!("{}: {text}", path.display()));
     warnings.iter().for_each(|warning| warn(warning));
@@ -186,6 +206,12 @@ fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
                 expected.nearest.ok_or(())
             })
             .ok();
+    }
+    for proxy in proxies {
+        match backend_values::proxy(&proxy) {
+            Ok(backend) => site.proxies.push(backend),
+            Err(expected) => warn(&format!("P: {} is wrong: expected {expected}", Shown(proxy.as_bytes()))),
+        }
     }
     for (extension, program) in interpreters {
         site.interpreters.push(Interpreter { extension, program: PathBuf::from(program) });
@@ -289,6 +315,13 @@ pub fn absences(config: &Config) -> Vec<String> {
             let [_, (letter, uci)] = handler_options(*language);
             let missing = file.as_ref().filter(|file| !file.is_file());
             missing.into_iter().for_each(|file| say(letter, uci, file, "a file that exists"));
+        }
+        for backend in &site.proxies {
+            if let (Trust::Ca(file), true) = (&backend.trust, backend.servers.iter().any(|server| server.tls))
+                && !file.is_file()
+            {
+                say("--proxy", "proxy", file, "a file of authorities that exists (ca=), or insecure");
+            }
         }
         for interpreter in site.interpreters.iter().filter(|interpreter| !interpreter.program.is_file()) {
             say("-i", "interpreter", &interpreter.program, "a program that exists");

@@ -3,7 +3,7 @@
 use super::start::{Launcher, Single};
 use super::worker::{Forking, IDLE, Worker};
 use crate::daemon::cgi::{
-    self, Body, Cgi, Environment, Forked, Process, Running, Script, Served, Turn, not_started, output,
+    self, Cgi, Environment, Forked, Process, Running, Script, ScriptInput, Served, Turn, not_started, output,
 };
 use crate::daemon::config::{Language, SiteConfig, rooted};
 use crate::daemon::prefix::UrlPrefix;
@@ -134,11 +134,11 @@ impl Handler {
         let Turn { name, mut permit, body, client, .. } = turn;
         let launcher = &self.worker.launcher;
         // Standard input of the one that was loaded ahead is a pipe.
-        let ahead = if matches!(body, Some(Body::Held(_))) { None } else { self.worker.take_single() };
+        let ahead = if matches!(body, Some(ScriptInput::Held(_))) { None } else { self.worker.take_single() };
         let single = match ahead {
             Some(mut single) => {
                 match body {
-                    Some(Body::Piped(bytes)) => single.ours.up = bytes,
+                    Some(ScriptInput::Piped(bytes)) => single.ours.up = bytes,
                     _ => single.ours.body = None,
                 }
                 single

@@ -1,6 +1,6 @@
 //! Starting a worker, and waiting until its handler is loaded.
 
-use crate::daemon::cgi::{Body, Followed, Ours, Patience, Process, Theirs, Told, input, pipes};
+use crate::daemon::cgi::{Followed, Ours, Patience, Process, ScriptInput, Theirs, Told, input, pipes};
 use crate::daemon::config::Language;
 use crate::daemon::escape::Escaped;
 use crate::daemon::sys::packets::packet_sockets;
@@ -72,7 +72,7 @@ impl Launcher {
         match self.language {
             Language::Ucode => self.load_forking().await,
             Language::Lua => {
-                let single = self.start_single(Some(Body::Piped(Vec::new()))).map_err(not_started)?;
+                let single = self.start_single(Some(ScriptInput::Piped(Vec::new()))).map_err(not_started)?;
                 self.loaded(single).await.map(Loaded::Single)
             }
         }
@@ -96,7 +96,7 @@ impl Launcher {
     }
 
     /// Starts a worker for one request, which still has to load its handler.
-    pub fn start_single(&self, body: Option<Body>) -> io::Result<Single> {
+    pub fn start_single(&self, body: Option<ScriptInput>) -> io::Result<Single> {
         let (variables, their_variables) = input()?;
         let (ours, theirs) = pipes(body, &self.followed, &self.name)?;
         let process = self.start(&theirs, their_variables.as_fd())?;

@@ -1,0 +1,106 @@
+//! FastCGI: programs that run all the time answer requests, such as PHP's.
+//!
+//! They get the variables of CGI, and their output is that of a script.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `record` | the protocol's records, without I/O |
+//! | `wire` | one exchange |
+
+mod record;
+mod wire;
+
+use super::cgi::{Cgi, Environment, Script, ScriptInput, Served};
+use super::config::{Backend, seconds};
+use super::escape::Escaped;
+use super::log;
+use super::prefix::UrlPrefix;
+use super::upstream::{Outcome, PIECE, Pool, Scratch, Upload, exchange};
+use ecohttpd::{CleanPath, Connection, Request, Result};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+use wire::FastCgiWire;
+
+/// The FastCGI servers of a site.
+pub struct FastCgi {
+    servers: Vec<(Backend, Rc<Pool>)>,
+    timeout: Duration,
+    scratch: Scratch,
+}
+
+impl FastCgi {
+    /// As configured, with a timeout in seconds.
+    pub fn new(backends: &[Backend], timeout: u32) -> FastCgi {
+        let size = if backends.is_empty() { 0 } else { PIECE };
+        FastCgi {
+            servers: backends.iter().map(|backend| (backend.clone(), Pool::new(backend))).collect(),
+            timeout: seconds(timeout),
+            scratch: RefCell::new(vec![0; size]),
+        }
+    }
+
+    /// Which server answers all below a path: its place, the path, and what follows it.
+    pub fn find<'a>(&self, path: &'a CleanPath) -> Option<(usize, &str, &'a [u8])> {
+        let fits = self.servers.iter().enumerate().filter(|(_, (backend, _))| !backend.from.starts_with('.'));
+        let fits = fits.filter_map(|(at, (backend, _))| {
+            let rest = UrlPrefix::new(&backend.from).rest(path.relative())?;
+            Some((at, backend.from.as_str(), rest))
+        });
+        fits.max_by_key(|(_, from, _)| from.len())
+    }
+
+    /// Answers a request by a server, as [`Cgi::serve`] does by a process. `at`: the place of the server.
+    ///
+    /// # Errors
+    /// Those of the connection; a server that fails in the middle of its response.
+    pub async fn serve(
+        &self,
+        con: &mut Connection,
+        req: &Request,
+        script: &Script<'_>,
+        cgi: &Cgi,
+        at: usize,
+    ) -> Result<Served> {
+        let Some((_, pool)) = self.servers.get(at) else { return Ok(Served::Failed(500)) };
+        let name = format!("{}: {}", con.remote_addr(), Escaped(script.name));
+        con.notice_departure();
+        // The server is told the length first.
+        let is_chunked = script.has_body(req) && req.header_bytes("content-length").is_none();
+        let (mut length, mut first, mut held) = (None, Vec::new(), None);
+        let mut counted = None;
+        if is_chunked {
+            match cgi.whole_body(con, req, script, &name).await? {
+                Err(status) => return Ok(Served::Failed(status)),
+                Ok(None) => length = Some(0),
+                Ok(Some((found, ScriptInput::Piped(bytes)))) => (length, first) = (Some(found), bytes),
+                Ok(Some((found, ScriptInput::Held(body)))) => match body.into_input() {
+                    Ok((file, share)) => (length, held, counted) = (Some(found), Some(file), Some(share)),
+                    Err(error) => {
+                        log::error!("{name}: 500: {error}");
+                        return Ok(Served::Failed(500));
+                    }
+                },
+            }
+        }
+        let has_body = held.is_some() || script.has_body(req) && !is_chunked;
+        let mut up = Vec::with_capacity(2048);
+        record::begin(&mut up, Environment::new(con, req, script, length).bytes());
+        if !first.is_empty() {
+            record::push_stdin(&mut up, &first);
+        }
+        if !has_body {
+            record::push_stdin(&mut up, b"");
+        }
+        let can_repeat = !script.has_body(req) && matches!(script.method(req), "GET" | "HEAD" | "OPTIONS");
+        let mut wire = FastCgiWire::new(&name, req.method() == "HEAD");
+        let upload = Upload { up, has_body, held, can_repeat };
+        let outcome = exchange(pool, con, &mut wire, upload, &self.scratch, self.timeout, &name).await;
+        wire.end_errors();
+        drop(counted);
+        Ok(match outcome? {
+            Outcome::Failed(status) => Served::Failed(status),
+            Outcome::Done | Outcome::Switched(..) => wire.take_local().map_or(Served::Done, Served::Local),
+        })
+    }
+}
