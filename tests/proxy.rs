@@ -524,6 +524,13 @@ fn nothing_is_smuggled() {
     assert_eq!(peer.request().line, "GET /app/smuggled HTTP/1.1");
     peer.send(HELLO);
     client.read_response();
+    // A length has one form.
+    let mut client = daemon.connect();
+    client.send("POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 0010\r\n\r\n0123456789");
+    let received = peer.request();
+    assert_eq!((received.field("content-length"), received.body.as_slice()), (Some("10"), &b"0123456789"[..]));
+    peer.send(HELLO);
+    client.read_response();
     // What is decoded to be judged is encoded again.
     let mut client = daemon.connect();
     client.send("GET /app/x%20HTTP/../%c3%a4%22%3f HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -68,8 +68,7 @@ impl Outgoing<'_> {
     }
 
     pub fn has_body(&self) -> bool {
-        let length = self.req.header_bytes("content-length");
-        length.is_some_and(|length| length.iter().any(|&digit| digit != b'0')) || self.is_chunked()
+        self.req.content_length().is_some_and(|length| length > 0) || self.is_chunked()
     }
 
     pub fn is_chunked(&self) -> bool {
@@ -115,8 +114,9 @@ impl Outgoing<'_> {
         }
         if self.is_chunked() {
             put(&mut out, &[b"Transfer-Encoding: chunked\r\n"]);
-        } else if let Some(length) = self.req.header_bytes("content-length") {
-            put(&mut out, &[b"Content-Length: ", length, b"\r\n"]);
+        } else if let Some(length) = self.req.content_length() {
+            // As a number has one form only. Writing to memory does not fail.
+            let _ = write!(out, "Content-Length: {length}\r\n");
         }
         put(&mut out, &[b"\r\n"]);
         out
