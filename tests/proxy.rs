@@ -165,6 +165,7 @@ fn what_a_client_says_of_itself_is_replaced() {
     let claims = [
         "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "Forwarded: for=192.0.2.1",
         "X-Forwarded-Port: 1", "X-Real-IP: 192.0.2.1", "X_Forwarded_For: 192.0.2.1", "X_Real-IP: 192.0.2.1",
+        "X.Forwarded.For: 192.0.2.1", "X!Real!IP: 192.0.2.1",
     ];
     let (_router, daemon, backend) = site(&[]);
     let mut client = daemon.connect();

@@ -14,7 +14,8 @@ pub fn proxy(text: &str) -> Result<Backend, Expected> {
 
 fn read_proxy(text: &str) -> Option<Backend> {
     let (from, to) = text.split_once('=')?;
-    let mut backend = Backend::new(prefix(from).ok()?, text);
+    // It is part of the line that servers get.
+    let mut backend = Backend::new(replacement(from).ok()?, text);
     let mut first = true;
     for word in to.split_whitespace() {
         match word.split_once('=') {
@@ -182,6 +183,8 @@ mod tests {
             "/a=http://[::g]",
             "/a=http://::1",
             "/a?=http://h",
+            "/a b=http://h",
+            "/\u{e4}=http://h",
         ];
         for text in wrong {
             assert!(proxy(text).is_err(), "{text}");

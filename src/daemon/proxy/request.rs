@@ -197,13 +197,10 @@ impl Outgoing<'_> {
 
     /// Whether a field, its name in lower case, is passed on as it is.
     fn may_pass(&self, name: &str) -> bool {
-        // Servers make the same variable of `a_b` as of `a-b`.
-        let is = |known: &str| {
-            name.len() == known.len() && name.bytes().zip(known.bytes()).all(|(a, b)| a == b || a == b'_' && b == b'-')
-        };
-        let claims = name
-            .get(..FORWARDED.len())
-            .is_some_and(|start| start.bytes().zip(FORWARDED.bytes()).all(|(a, b)| a == b || a == b'_' && b == b'-'));
+        // Servers make the same variable of `a_b` as of `a-b`, some also of `a.b`.
+        let alike = |(a, b): (u8, u8)| a == b || b == b'-' && !a.is_ascii_alphanumeric();
+        let is = |known: &str| name.len() == known.len() && name.bytes().zip(known.bytes()).all(alike);
+        let claims = name.get(..FORWARDED.len()).is_some_and(|start| start.bytes().zip(FORWARDED.bytes()).all(alike));
         !(claims || DROPPED.iter().any(|known| is(known)) || self.is_ours && name == "authorization")
     }
 
