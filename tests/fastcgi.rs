@@ -435,6 +435,22 @@ fn local_redirects_are_followed() {
     assert_eq!(client.read_response().text(), "content");
 }
 
+/// A response to HEAD ends with its head, however much the program goes on to say.
+#[test]
+fn a_response_to_head_ends() {
+    let (_router, daemon, backend) = site(".php=@", &[]);
+    let mut client = daemon.connect();
+    client.send(request("HEAD", "/x.php", &[], false));
+    let mut peer = backend.accept();
+    read_params(&mut peer);
+    read_stdin(&mut peer);
+    peer.send(record(STDOUT, b"Content-Type: text/event-stream\n\ndata: 0\n\n"));
+    assert_eq!(client.read_head_response().status, 200);
+    peer.expect_end();
+    client.send(request("GET", "/file.txt", &[], false));
+    assert_eq!(client.read_response().text(), "content");
+}
+
 /// php-fpm with a pool of its own, in the foreground; stopped when dropped.
 struct Fpm(Child);
 
