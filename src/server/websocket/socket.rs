@@ -7,7 +7,6 @@ use super::options::WebSocketOptions;
 use super::reader::{Message, WebSocketReader};
 use super::writer::WebSocketWriter;
 use crate::websocket::Close;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -108,7 +107,7 @@ impl WebSocket {
     pub async fn close(mut self, code: u16, reason: &str) -> Result<()> {
         self.writer.close(code, reason).await?;
         while self.recv().await?.is_some() {}
-        poll_fn(|cx| self.writer.channel.poll_flushed(cx)).await
+        Ok(())
     }
 
     /// The code and reason of the client's Close, if it gave any.
