@@ -7,7 +7,7 @@ use super::super::respond;
 use super::super::upgrade::{self, Stream};
 use super::super::waiter::Want;
 use crate::websocket::{Opcode, close, frame, violation};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll};
 
 /// An upgraded stream that carries frames. Each frame is queued as a whole, so frames of two tasks never mix.
@@ -16,8 +16,8 @@ pub(super) struct Channel {
     stream: Stream,
     /// Since when our Close is on its way.
     closing: Cell<Option<u64>>,
-    /// The handler sent a ping that was not answered.
-    pub(super) pinged: Cell<bool>,
+    /// The payload of the handler's last ping, until that is answered.
+    pub(super) pinged: RefCell<Option<Vec<u8>>>,
 }
 
 /// What has become of all that was sent, in bytes since some time.
@@ -31,7 +31,7 @@ pub(super) struct Delivery {
 
 impl Channel {
     pub(super) fn new(stream: Stream) -> Channel {
-        Channel { stream, closing: Cell::default(), pinged: Cell::default() }
+        Channel { stream, closing: Cell::default(), pinged: RefCell::default() }
     }
 
     /// The loop's clock.

@@ -19,7 +19,7 @@ pub enum Message {
     Text(String),
     /// Bytes.
     Binary(Vec<u8>),
-    /// The answer to the handler's [`ping`](crate::WebSocket::ping).
+    /// The answer to the handler's last [`ping`](crate::WebSocket::ping), with the same payload.
     Pong(Vec<u8>),
 }
 
@@ -138,7 +138,11 @@ impl WebSocketReader {
                 self.pong = Some(payload);
                 None
             }
-            Event::Pong(payload) => self.channel.pinged.replace(false).then_some(Some(Message::Pong(payload))),
+            // Others answer our own pings, or nobody's: RFC 6455 §5.5.3.
+            Event::Pong(payload) => {
+                let answered = self.channel.pinged.borrow_mut().take_if(|pinged| *pinged == payload);
+                answered.map(|payload| Some(Message::Pong(payload)))
+            }
             Event::Close(close) => {
                 let echo = close.as_ref().map_or_else(Vec::new, |close| close::payload(close.code, ""));
                 self.channel.close(&echo);

@@ -78,7 +78,8 @@ impl WebSocket {
         self.writer.send_binary(bytes).await
     }
 
-    /// Queues a ping, of at most 125 bytes; [`recv`](WebSocket::recv) returns the answer.
+    /// Queues a ping, of at most 125 bytes; [`recv`](WebSocket::recv) returns the answer, which has the same payload.
+    /// After several pings it returns only the answer to the last one: the client need not answer the others.
     ///
     /// Silent clients are sent pings automatically: see [`ping_interval`](WebSocketOptions::ping_interval).
     ///
