@@ -244,7 +244,7 @@ impl Stream {
         }
     }
 
-    /// The other protocol has ended: the connection ends when no handler runs, whoever owns the stream then.
+    /// The other protocol has ended: the connection ends when no handler runs, though somebody may own the stream.
     #[cfg(feature = "websocket")]
     pub(super) fn end(&self, lost: bool) {
         let mut http1 = self.http1.borrow_mut();
