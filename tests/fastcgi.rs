@@ -251,8 +251,8 @@ fn failures_have_a_status() {
     other[3] = 9;
     #[rustfmt::skip]
     let rows: &[(Vec<u8>, u16, &str)] = &[
-        (vec![], 502, "closed the connection before the end"),
-        (record(STDOUT, b"Content-Ty"), 502, "closed the connection before the end"),
+        (vec![], 502, "closed the connection before its response"),
+        (record(STDOUT, b"Content-Ty"), 502, "closed the connection within its response"),
         (b"HTTP/1.1 400 Bad\r\n\r\n".to_vec(), 502, "it does not speak FastCGI 1.0"),
         (other, 502, "a record of another request"),
         (answer(b"no head at all\n"), 502, "head line without a colon"),

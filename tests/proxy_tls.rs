@@ -1,5 +1,5 @@
 //! Servers behind the proxy that speak TLS: this program itself.
-#![cfg(all(feature = "proxy", feature = "tls"))]
+#![cfg(feature = "proxy-tls")]
 
 mod common;
 mod common_config;

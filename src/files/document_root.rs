@@ -169,9 +169,10 @@ impl DocumentRoot {
     }
 
     fn look_for_siblings(&mut self, name: &CStr, now: u64) -> Codings {
+        let mut buffer = Vec::new();
         Codings::which(|coding| {
-            let sibling = precompressed::sibling(name, coding);
-            sibling.is_ok_and(|sibling| self.stat(&sibling, now).is_ok())
+            let sibling = precompressed::push_sibling(&mut buffer, name, coding);
+            sibling.is_ok_and(|sibling| self.stat(sibling, now).is_ok())
         })
     }
 

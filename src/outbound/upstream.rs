@@ -1,6 +1,6 @@
 //! A connection to another server.
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "client-tls")]
 use crate::net::tls::{ServerTrust, TlsClient};
 use crate::rt::{AsyncFd, sleep};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -20,7 +20,7 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 /// Reading and writing are polled by one task. A write may succeed before it is known that the stream works.
 pub struct Upstream {
     fd: AsyncFd<Socket>,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     tls: Option<TlsClient>,
 }
 
@@ -75,7 +75,7 @@ impl Upstream {
         fd.readiness().write.ready.set(true);
         Ok(Upstream {
             fd,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "client-tls")]
             tls: None,
         })
     }
@@ -84,7 +84,7 @@ impl Upstream {
     ///
     /// # Errors
     /// If the name is none; if the server is not to be trusted, or speaks no TLS; those of the stream.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     pub async fn with_tls(mut self, trust: &ServerTrust, name: &str) -> io::Result<Upstream> {
         self.tls = Some(TlsClient::new(trust, name)?);
         poll_fn(|cx| self.poll_handshake(cx)).await?;
@@ -96,7 +96,7 @@ impl Upstream {
     /// # Errors
     /// Those of recv(2); with TLS also an end without `close_notify`.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "client-tls")]
         if self.tls.is_some() {
             return self.poll_read_tls(cx, buffer);
         }
@@ -108,7 +108,7 @@ impl Upstream {
     /// # Errors
     /// Those of send(2).
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "client-tls")]
         if self.tls.is_some() {
             return self.poll_write_tls(cx, bytes);
         }
@@ -120,7 +120,7 @@ impl Upstream {
     /// # Errors
     /// Those of shutdown(2).
     pub fn shutdown(&mut self) -> io::Result<()> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "client-tls")]
         if let Some(tls) = &mut self.tls {
             tls.close();
             // Without room in the socket the server is not told: it does not read.
@@ -135,7 +135,7 @@ impl Upstream {
         !readiness.read.ready.get() && !readiness.peer_closed.get()
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_flush_tls(cx))?;
@@ -153,7 +153,7 @@ impl Upstream {
     }
 
     /// Sends what waits.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     fn poll_flush_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write()) {
             ready!(poll_send(&self.fd, cx, |mut socket| tls.send(&mut socket)))?;
@@ -161,7 +161,7 @@ impl Upstream {
         Poll::Ready(Ok(()))
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     fn poll_read_tls(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             // What waits would not leave otherwise: who has written all may read only.
@@ -177,7 +177,7 @@ impl Upstream {
         }
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     fn poll_write_tls(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             let Some(tls) = &mut self.tls else { return Poll::Ready(Ok(0)) };

@@ -1,21 +1,23 @@
 //! Fields of a response that name places: the server names them as it knows them, the client must see them as ours.
 
 use crate::daemon::config::Backend;
+use crate::daemon::upstream::Pool;
 
 /// How places of a server become ours.
-#[derive(Clone, Copy)]
 pub struct Back<'a> {
     /// Our path, without a slash at its end.
     from: &'a str,
     /// The server's, which `from` stands for; `None`: it is the same.
     to: Option<&'a str>,
-    /// What the server may call itself: its address, and the `Host` that it was sent.
-    authorities: [&'a str; 2],
+    /// The servers' addresses.
+    servers: Vec<&'a str>,
+    /// The `Host` that the server was sent.
+    host: &'a str,
 }
 
 impl<'a> Back<'a> {
-    pub fn new(backend: &'a Backend, authorities: [&'a str; 2]) -> Back<'a> {
-        Back { from: &backend.from, to: backend.path.as_deref(), authorities }
+    pub fn new(backend: &'a Backend, pool: &'a Pool, host: &'a str) -> Back<'a> {
+        Back { from: &backend.from, to: backend.path.as_deref(), servers: pool.names().collect(), host }
     }
 
     /// The field's value for the client; `None` if it stays as it is. The name is in any case.
@@ -59,9 +61,12 @@ impl<'a> Back<'a> {
         };
         let (host, number) = split(authority);
         // It may add its own port to the `Host` that it was sent, as nginx does.
-        let [(server, server_port), (sent, sent_port)] = self.authorities.map(split);
-        let is_server = host.eq_ignore_ascii_case(server) && number == server_port
-            || host.eq_ignore_ascii_case(sent) && (number == sent_port || number == server_port);
+        let (sent, sent_port) = split(self.host);
+        let is_server = self.servers.iter().any(|server| {
+            let (server, server_port) = split(server);
+            host.eq_ignore_ascii_case(server) && number == server_port
+                || host.eq_ignore_ascii_case(sent) && (number == sent_port || number == server_port)
+        });
         let path = if path.is_empty() { "/" } else { path };
         (is_server && path.starts_with('/')).then_some(path)
     }
@@ -121,7 +126,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(back: Back<'_>, rows: &[(&str, &str, Option<&str>)]) {
+    fn check(back: &Back<'_>, rows: &[(&str, &str, Option<&str>)]) {
         for (name, value, wanted) in rows {
             assert_eq!(back.field(name, value.as_bytes()).as_deref(), *wanted, "{name}: {value}");
         }
@@ -129,9 +134,9 @@ mod tests {
 
     #[test]
     fn of_a_replaced_path() {
-        let back = Back { from: "/app", to: Some(""), authorities: ["10.0.0.2:3000", "router.lan"] };
+        let back = Back { from: "/app", to: Some(""), servers: vec!["10.0.0.2:3000"], host: "router.lan" };
         #[rustfmt::skip]
-        check(back, &[
+        check(&back, &[
             ("Location", "/", Some("/app/")),
             ("location", "/login?next=/x#y", Some("/app/login?next=/x#y")),
             ("Location", "http://10.0.0.2:3000/login", Some("/app/login")),
@@ -171,9 +176,9 @@ mod tests {
 
     #[test]
     fn of_a_path_for_another() {
-        let back = Back { from: "/cam", to: Some("/axis/live"), authorities: ["cam.lan:443", "cam.lan"] };
+        let back = Back { from: "/cam", to: Some("/axis/live"), servers: vec!["cam.lan:443"], host: "cam.lan" };
         #[rustfmt::skip]
-        check(back, &[
+        check(&back, &[
             ("Location", "/axis/live/x", Some("/cam/x")),
             ("Location", "/axis/live", Some("/cam")),
             ("Location", "/axis/lively", None),
@@ -187,9 +192,9 @@ mod tests {
 
     #[test]
     fn of_a_path_that_is_kept() {
-        let back = Back { from: "/app", to: None, authorities: ["10.0.0.2:3000", "router.lan"] };
+        let back = Back { from: "/app", to: None, servers: vec!["10.0.0.2:3000"], host: "router.lan" };
         #[rustfmt::skip]
-        check(back, &[
+        check(&back, &[
             ("Location", "/app/x", None),
             ("Location", "/x", None),
             ("Location", "http://10.0.0.2:3000/app/x", Some("/app/x")),
@@ -197,7 +202,10 @@ mod tests {
             ("Location", "http://evil/x", None),
             ("Set-Cookie", "a=b; Path=/", None),
         ]);
-        let root = Back { from: "", to: Some("/base"), authorities: ["h:80", "h"] };
-        check(root, &[("Location", "/base/x", Some("/x")), ("Location", "/base", Some("/")), ("Location", "/x", None)]);
+        let root = Back { from: "", to: Some("/base"), servers: vec!["h:80"], host: "h" };
+        check(
+            &root,
+            &[("Location", "/base/x", Some("/x")), ("Location", "/base", Some("/")), ("Location", "/x", None)],
+        );
     }
 }

@@ -65,11 +65,6 @@ impl<'a> HttpWire<'a> {
         }
     }
 
-    /// Whether another request may follow.
-    pub fn keeps(&self) -> bool {
-        self.keep_alive
-    }
-
     /// Takes a head off the input, once it is whole.
     fn take_head<'b>(&mut self, input: &mut &[u8], con: &mut Connection) -> Result<Taken<'b>, Fault> {
         let State::Head(held, scanner) = &mut self.state else { return Ok(Taken::More) };
@@ -205,5 +200,9 @@ impl Wire for HttpWire<'_> {
 
     fn ends_here(&self) -> bool {
         matches!(self.state, State::UntilClose)
+    }
+
+    fn keeps(&self) -> bool {
+        self.keep_alive
     }
 }

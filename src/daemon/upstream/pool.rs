@@ -1,17 +1,18 @@
 //! The servers of a backend: which is next, and connections that are kept for the next request.
 
 use super::lookup::Lookup;
-#[cfg(feature = "tls")]
+#[cfg(feature = "proxy-tls")]
 use crate::daemon::config::Trust;
 use crate::daemon::config::{Backend, BackendServer, Place};
-#[cfg(feature = "tls")]
+#[cfg(feature = "proxy-tls")]
 use ecohttpd::ServerTrust;
 use ecohttpd::{Upstream, sleep};
-#[cfg(feature = "tls")]
+#[cfg(feature = "proxy-tls")]
 use std::cell::OnceCell;
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Pool {
     servers: Vec<Server>,
     /// How those that speak TLS are verified, loaded when the first is needed; or why they can't be.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "proxy-tls")]
     trust: (Trust, OnceCell<Result<ServerTrust, String>>),
     /// Whose turn it is.
     next: Cell<usize>,
@@ -85,7 +86,7 @@ impl Pool {
         };
         Rc::new(Pool {
             servers: backend.servers.iter().map(server).collect(),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "proxy-tls")]
             trust: (backend.trust.clone(), OnceCell::new()),
             next: Cell::new(0),
             idle: RefCell::default(),
@@ -130,7 +131,7 @@ impl Pool {
     /// A connection to a server, over TLS if it speaks that.
     async fn open(&self, server: &Server, timeout: Duration) -> io::Result<Upstream> {
         let stream = server.connect(timeout).await?;
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "proxy-tls")]
         if server.of.tls {
             let load = || match &self.trust.0 {
                 Trust::Ca(file) => ServerTrust::authorities(file).map_err(|error| error.to_string()),
@@ -138,7 +139,7 @@ impl Pool {
             };
             let trust = self.trust.1.get_or_init(load).as_ref().map_err(|error| io::Error::other(error.as_str()))?;
             let name = if let Place::Tcp(host, _) = &server.of.place { host } else { "" };
-            return within(timeout, stream.with_tls(trust, name)).await;
+            return within(timeout, Box::pin(stream.with_tls(trust, name))).await;
         }
         Ok(stream)
     }
@@ -177,6 +178,11 @@ impl Pool {
         }
     }
 
+    /// The addresses of the servers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.servers.iter().map(|server| server.name.as_str())
+    }
+
     /// The address of a connection's server.
     pub fn name(&self, pooled: &Pooled) -> &str {
         self.servers.get(pooled.server).map_or("", |server| &server.name)
@@ -203,17 +209,17 @@ impl Server {
     /// Connects to the first address that accepts.
     async fn connect(&self, timeout: Duration) -> io::Result<Upstream> {
         let (host, port) = match &self.of.place {
-            Place::Unix(path) => return within(timeout, Upstream::unix(path)).await,
+            Place::Unix(path) => return within(timeout, Box::pin(Upstream::unix(path))).await,
             Place::Tcp(host, port) => (host, *port),
         };
         let addresses = match (&self.lookup, host.parse()) {
-            (Some(lookup), _) => within(timeout, lookup.addresses()).await?,
+            (Some(lookup), _) => within(timeout, Box::pin(lookup.addresses())).await?,
             (None, Ok(ip)) => vec![SocketAddr::new(ip, port)],
             (None, Err(_)) => Vec::new(),
         };
         let mut failure = io::Error::from(ErrorKind::NotFound);
         for address in addresses {
-            match within(timeout, Upstream::tcp(address)).await {
+            match within(timeout, Box::pin(Upstream::tcp(address))).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failure = error,
             }
@@ -222,6 +228,7 @@ impl Server {
     }
 }
 
-async fn within<T>(timeout: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+/// Boxed, as this is compiled for each type otherwise.
+async fn within<T>(timeout: Duration, work: Pin<Box<dyn Future<Output = io::Result<T>> + '_>>) -> io::Result<T> {
     ecohttpd::timeout(timeout, work).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
 }

@@ -53,6 +53,9 @@ pub trait Wire {
 
     /// The server has closed its side: whether that is the response's end.
     fn ends_here(&self) -> bool;
+
+    /// Whether another request may follow on the connection.
+    fn keeps(&self) -> bool;
 }
 
 /// How an exchange ended well.
@@ -75,6 +78,8 @@ pub enum Fault {
     Short,
     /// The response is malformed.
     Wrong(&'static str),
+    /// The server does not want to answer.
+    Refused(&'static str),
     /// The server moved nothing for too long.
     Overdue,
 }

@@ -5,16 +5,16 @@
 
 mod alerts;
 mod certificates;
-#[cfg(feature = "client")]
+#[cfg(feature = "client-tls")]
 mod client;
 mod clients;
 mod config;
 mod tls_files;
 
 pub use certificates::{read_cert, read_key};
-#[cfg(feature = "client")]
+#[cfg(feature = "client-tls")]
 pub use client::ServerTrust;
-#[cfg(feature = "client")]
+#[cfg(feature = "client-tls")]
 pub(crate) use client::TlsClient;
 pub(crate) use tls_files::TlsFiles;
 
