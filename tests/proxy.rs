@@ -165,6 +165,7 @@ fn what_a_client_says_of_itself_is_replaced() {
     let claims = [
         "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "Forwarded: for=192.0.2.1",
         "X-Forwarded-Port: 1", "X-Real-IP: 192.0.2.1", "X_Forwarded_For: 192.0.2.1", "X_Real-IP: 192.0.2.1",
+        "X.Forwarded.For: 192.0.2.1", "X!Real!IP: 192.0.2.1",
     ];
     let (_router, daemon, backend) = site(&[]);
     let mut client = daemon.connect();
@@ -522,6 +523,13 @@ fn nothing_is_smuggled() {
     assert_eq!(received.body, smuggled.as_bytes());
     client.read_response();
     assert_eq!(peer.request().line, "GET /app/smuggled HTTP/1.1");
+    peer.send(HELLO);
+    client.read_response();
+    // A length has one form.
+    let mut client = daemon.connect();
+    client.send("POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 0010\r\n\r\n0123456789");
+    let received = peer.request();
+    assert_eq!((received.field("content-length"), received.body.as_slice()), (Some("10"), &b"0123456789"[..]));
     peer.send(HELLO);
     client.read_response();
     // What is decoded to be judged is encoded again.

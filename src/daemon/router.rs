@@ -254,7 +254,7 @@ impl Router {
 
     #[cfg(feature = "proxy")]
     fn is_proxied(&self, path: &CleanPath) -> bool {
-        self.forwarding.find(path).is_some() || self.fastcgi.find(path).is_some()
+        self.forwarding.find(path).is_some()
     }
 
     #[cfg(not(feature = "proxy"))]
@@ -346,10 +346,6 @@ impl Router {
                 },
             };
             return self.follow(con, req, served, None).await;
-        }
-        #[cfg(feature = "proxy")]
-        if let Some((at, prefix, rest)) = self.fastcgi.find(path).filter(|_| redirected.is_none()) {
-            return self.run_below(con, req, path, login.as_ref(), (at, prefix, rest)).await;
         }
         match found {
             // There is no script to answer OPTIONS.
@@ -488,7 +484,8 @@ impl Router {
     ) -> Result<Served> {
         let Run { status, query, turn } = run;
         let asked = req.query_bytes().to_owned();
-        let held = match self.no_symlinks.then(|| self.files.hold(con, located.relative())).transpose() {
+        let has_file = self.no_symlinks && !located.is_program;
+        let held = match has_file.then(|| self.files.hold(con, located.relative())).transpose() {
             Ok(held) => held,
             Err(error) => return Ok(Served::Failed(scripts::status_of(&error))),
         };
@@ -506,52 +503,21 @@ impl Router {
             query: query.unwrap_or(&asked),
             as_get: query.is_some(),
         };
+        #[cfg(not(feature = "proxy"))]
+        if located.fastcgi.is_some() {
+            return Ok(Served::Failed(502));
+        }
         #[cfg(feature = "proxy")]
         if let Some(at) = located.fastcgi {
-            if let Some((status, _)) = script.refusal() {
+            if !located.is_program
+                && let Some((status, _)) = script.refusal()
+            {
                 return Ok(Served::Failed(status));
             }
             let script = Script { held: None, ..script };
             return self.fastcgi.serve(con, req, &script, &self.cgi, at).await;
         }
         self.cgi.serve(con, req, &script, turn).await
-    }
-
-    /// Has a FastCGI server answer that has all below a path.
-    #[cfg(feature = "proxy")]
-    async fn run_below(
-        &self,
-        con: &mut Connection,
-        req: &mut Request,
-        path: &CleanPath,
-        login: Option<&VerifiedLogin>,
-        (at, prefix, rest): (usize, &str, &[u8]),
-    ) -> Result<Option<u16>> {
-        let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
-        let start: &[u8] = if prefix.is_empty() { b"/" } else { b"" };
-        let info = [start, rest, if path.relative().is_empty() { b"" } else { slash }].concat();
-        let file = self.scripts.docroot().join(prefix.trim_start_matches('/'));
-        let script = Script {
-            file: &file,
-            held: None,
-            interpreter: None,
-            name: prefix.as_bytes(),
-            path_info: (!info.is_empty()).then_some(&info),
-            docroot: self.scripts.docroot(),
-            #[cfg(feature = "tls")]
-            tells_certificate: self.tells_certificate,
-            login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
-            status: 200,
-            query: req.query_bytes(),
-            as_get: false,
-        };
-        let place = match self.fastcgi.serve(con, req, &script, &self.cgi, at).await? {
-            Served::Done => return Ok(None),
-            Served::Failed(status) => return Ok(Some(status)),
-            Served::Local(place) => place,
-        };
-        // Whom that path belongs to is for the client's next request to find out.
-        con.redirect(302, &place).await.map(|()| None)
     }
 
     /// The path rewritten by the first alias that matches: the target of the alias, followed by the whole old path.

@@ -7,13 +7,16 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How long to wait before a Unix socket is tried again whose queue is full: nothing tells when it is not.
+/// How long to wait before a Unix socket is tried again whose queue is full: nothing tells when it is not. Each time twice as
+/// long, so that many that wait take little time of a server that is busy already.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+const QUEUE_PAUSE_MAX: Duration = Duration::from_millis(160);
 
 /// A connection to another server, over TCP or a Unix socket. Dropping it closes it.
 ///
@@ -49,12 +52,14 @@ impl Upstream {
     /// As [`tcp`](Upstream::tcp).
     pub async fn unix(path: impl AsRef<Path>) -> io::Result<Upstream> {
         let addr = SockAddr::unix(path)?;
+        let mut pause = QUEUE_PAUSE;
         loop {
             let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
             match Self::connect(socket, &addr).await {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(QUEUE_PAUSE).await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(pause).await,
                 connected => return connected,
             }
+            pause = QUEUE_PAUSE_MAX.min(pause * 2);
         }
     }
 
@@ -115,24 +120,33 @@ impl Upstream {
         poll_send(&self.fd, cx, |mut socket| socket.write(bytes))
     }
 
-    /// Ends our direction; the other side may still send.
+    /// Ends our direction once everything written has been passed to the kernel; the other side may still send.
     ///
     /// # Errors
-    /// Those of shutdown(2).
-    pub fn shutdown(&mut self) -> io::Result<()> {
+    /// Those of send(2) and shutdown(2).
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(feature = "client-tls")]
-        if let Some(tls) = &mut self.tls {
-            tls.close();
-            // Without room in the socket the server is not told: it does not read.
-            let _ = tls.send(&mut self.fd.get_ref());
+        if self.tls.is_some() {
+            ready!(self.poll_flush_tls(cx))?;
+            if let Some(tls) = self.tls.as_mut().filter(|tls| !tls.closes()) {
+                tls.close();
+            }
+            ready!(self.poll_flush_tls(cx))?;
         }
-        self.fd.get_ref().shutdown(Shutdown::Write)
+        #[cfg(not(feature = "client-tls"))]
+        let _ = cx;
+        Poll::Ready(self.fd.get_ref().shutdown(Shutdown::Write))
     }
 
     /// Whether nothing has come since the last read, not even the end: so it should be between two requests.
-    pub fn is_quiet(&self) -> bool {
-        let readiness = self.fd.readiness();
-        !readiness.read.ready.get() && !readiness.peer_closed.get()
+    ///
+    /// Asks the system, as the loop may not know yet.
+    pub fn is_quiet(&mut self) -> bool {
+        #[cfg(feature = "client-tls")]
+        if self.tls.as_mut().is_some_and(|tls| !is_blocked(tls.read(&mut [0]))) {
+            return false;
+        }
+        is_blocked(self.fd.get_ref().peek(&mut [MaybeUninit::uninit()]))
     }
 
     #[cfg(feature = "client-tls")]
@@ -189,6 +203,10 @@ impl Upstream {
             ready!(flushed);
         }
     }
+}
+
+fn is_blocked(read: io::Result<usize>) -> bool {
+    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 /// Tries to read until there is nothing; a read of fewer bytes than `room` shows that no more has come.

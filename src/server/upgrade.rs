@@ -68,6 +68,16 @@ impl Upgraded {
         }
     }
 
+    /// Ready when the connection is broken, as by a reset. Until then the task is woken when that happens.
+    pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut http1 = self.0.http1.borrow_mut();
+        if http1.phase == Phase::Dead {
+            return Poll::Ready(());
+        }
+        http1.waiter.wait_for_end(cx);
+        Poll::Pending
+    }
+
     /// Ends our direction once everything written has been passed to the kernel; the client may still send.
     ///
     /// # Errors

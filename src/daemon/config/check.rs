@@ -87,7 +87,8 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     }
     if cfg!(not(feature = "proxy")) && !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
         warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));
-        close_backends(site);
+        // What a FastCGI server was to run is no text all the same: it stays, and is answered with an error.
+        site.proxies.clear();
     }
     if cfg!(not(feature = "proxy-tls"))
         && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
@@ -138,13 +139,6 @@ fn handler_options(language: Language) -> [(&'static str, &'static str); 2] {
         Language::Lua => [("-l", "lua_prefix"), ("-L", "lua_handler")],
         Language::Ucode => [("-o", "ucode_prefix"), ("-O", "ucode_handler")],
     }
-}
-
-/// Has nobody get as text what a server was to run.
-fn close_backends(site: &mut SiteConfig) {
-    site.proxies.clear();
-    let extensions = site.fastcgi.drain(..).map(|backend| backend.from).filter(|from| from.starts_with('.'));
-    site.interpreters.extend(extensions.map(|extension| Interpreter { extension, program: "/dev/null".into() }));
 }
 
 /// Reports secrets that are in a folder that is served.

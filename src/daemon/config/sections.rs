@@ -25,7 +25,7 @@ const WITH_BLANKS: [&str; 5] = ["header", "allow", "deny", "proxy", "fastcgi"];
 const SPLIT: [&str; 6] = ["listen_http", "listen_https", "index_page", "alias", "interpreter", "json_script"];
 
 /// Options whose wrong values close what they were to protect.
-const PROTECTING: [&str; 4] = ["allow", "deny", "trusted_proxy", "require_client_cert"];
+const PROTECTING: [&str; 6] = ["allow", "deny", "trusted_proxy", "require_client_cert", "fastcgi", "interpreter"];
 
 /// Options for which text that is not UTF-8 is harmless: a title, and a folder, which is not found then.
 const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];
@@ -141,7 +141,9 @@ fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config)
             said.errors.push(at.wrong(text, &"UTF-8".into()));
             if PROTECTING.contains(&row.uci) {
                 // This fails, and closes what was to be protected.
-                let _ = row.set(site, text);
+                if let Err(Expected { nearest: Some(nearest), .. }) = row.set(site, text) {
+                    let _ = row.set(site, &nearest);
+                }
             }
             continue;
         }

@@ -142,17 +142,21 @@ pub fn command(text: &str) -> Result<String, Expected> {
 }
 
 pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
-    match text.split_once('=') {
-        Some((extension, program)) if extension.len() > 1 && extension.starts_with('.') && program.starts_with('/') => {
-            Ok(Interpreter { extension: extension.to_owned(), program: file(program)? })
-        }
-        _ => {
-            // Its files are programs all the same and must not be served as text.
-            let extension = text.split('=').next().unwrap_or_default().trim_start_matches('.');
-            let nearest = (!extension.is_empty()).then(|| format!(".{extension}=/dev/null"));
-            Err(Expected { right: ".EXT=/PATH, such as .php=/usr/bin/php-cgi".into(), nearest })
-        }
+    let (extension, program) = text.split_once('=').unwrap_or((text, ""));
+    let extension = extension.trim();
+    if is_extension(extension) && program.starts_with('/') {
+        return Ok(Interpreter { extension: extension.to_owned(), program: file(program)? });
     }
+    // Its files are programs all the same and must not be served as text.
+    let meant = format!(".{}", extension.rsplit('.').next().unwrap_or_default());
+    let nearest = is_extension(&meant).then(|| format!("{meant}=/dev/null"));
+    Err(Expected { right: ".EXT=/PATH, such as .php=/usr/bin/php-cgi".into(), nearest })
+}
+
+/// Whether it is an extension, with its dot, that names of files may have.
+pub fn is_extension(text: &str) -> bool {
+    let rest = text.strip_prefix('.').unwrap_or_default();
+    !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Fields that frame a message or that the server sets itself: a second one would conflict.

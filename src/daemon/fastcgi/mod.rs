@@ -14,9 +14,8 @@ use super::cgi::{Cgi, Environment, Script, ScriptInput, Served};
 use super::config::{Backend, seconds};
 use super::escape::Escaped;
 use super::log;
-use super::prefix::UrlPrefix;
 use super::upstream::{Outcome, PIECE, Pool, Scratch, Upload, exchange};
-use ecohttpd::{CleanPath, Connection, Request, Result};
+use ecohttpd::{Connection, Request, Result};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use wire::FastCgiWire;
 
 /// The FastCGI servers of a site.
 pub struct FastCgi {
-    servers: Vec<(Backend, Rc<Pool>)>,
+    servers: Vec<Rc<Pool>>,
     timeout: Duration,
     scratch: Scratch,
 }
@@ -34,20 +33,10 @@ impl FastCgi {
     pub fn new(backends: &[Backend], timeout: u32) -> FastCgi {
         let size = if backends.is_empty() { 0 } else { PIECE };
         FastCgi {
-            servers: backends.iter().map(|backend| (backend.clone(), Pool::new(backend))).collect(),
+            servers: backends.iter().map(Pool::new).collect(),
             timeout: seconds(timeout),
             scratch: RefCell::new(vec![0; size]),
         }
-    }
-
-    /// Which server answers all below a path: its place, the path, and what follows it.
-    pub fn find<'a>(&self, path: &'a CleanPath) -> Option<(usize, &str, &'a [u8])> {
-        let fits = self.servers.iter().enumerate().filter(|(_, (backend, _))| !backend.from.starts_with('.'));
-        let fits = fits.filter_map(|(at, (backend, _))| {
-            let rest = UrlPrefix::new(&backend.from).rest(path.relative())?;
-            Some((at, backend.from.as_str(), rest))
-        });
-        fits.max_by_key(|(_, from, _)| from.len())
     }
 
     /// Answers a request by a server, as [`Cgi::serve`] does by a process. `at`: the place of the server.
@@ -62,7 +51,7 @@ impl FastCgi {
         cgi: &Cgi,
         at: usize,
     ) -> Result<Served> {
-        let Some((_, pool)) = self.servers.get(at) else { return Ok(Served::Failed(500)) };
+        let Some(pool) = self.servers.get(at) else { return Ok(Served::Failed(500)) };
         let name = format!("{}: {}", con.remote_addr(), Escaped(script.name));
         con.notice_departure();
         // The server is told the length first.
@@ -85,7 +74,7 @@ impl FastCgi {
         }
         let has_body = held.is_some() || script.has_body(req) && !is_chunked;
         let mut up = Vec::with_capacity(2048);
-        record::begin(&mut up, Environment::new(con, req, script, length).bytes());
+        record::begin(&mut up, Environment::for_server(con, req, script, length).bytes());
         if !first.is_empty() {
             record::push_stdin(&mut up, &first);
         }

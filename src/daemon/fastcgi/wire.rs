@@ -124,6 +124,8 @@ impl Wire for FastCgiWire<'_> {
             }
             let before = *input;
             match self.records.take(input).map_err(Wrong)? {
+                // Nothing more of it is sent, and it may go on for ever.
+                Piece::More if self.to_head && self.head.is_none() => return Ok(Taken::End),
                 Piece::More => return Ok(Taken::More),
                 Piece::Error(text) => self.errors.get_or_insert_with(ErrorLines::new).push(text, self.name),
                 Piece::End { status, refusal } => return self.end(status, refusal, con),

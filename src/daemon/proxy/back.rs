@@ -40,7 +40,11 @@ impl<'a> Back<'a> {
         let path = if value.starts_with('/') { value } else { self.path_of(value)? };
         let ours = self.path(path);
         // Of a server that calls itself by its own name at least that must go.
-        if value.starts_with('/') { ours } else { Some(ours.unwrap_or_else(|| path.to_owned())) }
+        let ours = if value.starts_with('/') { ours? } else { ours.unwrap_or_else(|| path.to_owned()) };
+        // `//x` and `/\x` would be another host.
+        let rest = ours.trim_start_matches(['/', '\\']);
+        let start = if rest.len() == ours.len() { "" } else { "/" };
+        Some([start, rest].concat())
     }
 
     /// The path, query and fragment of a URL of the server.
@@ -101,6 +105,11 @@ impl<'a> Back<'a> {
 
     /// `name=value; Path=/place; ...`
     fn cookie(&self, value: &str) -> Option<String> {
+        // Browsers take such a one for all of a host or not at all.
+        const OF_HOST: &str = "__Host-";
+        if value.trim_start().get(..OF_HOST.len()).is_some_and(|start| start.eq_ignore_ascii_case(OF_HOST)) {
+            return None;
+        }
         let mut out = String::with_capacity(value.len() + self.from.len());
         let mut changed = false;
         for (number, part) in value.split(';').enumerate() {
@@ -168,6 +177,7 @@ mod tests {
             ("Set-Cookie", "a=b; Path=/; HttpOnly", Some("a=b; Path=/app/; HttpOnly")),
             ("Set-Cookie", "a=b;path=/x", Some("a=b;path=/app/x")),
             ("Set-Cookie", "path=/; a", None),
+            ("Set-Cookie", "__Host-sid=x; Path=/; Secure", None),
             ("Set-Cookie", "a=b; Path=/app", None),
             ("Set-Cookie", "a=b", None),
             ("X-Location", "/", None),
@@ -199,13 +209,21 @@ mod tests {
             ("Location", "/x", None),
             ("Location", "http://10.0.0.2:3000/app/x", Some("/app/x")),
             ("Location", "http://router.lan/x", Some("/x")),
+            ("Location", "http://router.lan//evil/x", Some("/evil/x")),
+            ("Location", "http://router.lan/\\evil/x", Some("/evil/x")),
             ("Location", "http://evil/x", None),
             ("Set-Cookie", "a=b; Path=/", None),
         ]);
         let root = Back { from: "", to: Some("/base"), servers: vec!["h:80"], host: "h" };
         check(
             &root,
-            &[("Location", "/base/x", Some("/x")), ("Location", "/base", Some("/")), ("Location", "/x", None)],
+            &[
+                ("Location", "/base/x", Some("/x")),
+                ("Location", "/base//evil/", Some("/evil/")),
+                ("Location", "/base/\\evil/", Some("/evil/")),
+                ("Location", "/base", Some("/")),
+                ("Location", "/x", None),
+            ],
         );
     }
 }

@@ -81,13 +81,14 @@ impl Forwarding {
         is_ours: bool,
         has_fields: bool,
     ) -> Result<Option<u16>> {
-        let first = proxied.pool.names().next().unwrap_or_default();
+        let first = proxied.pool.names().next().filter(|name| !name.starts_with("unix:")).unwrap_or("localhost");
+        let asked = req.host().filter(|host| !host.is_empty());
         let outgoing = Outgoing {
             req,
             path,
             backend: &proxied.backend,
             is_ours,
-            host: proxied.backend.host.as_deref().or(req.host()).unwrap_or(first),
+            host: proxied.backend.host.as_deref().or(asked).unwrap_or(first),
             client: *con.remote_addr(),
             tls: con.is_tls(),
             has_fields,

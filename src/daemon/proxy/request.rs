@@ -68,8 +68,7 @@ impl Outgoing<'_> {
     }
 
     pub fn has_body(&self) -> bool {
-        let length = self.req.header_bytes("content-length");
-        length.is_some_and(|length| length.iter().any(|&digit| digit != b'0')) || self.is_chunked()
+        self.req.content_length().is_some_and(|length| length > 0) || self.is_chunked()
     }
 
     pub fn is_chunked(&self) -> bool {
@@ -115,8 +114,9 @@ impl Outgoing<'_> {
         }
         if self.is_chunked() {
             put(&mut out, &[b"Transfer-Encoding: chunked\r\n"]);
-        } else if let Some(length) = self.req.header_bytes("content-length") {
-            put(&mut out, &[b"Content-Length: ", length, b"\r\n"]);
+        } else if let Some(length) = self.req.content_length() {
+            // As a number has one form only. Writing to memory does not fail.
+            let _ = write!(out, "Content-Length: {length}\r\n");
         }
         put(&mut out, &[b"\r\n"]);
         out
@@ -197,13 +197,10 @@ impl Outgoing<'_> {
 
     /// Whether a field, its name in lower case, is passed on as it is.
     fn may_pass(&self, name: &str) -> bool {
-        // Servers make the same variable of `a_b` as of `a-b`.
-        let is = |known: &str| {
-            name.len() == known.len() && name.bytes().zip(known.bytes()).all(|(a, b)| a == b || a == b'_' && b == b'-')
-        };
-        let claims = name
-            .get(..FORWARDED.len())
-            .is_some_and(|start| start.bytes().zip(FORWARDED.bytes()).all(|(a, b)| a == b || a == b'_' && b == b'-'));
+        // Servers make the same variable of `a_b` as of `a-b`, some also of `a.b`.
+        let alike = |(a, b): (u8, u8)| a == b || b == b'-' && !a.is_ascii_alphanumeric();
+        let is = |known: &str| name.len() == known.len() && name.bytes().zip(known.bytes()).all(alike);
+        let claims = name.get(..FORWARDED.len()).is_some_and(|start| start.bytes().zip(FORWARDED.bytes()).all(alike));
         !(claims || DROPPED.iter().any(|known| is(known)) || self.is_ours && name == "authorization")
     }
 

@@ -77,12 +77,15 @@ pub async fn exchange(
             }
             Err(Fault::Client(error)) => return Err(error),
             Err(Fault::Overdue) => (504, "no progress"),
-            Err(Fault::Unheard) => (502, "closed the connection before its response"),
+            Err(Fault::Unheard) => {
+                // What else fails may be the fault of the request.
+                pool.has_failed(&pooled);
+                (502, "closed the connection before its response")
+            }
             Err(Fault::Short) => (502, "closed the connection within its response"),
             Err(Fault::Wrong(what)) => (502, what),
             Err(Fault::Refused(what)) => (503, what),
         };
-        pool.has_failed(&pooled);
         let cut = if begun { ": response cut short" } else { "" };
         tell(con, name, status, &[pool.name(&pooled), ": ", what, cut].concat());
         // Only closing the connection tells the client that it is not all.
