@@ -42,6 +42,8 @@ pub use {
     environment::Environment,
     head::set_head,
     head_syntax::{Collector, ScriptHead},
+    minimum_rate::MinimumRate,
     request_body::ScriptInput,
+    slow_clients::{SLOW_AFTER, Slow, SlowClient},
     stderr::ErrorLines,
 };
