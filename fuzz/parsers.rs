@@ -31,6 +31,8 @@ pub mod prefix;
 pub mod realm_line;
 #[path = "../src/daemon/access/rules.rs"]
 pub mod rules;
+#[path = "../src/daemon/cgi/told.rs"]
+pub mod told;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
 #[path = "../src/websocket/mod.rs"]

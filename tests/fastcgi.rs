@@ -474,8 +474,9 @@ struct Fpm(Child);
 
 impl Fpm {
     fn start(router: &Router) -> Option<Fpm> {
-        let found = ["php-fpm8.2", "php-fpm"].iter().find(|name| Path::new("/usr/sbin").join(name).exists());
-        let Some(program) = found else {
+        let programs = std::fs::read_dir("/usr/sbin").unwrap().map(|entry| entry.unwrap().path());
+        let is_fpm = |path: &Path| path.file_name().unwrap().to_str().is_some_and(|name| name.starts_with("php-fpm"));
+        let Some(program) = programs.into_iter().find(|path| is_fpm(path)) else {
             skip("php-fpm is not installed");
             return None;
         };
@@ -488,7 +489,7 @@ impl Fpm {
                 socket = router.path("fpm.sock"),
             ),
         );
-        let mut command = Command::new(Path::new("/usr/sbin").join(program));
+        let mut command = Command::new(program);
         command.args(["--nodaemonize", "--allow-to-run-as-root", "--fpm-config", &router.path("fpm.conf")]);
         command.args(["-d", "log_errors=1", "-d", "error_log=", "-d", "display_errors=0"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -156,8 +156,14 @@ impl DocumentRoot {
         let path = name.to_bytes();
         let slash = path.iter().rposition(|&byte| byte == b'/');
         let (folder, file) = slash.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
-        // Reads the folder, unless that was done lately. Does not check whether clients may use the name itself.
-        let _ = self.check_segment(folder, file, now);
+        if !self.names.has(folder, now) {
+            // Does not check whether clients may use the name itself.
+            let _ = self.check_segment(folder, file, now);
+        }
+        if self.names.is_unread(folder, now) {
+            let dir = CString::new(folder).ok().and_then(|path| self.open_as(&path, sys::READ | sys::O_DIRECTORY).ok());
+            self.names.read_coded(folder, dir.as_ref());
+        }
         let listed = self.names.siblings(folder, file, now);
         listed.unwrap_or_else(|| (self.look_for_siblings(name, now), now.saturating_add(ROOT_CHECK)))
     }

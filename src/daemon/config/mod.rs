@@ -32,6 +32,10 @@ pub use backend::Trust;
 pub use backend::{Backend, BackendServer, Place};
 pub use check::{absences, problems};
 pub use cli::{CommandLine, parse};
+#[cfg(feature = "workers")]
+pub use model::Language;
 #[cfg(feature = "ubus")]
 pub use model::UbusConfig;
 pub use model::{Alias, Command, Config, Header, Listen, SiteConfig, TlsConfig, seconds};
+#[cfg(feature = "workers")]
+pub use options::rooted;

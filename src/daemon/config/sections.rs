@@ -342,7 +342,7 @@ mod tests {
         let site = site(
             "config uhttpd\n list listen_https '443 [::1]:444'\n list index_page 'a b'\n list alias '/a /b=/c'\n\
              list interpreter '.a=/x .b=/y'\n list json_script '/a /b'\n list server_name 'x y'\n\
-             list header '/a X: y z'\n list lua_prefix '/l x'\n list ucode_prefix '/u x'\n list alias '/d e=/f'\n\
+             list header '/a X: y z'\n list lua_prefix '/l x=/f'\n list ucode_prefix '/u=/f x'\n list alias '/d e=/f'\n\
              list interpreter '.c=/x y'\n",
         );
         assert_eq!((site.tls.listen.len(), site.index, site.server_names.len()), (2, vec!["a".into(), "b".into()], 2));
@@ -352,9 +352,11 @@ mod tests {
         assert_eq!((aliases, extensions), (vec!["/a", "/b", "/d e"], vec![".a", ".b", ".c"]));
         assert_eq!(site.interpreters[2].program, Path::new("/x y"));
         assert_eq!(site.headers.len(), 1);
-        // Those of the embedded interpreters are not split by the script either.
-        let embedded: Vec<&str> = site.embedded.iter().map(|(_, value)| value.as_str()).collect();
-        assert_eq!(embedded, ["/a", "/b", "/l x", "/u x"]);
+        // Handlers are not split by the script either.
+        assert_eq!(site.json_scripts, ["/a", "/b"]);
+        let handlers: Vec<_> = site.handlers.iter().map(|one| (one.prefix.as_deref(), one.file.as_deref())).collect();
+        let path = |path| Some(Path::new(path));
+        assert_eq!(handlers, [(Some("/l x"), path("/f")), (Some("/u"), path("/f x"))]);
     }
 
     #[test]

@@ -124,6 +124,23 @@ pub fn alias(text: &str) -> Result<Alias, Expected> {
     }
 }
 
+/// The prefix of a handler, and perhaps its file.
+pub fn handler(text: &str) -> Result<(String, Option<PathBuf>), Expected> {
+    let expected = |_| Expected::from("/PATH=/FILE");
+    match text.split_once('=') {
+        None => Ok((prefix(text).map_err(expected)?, None)),
+        Some((path, name)) => Ok((prefix(path).map_err(expected)?, Some(file(name).map_err(expected)?))),
+    }
+}
+
+/// A program and its arguments.
+pub fn command(text: &str) -> Result<String, Expected> {
+    if !text.starts_with('/') || text.contains('\0') {
+        return Err("a program's path and its arguments, such as /usr/bin/lua /usr/share/ecohttpd/worker.lua".into());
+    }
+    Ok(text.to_owned())
+}
+
 pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
     let (extension, program) = text.split_once('=').unwrap_or((text, ""));
     let extension = extension.trim();
@@ -150,7 +167,7 @@ const OWN: &[&str] = &[
 ];
 
 pub fn header(text: &str) -> Result<Header, Expected> {
-    let right = "[/PREFIX ]NAME: VALUE, such as '/static Cache-Control: max-age=3600', but not a field that the server sets itself";
+    let right = "[/PREFIX[?PARAMETER] ]NAME: VALUE, such as '/static Cache-Control: max-age=3600', but not a field that the server sets itself";
     let header = read_header(text).filter(|header| !OWN.iter().any(|own| header.name.eq_ignore_ascii_case(own)));
     header.ok_or_else(|| right.into())
 }
@@ -160,12 +177,17 @@ fn read_header(text: &str) -> Option<Header> {
         Some((path, field)) if path.starts_with('/') => (path, field),
         _ => ("/", text),
     };
+    let (path, parameter) = path.split_once('?').map_or((path, None), |(path, name)| (path, Some(name)));
+    // A name without a value, as it is written in the query.
+    let parameter = parameter
+        .map_or(Some(""), |name| Some(name).filter(|name| !name.is_empty() && !name.contains(['=', '&', '?', '#'])))?;
     let (name, value) = field.split_once(':')?;
     let (name, value) = (name.trim(), value.trim());
     if !is_token(name.as_bytes()) || value.bytes().any(|b| b < b' ' || b == 0x7f) {
         return None;
     }
-    Some(Header { prefix: prefix(path).ok()?, name: name.to_owned(), value: value.to_owned() })
+    let (name, value) = (name.to_owned(), value.to_owned());
+    Some(Header { prefix: prefix(path).ok()?, parameter: parameter.to_owned(), name, value })
 }
 
 /// Addresses, and the path that is allowed or denied to them.
@@ -294,6 +316,13 @@ mod tests {
         assert_eq!(read("/a/ X-A: b c"), expected("/a", "X-A", "b c"));
         assert_eq!(read("X-A:b:c"), expected("", "X-A", "b:c"));
         assert_eq!(read("/ X-A:"), expected("", "X-A", ""));
+        let parameter = |text| header(text).map(|header| (header.prefix, header.parameter));
+        assert_eq!(parameter("/a/?v X-A: b?c"), Ok(("/a".into(), "v".into())));
+        assert_eq!(parameter("/?v X-A: b"), Ok((String::new(), "v".into())));
+        assert_eq!(parameter("/a X-A: ?b"), Ok(("/a".into(), String::new())));
+        for bad in ["/a? X-A: b", "/a?v= X-A: b", "/a?v&w X-A: b", "?v X-A: b"] {
+            assert!(header(bad).is_err(), "{bad}");
+        }
         for bad in
             ["", "X-A", "X A: b", ": b", "X-A: b\nc", "/a", "/a X", "Content-Length: 5", "/x TRANSFER-ENCODING: a"]
         {
