@@ -174,9 +174,9 @@ fn answer_next(peer: &mut Peer) -> BTreeMap<String, String> {
 /// What a server has all below a path of is no file, whatever leads there.
 #[test]
 fn below_a_path_nothing_is_a_file() {
-    let page = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n");
-    /// Option's value, more options, target, `SCRIPT_NAME` and `PATH_INFO`.
+    /// The value and more arguments, what is asked for, and `SCRIPT_NAME` and `PATH_INFO` of that.
     type Row = (&'static str, &'static [&'static str], &'static str, &'static str, Option<&'static str>);
+    let page = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n");
     #[rustfmt::skip]
     let rows: &[Row] = &[
         ("/index.php=@", &["-I", "index.php"], "/", "/index.php", None),
@@ -423,6 +423,22 @@ fn failures_have_a_status() {
     router.section("list fastcgi '.php=nonsense'");
     let daemon = router.start(1);
     assert_eq!(ask(daemon.addr, "GET", "/x.php", &[]).status, 502);
+}
+
+#[test]
+fn servers_take_turns() {
+    let (router, one, two) = (Router::new(), Backend::tcp(), Backend::tcp());
+    let value = format!("/app=127.0.0.1:{} 127.0.0.1:{} 127.0.0.1:{}", one.port, closed_port(), two.port);
+    let daemon = router.start_by(&["--fastcgi", &value]);
+    for backend in [&one, &two, &two, &one] {
+        let mut client = daemon.connect();
+        client.send(request("GET", "/app", &[], true));
+        let mut peer = backend.accept();
+        answer_next(&mut peer);
+        assert_eq!(client.read_response().text(), "hello");
+        // So that the next one is new.
+        drop(peer);
+    }
 }
 
 #[test]

@@ -445,6 +445,23 @@ fn a_cut_response_is_seen_to_be_cut() {
     until("it is logged", || router.log().contains("response cut short"));
 }
 
+/// Rules ask who the client is that a trusted proxy speaks for.
+#[test]
+fn a_trusted_proxy_names_the_client_that_rules_ask_for() {
+    let (_router, daemon, backend) = site(&["--trusted-proxy", "127.0.0.1", "--allow", "/app 192.0.2.0/24"]);
+    for (field, status) in
+        [("X: y", 403), ("X-Forwarded-For: 192.0.3.1", 403), ("X-Forwarded-For: 192.0.2.1, 1.2.3.4", 403)]
+    {
+        assert_eq!(ask(daemon.addr, "GET", "/app", &[field]).status, status, "{field}");
+    }
+    assert!(backend.try_accept().is_none());
+    let mut client = daemon.connect();
+    client.send(request("GET", "/app", &["X-Forwarded-For: 192.0.2.1"], false));
+    let (received, _peer) = backend.answer(HELLO);
+    assert_eq!(received.field("x-forwarded-for"), Some("192.0.2.1"));
+    assert_eq!(client.read_response().status, 200);
+}
+
 #[test]
 fn logins_rules_and_fields_of_the_site_come_first() {
     let router = Router::new();
@@ -566,6 +583,10 @@ fn values_are_checked() {
     let (status, said) = router.check();
     assert_eq!(status, Some(1));
     assert!(said.contains("uhttpd.main.proxy: \"/a=ftp://x\" is wrong: expected /PREFIX=URL"), "{said}");
+    router.section("list proxy '/a=http://h'\nlist proxy '/a/=http://g'\nlist fastcgi '/=h:1'\nlist fastcgi '/=h:2'");
+    let (_, said) = router.check();
+    assert!(said.contains("uhttpd.main.proxy: \"/a\" is given more than once: the last line counts\n"), "{said}");
+    assert!(said.contains("uhttpd.main.fastcgi: \"/\" is given more than once: the first line counts\n"), "{said}");
     let output = router.output(&["-h", &router.path("root"), "--proxy", "/a=http://h:1/ http://g/ insecure", "--dump"]);
     let dump = String::from_utf8(output.stdout).unwrap();
     assert!(dump.contains("\tlist proxy '/a=http://h:1/ http://g/ insecure'\n"), "{dump}");

@@ -63,5 +63,7 @@ pub use {environment::Environment, request_body::ScriptInput};
 pub use {
     head::set_head,
     head_syntax::{Collector, ScriptHead},
+    minimum_rate::MinimumRate,
+    slow_clients::{SLOW_AFTER, Slow, SlowClient},
     stderr::ErrorLines,
 };

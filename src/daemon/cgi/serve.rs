@@ -74,6 +74,16 @@ pub enum Served {
     Local(String),
 }
 
+/// What was read of a request's body before it is somebody's turn.
+#[cfg(feature = "proxy")]
+pub struct ReadBody {
+    pub input: ScriptInput,
+    /// It is all of the body.
+    pub is_whole: bool,
+    /// The length of a chunked one, all of which was read.
+    pub length: Option<u64>,
+}
+
 /// A request that may be served now.
 pub struct Turn {
     /// Client and script, for the log.
@@ -200,22 +210,26 @@ impl Cgi {
         &self.followed
     }
 
-    /// All of a chunked body, whose length a FastCGI server is told first; or the status of an error, which has been logged.
+    /// The beginning of a body, or all of a chunked one, for a FastCGI server; or the status of an error, which has been
+    /// logged.
     ///
     /// # Errors
     /// Those of the connection.
     #[cfg(feature = "proxy")]
-    pub async fn whole_body(
+    pub async fn read_body(
         &self,
         con: &mut Connection,
         req: &Request,
         script: &Script<'_>,
         name: &str,
-    ) -> Result<std::result::Result<Option<(u64, ScriptInput)>, u16>> {
+    ) -> Result<std::result::Result<Option<ReadBody>, u16>> {
         let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
         let beginning = self.beginning(con, req, script, client, name).await?;
-        let whole = |beginning: Beginning<'_>| Some((beginning.found_length()?, beginning.take()));
-        Ok(beginning.map(|beginning| beginning.and_then(whole)))
+        let read = |beginning: Beginning<'_>| {
+            let (is_whole, length) = (beginning.is_whole(), beginning.found_length());
+            ReadBody { input: beginning.take(), is_whole, length }
+        };
+        Ok(beginning.map(|beginning| beginning.map(read)))
     }
 
     /// The part of the body that is read before the script starts; or the status of an error, which has been logged.

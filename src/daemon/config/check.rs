@@ -1,6 +1,6 @@
 //! Checks that need more than one value: what is missing, and what conflicts.
 
-use super::backend::Trust;
+use super::backend::{Backend, Trust};
 use super::backend_values;
 use super::httpd_conf::{self, HttpdConf};
 use super::model::{BODY_TEMP_PATH, Config, Handler, INDEX, Interpreter, Language, Listen, SiteConfig};
@@ -84,6 +84,17 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     if cfg!(not(feature = "ubus")) && site.ubus.prefix.is_some() {
         warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: ignored"));
         site.ubus.prefix = None;
+    }
+    for (option, uci, backends, which) in
+        [("--proxy", "proxy", &site.proxies, "last"), ("--fastcgi", "fastcgi", &site.fastcgi, "first")]
+    {
+        for (at, Backend { from, .. }) in backends.iter().enumerate() {
+            if backends.iter().take(at).any(|other| other.from == *from) {
+                let from = if from.is_empty() { "/" } else { from };
+                let text = format!("{} is given more than once: the {which} line counts", Shown(from.as_bytes()));
+                warnings.push(wrong(site, option, uci, &text));
+            }
+        }
     }
     if cfg!(not(feature = "proxy")) && !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
         warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));

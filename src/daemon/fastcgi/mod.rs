@@ -33,7 +33,7 @@ impl FastCgi {
     pub fn new(backends: &[Backend], timeout: u32) -> FastCgi {
         let size = if backends.is_empty() { 0 } else { PIECE };
         FastCgi {
-            servers: backends.iter().map(Pool::new).collect(),
+            servers: backends.iter().map(Pool::of_workers).collect(),
             timeout: seconds(timeout),
             scratch: RefCell::new(vec![0; size]),
         }
@@ -54,36 +54,38 @@ impl FastCgi {
         let Some(pool) = self.servers.get(at) else { return Ok(Served::Failed(500)) };
         let name = format!("{}: {}", con.remote_addr(), Escaped(script.name));
         con.notice_departure();
-        // The server is told the length first.
-        let is_chunked = script.has_body(req) && req.header_bytes("content-length").is_none();
-        let (mut length, mut first, mut held) = (None, Vec::new(), None);
-        let mut counted = None;
-        if is_chunked {
-            match cgi.whole_body(con, req, script, &name).await? {
-                Err(status) => return Ok(Served::Failed(status)),
-                Ok(None) => length = Some(0),
-                Ok(Some((found, ScriptInput::Piped(bytes)))) => (length, first) = (Some(found), bytes),
-                Ok(Some((found, ScriptInput::Held(body)))) => match body.into_input() {
-                    Ok((file, share)) => (length, held, counted) = (Some(found), Some(file), Some(share)),
-                    Err(error) => {
-                        log::error!("{name}: 500: {error}");
-                        return Ok(Served::Failed(500));
-                    }
-                },
+        // The server is told the length first, and does not wait for what can be had before.
+        let (mut length, mut first, mut held, mut counted) = (None, Vec::new(), None, None);
+        let mut has_more = false;
+        match cgi.read_body(con, req, script, &name).await? {
+            Err(status) => return Ok(Served::Failed(status)),
+            Ok(None) => {}
+            Ok(Some(body)) => {
+                length = body.length;
+                has_more = !body.is_whole;
+                match body.input {
+                    ScriptInput::Piped(bytes) => first = bytes,
+                    ScriptInput::Held(body) => match body.into_input() {
+                        Ok((file, share)) => (has_more, held, counted) = (true, Some(file), Some(share)),
+                        Err(error) => {
+                            log::error!("{name}: 500: {error}");
+                            return Ok(Served::Failed(500));
+                        }
+                    },
+                }
             }
         }
-        let has_body = held.is_some() || script.has_body(req) && !is_chunked;
         let mut up = Vec::with_capacity(2048);
         record::begin(&mut up, Environment::for_server(con, req, script, length).bytes());
         if !first.is_empty() {
             record::push_stdin(&mut up, &first);
         }
-        if !has_body {
+        if !has_more {
             record::push_stdin(&mut up, b"");
         }
         let can_repeat = !script.has_body(req) && matches!(script.method(req), "GET" | "HEAD" | "OPTIONS");
         let mut wire = FastCgiWire::new(&name, req.method() == "HEAD");
-        let upload = Upload { up, has_body, held, can_repeat };
+        let upload = Upload { up, has_body: has_more, held, can_repeat };
         let outcome = exchange(pool, con, &mut wire, upload, &self.scratch, self.timeout, &name).await;
         wire.end_errors();
         drop(counted);

@@ -58,8 +58,9 @@ pub async fn exchange(
         let may_repeat = pooled.reused && !fresh && upload.can_repeat && !upload.has_body;
         // What may be needed once more is copied.
         let up = if may_repeat { upload.up.clone() } else { std::mem::take(&mut upload.up) };
-        let mut relay = Relay::new(&mut pooled.stream, wire, scratch, up, upload.has_body);
+        let mut relay = Relay::new(&mut pooled.stream, wire, scratch, up, upload.has_body, pool.pace(con, timeout));
         relay.held = upload.held.take();
+        relay.waits = pooled.waits.take();
         let ran = relay.run(con, timeout).await;
         let (begun, sent_all, surplus) = (relay.begun, relay.has_sent_all(), relay.into_surplus());
         let (status, what) = match ran {
@@ -77,6 +78,7 @@ pub async fn exchange(
             }
             Err(Fault::Client(error)) => return Err(error),
             Err(Fault::Overdue) => (504, "no progress"),
+            Err(Fault::Slow(what)) => (408, what),
             Err(Fault::Unheard) => {
                 // What else fails may be the fault of the request.
                 pool.has_failed(&pooled);

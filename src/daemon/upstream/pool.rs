@@ -1,12 +1,14 @@
 //! The servers of a backend: which is next, and connections that are kept for the next request.
 
+use super::client_pace::ClientPace;
 use super::lookup::Lookup;
+use crate::daemon::cgi::Slow;
 #[cfg(feature = "proxy-tls")]
 use crate::daemon::config::Trust;
 use crate::daemon::config::{Backend, BackendServer, Place};
 #[cfg(feature = "proxy-tls")]
 use ecohttpd::ServerTrust;
-use ecohttpd::{Upstream, sleep};
+use ecohttpd::{Connection, Upstream, sleep};
 #[cfg(feature = "proxy-tls")]
 use std::cell::OnceCell;
 use std::cell::{Cell, RefCell};
@@ -24,6 +26,17 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 
 /// How often to check for connections to close.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// The same of servers that have a process for each connection, such as php-fpm: it does nothing else meanwhile.
+const IDLE_FOR_WORKERS: Duration = Duration::from_secs(1);
+const SWEEP_WORKERS: Duration = Duration::from_millis(250);
+
+/// How long a new connection to such a server may be unheard before it counts as waiting for a process.
+const STARVES_AFTER: Duration = Duration::from_millis(100);
+
+/// Exchanges of such servers that may wait for slow clients, and of others: see [`Slow::new`].
+const SLOW_WORKERS: usize = 2;
+const SLOW: usize = 32;
 
 /// How long a server that could not be reached is passed over, if there is another.
 const REST: Duration = Duration::from_secs(10);
@@ -46,6 +59,22 @@ pub struct Pool {
     /// The last one that was used is the first to be used again: the others may end.
     idle: RefCell<Vec<Idle>>,
     sweeping: Cell<bool>,
+    /// The servers have a process for each connection.
+    has_workers: bool,
+    /// New connections to those of which nothing was heard, each with a number of its own.
+    unheard: RefCell<Vec<(u32, Instant)>>,
+    next_unheard: Cell<u32>,
+    /// Exchanges that wait for slow clients.
+    slow: Rc<Slow>,
+}
+
+/// A new connection waits for a process of its server. Dropped, it does no more.
+pub struct Waits(Rc<Pool>, u32);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.unheard.borrow_mut().retain(|(number, _)| *number != self.1);
+    }
 }
 
 struct Server {
@@ -69,6 +98,8 @@ pub struct Pooled {
     server: usize,
     /// It served a request before, so the server may be about to close it.
     pub reused: bool,
+    /// To be dropped when something came.
+    pub waits: Option<Waits>,
 }
 
 /// No server can be reached.
@@ -81,6 +112,15 @@ pub struct Unreachable {
 
 impl Pool {
     pub fn new(backend: &Backend) -> Rc<Pool> {
+        Pool::make(backend, false)
+    }
+
+    /// Of servers that have a process for each connection.
+    pub fn of_workers(backend: &Backend) -> Rc<Pool> {
+        Pool::make(backend, true)
+    }
+
+    fn make(backend: &Backend, has_workers: bool) -> Rc<Pool> {
         let server = |server: &BackendServer| {
             let lookup = match &server.place {
                 Place::Tcp(host, port) if host.parse::<IpAddr>().is_err() => Some(Lookup::new(host, *port)),
@@ -95,6 +135,10 @@ impl Pool {
             next: Cell::new(0),
             idle: RefCell::default(),
             sweeping: Cell::new(false),
+            has_workers,
+            unheard: RefCell::default(),
+            next_unheard: Cell::new(0),
+            slow: Rc::new(Slow::new(if has_workers { SLOW_WORKERS } else { SLOW })),
         })
     }
 
@@ -103,7 +147,7 @@ impl Pool {
     ///
     /// # Errors
     /// The last failure, if all have failed.
-    pub async fn connect(&self, fresh: bool, timeout: Duration) -> Result<Pooled, Unreachable> {
+    pub async fn connect(self: &Rc<Self>, fresh: bool, timeout: Duration) -> Result<Pooled, Unreachable> {
         let count = self.servers.len();
         let first = self.next.replace((self.next.get() + 1) % count.max(1));
         let turns = || (first..first + count).map(|turn| turn % count);
@@ -116,7 +160,7 @@ impl Pool {
         // If all rest, it is worth a try all the same.
         for at in turns().filter(|at| !rests(at)).chain(turns().filter(rested)) {
             if !fresh && let Some(stream) = self.take(at, now) {
-                return Ok(Pooled { stream, server: at, reused: true });
+                return Ok(Pooled { stream, server: at, reused: true, waits: None });
             }
             if failure.timed_out && Instant::now() >= deadline {
                 break;
@@ -125,7 +169,7 @@ impl Pool {
             match self.open(server, deadline).await {
                 Ok(stream) => {
                     server.rests_until.set(None);
-                    return Ok(Pooled { stream, server: at, reused: false });
+                    return Ok(Pooled { stream, server: at, reused: false, waits: self.begins_waiting() });
                 }
                 Err(error) => {
                     server.rests_until.set(Instant::now().checked_add(REST));
@@ -158,6 +202,27 @@ impl Pool {
         Ok(stream)
     }
 
+    /// Notes a new connection, if it may have to wait for a process.
+    fn begins_waiting(self: &Rc<Self>) -> Option<Waits> {
+        if !self.has_workers {
+            return None;
+        }
+        let number = self.next_unheard.get();
+        self.next_unheard.set(number.wrapping_add(1));
+        self.unheard.borrow_mut().push((number, Instant::now()));
+        Some(Waits(Rc::clone(self), number))
+    }
+
+    /// Whether a connection waits that may get the process of one that is kept.
+    fn starves(&self, now: Instant) -> bool {
+        self.unheard.borrow().iter().any(|(_, since)| now.saturating_duration_since(*since) >= STARVES_AFTER)
+    }
+
+    /// How fast the client of an exchange is.
+    pub fn pace(&self, con: &Connection, timeout: Duration) -> ClientPace {
+        ClientPace::new(con, &self.slow, timeout)
+    }
+
     /// An idle connection to that server. Those that the server has closed are dropped.
     fn take(&self, server: usize, now: Instant) -> Option<Upstream> {
         let mut idle = self.idle.borrow_mut();
@@ -172,11 +237,16 @@ impl Pool {
 
     /// Keeps a connection for the next request, which finds out whether it is still of use.
     pub fn keep(self: &Rc<Self>, pooled: Pooled) {
+        let now = Instant::now();
+        if self.starves(now) {
+            return;
+        }
+        let idle_for = if self.has_workers { IDLE_FOR_WORKERS } else { IDLE_FOR };
         let mut idle = self.idle.borrow_mut();
         if idle.len() == IDLE_MAX {
             idle.remove(0);
         }
-        idle.push(Idle { stream: pooled.stream, server: pooled.server, until: Instant::now() + IDLE_FOR });
+        idle.push(Idle { stream: pooled.stream, server: pooled.server, until: now + idle_for });
         if !self.sweeping.replace(true) {
             ecohttpd::spawn(sweep(Rc::downgrade(self))).detach();
         }
@@ -202,12 +272,14 @@ impl Pool {
 
 /// Closes connections whose time is up, or whose server has closed them, until there are none.
 async fn sweep(pool: Weak<Pool>) {
+    let Some(has_workers) = pool.upgrade().map(|pool| pool.has_workers) else { return };
     loop {
-        sleep(SWEEP).await;
+        sleep(if has_workers { SWEEP_WORKERS } else { SWEEP }).await;
         let Some(pool) = pool.upgrade() else { return };
         let now = Instant::now();
+        let starves = pool.starves(now);
         let mut idle = pool.idle.borrow_mut();
-        idle.retain_mut(|one| now < one.until && one.stream.is_quiet());
+        idle.retain_mut(|one| !starves && now < one.until && one.stream.is_quiet());
         if idle.is_empty() {
             *idle = Vec::new();
             pool.sweeping.set(false);
