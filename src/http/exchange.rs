@@ -139,7 +139,7 @@ impl Exchange {
             Ok(()) if head.form() == TargetForm::Authority => Err(Reject::close(501, "no tunnels here")),
             parsed => parsed,
         };
-        self.to = ReplyTo { head: head.is_head(), http10: head.minor_version() == 0 };
+        self.to = ReplyTo { head: head.is_head(), http10: head.minor_version() == 0, stream: false };
         self.client_keeps = head.keep_alive();
         self.server_keeps = server_keeps;
         self.event = None;
@@ -155,6 +155,40 @@ impl Exchange {
         };
         self.sending = Sending::Head;
         parsed
+    }
+
+    /// Starts with a request of HTTP/2, whose head is `bytes` in the form of HTTP/1.1. `ends`: it has no body.
+    ///
+    /// # Errors
+    /// The request must be refused. Whatever the error says, others are not concerned.
+    #[cfg(feature = "http2")]
+    pub fn begin_stream(&mut self, bytes: &[u8], ends: bool, limits: &HeadLimits, now: u64) -> Result<(), Reject> {
+        self.restart(now);
+        let head = Rc::make_mut(&mut self.head);
+        let parsed = match head.parse_of_stream(bytes, limits) {
+            Ok(()) if head.form() == TargetForm::Authority => Err(Reject::close(501, "no tunnels here")),
+            parsed => parsed,
+        };
+        self.to = ReplyTo { head: head.is_head(), http10: false, stream: true };
+        self.client_keeps = true;
+        self.server_keeps = true;
+        self.event = None;
+        self.expecting = !ends && head.expects_continue();
+        self.receiving = match head.framing() {
+            _ if ends || parsed.is_err() => Receiving::Done,
+            Framing::None => Receiving::Body(Decoder::new(Framing::Stream)),
+            framing => Receiving::Body(Decoder::new(framing)),
+        };
+        self.sending = Sending::Head;
+        parsed
+    }
+
+    /// The client has ended its stream, and `left` bytes of body were received but not read.
+    #[cfg(feature = "http2")]
+    pub fn end_stream(&mut self, left: u64) {
+        if let Receiving::Body(decoder) = &mut self.receiving {
+            *decoder = Decoder::new(Framing::Length(left));
+        }
     }
 
     /// Prepares for an answer to something that is not a request: no method, no version.
@@ -178,6 +212,11 @@ impl Exchange {
     /// When the request's head was complete.
     pub fn started(&self) -> u64 {
         self.started
+    }
+
+    /// Whether the request came by a stream of HTTP/2.
+    pub fn is_of_stream(&self) -> bool {
+        self.to.stream
     }
 
     /// Whether the request is HTTP/1.0.
@@ -271,7 +310,7 @@ impl Exchange {
             return None;
         }
         let frame = frame(&self.response, self.to, length);
-        self.until_close = frame.encoder == Encoder::UntilClose;
+        self.until_close = frame.encoder == Encoder::UntilClose && !self.to.stream;
         self.sending = Sending::Body(frame.encoder);
         let next = self.next(stopping);
         if let Next::Close(reason) = next {
@@ -346,6 +385,10 @@ impl Exchange {
 
     /// Decides what follows this exchange, from what is known so far.
     pub fn next(&self, stopping: bool) -> Next {
+        if self.to.stream {
+            // The connection outlives its streams, and decides by itself.
+            return Next::Reuse;
+        }
         next(&Situation {
             event: self.event,
             stopping,

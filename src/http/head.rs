@@ -52,6 +52,14 @@ impl Head {
         parsed
     }
 
+    /// Parses a head that stands for one of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub fn parse_of_stream(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
+        let parsed = self.parse(bytes, limits);
+        self.facts.is_of_stream = true;
+        parsed
+    }
+
     /// Parses `bytes`, a version of `self.bytes` of the same length.
     fn parse_text(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
         let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
@@ -91,9 +99,23 @@ impl Head {
         self.slice(self.facts.method) == b"HEAD"
     }
 
-    /// The minor version of HTTP/1: 0 or 1.
+    /// The minor version of HTTP/1: 0 or 1. A request of HTTP/2 is treated as one of HTTP/1.1.
     pub fn minor_version(&self) -> u8 {
         self.facts.minor
+    }
+
+    /// The version of HTTP, as the request line of HTTP/1 would have it.
+    pub fn version(&self) -> &'static str {
+        match (self.facts.is_of_stream, self.facts.minor) {
+            (true, _) => "HTTP/2.0",
+            (false, 0) => "HTTP/1.0",
+            (false, _) => "HTTP/1.1",
+        }
+    }
+
+    /// Whether it is a request of HTTP/2.
+    pub fn is_of_stream(&self) -> bool {
+        self.facts.is_of_stream
     }
 
     /// The request target as sent, with U+FFFD for what is not UTF-8.
@@ -287,6 +309,8 @@ struct HeadFacts {
     form: TargetForm,
     framing: Framing,
     minor: u8,
+    /// It came by a stream of HTTP/2.
+    is_of_stream: bool,
     directives: Directives,
 }
 

@@ -9,6 +9,7 @@
 //! | `pace`, `eviction` | how fast a client is; which connection is closed for a new one at the limit |
 //! | `deadlines` | when a connection must be checked even if nothing happens |
 //! | `waiter` | what a handler waits for |
+//! | `mux` | what the streams of a connection of HTTP/2 share |
 //! | `in_flight` | the memory of a request in flight |
 //! | `shared` | what all connections share |
 //! | `link` | the byte stream: transport, readiness, flush |
@@ -17,6 +18,7 @@
 //! | `respond`, `request_body` | what a handler does to its response, and to its request's body |
 //! | `requests`, `ending` | requests one after another; how a connection ends |
 //! | `timeouts` | timeouts, and what they do |
+//! | `http2` | a connection of HTTP/2 and its streams |
 //! | `connection`, `request`, `form`, `upgrade` | what handlers see |
 //! | `http_crate` | conversions from and to the types of the crate `http` |
 //! | `site` | a site: options and a handler |
@@ -37,6 +39,8 @@ mod event_loop;
 mod eviction;
 mod form;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 #[cfg(feature = "http")]
 mod http_crate;
 mod in_flight;
@@ -44,6 +48,8 @@ mod limits;
 mod link;
 mod listeners;
 mod log_limit;
+#[cfg(feature = "http2")]
+mod mux;
 mod options;
 mod pace;
 mod request;

@@ -23,6 +23,11 @@ pub(crate) struct Shared {
     date: RefCell<Date>,
     /// Many of the connections that there may be were in use when the last one was accepted.
     pub(super) filling_up: Cell<bool>,
+    /// Streams of HTTP/2 on all connections, and how many there may be.
+    #[cfg(feature = "http2")]
+    pub(super) streams: Cell<usize>,
+    #[cfg(feature = "http2")]
+    pub(super) max_streams: Cell<usize>,
     /// Once the server is stopping: when requests in flight are dropped.
     stop_deadline: Cell<Option<u64>>,
     /// The lines of the log that clients have caused.
@@ -38,6 +43,10 @@ impl Shared {
             spare: RefCell::default(),
             date: RefCell::default(),
             filling_up: Cell::default(),
+            #[cfg(feature = "http2")]
+            streams: Cell::default(),
+            #[cfg(feature = "http2")]
+            max_streams: Cell::new(limits::MAX_CONNECTIONS * limits::STREAMS_A_CONNECTION),
             stop_deadline: Cell::new(None),
             log_lines: RefCell::default(),
         }
