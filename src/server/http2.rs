@@ -327,7 +327,9 @@ fn set_deadlines(http1: &mut Http1, mux: &mut Mux, shared: &Shared) {
         mux.proto.rest();
         mux.closing = Vec::new();
         if http1.deadlines.get(Timer::End) == NEVER {
-            http1.deadlines.set(Timer::End, shared.deadline(keep_alive));
+            // The first request has as much time as that of HTTP/1.
+            let timeout = if mux.proto.has_served() { keep_alive } else { header_timeout };
+            http1.deadlines.set(Timer::End, shared.deadline(timeout));
         }
     }
 }

@@ -177,7 +177,7 @@ impl Server {
         self.event_loop.endpoints().bind(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
-    /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `http/1.1`).
+    /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `h2` and `http/1.1`).
     ///
     /// # Errors
     /// Those of [`bind`](Server::bind); one line that names the file and what is wrong with it.

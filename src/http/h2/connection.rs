@@ -163,6 +163,11 @@ impl<T: Default> Connection<T> {
         self.stage != Stage::Open || self.block.is_some()
     }
 
+    /// Whether a request has come.
+    pub fn has_served(&self) -> bool {
+        self.last > 0
+    }
+
     /// Frees memory that an idle connection does not need.
     pub fn rest(&mut self) {
         if self.streams.is_empty() {

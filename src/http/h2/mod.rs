@@ -38,6 +38,8 @@ pub mod response;
 pub mod sending;
 pub mod static_table;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Connection, Event, PREFACE};
 pub use fault::{Code, Fault};
