@@ -4,6 +4,8 @@
     client.py [--tls] hold  PORT PATH N    N connections: one request each, the reply read; then they stay
     client.py [--tls] stall PORT PATH N    N connections: one request each, nothing read; then they stay
     client.py [--tls] drain PORT PATH N    one connection: N requests, one after the other; prints seconds and body bytes
+    client.py       echo    PORT PATH N    one WebSocket: N texts of 125 bytes, one after the other, each sent back
+    client.py       echo32  PORT PATH N    the same, 32 at a time
     client.py --tls full    PORT PATH N    N connections, one after the other, a full handshake and a request each
     client.py --tls resumed PORT PATH N    the same after one that is not counted, each resuming the one before it
 
@@ -97,6 +99,25 @@ def handshakes(port, path, count, context, resume):
     return round((time.monotonic() - start) * 1e6)
 
 
+def echo(port, path, count, window):
+    """Texts that end with a line feed: a program that reads lines can send them back, without it."""
+    sock = connect(port)
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += sock.recv(4096)
+    # Masked by zeros.
+    frames = (b"\x81\xfd\0\0\0\0" + b"x" * 124 + b"\n") * window
+    sock.sendall(frames)
+    first = sock.recv(2, socket.MSG_WAITALL)
+    length = 2 + first[1]
+    skip(sock, length * window - 2)
+    for _ in range(count // window - 1):
+        sock.sendall(frames)
+        skip(sock, length * window)
+
+
 def main():
     arguments = sys.argv[1:]
     context = None
@@ -112,6 +133,9 @@ def main():
         start = time.monotonic()
         total = sum(get(sock, path) for _ in range(count))
         print(time.monotonic() - start, total)
+        return
+    if mode.startswith("echo"):
+        echo(port, path, count, int(mode[4:] or 1))
         return
     if context is not None:
         connect(port, context=context).close()  # loads the code of it, which may be shared with the server

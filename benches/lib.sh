@@ -52,8 +52,8 @@ setup() {
     mkdir "$dir/www" "$dir/tmp"
     local size
     for size in 1 10 100; do head -c "${size}K" /dev/zero >"$dir/www/${size}k.bin"; done
-    head -c 100M /dev/zero >"$dir/www/100m.bin" # not sparse: its pages are to be in the cache
-    # What changed within the last three seconds ecohttpd reads anew for each request.
+    head -c 100M /dev/zero >"$dir/www/100m.bin" # not sparse: its pages must be in the cache
+    # ecohttpd reads a file that changed within the last three seconds for each request.
     sleep 4
 }
 
@@ -159,7 +159,7 @@ nginx_conf() {
 	END
 }
 
-# 65535 is the most that its 16 bits hold: wrk connects anew after that, which is lost in the noise.
+# 65535 is the most that its 16 bits hold: wrk reconnects after that, which is lost in the noise.
 lighttpd_conf() {
     cat <<-END
 		server.document-root = "$dir/www"

@@ -32,8 +32,8 @@ a_handler_that_fails_ends_its_own_connection_only   needs panics that unwind
 outside_of_a_server_the_runtime_panics              needs panics that unwind
 a_panic_ends_no_more_than_its_own                   needs panics that unwind
 daemon::ubus::client::tests::however_a_connection_ends_it_is_over   needs panics that unwind
-without_descriptors_it_answers_503                  starts itself anew, which needs binfmt_misc
-running_out_of_descriptors                          starts itself anew, which needs binfmt_misc
+without_descriptors_it_answers_503                  restarts itself, which needs binfmt_misc
+running_out_of_descriptors                          restarts itself, which needs binfmt_misc
 symbolic_links                                      wants openat2(2), unknown to qemu 7: without, links may lead out and back in
 "
 
@@ -93,7 +93,7 @@ programs() {
 }
 
 # one NAME PROGRAM: runs one test; prints what it said if it fails. In the process it is in: with panic=abort libtest
-# would start itself anew, which the kernel can't do with a program of another processor.
+# would restart itself, which the kernel can't do with a program of another processor.
 one() {
     local reason log
     reason=$(awk -v name="$1" '$1 == name { sub(/^[^ ]* */, ""); print }' <<<"$SKIPPED$EMULATED")

@@ -31,6 +31,8 @@ pub mod realm_line;
 pub mod rules;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
+#[path = "../src/websocket/mod.rs"]
+pub mod websocket;
 #[path = "../src/net/x509/mod.rs"]
 pub mod x509;
 

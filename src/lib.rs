@@ -33,8 +33,10 @@
 //! | `sys` | the only unsafe code: system calls | |
 //! | `buf` | queued bytes | |
 //! | `http` | the protocol, pure: no I/O, no clock | `buf` |
+//! | `websocket` | frames and messages, pure likewise | `http` |
 //! | `rt` | the runtime: readiness, wakes, timers, tasks | |
 //! | `net` | listeners, transports, TLS | `sys`, `buf`, `http` |
+//! | `outbound` | connections to other servers | `net`, `rt` |
 //! | `server` | all of them tied together: the loop, connections, handlers | all above |
 //! | `files` | static files | all above |
 //! | `serve_file` | the method of a connection that is at home in `files` | `files`, `server` |
@@ -49,7 +51,9 @@
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http2` (default) | HTTP/2 for HTTPS: `Options::http2` |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
-//! | `daemon`, `ubus` | the program `ecohttpd`, and its `/ubus`; nothing for users of the library |
+//! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
+//! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
+//! | `daemon`, `proxy`, `ubus` | the program `ecohttpd`, its proxy, and its `/ubus`; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -58,20 +62,34 @@ mod buf;
 mod files;
 mod http;
 mod net;
+#[cfg(feature = "client")]
+mod outbound;
 mod rt;
 mod serve_file;
 mod server;
 mod sys;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 // The public interface is:
 pub use files::{CleanPath, Files, Inspected};
 pub use http::{BadChunk, Chunked, Disposition, status_reason};
+#[cfg(feature = "client")]
+pub use http::{BadReply, ReplyBody, ReplyHead, ReplyScanner};
 pub use net::PeerAddr;
+#[cfg(all(feature = "client", feature = "tls"))]
+pub use net::tls::ServerTrust;
+#[cfg(feature = "client")]
+pub use outbound::Upstream;
 pub use rt::{AsyncFd, Task, sleep, spawn, yield_now};
 pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
     Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };
+#[cfg(feature = "websocket")]
+pub use server::{Message, WebSocket, WebSocketOptions, WebSocketReader, WebSocketWriter};
+#[cfg(feature = "websocket")]
+pub use websocket::Close;
 
 /// Small rules of HTTP's syntax, for programs that read or write some of it themselves.
 pub mod syntax {

@@ -8,6 +8,9 @@ pub(crate) use libc::{
     MSG_NOSIGNAL, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, O_PATH,
 };
 
+#[cfg(feature = "client")]
+pub(crate) use libc::EINPROGRESS;
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
@@ -146,13 +149,38 @@ pub(crate) fn send_file(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u6
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// Makes an epoll instance report `data` while `socket` is readable (level-triggered); `readable` false stops it.
+pub(crate) fn epoll_set(
+    epoll: BorrowedFd<'_>,
+    socket: BorrowedFd<'_>,
+    is_new: bool,
+    readable: bool,
+    data: u64,
+) -> io::Result<()> {
+    let operation = if is_new { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
+    let events = if readable { libc::EPOLLIN.cast_unsigned() } else { 0 };
+    let mut event = libc::epoll_event { events, u64: data };
+    // SAFETY: both descriptors are open and `event` lives through the call.
+    let done = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), operation, socket.as_raw_fd(), &raw mut event) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Sets the queue of TCP Fast Open requests on a listening socket.
 pub(crate) fn set_tcp_fastopen(socket: BorrowedFd<'_>, queue: i32) -> io::Result<()> {
+    set_tcp_option(socket, libc::TCP_FASTOPEN, queue)
+}
+
+/// Makes a listening socket keep connections back until the client has sent something, or for this many seconds.
+pub(crate) fn set_tcp_defer_accept(socket: BorrowedFd<'_>, seconds: i32) -> io::Result<()> {
+    set_tcp_option(socket, libc::TCP_DEFER_ACCEPT, seconds)
+}
+
+fn set_tcp_option(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     const SIZE: libc::socklen_t = 4;
     const { assert!(size_of::<libc::c_int>() == SIZE as usize) };
-    let value = (&raw const queue).cast();
+    let value = (&raw const value).cast();
     // SAFETY: the option's value is an int, given with its size.
-    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN, value, SIZE) };
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, option, value, SIZE) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

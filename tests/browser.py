@@ -11,13 +11,11 @@ import os
 import subprocess
 import sys
 
-chromium, url, upload, folder = sys.argv[1:]
-
 
 class Browser:
     """A browser and a page of it; it reads its commands on descriptor 3 and answers on 4, each ended by a NUL."""
 
-    def __init__(self):
+    def __init__(self, chromium, folder):
         commands, self.commands = os.pipe()
         self.answers, answers = os.pipe()
 
@@ -82,16 +80,21 @@ class Browser:
         self.process.wait()
 
 
-browser = Browser()
-browser.load(lambda: browser.ask("Page.navigate", url=url))
-print(browser.evaluate("document.title"), browser.evaluate("document.styleSheets.length"), sep="\t")
+def main(chromium, url, upload, folder):
+    browser = Browser(chromium, folder)
+    browser.load(lambda: browser.ask("Page.navigate", url=url))
+    print(browser.evaluate("document.title"), browser.evaluate("document.styleSheets.length"), sep="\t")
 
-document = browser.ask("DOM.getDocument")["root"]["nodeId"]
-field = browser.ask("DOM.querySelector", nodeId=document, selector="input[type=file]")["nodeId"]
-browser.ask("DOM.setFileInputFiles", nodeId=field, files=[upload])
-browser.load(lambda: browser.evaluate("document.querySelector('form[method=post] button').click()"))
-print(browser.evaluate("document.title"), browser.evaluate("document.body.innerText").replace("\n", " "), sep="\t")
+    document = browser.ask("DOM.getDocument")["root"]["nodeId"]
+    field = browser.ask("DOM.querySelector", nodeId=document, selector="input[type=file]")["nodeId"]
+    browser.ask("DOM.setFileInputFiles", nodeId=field, files=[upload])
+    browser.load(lambda: browser.evaluate("document.querySelector('form[method=post] button').click()"))
+    print(browser.evaluate("document.title"), browser.evaluate("document.body.innerText").replace("\n", " "), sep="\t")
 
-browser.load(lambda: browser.ask("Page.navigate", url=url + "cgi-bin/status"))
-print(browser.evaluate("document.title"), browser.evaluate("document.querySelectorAll('svg').length"), sep="\t")
-browser.end()
+    browser.load(lambda: browser.ask("Page.navigate", url=url + "cgi-bin/status"))
+    print(browser.evaluate("document.title"), browser.evaluate("document.querySelectorAll('svg').length"), sep="\t")
+    browser.end()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

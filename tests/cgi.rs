@@ -269,7 +269,7 @@ fn what_is_no_reply_is_answered_with_502() {
     site.await_no_children();
 }
 
-/// What uhttpd passes: values in any charset, a head of many lines; and what it passes over: a status that is none.
+/// What uhttpd passes: values in any charset, a head of many lines; and what it ignores: an invalid status.
 #[test]
 fn what_uhttpd_passes_is_passed() {
     let site = Scripts::new(&[], &[("raw", RAW)]);

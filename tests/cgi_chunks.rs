@@ -25,7 +25,7 @@ fn get(files: &str, version: &str) -> String {
     format!("GET /cgi-bin/raw?{files} HTTP/{version}\r\nHost: x\r\n\r\n")
 }
 
-/// However they come and whoever asks, the client gets what is in the chunks.
+/// However they arrive, and whichever client asks, it gets what is in the chunks.
 #[test]
 fn chunks_of_a_script_are_taken_off() {
     let site = site();

@@ -314,8 +314,10 @@ fn stray_signals_do_not_stop_it() {
 fn without_work_a_signal_stops_it() {
     let (_temp, root) = site();
     let daemon = Daemon::start(&["-h", &root]);
+    // One that never sent anything would still be in the kernel's hands.
     let mut silent = daemon.connect();
-    daemon.get("/file.txt");
+    silent.send("GET /file.txt HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(silent.read_response().status, 200);
     daemon.signal("TERM");
     silent.expect_close();
     assert!(daemon.wait().success());

@@ -54,6 +54,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("cargo run --example upload", Example("upload")),
     ("cargo run --example clock", Example("clock")),
     ("cargo run --example workers", Example("workers")),
+    ("cargo run --example chat", Example("chat")),
     ("cargo test", Tests("")),
     ("cargo test --test files", Tests("files")),
     ("cargo test --bin ecohttpd documents", Tests("")),
@@ -78,6 +79,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("benches/versus.sh", Script(CI, "benches/versus.sh")),
     ("benches/cgi.sh", Script(CI, "benches/cgi.sh")),
     ("benches/ubus.sh", Script(CI, "benches/ubus.sh")),
+    ("benches/websocket.sh", Script(CI, "benches/websocket.sh")),
     ("cross/setup.sh", Script(CI, "cross/setup.sh")),
     ("cross/build.sh", Script(CI, "$(cross/build.sh ")),
     ("cross/build.sh mipsel-unknown-linux-musl", Script(CI, "cross/build.sh mipsel-unknown-linux-musl")),
@@ -132,7 +134,7 @@ const STILTED: &[(&str, &str)] = &[
 /// Bytes of a picture.
 const MAX_PICTURE: u64 = 40 << 10;
 
-/// Lines of README, which is to be read in two minutes.
+/// Lines of README, which should take two minutes to read.
 const MAX_README: usize = 110;
 
 #[test]

@@ -57,7 +57,7 @@ fn the_host_chooses() {
         ("[::2]", "rest"),
     ] {
         let reply = ask_host(addr, host, "/");
-        // A name that is none may be refused, too.
+        // An invalid name may be refused, too.
         assert!(reply.text() == expected || host.starts_with('.') && reply.status == 400, "{host}: {}", reply.text());
     }
     let raw = |text: &str| {

@@ -8,9 +8,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("buf", &[]),
     ("http", &["buf"]),
+    ("websocket", &["http"]),
     ("rt", &["sys", "buf", "http"]),
     ("net", &["sys", "buf", "http"]),
-    ("server", &["sys", "buf", "http", "rt", "net"]),
+    ("outbound", &["sys", "buf", "http", "rt", "net"]),
+    ("server", &["sys", "buf", "http", "websocket", "rt", "net"]),
     ("files", &["sys", "buf", "http", "rt", "net", "server"]),
     // One method of `server`'s Connection that needs `files`: see the file.
     ("serve_file", &["server", "files"]),

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod common_websocket;
 
 use common::{Client, post, serve, start};
-use ecohttpd::{AsyncFd, CleanPath, Connection, Error, Files, FormEvent, Options, Outcome, Request, Result, Server};
+use ecohttpd::{
+    AsyncFd, CleanPath, Connection, Error, Files, FormEvent, Message, Options, Outcome, Request, Result, Server,
+    WebSocketOptions,
+};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -210,6 +214,29 @@ fn another_protocol() {
     assert_eq!(client.read_response().status, 101);
     client.send("ping");
     assert_eq!(client.read_exact(4), b"ping");
+}
+
+#[test]
+fn websockets() {
+    async fn shout(con: &mut Connection, req: &mut Request) -> Result<()> {
+        if !req.is_websocket() {
+            return con.send("a page\n").await;
+        }
+        let mut socket = con.websocket(&WebSocketOptions::new().max_message(4096)).await?;
+        while let Some(message) = socket.recv().await? {
+            if let Message::Text(text) = message {
+                socket.send_text(text.to_uppercase()).await?;
+            }
+        }
+        Ok(())
+    }
+    let server = serve(Options::new, shout);
+    assert_eq!(server.get("/").text(), "a page\n");
+    let mut client = common_websocket::open(server.addr, "/");
+    client.send(common_websocket::frame(common_websocket::TEXT, "hello"));
+    common_websocket::expect(&mut client, common_websocket::TEXT, "HELLO");
+    client.send(common_websocket::close(1000, ""));
+    common_websocket::expect_close(&mut client, 1000);
 }
 
 #[test]

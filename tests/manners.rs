@@ -359,7 +359,7 @@ fn a_restart_under_load_leaves_no_wrong_answer() {
     assert_eq!(ask(addr, "GET", "/file.txt", &[]).text(), "content");
 }
 
-/// A daemon that is started as procd does it: as soon as the one before it lets go of the port.
+/// A daemon that is started as procd does it: as soon as the one before it releases the port.
 fn successor(router: &Router, listen: &str) -> Command {
     until("the port is free", || TcpListener::bind(listen).is_ok());
     router.command(&["-f", "-h", &router.path("root"), "-p", listen])

@@ -1,4 +1,4 @@
-//! The OpenWrt packages: what reading them tells, and what they do on a router that is none.
+//! The OpenWrt packages: checked by reading, and run on an imitation of a router.
 //!
 //! Needs bash. What else the scripts want (busybox, make, namespaces) they say themselves where it is missing.
 #![cfg(all(feature = "daemon", feature = "tls", feature = "ubus"))]

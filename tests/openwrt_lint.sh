@@ -31,7 +31,7 @@ fail() {
 }
 
 facts() {
-    local version name file
+    local version name names file
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
     [ "$(sed -n 's/^PKG_VERSION:=//p' openwrt/ecohttpd/Makefile)" = "$version" ] || fail "the package's version is not $version"
     for name in ecohttpd ecohttpd-notls; do
@@ -43,10 +43,11 @@ facts() {
         grep -q " ./files/${file##*/} " openwrt/ecohttpd/Makefile || fail "${file##*/} is not installed"
     done
     # LuCI knows the options by our names for them.
-    sed -n "s/.*taboption([^,]*, form[^,]*, '\([a-z_]*\)'.*/\1/p" $app/htdocs/luci-static/resources/view/ecohttpd/settings.js |
-        while read -r name; do
-            grep -q "\"$name\"" src/daemon/config/options.rs || fail "LuCI sets $name, which is no option"
-        done
+    names=$(sed -n "s/.*add(form[^,]*, '\([a-z_]*\)'.*/\1/p" $app/htdocs/luci-static/resources/view/ecohttpd/settings.js)
+    [ -n "$names" ] || fail "no option found on LuCI's page"
+    for name in $names; do
+        grep -q "\"$name\"" src/daemon/config/options.rs || fail "LuCI sets $name, which is no option"
+    done
 }
 
 json() {

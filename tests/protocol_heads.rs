@@ -141,7 +141,7 @@ fn heads_that_are_refused() {
     assert_eq!(paths.try_iter().collect::<Vec<_>>(), [""; 0], "no handler saw any of these");
 }
 
-/// RFC 9110 §2.5: whoever does not know a minor version reads it as the highest that it knows.
+/// RFC 9110 §2.5: an unknown minor version is read as the highest known one.
 #[test]
 fn later_minor_versions_are_served_as_1_1() {
     let server = plain();

@@ -78,7 +78,7 @@ fn listeners_come_and_go() {
     assert!(router.reload(&daemon).contains("configuration reloaded"));
     assert_eq!(index(other), "two");
     until("the old address is closed", || TcpStream::connect(addr).is_err());
-    // Whoever was there still has an answer, or an end in order, but no reset.
+    // Clients that were connected get an answer or an orderly end, but no reset.
     let _ = idle.try_send(request("GET", "/", &[], true));
     let (rest, end) = idle.rest();
     assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 200 "), "{:?}", rest.escape_ascii().to_string());
@@ -156,7 +156,7 @@ fn no_request_fails_for_a_reload() {
                 let (done, over) = (&done, &over);
                 scope.spawn(move || {
                     while done.load(SeqCst) < REQUESTS || !over.load(SeqCst) {
-                        // Half of them come anew each time.
+                        // Half of them reconnect each time.
                         let mut client = Client::connect(addr);
                         for _ in 0..if n % 2 == 0 { 100 } else { 1 } {
                             client.send(request("GET", "/", &[], false));
@@ -186,7 +186,7 @@ fn no_request_fails_for_a_reload() {
     assert!(done.load(SeqCst) >= REQUESTS);
 }
 
-/// Whoever reads the address may send a signal at once: it ended the program while nobody caught it yet.
+/// A signal may come as soon as the address is printed. It used to end the program, as it was not caught yet.
 #[test]
 fn a_reload_may_come_at_once() {
     let router = Router::new();

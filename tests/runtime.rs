@@ -357,7 +357,7 @@ fn a_gigabyte_in_takes_no_memory() {
     assert!(peak.saturating_sub(before) < 100 << 20, "grew by {} bytes", peak - before);
 }
 
-/// Whoever never has to wait must still let others have their turn.
+/// A handler that never has to wait must still let others have their turn.
 #[test]
 fn one_connection_does_not_starve_the_others() {
     let over = Arc::new(AtomicBool::new(false));

@@ -17,7 +17,7 @@ fn saying(options: Options, what: &'static str) -> Site {
     Site::new(options, async move |con: &mut Connection, _: &mut Request| con.send(what).await)
 }
 
-/// A server whose listener at the returned address obeys: `/swap`, `/close`, `/open`.
+/// A server whose listener at the returned address takes commands: `/swap`, `/close`, `/open`.
 fn obedient() -> common::Running {
     start(|| {
         let held: Rc<RefCell<Vec<Listening>>> = Rc::default();

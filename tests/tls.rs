@@ -247,7 +247,7 @@ fn what_comes_between_two_reads_is_not_overlooked() {
     for (record, gate) in [(0..10_000, None), (10_000..20_000, Some(&opened[0])), (20_000..20_100, Some(&opened[1]))] {
         client.send(&body[record]);
         if let Some(gate) = gate {
-            // The event of what was sent is to be over before the handler reads on.
+            // The event of what was sent must be over before the handler reads on.
             thread::sleep(MOMENT);
             gate.open();
             thread::sleep(MOMENT);

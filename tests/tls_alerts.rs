@@ -190,7 +190,7 @@ fn a_request_before_the_fault_is_not_answered_behind_the_alert() {
     assert_eq!(rest(&mut stream), alert(AlertDescription::UnexpectedMessage));
 }
 
-/// Whoever raises a fatal alert gets none for it.
+/// A peer that raises a fatal alert gets none in return.
 #[test]
 fn a_fatal_alert_is_not_answered() {
     let id = Identity::new();

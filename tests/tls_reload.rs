@@ -1,4 +1,4 @@
-//! Certificates loaded anew while clients come and go.
+//! Certificates reloaded while clients come and go.
 #![cfg(feature = "tls")]
 
 mod common;

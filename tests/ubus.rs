@@ -203,7 +203,7 @@ fn other_origins() {
     assert_eq!(silent.header("access-control-allow-origin"), None);
 }
 
-/// What a page of another site posts as text comes without being asked for; it must not be obeyed.
+/// A page of another site may post text without a preflight. It must be refused.
 #[test]
 fn pages_of_other_sites_do_not_call() {
     let site = site(&["-a"]);
@@ -302,7 +302,7 @@ fn calls_that_get_no_answer_time_out() {
 fn ubusd_may_come_and_go() {
     let site = site(&[]);
     assert_eq!(site.call("nodata", "{}"), "\"result\":[0]");
-    // It hangs up, or talks nonsense: the call fails, the next connects anew.
+    // It hangs up, or talks nonsense: the call fails, the next one reconnects.
     for (at, method) in ["hangup", "garbage"].iter().enumerate() {
         assert_eq!(site.rpc(&call(1, SID, "tobj", method, "{}")), unreachable_error(), "{method}");
         assert_eq!(site.call("nodata", "{}"), "\"result\":[0]");

@@ -171,7 +171,7 @@ fn files_that_not_all_may_read() {
     assert_eq!(ask(daemon.addr, "GET", "/x.css.gz", &[]).status, 403);
 }
 
-/// A folder that others may not go through keeps all that is below it, whoever may read that.
+/// A folder that others may not enter hides everything below it, even files that they may read.
 #[test]
 fn folders_that_not_all_may_enter() {
     let router = Router::new();

@@ -127,6 +127,15 @@ impl Output {
         }
     }
 
+    /// Moves its memory to another, if nothing waits in either.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn hand_over(&mut self, other: &mut Output) {
+        if self.queue.is_empty() && other.queue.is_empty() && self.queue.capacity() > 0 {
+            other.queue = std::mem::take(&mut self.queue);
+            other.spare = std::mem::take(&mut self.spare);
+        }
+    }
+
     /// Drops the queue, and frees memory beyond the spare buffer.
     pub(crate) fn clear(&mut self) {
         while let Some(chunk) = self.queue.pop_front() {

@@ -24,7 +24,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// How the line about this address begins if it can't be bound.
+    /// The beginning of the line about this address if it can't be bound.
     fn cannot_listen(&self) -> String {
         [CANNOT_LISTEN, &self.listen.to_string(), ": "].concat()
     }
@@ -32,9 +32,9 @@ impl Address {
 
 /// What is served at an address.
 #[derive(Clone)]
-pub struct Target {
+pub struct SiteTarget {
     pub site: ecohttpd::Site,
-    /// Those told the port of their HTTPS once it is bound.
+    /// The policies that learn the port of HTTPS once it is bound.
     pub policies: Vec<Rc<HttpsPolicy>>,
     /// The folder of the site that answers requests for no other.
     pub folder: PathBuf,
@@ -43,13 +43,13 @@ pub struct Target {
 /// An address, and what to serve there.
 pub struct Wanted {
     pub address: Address,
-    pub target: Target,
+    pub target: SiteTarget,
 }
 
 /// A bound address: two sockets where every address of both families is meant.
 struct Bound {
     address: Address,
-    target: Target,
+    target: SiteTarget,
     sockets: Vec<Listening>,
 }
 
@@ -89,8 +89,8 @@ impl Bindings {
         !self.missing.is_empty()
     }
 
-    /// Tries again to bind what is missing: an interface may be up by now, or another server gone. Returns how the flaws
-    /// began that no longer apply.
+    /// Tries again to bind what is missing: an interface may be up by now, or another server gone. Returns how the
+    /// lines of the flaws that no longer apply begin.
     pub fn retry(&mut self) -> Vec<String> {
         let mut recovered = Vec::new();
         for Wanted { address, target } in std::mem::take(&mut self.missing) {
@@ -186,7 +186,7 @@ impl Bindings {
         }
     }
 
-    /// Has the listeners that stay serve the new sites, and closes those that are no longer wanted.
+    /// Switches the listeners that stay to the new sites, and closes those that are no longer wanted.
     fn change_over(&mut self, wanted: &[Wanted], fresh: Vec<Bound>) {
         for mut bound in std::mem::take(&mut self.bound) {
             let Some(Wanted { target, .. }) = wanted.iter().find(|want| want.address == bound.address) else {
@@ -209,7 +209,7 @@ impl Bindings {
         std::mem::take(&mut bound.sockets).into_iter().for_each(|socket| self.listeners.close(socket));
     }
 
-    /// Binds an address again that was closed for nothing.
+    /// Binds an address again after closing it turned out to be of no use.
     fn restore(&mut self, bound: Bound) {
         let Bound { address, target, .. } = bound;
         match self.bind(&target.site, &address) {
@@ -222,7 +222,7 @@ impl Bindings {
     }
 }
 
-/// Whether a configuration is served though these addresses can't be bound: not if that is all of them.
+/// Whether a configuration is served although these addresses can't be bound: not if those are all.
 fn judge(wanted: &[Wanted], failed: &[(Address, io::Error)], flaws: &mut Flaws<'_>) -> Result<(), ServeError> {
     let mut last = String::new();
     for (address, error) in failed {
@@ -233,7 +233,7 @@ fn judge(wanted: &[Wanted], failed: &[(Address, io::Error)], flaws: &mut Flaws<'
 }
 
 /// Tells the sites of a TLS listener where their HTTPS is.
-fn announce(address: &Address, target: &Target, sockets: &[Listening]) {
+fn announce(address: &Address, target: &SiteTarget, sockets: &[Listening]) {
     if let Some(socket) = sockets.first().filter(|_| address.tls) {
         target.policies.iter().for_each(|policy| policy.found_port(socket.addr().port()));
     }

@@ -1,10 +1,10 @@
-//! What of a configuration can't be served, and whether the rest is served all the same.
+//! Which parts of a configuration can't be served, and whether the rest is served anyway.
 
 use super::exit::ServeError;
 use super::log;
 use ecohttpd::syntax::decimal;
 
-/// How the line about an address begins that can't be bound.
+/// The beginning of the line about an address that can't be bound.
 pub const CANNOT_LISTEN: &str = "cannot listen on ";
 
 /// What to do when part of a configuration can't be served.
@@ -35,7 +35,7 @@ impl<'a> Flaws<'a> {
         self.found
     }
 
-    /// Passes over a flaw where that is tolerable; otherwise returns it as the error.
+    /// Tolerates a flaw if it may; otherwise returns it as the error.
     pub fn tolerate(&mut self, flaw: ServeError) -> Result<(), ServeError> {
         if self.care == Care::AsBefore && !self.is_known(flaw.text()) {
             return Err(flaw);
@@ -43,7 +43,7 @@ impl<'a> Flaws<'a> {
         self.pass_over(flaw)
     }
 
-    /// Passes over a flaw, unless the configuration is applied strictly.
+    /// Tolerates a flaw, unless the configuration is applied strictly.
     pub fn pass_over(&mut self, flaw: ServeError) -> Result<(), ServeError> {
         if self.care == Care::Strict {
             return Err(flaw);

@@ -20,7 +20,7 @@ const ACME: &str = "/.well-known/acme-challenge/";
 const UNAVAILABLE: &str =
     "This server is available over HTTPS only, which does not work at the moment. Its log says why.";
 
-/// What HTTP does for HTTPS, and the other way round.
+/// How plain HTTP leads to HTTPS, and what HTTPS tells browsers.
 #[cfg(feature = "tls")]
 pub struct HttpsPolicy {
     redirect: bool,

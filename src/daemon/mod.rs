@@ -9,7 +9,7 @@
 //! | `plan` | what is served at each address |
 //! | `bind` | listening sockets: bound, kept, closed, tried again |
 //! | `reload` | putting a configuration into effect, at the start and at SIGHUP |
-//! | `flaws` | what of a configuration can't be served, and whether that is tolerated |
+//! | `flaws` | which parts of a configuration can't be served, and whether that is tolerated |
 //! | `signals`, `tasks` | signals, and what else runs beside the requests |
 //! | `privileges`, `background`, `pid_file`, `exit` | the process: its user, its terminal, its id, its exit code |
 //! | `virtual_hosts`, `router` | a request's way: which site, who may, what answers |
@@ -17,6 +17,8 @@
 //! | `https_policy`, `certificates`, `self_signed` | HTTPS: redirect and HSTS; the files |
 //! | `scripts`, `cgi` | which paths are scripts; running them |
 //! | `ubus` | `/ubus`: JSON-RPC over ubus |
+//! | `proxy`, `fastcgi` | servers behind this one, by HTTP and by FastCGI |
+//! | `upstream` | connections to them, for any protocol |
 //! | `log` | diagnostics and access logs |
 //! | `addresses`, `base64`, `escape`, `prefix`, `context` | what several of them need |
 //! | `sys` | system calls |
@@ -33,6 +35,8 @@ mod config;
 mod context;
 mod escape;
 mod exit;
+#[cfg(feature = "proxy")]
+mod fastcgi;
 mod flaws;
 mod https_policy;
 mod log;
@@ -40,6 +44,8 @@ mod pid_file;
 mod plan;
 mod prefix;
 mod privileges;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod rebinding;
 mod reload;
 mod replies;
@@ -55,6 +61,8 @@ mod tasks;
 mod testing;
 #[cfg(feature = "ubus")]
 mod ubus;
+#[cfg(feature = "proxy")]
+mod upstream;
 mod virtual_hosts;
 
 pub use run::run;

@@ -2,7 +2,7 @@
 //!
 //! Sites that share an address become one site of the library, which tells them apart by host.
 
-use super::bind::{Address, Target, Wanted};
+use super::bind::{Address, SiteTarget, Wanted};
 use super::certificates::{self, Usable};
 use super::config::{Config, Listen, SiteConfig, seconds};
 use super::exit::ServeError;
@@ -30,7 +30,7 @@ pub type Logs = Vec<(AccessTarget, Rc<AccessLog>)>;
 pub fn plan(config: &Config, logs: &Logs, flaws: &mut Flaws<'_>) -> Result<Vec<Wanted>, ServeError> {
     let usable = certificates::usable(config, flaws)?;
     let planner = Planner { config, logs, sites: routers(config), usable };
-    let mut groups: Vec<(Vec<usize>, Target)> = Vec::new();
+    let mut groups: Vec<(Vec<usize>, SiteTarget)> = Vec::new();
     let mut wanted: Vec<Wanted> = Vec::new();
     for (n, site) in config.sites.iter().enumerate() {
         for (place, (listen, tls)) in listens(site).enumerate() {
@@ -63,7 +63,7 @@ struct Planner<'a> {
     config: &'a Config,
     logs: &'a Logs,
     sites: Vec<(Rc<Router>, Rc<HttpsPolicy>)>,
-    /// What of each site's certificates can be used.
+    /// Which of each site's certificates can be used.
     usable: Vec<Usable>,
 }
 
@@ -91,7 +91,7 @@ impl Planner<'_> {
     }
 
     /// One site of the library for all of these.
-    fn target(&self, members: &[usize]) -> Target {
+    fn target(&self, members: &[usize]) -> SiteTarget {
         let first = &self.config.sites[members[0]];
         let mut options = connections(first, folder(self.config, first));
         for &member in members {
@@ -102,7 +102,7 @@ impl Planner<'_> {
         }
         let hosts = VirtualHosts(members.iter().map(|&member| Rc::clone(&self.sites[member].0)).collect());
         let handler = async move |con: &mut Connection, req: &mut Request| hosts.serve(con, req).await;
-        Target {
+        SiteTarget {
             site: ecohttpd::Site::new(options, handler),
             policies: members.iter().map(|&member| Rc::clone(&self.sites[member].1)).collect(),
             folder: first.docroot.clone(),
@@ -145,6 +145,8 @@ fn connections(site: &SiteConfig, options: Options) -> Options {
         .body_timeout(seconds(site.network_timeout))
         .write_timeout(seconds(site.send_timeout))
         .freebind(true)
+        // In every protocol that is spoken here, the client sends first.
+        .tcp_defer_accept(true)
         // As in uhttpd: `0.0.0.0:80` and `[::]:80` are two listeners.
         .ipv6_v6only(true);
     match site.tcp_keepalive {

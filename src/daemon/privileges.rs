@@ -68,7 +68,7 @@ impl SystemUser {
 
     /// Becomes the user, and checks that root can't be regained.
     fn assume(&self) -> io::Result<()> {
-        // In this order: setting groups takes root's rights, which go with the user.
+        // In this order: setting groups takes root's rights, which are lost with the user.
         sys::set_groups(&self.groups)?;
         sys::set_group(self.group)?;
         sys::set_user(self.user)?;

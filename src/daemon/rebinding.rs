@@ -3,7 +3,8 @@
 use super::addresses::is_private;
 use ecohttpd::Connection;
 
-/// Whether a private client asks a public address: a page of the Internet made its host name point here (DNS rebinding).
+/// Whether a private client asks a public address: a page from the Internet may have pointed its host name here (DNS
+/// rebinding).
 pub fn is_rebound(con: &Connection) -> bool {
     let local = || con.local_addr().ok()?.ip();
     con.remote_addr().ip().is_some_and(is_private) && local().is_some_and(|ip| !is_private(ip))

@@ -5,10 +5,14 @@ use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served};
 use super::config::{self, Header, seconds};
 use super::escape::Html;
+#[cfg(feature = "proxy")]
+use super::fastcgi::FastCgi;
 use super::https_policy::HttpsPolicy;
 use super::log;
 
 use super::prefix::UrlPrefix;
+#[cfg(feature = "proxy")]
+use super::proxy::{Forwarding, Proxied};
 use super::rebinding::is_rebound;
 use super::replies::{error, respond};
 use super::scripts::{self, Found, Located, Scripts};
@@ -51,6 +55,10 @@ pub struct Router {
     /// Scripts are opened before they are checked, and run by descriptor, so no link can be swapped in between.
     no_symlinks: bool,
     cgi: Cgi,
+    #[cfg(feature = "proxy")]
+    forwarding: Forwarding,
+    #[cfg(feature = "proxy")]
+    fastcgi: FastCgi,
     #[cfg(feature = "ubus")]
     ubus: Option<(UrlPrefix, Ubus)>,
     error_page: Option<CleanPath>,
@@ -111,6 +119,10 @@ impl Router {
             scripts: Scripts::new(site),
             no_symlinks: site.no_symlinks,
             cgi: Cgi::new(limits),
+            #[cfg(feature = "proxy")]
+            forwarding: Forwarding::new(&site.proxies, site.proxy_timeout, site.proxy_idle_timeout),
+            #[cfg(feature = "proxy")]
+            fastcgi: FastCgi::new(&site.fastcgi, site.proxy_timeout),
             #[cfg(feature = "ubus")]
             ubus: site.ubus.prefix.as_ref().map(|prefix| {
                 let ubus = Ubus::new(&site.ubus, seconds(site.script_timeout));
@@ -121,7 +133,8 @@ impl Router {
         }
     }
 
-    /// Serves a request. What files rarely need is boxed, as the rest of the future is allocated for each request.
+    /// Serves a request. The parts that files rarely need are boxed, as the rest of the future is allocated for each
+    /// request.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         let proxied = self.proxies.as_ref().map_or(Ok(false), |proxies| proxies.apply(con, req));
         if self.rfc1918_filter && is_rebound(con) {
@@ -156,6 +169,15 @@ impl Router {
             Ok(path) => Ok((path, None)),
             Err(refusal) => Err(Some(refusal.status())),
         };
+        #[cfg(feature = "proxy")]
+        if let Ok((path, None)) = &way
+            && let Some(proxied) = self.forwarding.find(path).filter(|_| !self.is_ubus(path))
+        {
+            return match Box::pin(self.forward(con, req, path, proxied)).await? {
+                None => Ok(()),
+                Some(status) => Box::pin(self.fail(con, req, status)).await,
+            };
+        }
         let status = match way {
             Ok((path, redirected)) => Box::pin(self.route(con, req, path, redirected)).await?,
             Err(status) => status,
@@ -203,9 +225,35 @@ impl Router {
         false
     }
 
+    #[cfg(feature = "proxy")]
+    fn is_proxied(&self, path: &CleanPath) -> bool {
+        self.forwarding.find(path).is_some() || self.fastcgi.find(path).is_some()
+    }
+
+    #[cfg(not(feature = "proxy"))]
+    fn is_proxied(&self, _: &CleanPath) -> bool {
+        false
+    }
+
+    /// Has another server answer, or returns the status of an error that the caller answers.
+    #[cfg(feature = "proxy")]
+    async fn forward(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        path: &CleanPath,
+        proxied: &Proxied,
+    ) -> Result<Option<u16>> {
+        self.add_headers(con, path)?;
+        match self.admit(con, req, path, path).await {
+            Ok(login) => self.forwarding.serve(con, req, path, proxied, login.is_some()).await,
+            Err(refusal) => self.refuse(con, refusal).await,
+        }
+    }
+
     /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
     fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
-        if self.is_ubus(path) {
+        if self.is_ubus(path) || self.is_proxied(path) {
             return false;
         }
         let open = !self.is_guarded() && self.aliases.is_empty();
@@ -245,6 +293,10 @@ impl Router {
             let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
             let rest = [rest, slash].concat();
             return ubus.serve(con, req, &rest).await.map(|()| None);
+        }
+        #[cfg(feature = "proxy")]
+        if let Some((at, prefix, rest)) = self.fastcgi.find(path).filter(|_| redirected.is_none()) {
+            return self.run_below(con, req, path, login.as_ref(), (at, prefix, rest)).await;
         }
         match found {
             // There is no script to answer OPTIONS.
@@ -360,7 +412,52 @@ impl Router {
             query: query.unwrap_or(&asked),
             as_get: query.is_some(),
         };
+        #[cfg(feature = "proxy")]
+        if let Some(at) = located.fastcgi {
+            if let Some((status, _)) = script.refusal() {
+                return Ok(Served::Failed(status));
+            }
+            let script = Script { held: None, ..script };
+            return self.fastcgi.serve(con, req, &script, &self.cgi, at).await;
+        }
         self.cgi.serve(con, req, &script).await
+    }
+
+    /// Has a FastCGI server answer that has all below a path.
+    #[cfg(feature = "proxy")]
+    async fn run_below(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        path: &CleanPath,
+        login: Option<&VerifiedLogin>,
+        (at, prefix, rest): (usize, &str, &[u8]),
+    ) -> Result<Option<u16>> {
+        let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
+        let start: &[u8] = if prefix.is_empty() { b"/" } else { b"" };
+        let info = [start, rest, if path.relative().is_empty() { b"" } else { slash }].concat();
+        let file = self.scripts.docroot().join(prefix.trim_start_matches('/'));
+        let script = Script {
+            file: &file,
+            held: None,
+            interpreter: None,
+            name: prefix.as_bytes(),
+            path_info: (!info.is_empty()).then_some(&info),
+            docroot: self.scripts.docroot(),
+            #[cfg(feature = "tls")]
+            tells_certificate: self.tells_certificate,
+            login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
+            status: 200,
+            query: req.query_bytes(),
+            as_get: false,
+        };
+        let place = match self.fastcgi.serve(con, req, &script, &self.cgi, at).await? {
+            Served::Done => return Ok(None),
+            Served::Failed(status) => return Ok(Some(status)),
+            Served::Local(place) => place,
+        };
+        // Whom that path belongs to is for the client's next request to find out.
+        con.redirect(302, &place).await.map(|()| None)
     }
 
     /// The path rewritten by the first alias that matches: the target of the alias, followed by the whole old path.
@@ -443,7 +540,7 @@ impl Router {
         error(con, status, &text).await
     }
 
-    /// Answers with the error page. Returns false if there is none that this client may see.
+    /// Answers with the error page. Returns false if this client may not see one.
     async fn fail_with(&self, con: &mut Connection, req: &mut Request, page: &CleanPath, status: u16) -> Result<bool> {
         let Ok(login) = self.admit(con, req, page, page).await else { return Ok(false) };
         let located = match self.scripts.find(con, &self.files, page) {

@@ -71,8 +71,8 @@ fn serve(config: &Config, line: CommandLine, signals: Signals) -> Result<(), Ser
     let mut serving = Serving::new(server.listeners());
     check_user(config)?;
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    // Someone at a keyboard reads errors at once. A file is read when a router boots, and this server may be the only way
-    // to mend it.
+    // Someone at a keyboard reads errors at once. A file is read when a router boots, and this server may be the only
+    // way to fix it.
     let care = if config.file.is_some() { Care::Lenient } else { Care::Strict };
     serving.apply(config, care)?;
     for (tls, addr, folder) in serving.bindings.addresses() {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct Scripts {
     docroot: PathBuf,
     prefix: UrlPrefix,
-    /// Extensions, with their dot, and the programs that run them.
+    /// Extensions, with their dot, and the programs that run them; those of FastCGI servers, without a program, come first.
     interpreters: Vec<(String, PathBuf)>,
     /// The names of index files.
     index: Vec<String>,
@@ -36,6 +36,9 @@ pub enum Found<'a> {
 pub struct Located<'a> {
     pub file: PathBuf,
     pub interpreter: Option<&'a Path>,
+    /// The place in `fastcgi` of the server that runs it.
+    #[cfg(feature = "proxy")]
+    pub fastcgi: Option<usize>,
     /// Its path in URLs.
     pub name: Vec<u8>,
     pub path_info: Option<Vec<u8>>,
@@ -52,11 +55,12 @@ impl Located<'_> {
 
 impl Scripts {
     pub fn new(site: &config::SiteConfig) -> Scripts {
-        let interpreters = site.interpreters.iter();
+        let servers = site.fastcgi.iter().map(|backend| (backend.from.clone(), PathBuf::new()));
+        let programs = site.interpreters.iter().map(|one| (one.extension.clone(), one.program.clone()));
         let mut scripts = Scripts {
             docroot: site.docroot.clone(),
             prefix: UrlPrefix::new(&site.cgi_prefix),
-            interpreters: interpreters.map(|one| (one.extension.clone(), one.program.clone())).collect(),
+            interpreters: servers.chain(programs).collect(),
             index: site.index.clone(),
             index_scripts: false,
         };
@@ -78,12 +82,15 @@ impl Scripts {
         &self.docroot
     }
 
-    fn interpreter(&self, relative: &[u8]) -> Option<&Path> {
-        let found = self.interpreters.iter().find(|(extension, _)| {
+    fn interpreter(&self, relative: &[u8]) -> Option<(usize, &Path)> {
+        let mut all = self.interpreters.iter().enumerate();
+        // That of a FastCGI server may be a path instead, which is no file's.
+        let found = all.find(|(_, (extension, _))| {
             let at = relative.len().checked_sub(extension.len());
-            at.and_then(|at| relative.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(extension.as_bytes()))
+            let end = at.and_then(|at| relative.get(at..)).filter(|_| extension.starts_with('.'));
+            end.is_some_and(|end| end.eq_ignore_ascii_case(extension.as_bytes()))
         });
-        found.map(|(_, program)| program.as_path())
+        found.map(|(at, (_, program))| (at, program.as_path()))
     }
 
     /// Looks for a script at a path, or above it.
@@ -135,9 +142,12 @@ impl Scripts {
         let (script, rest) = path.relative().split_at_checked(end).unwrap_or((path.relative(), b""));
         let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
         let info = [rest, slash].concat();
+        let interpreter = self.interpreter(script);
         Located {
             file: self.docroot.join(OsStr::from_bytes(script)),
-            interpreter: self.interpreter(script),
+            interpreter: interpreter.map(|(_, program)| program),
+            #[cfg(feature = "proxy")]
+            fastcgi: interpreter.filter(|(_, program)| program.as_os_str().is_empty()).map(|(at, _)| at),
             name: [b"/", script].concat(),
             path_info: (!info.is_empty()).then_some(info),
             index: None,

@@ -213,7 +213,7 @@ fn validity(now: SystemTime, days: u64) -> (u64, u64) {
 
 /// Publishes both files once both are completely on the disk, in place of the one that there was.
 ///
-/// Errors of space or permission occur before that, so hardly anything can leave one without the other.
+/// Errors of space or permission occur before that, so it is nearly impossible that one is left without the other.
 fn publish(cert: &Path, key: &Path, made: &SelfSigned, half: Option<(&Path, &Path)>) -> io::Result<()> {
     let key_draft = Draft::write(key, 0o600, &pem("PRIVATE KEY", &made.key))?;
     let cert_draft = Draft::write(cert, 0o644, &pem("CERTIFICATE", &made.cert))?;

@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait before binding a missing address again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How often certificates are looked at.
+/// How often certificates are checked.
 #[cfg(feature = "tls")]
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -70,7 +70,7 @@ impl Retries {
     }
 }
 
-/// Looks at certificates each hour: they end, and this host's addresses change, without any reload. What is wrong is
+/// Checks certificates each hour: they expire, and this host's addresses change, without a reload. What is wrong is
 /// logged once a day; the first time an hour after the start, when the clock has been set over the network.
 #[cfg(feature = "tls")]
 async fn look_after_certificates(serving: Rc<RefCell<Serving>>, handle: Handle, pause: Duration) {

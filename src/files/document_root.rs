@@ -4,7 +4,7 @@ use super::descriptors::{is_same, proc_path};
 use super::limits::{OPENAT2_TRIES, ROOT_CHECK};
 use super::listed_names::ListedNames;
 use super::precompressed::{self, Codings};
-use super::siblings::Siblings;
+use super::precompressed_cache::Siblings;
 use crate::sys::{self, Stat};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
@@ -151,12 +151,12 @@ impl DocumentRoot {
         codings
     }
 
-    /// Finds them in the list of their folder, or one by one, and until when they are to be relied on.
+    /// Finds them in the list of their folder, or one by one. Also returns until when the answer holds.
     fn find_siblings(&mut self, name: &CStr, now: u64) -> (Codings, u64) {
         let path = name.to_bytes();
         let slash = path.iter().rposition(|&byte| byte == b'/');
         let (folder, file) = slash.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
-        // Reads the folder, unless that was done lately. What the name itself is allowed, others find out.
+        // Reads the folder, unless that was done lately. Does not check whether clients may use the name itself.
         let _ = self.check_segment(folder, file, now);
         let listed = self.names.siblings(folder, file, now);
         listed.unwrap_or_else(|| (self.look_for_siblings(name, now), now.saturating_add(ROOT_CHECK)))

@@ -21,7 +21,7 @@ const GENERATING: &[u32] = &[
     0x6367_7270, // cgroup2
 ];
 
-/// Whether the length that stat(2) reports may be wrong. Then it is zero, or a power of two from a page on.
+/// Whether the length that stat(2) reports may be wrong: zero, or a power of two of at least a page.
 pub(super) fn is_generated(file: &File, stat: &Stat) -> io::Result<bool> {
     let may_be = stat.size == 0 || stat.size >= 4096 && stat.size.is_power_of_two();
     Ok(may_be && GENERATING.contains(&sys::file_system(file.as_fd())?))

@@ -1,4 +1,4 @@
-//! A file ready to be sent, and whether it is still what lies on disk.
+//! A file ready to be sent, and whether it is still the same on disk.
 
 use super::header_lines::{self, Facts};
 use super::limits::ROOT_CHECK;
@@ -27,7 +27,7 @@ pub(super) struct HotFile {
     used: Cell<bool>,
     /// When the folders on its path were last checked, in milliseconds of the loop's clock.
     checked: Cell<u64>,
-    /// The moment of the loop in which it was last found to be what lies on disk.
+    /// The turn of the loop in which it was last found unchanged on disk.
     seen: Cell<u32>,
 }
 
@@ -76,12 +76,12 @@ impl HotFile {
         self.checked.set(now);
     }
 
-    /// Whether it was found to be what lies on disk in this moment of the loop.
+    /// Whether it was found unchanged on disk in this turn of the loop.
     pub(super) fn was_seen(&self, moment: u32) -> bool {
         self.seen.get() == moment
     }
 
-    /// Records that it is what lies on disk.
+    /// Records that it is unchanged on disk.
     pub(super) fn set_seen(&self, moment: u32) {
         self.seen.set(moment);
     }

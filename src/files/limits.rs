@@ -45,11 +45,11 @@ pub const FOLDERS_KEPT: usize = 16;
 /// with several names per file.
 pub const NAMES_KEPT: usize = 4096;
 
-/// Entries that are read of a folder, to see which of them are precompressed files: some milliseconds, and only if the
-/// folder has changed. In one that has more, they are looked for one by one.
+/// Entries that are read of a folder to find its precompressed files: a few milliseconds, and only if the folder has
+/// changed. In a larger folder they are looked up one by one.
 pub const ENTRIES_READ: usize = 16 << 10;
 
-/// Files of which it is kept which precompressed forms they have, 16 bytes each.
+/// Files whose precompressed forms are remembered, 16 bytes each.
 pub const SIBLINGS_KEPT: usize = 128;
 
 /// Entries of a folder that are listed. Each takes about 100 bytes until the page is sent. A page that leaves some out

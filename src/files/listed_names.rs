@@ -4,7 +4,7 @@
 //! names, so a file is served only under the name that its folder lists. The case of ASCII letters may differ, because
 //! everything that compares paths ignores it as well.
 //!
-//! From the same list it is known which precompressed files there are.
+//! The same list tells which precompressed files exist.
 
 use super::descriptors::proc_path;
 use super::limits::{ENTRIES_READ, FOLDERS_KEPT, NAMES_KEPT};
@@ -50,7 +50,7 @@ enum Names {
 }
 
 impl Names {
-    /// The hashes among which those of all precompressed files are.
+    /// Hashes that include those of all precompressed files.
     fn known(&self) -> Option<&[u64]> {
         match self {
             Names::Exact(names) => names.as_deref(),

@@ -36,10 +36,10 @@ mod lookup;
 mod mime;
 mod plan;
 mod precompressed;
+mod precompressed_cache;
 mod sendfile_or_read;
 mod serve;
 mod settled;
-mod siblings;
 mod store;
 
 pub use clean_path::CleanPath;

@@ -1,4 +1,4 @@
-//! When the times of a file can be relied on.
+//! Whether the times of a file are reliable.
 
 use super::limits::SETTLED;
 use crate::sys::Stat;

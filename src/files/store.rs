@@ -49,7 +49,7 @@ impl Store {
         }
     }
 
-    /// The document root. While the store is in use, a task drops what nobody asks for any more.
+    /// The document root. While the store is in use, a task drops what is not asked for any more.
     pub(super) fn root(self: &Rc<Store>, con: &Connection) -> RefMut<'_, DocumentRoot> {
         if !self.tended.replace(true) {
             self.tend(con);
@@ -95,7 +95,7 @@ impl Store {
         sys::stat_at(folder.as_fd(), c"").is_ok_and(|stat| self.may_read(stat.mode))
     }
 
-    /// Whether a file is one that no client gets, under whatever name it was opened.
+    /// Whether a file is withheld from all clients, whatever name it was opened by.
     pub(super) fn withholds(&self, file: &File) -> bool {
         self.withheld.iter().any(|path| is_same(file, path))
     }

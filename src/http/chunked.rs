@@ -6,10 +6,10 @@ use super::reject::Reject;
 use std::error::Error;
 use std::fmt;
 
-/// Takes one chunked body apart, as its bytes come (RFC 9112 §7.1); by default before its first chunk.
+/// Decodes one chunked body as its bytes arrive (RFC 9112 §7.1). A default one starts before the first chunk.
 ///
-/// Strict: what the grammar does not know is an error. Bounded: so are long extensions and trailers, which are passed
-/// over, and much framing around little payload. It keeps no bytes.
+/// Strict: anything outside the grammar is an error. Bounded: long extensions and trailers, and much framing around
+/// little payload, are errors, too. Extensions and trailers are skipped. It keeps no bytes.
 ///
 /// ```
 /// let mut chunked = ecohttpd::Chunked::default();
@@ -69,7 +69,7 @@ impl Chunked {
 
     /// Takes bytes off the front of `input` up to and with the next run of payload, which is returned.
     ///
-    /// It is empty when the body has ended, or `input` was used up; nothing is taken behind the body's end.
+    /// It is empty when the body has ended, or when `input` is used up. Nothing after the end of the body is taken.
     ///
     /// # Errors
     /// If the body breaks the coding. The rest of it can't be read.

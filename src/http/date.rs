@@ -1,10 +1,10 @@
-//! Dates as HTTP has them (RFC 9110 §5.6.7): written in one form, read in three.
+//! HTTP dates (RFC 9110 §5.6.7): written in one form, read in three.
 //!
-//! The crate httpdate does the same, with 3,808 bytes more of the program for MIPS: it goes by way of the standard library's
-//! times and formatting, and days and months are counted here for listings and certificates anyway. The tests hold this
-//! code to that crate, in its own cases and in random ones.
+//! The crate httpdate does the same, but adds 3,808 bytes to the program for MIPS: it uses the standard library's times
+//! and formatting, and listings and certificates need a calendar here anyway. The tests compare this code with that
+//! crate, by its own cases and by random ones.
 
-/// The last second that an HTTP date can say: Fri, 31 Dec 9999 23:59:59 GMT.
+/// The last second that an HTTP date can express: Fri, 31 Dec 9999 23:59:59 GMT.
 pub const LAST: u64 = 253_402_300_799;
 
 /// Bytes of an IMF-fixdate.
@@ -12,7 +12,7 @@ pub const LEN: usize = 29;
 
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// Appends a time in Unix seconds as an IMF-fixdate; times after year 9999 as the last second of it.
+/// Appends a time in Unix seconds as an IMF-fixdate. Times after the year 9999 become its last second.
 pub fn push(out: &mut Vec<u8>, seconds: u64) {
     const DAYS: &[u8] = b"ThuFriSatSunMonTueWed";
     let seconds = seconds.min(LAST);
@@ -32,21 +32,21 @@ pub fn push(out: &mut Vec<u8>, seconds: u64) {
     out.extend_from_slice(b" GMT");
 }
 
-/// A time in Unix seconds as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`. Times after the year 9999 are the last second
-/// of it.
+/// Formats a time in Unix seconds as an HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT`. Times after the year 9999 become
+/// its last second.
 pub fn http_date(seconds: u64) -> String {
     let mut text = Vec::with_capacity(LEN);
     push(&mut text, seconds);
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Reads a date in any of the three forms; `None` for what is none, or lies before 1970.
+/// Parses a date in any of the three forms; `None` for anything else, and for dates before 1970.
 ///
-/// The name of the day is not compared: it says nothing that the date does not.
+/// The name of the day is ignored: it follows from the date.
 pub fn parse(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     let Some((_, rest)) = text.split_once(", ") else { return parse_asctime(text) };
-    // "06 Nov 1994 08:49:37 GMT", or of old "06-Nov-94 08:49:37 GMT"
+    // "06 Nov 1994 08:49:37 GMT", or the obsolete "06-Nov-94 08:49:37 GMT"
     let (date, time) = rest.strip_suffix(" GMT")?.rsplit_once(' ')?;
     let (day, rest) = date.split_at_checked(2)?;
     let (month, year) = match rest.as_bytes().first()? {
@@ -92,11 +92,11 @@ pub fn unix((year, month, day): (u64, u64, u64), (hour, minute, second): (u64, u
     let days =
         365 * march_year + march_year / 4 - march_year / 100 + march_year / 400 + (153 * march_month + 2) / 5 + day;
     let days = days.checked_sub(719_469)?;
-    // A day that the month does not have would be another's.
+    // A day that the month does not have would turn into a day of another month.
     (civil(days) == (year, month, day)).then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
-/// A number of exactly so many digits.
+/// A number with exactly this many digits.
 fn number(text: &str, digits: usize) -> Option<u64> {
     if text.len() != digits || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;

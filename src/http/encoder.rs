@@ -12,7 +12,7 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The interim response that a client waits for before it sends a body (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What matters of a request for the delimiting of its response.
+/// The facts about a request that decide how its response is delimited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplyTo {
     /// Whether the method was HEAD.
@@ -157,6 +157,7 @@ fn is_upgrade(option: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::keep_alive::{Next, Situation, Unread, next};
+    use super::super::response::tests::response;
     use super::*;
 
     /// A request, and whether both sides want to go on.
@@ -171,15 +172,6 @@ mod tests {
 
     /// Status, fields, what was asked, the length known, and the head without its version.
     type Row<'a> = (u16, &'a [(&'a str, &'a str)], Asked, Option<u64>, String);
-
-    fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
-        let mut response = ResponseHead::default();
-        response.set_status(status, None).unwrap();
-        for (name, value) in fields {
-            response.append(name, value).unwrap();
-        }
-        response
-    }
 
     fn framed(response: &ResponseHead, asked: Asked, known: Option<u64>) -> Frame {
         frame(response, ReplyTo { head: asked.head, http10: asked.http10, stream: false }, known)

@@ -132,13 +132,25 @@ impl Exchange {
     /// # Errors
     /// The request must be refused. If that closes the connection, the exchange has not started.
     pub fn begin(&mut self, bytes: &[u8], limits: &HeadLimits, server_keeps: bool, now: u64) -> Result<(), Reject> {
-        self.restart(now);
         let head = Rc::make_mut(&mut self.head);
         let parsed = match head.parse(bytes, limits) {
             // What follows a CONNECT is not HTTP. Parsed as requests, the tunnel's data could smuggle some in.
             Ok(()) if head.form() == TargetForm::Authority => Err(Reject::close(501, "no tunnels here")),
             parsed => parsed,
         };
+        self.begin_parsed(parsed, server_keeps, now)
+    }
+
+    /// Starts with a head that [`Head::parse_usual`] has parsed. The head before takes its place.
+    pub fn begin_usual(&mut self, head: &mut Rc<Head>, server_keeps: bool, now: u64) {
+        std::mem::swap(&mut self.head, head);
+        // It has no errors.
+        let _ = self.begin_parsed(Ok(()), server_keeps, now);
+    }
+
+    fn begin_parsed(&mut self, parsed: Result<(), Reject>, server_keeps: bool, now: u64) -> Result<(), Reject> {
+        self.restart(now);
+        let head = &self.head;
         self.to = ReplyTo { head: head.is_head(), http10: head.minor_version() == 0, stream: false };
         self.client_keeps = head.keep_alive();
         self.server_keeps = server_keeps;
@@ -176,8 +188,8 @@ impl Exchange {
         self.expecting = !ends && head.expects_continue();
         self.receiving = match head.framing() {
             _ if ends || parsed.is_err() => Receiving::Done,
-            Framing::None => Receiving::Body(Decoder::new(Framing::Stream)),
-            framing => Receiving::Body(Decoder::new(framing)),
+            framing @ Framing::Length(_) => Receiving::Body(Decoder::new(framing)),
+            _ => Receiving::Body(Decoder::new(Framing::Stream)),
         };
         self.sending = Sending::Head;
         parsed

@@ -11,6 +11,7 @@ use super::limits::{FIELDS_MAX, HEAD_MAX, HeadLimits};
 use super::reject::Reject;
 use super::span::Span;
 use super::target::{Target, TargetForm, decode, is_authority};
+use super::usual::{self, USUAL_MAX};
 
 /// A parsed request head. `parse` reuses its memory.
 #[derive(Clone, Debug, Default)]
@@ -55,9 +56,54 @@ impl Head {
     /// Parses a head that stands for one of HTTP/2.
     #[cfg(feature = "http2")]
     pub fn parse_of_stream(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
-        let parsed = self.parse(bytes, limits);
+        let parsed = match self.parse_usual(bytes, limits) {
+            Some(length) if length == bytes.len() => Ok(()),
+            _ => self.parse(bytes, limits),
+        };
         self.facts.is_of_stream = true;
         parsed
+    }
+
+    /// Parses the head that `input` starts with if it is one of the usual kind, and returns its length.
+    ///
+    /// `None` says nothing of the input: it may be unfinished, wrong, or just unusual. This head has no meaning then.
+    pub fn parse_usual(&mut self, input: &[u8], limits: &HeadLimits) -> Option<usize> {
+        self.clear();
+        let most = limits.head.min(USUAL_MAX).min(input.len());
+        self.bytes.extend_from_slice(input.get(..most)?);
+        let line = usual::request_line(&self.bytes)?;
+        if line.target.len() > limits.target {
+            return None;
+        }
+        let (mut body, mut host, mut at) = (BodyFields::default(), None, line.end);
+        let length = loop {
+            let (name, value) = match usual::field_line(&mut self.bytes, at)? {
+                usual::Next::End(length) => break length,
+                usual::Next::Field { name, value, end } => {
+                    at = end;
+                    (name, value)
+                }
+            };
+            if self.fields.len() >= limits.fields.min(FIELDS_MAX) {
+                return None;
+            }
+            self.fields.push(Field { name, value });
+            let (name, text) = (self.bytes.get(name.range())?, self.bytes.get(value.range())?);
+            if name != b"host" {
+                self.facts.directives.read(name, text, &mut body).ok()?;
+            } else if host.replace(value).is_some() || !is_authority(text) {
+                return None;
+            }
+        };
+        self.bytes.truncate(length);
+        self.facts.method = line.method;
+        self.facts.target = line.target;
+        self.facts.path = line.path;
+        self.facts.query = line.query;
+        self.facts.minor = 1;
+        self.facts.host = Some(host?);
+        self.facts.framing = body.framing(1).ok()?;
+        (!self.facts.directives.unknown_expectation).then_some(length)
     }
 
     /// Parses `bytes`, a version of `self.bytes` of the same length.
@@ -357,7 +403,38 @@ mod tests {
             Ok(None) => Err(Reject::bad("incomplete")),
             Err(reject) => Err(reject),
         };
+        let mut usual = Head::default();
+        if let Some(n) = usual.parse_usual(input, &limits) {
+            assert_eq!((end, verdict), (Ok(Some(n)), Ok(())), "what is usual is right");
+            assert_eq!(format!("{usual:?}"), format!("{head:?}"), "and means the same");
+        }
         (head, verdict)
+    }
+
+    const USUAL: &str = "POST /a/b.c?d=%1&e?f HTTP/1.1\r\nHost: h.example:80\r\nACCEPT-encoding:  gzip \t, br; q=0 \r\n\
+        X-Empty:\r\nContent-Length:\t12\r\nIf-Match: \"\u{e9}\"\r\nConnection: close\r\n\r\nmore";
+
+    #[test]
+    fn the_usual_is_read_in_one_pass() {
+        let limits = HeadLimits { head: 1024, target: 64, fields: 6 };
+        let plain = USUAL.replace('%', "");
+        let length = plain.len() - "more".len();
+        assert_eq!(Head::default().parse_usual(plain.as_bytes(), &limits), Some(length));
+        for cut in 0..length {
+            assert_eq!(Head::default().parse_usual(&plain.as_bytes()[..cut], &limits), None, "unfinished: {cut}");
+        }
+        for limits in [
+            HeadLimits { head: length - 1, ..limits },
+            HeadLimits { target: 13, ..limits },
+            HeadLimits { fields: 5, ..limits },
+        ] {
+            assert_eq!(Head::default().parse_usual(plain.as_bytes(), &limits), None, "too much: {limits:?}");
+        }
+        for head in
+            ["GET / HTTP/1.0\r\nHost: h\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET /%20 HTTP/1.1\r\nHost: h\r\n\r\n"]
+        {
+            assert_eq!(Head::default().parse_usual(head.as_bytes(), &limits), None, "unusual: {head:?}");
+        }
     }
 
     fn good(input: &str) -> Head {
@@ -589,6 +666,15 @@ mod tests {
     }
 
     proptest! {
+        /// `parse` compares the two ways.
+        #[test]
+        fn what_is_nearly_usual_is_read_as_ever(at in 0..USUAL.len(), byte: u8, cut in 0..4_usize, also in 0..USUAL.len()) {
+            let mut text = USUAL.replace('%', "x").into_bytes();
+            text[at] = byte;
+            text.drain(also..(also + cut).min(USUAL.len()));
+            let _ = parse(&text);
+        }
+
         #[test]
         fn what_is_written_is_read(
             path in "/[a-z0-9._~-]{0,20}",

@@ -21,6 +21,10 @@ impl Default for HeadLimits {
 /// Maximum bytes of a head: a parsed head stores positions as `u16`.
 pub const HEAD_MAX: usize = u16::MAX as usize;
 
+/// Maximum bytes of the head of another server's response: room for many long cookies.
+#[cfg(feature = "client")]
+pub const REPLY_HEAD: usize = 32 << 10;
+
 /// Maximum field lines of a head: their parse slots are on the stack, 32 bytes each.
 pub const FIELDS_MAX: usize = 128;
 

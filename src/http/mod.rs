@@ -7,10 +7,12 @@
 //! | --- | --- |
 //! | [`scan`] | where a head ends, and when it can never end well |
 //! | [`head`], [`directives`] | the parsed head, and what its fields tell the server |
+//! | [`usual`] | the same in one pass, for heads that hold nothing unusual |
 //! | [`span`], [`lenient`] | positions in a head; heads that the parser wrongly refuses |
 //! | [`target`] | request targets, authorities, percent-encoding |
 //! | [`framing`], [`chunked`] | how a request's body is delimited, and decoding it |
 //! | [`response`], [`status`] | the response's head |
+//! | [`reply`] | the head of a response that another server sent |
 //! | [`encoder`] | how a response's body is delimited, and its head as bytes |
 //! | [`keep_alive`] | what follows an exchange: the one place where keep-alive is decided |
 //! | [`exchange`] | one request and its response, as a value |
@@ -42,11 +44,14 @@ pub mod parameters;
 pub mod query;
 pub mod range;
 pub mod reject;
+#[cfg(feature = "client")]
+pub mod reply;
 pub mod response;
 pub mod scan;
 pub mod span;
 pub mod status;
 pub mod target;
+pub mod usual;
 
 pub use chunked::{BadChunk, Chunked};
 pub use coding::{Coding, acceptable};
@@ -58,6 +63,8 @@ pub use limits::HeadLimits;
 pub use multipart::{BadForm, Multipart};
 pub use parameters::Disposition;
 pub use reject::Reject;
+#[cfg(feature = "client")]
+pub use reply::{BadReply, ReplyBody, ReplyHead, ReplyScanner};
 pub use response::{BadHead, ResponseHead};
 pub use scan::Scanner;
 pub use status::reason as status_reason;

@@ -290,11 +290,12 @@ impl Write for Text<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
+    /// A head with this status and these fields.
+    pub fn response(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
         let mut response = ResponseHead::default();
         response.set_status(status, None).unwrap();
         for (name, value) in fields {

@@ -151,11 +151,11 @@ fn split_authority(text: &[u8]) -> Option<&[u8]> {
 /// What follows the `reg-name` (or IPv4 address) at the start of the text.
 fn after_reg_name(mut text: &[u8]) -> &[u8] {
     loop {
-        text = match text {
-            // RFC 3986 allows the comma, but no host name has one: something has joined two names.
-            [byte, rest @ ..] if is_name_byte(*byte) && *byte != b',' => rest,
+        // RFC 3986 allows the comma, but no host name has one: something has joined two names.
+        let plain = text.iter().position(|&byte| !is_name_byte(byte) || byte == b',').unwrap_or(text.len());
+        text = match text.get(plain..).unwrap_or_default() {
             [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            _ => return text,
+            rest => return rest,
         }
     }
 }

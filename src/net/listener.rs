@@ -1,5 +1,6 @@
 //! Listening sockets.
 
+use super::batch::Batch;
 #[cfg(feature = "tls")]
 use super::tls::TlsContext;
 use super::{PeerAddr, Transport};
@@ -9,12 +10,18 @@ use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use std::ffi::CString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "tls")]
 use std::rc::Rc;
 use std::time::Duration;
+
+/// Maximum connections accepted from one listener in a turn.
+const ACCEPT_BATCH: u32 = 64;
+
+/// How long the kernel keeps a connection back on which nothing was sent, if that is wanted.
+const DEFER_SECONDS: i32 = 1;
 
 /// How a listening socket is made. Accepted sockets inherit some of it.
 #[derive(Clone, Debug)]
@@ -33,13 +40,14 @@ pub(crate) struct Bind {
     pub(crate) tcp_keepcnt: Option<u32>,
     pub(crate) tcp_keepintvl: Option<Duration>,
     pub(crate) tcp_fastopen: Option<u32>,
+    pub(crate) tcp_defer_accept: bool,
 }
 
 /// A listening socket of either kind.
 pub(crate) struct Listener {
     socket: Kind,
-    /// Connections may wait: set by events, cleared by `WouldBlock`.
-    pub(crate) ready: bool,
+    /// How many connections to accept in this turn.
+    pub(crate) batch: Batch,
     /// Set if connections speak TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Rc<TlsContext>>,
@@ -84,16 +92,16 @@ impl Listener {
     fn new(socket: Kind) -> Listener {
         Listener {
             socket,
-            ready: true,
+            batch: Batch::new(ACCEPT_BATCH),
             #[cfg(feature = "tls")]
             tls: None,
         }
     }
 
-    pub(crate) fn source(&mut self) -> &mut dyn mio::event::Source {
-        match &mut self.socket {
-            Kind::Tcp(socket) => socket,
-            Kind::Unix(socket, _) => socket,
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Kind::Tcp(socket) => socket.as_fd(),
+            Kind::Unix(socket, _) => socket.as_fd(),
         }
     }
 
@@ -163,6 +171,9 @@ impl Bind {
         socket.bind(&addr.into())?;
         if let Some(queue) = self.tcp_fastopen {
             sys::set_tcp_fastopen(socket.as_fd(), i32::try_from(queue).unwrap_or(i32::MAX))?;
+        }
+        if self.tcp_defer_accept {
+            sys::set_tcp_defer_accept(socket.as_fd(), DEFER_SECONDS)?;
         }
         socket.listen(self.backlog)?;
         Ok(socket)

@@ -1,5 +1,6 @@
 //! Sockets: listeners and the transports that they accept.
 
+mod batch;
 mod listener;
 mod peer;
 #[cfg(feature = "http2")]

@@ -68,6 +68,12 @@ impl<T: AsFd> AsyncFd<T> {
         self.when(&self.readiness.write, attempt).await
     }
 
+    /// What is known of the descriptor's readiness, for reads and writes that poll.
+    #[cfg(feature = "client")]
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
     async fn when<R>(&self, direction: &Direction, mut attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         loop {
             poll_fn(|cx| direction.poll(cx)).await;

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `slots` | keys that tell the tenants of a slot apart |
 //! | `wake` | the queue that wakers push to, from any thread |
-//! | `timers` | one ordered table of deadlines |
+//! | `timers` | deadlines, the earliest first |
 //! | `reactor` | `mio::Poll`, and the table of awaited descriptors |
 //! | `tasks` | futures of the loop that belong to no connection |
 //! | `runtime` | all of them together |

@@ -1,6 +1,7 @@
 //! Readiness: `mio::Poll`, and the descriptors that futures await.
 
 use super::slots::{Key, Slots};
+use crate::sys;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -52,7 +53,7 @@ pub(crate) struct Reactor {
     poll: RefCell<Poll>,
     events: RefCell<Events>,
     fds: RefCell<Slots<Rc<Readiness>>>,
-    /// A duplicate of the poll's descriptor, once somebody asked for it.
+    /// A duplicate of the poll's descriptor, made on first use.
     descriptor: OnceCell<OwnedFd>,
 }
 
@@ -81,6 +82,22 @@ impl Reactor {
 
     pub(crate) fn register(&self, io: &mut (impl mio::event::Source + ?Sized), source: Source) -> io::Result<()> {
         self.poll.borrow().registry().register(io, source.token(), BOTH)
+    }
+
+    /// Watches a listener. It is reported in each turn while connections wait.
+    pub(crate) fn listen(&self, listener: BorrowedFd<'_>, source: Source) -> io::Result<()> {
+        self.set_listener(listener, source, true, true)
+    }
+
+    /// Starts or stops reports about a listener.
+    pub(crate) fn pause_listener(&self, listener: BorrowedFd<'_>, source: Source, pause: bool) -> io::Result<()> {
+        self.set_listener(listener, source, false, !pause)
+    }
+
+    /// mio has edge-triggered events only.
+    fn set_listener(&self, socket: BorrowedFd<'_>, source: Source, is_new: bool, readable: bool) -> io::Result<()> {
+        let poll = self.poll.borrow();
+        sys::epoll_set(poll.registry().as_fd(), socket, is_new, readable, source.token().0 as u64)
     }
 
     pub(crate) fn deregister(&self, io: &mut (impl mio::event::Source + ?Sized)) -> io::Result<()> {
@@ -161,20 +178,25 @@ impl Edges {
 
 /// Sticky readiness of one descriptor, and the wakers that wait for it.
 #[derive(Default)]
-pub(super) struct Readiness {
-    pub(super) read: Direction,
-    pub(super) write: Direction,
+pub(crate) struct Readiness {
+    pub(crate) read: Direction,
+    pub(crate) write: Direction,
+    /// The peer ended its direction: reads lead to the end, however short they are.
+    pub(crate) peer_closed: Cell<bool>,
 }
 
 /// One direction of a descriptor.
 #[derive(Default)]
-pub(super) struct Direction {
-    pub(super) ready: Cell<bool>,
+pub(crate) struct Direction {
+    pub(crate) ready: Cell<bool>,
     waker: RefCell<Option<task::Waker>>,
 }
 
 impl Readiness {
     fn notice(&self, event: &Event) {
+        if event.is_read_closed() || event.is_error() {
+            self.peer_closed.set(true);
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read.set();
         }
@@ -192,7 +214,7 @@ impl Direction {
         }
     }
 
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> task::Poll<()> {
         if self.ready.get() {
             return task::Poll::Ready(());
         }

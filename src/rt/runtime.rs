@@ -78,12 +78,12 @@ impl Runtime {
         self.now.get()
     }
 
-    /// The number of this moment. Within one, the world is taken to stand still.
+    /// The number of this moment. Files are assumed not to change within one.
     pub(crate) fn moment(&self) -> u32 {
         self.moment.get()
     }
 
-    /// Another moment begins: what is looked at now may differ from what was seen before.
+    /// Begins another moment: files may have changed.
     pub(crate) fn next_moment(&self) {
         self.moment.set(self.moment.get().wrapping_add(1).max(1));
     }
@@ -108,7 +108,7 @@ impl Runtime {
         deadline(millis(now).saturating_add(1), after)
     }
 
-    /// How long the loop may sleep unless an event comes; `None` is for ever. From now on a wake is such an event.
+    /// How long the loop may sleep without an event; `None` means forever. From now on, a wake interrupts it.
     pub(crate) fn idle_time(&self, ready: bool) -> Option<Duration> {
         if ready || self.wakes.about_to_sleep() {
             return Some(Duration::ZERO);

@@ -40,7 +40,7 @@ pub struct Task<T> {
     runtime: Rc<Runtime>,
     /// `None` once it is detached.
     key: Option<Key>,
-    /// Shared with the future as long as that exists: alone, it is the last sign of it.
+    /// Shared with the future while that exists: if this is the only owner, the future is gone.
     output: Rc<Cell<Option<T>>>,
 }
 

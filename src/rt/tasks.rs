@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 pub(super) type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Drops what belongs to a single connection or task. If panics unwind, one in the drop ends nothing else.
+/// Drops something that belongs to a single connection or task. If panics unwind, one in the drop harms nothing else.
 pub(crate) fn drop_contained<T>(value: T) {
     if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
         log::error!("a handler or task panicked as it was dropped");
@@ -43,7 +43,7 @@ impl Tasks {
         spawned.inspect_err(|error| log::error!("cannot spawn a task: {error}")).ok()
     }
 
-    /// Has a waker called when the task ends.
+    /// Calls a waker when the task ends.
     pub(super) fn wake_after(&self, key: Key, waker: &Waker) {
         if let Some(task) = self.0.borrow_mut().get_mut(key) {
             task.awaiting = Some(waker.clone());

@@ -1,4 +1,4 @@
-//! Deadlines in one ordered table.
+//! Deadlines in order.
 
 use super::slots::Key;
 use std::num::NonZeroU32;
@@ -17,75 +17,162 @@ pub(crate) enum Due {
     Wake(Waker),
 }
 
-/// Names one entry of the table: its time, and a number to distinguish equal times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Names one timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimerId {
     pub(crate) when: u64,
-    /// Not zero, so that an `Option` is no larger.
+    /// The slot in the table, which later timers reuse.
+    place: u32,
+    /// Distinguishes it from those. Not zero, so that an `Option` is no larger.
     number: NonZeroU32,
 }
 
-/// The table of deadlines, in milliseconds of the runtime's clock.
+impl TimerId {
+    /// Timers are ordered by time, and those of the same time as they were inserted.
+    fn is_before(&self, other: &TimerId) -> bool {
+        (self.when, self.number) < (other.when, other.number)
+    }
+}
+
+/// The deadlines, in milliseconds of the runtime's clock.
 ///
-/// Sorted by time. Most new deadlines are later than all others and are soon removed again, so most changes happen near
-/// the end. There is one entry per connection: moving a thousand of them now and then costs less than a tree would in
-/// memory and code.
+/// A binary heap, and a table that says where in the heap each timer is, as most are removed before they are due. An
+/// operation costs at most the logarithm of their number. Inserting a timer that is later than all others costs no
+/// moves.
 pub(crate) struct Timers {
-    table: Vec<(TimerId, Due)>,
-    /// The number of the next entry.
+    /// No timer is earlier than its parent in the heap.
+    heap: Vec<TimerId>,
+    table: Vec<Entry>,
+    /// Free slots of the table.
+    free: Vec<u32>,
+    /// The number of the next timer.
     number: NonZeroU32,
 }
+
+struct Entry {
+    due: Due,
+    /// Its index in the heap; [`NOWHERE`] if this slot is free.
+    index: u32,
+}
+
+const NOWHERE: u32 = u32::MAX;
 
 impl Default for Timers {
     fn default() -> Self {
-        Timers { table: Vec::new(), number: NonZeroU32::MIN }
+        Timers { heap: Vec::new(), table: Vec::new(), free: Vec::new(), number: NonZeroU32::MIN }
     }
 }
 
 impl Timers {
     pub(crate) fn insert(&mut self, when: u64, due: Due) -> TimerId {
-        let id = TimerId { when, number: self.number };
+        let entry = Entry { due, index: NOWHERE };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.table[place as usize] = entry;
+                place
+            }
+            None => {
+                self.table.push(entry);
+                u32::try_from(self.table.len() - 1).unwrap_or_else(|_| unreachable!("memory ends before that"))
+            }
+        };
+        let id = TimerId { when, place, number: self.number };
         self.number = self.number.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        match self.find(id) {
-            Ok(place) | Err(place) => self.table.insert(place, (id, due)),
-        }
+        self.heap.push(id);
+        self.rise(self.heap.len() - 1, id);
         id
     }
 
     pub(crate) fn remove(&mut self, id: TimerId) {
-        if let Ok(place) = self.find(id) {
-            self.table.remove(place);
+        if let Some(index) = self.find(id) {
+            self.take(index);
         }
     }
 
     pub(super) fn rearm(&mut self, id: TimerId, waker: &Waker) {
-        if let Ok(place) = self.find(id)
-            && let Some((_, Due::Wake(armed))) = self.table.get_mut(place)
+        if self.find(id).is_some()
+            && let Due::Wake(armed) = &mut self.table[id.place as usize].due
         {
             armed.clone_from(waker);
         }
     }
 
-    /// The position of an entry, or where it belongs.
-    fn find(&self, id: TimerId) -> Result<usize, usize> {
-        self.table.binary_search_by_key(&id, |(id, _)| *id)
+    /// Where in the heap a timer is.
+    fn find(&self, id: TimerId) -> Option<usize> {
+        let index = self.table.get(id.place as usize)?.index as usize;
+        (self.heap.get(index) == Some(&id)).then_some(index)
     }
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<u64> {
-        self.table.first().map(|(id, _)| id.when)
+        self.heap.first().map(|id| id.when)
     }
 
-    /// Removes one entry that is due at `now`.
+    /// Removes one timer that is due at `now`.
     pub(crate) fn pop(&mut self, now: u64) -> Option<Due> {
         if self.next()? > now {
             return None;
         }
-        let (_, due) = self.table.remove(0);
-        if self.table.is_empty() {
-            self.table = Vec::new();
+        let due = self.take(0);
+        if self.heap.is_empty() {
+            *self = Timers { number: self.number, ..Timers::default() };
         }
         Some(due)
+    }
+
+    /// Removes the timer at that index of the heap. The last one takes its place.
+    fn take(&mut self, index: usize) -> Due {
+        let place = self.heap[index].place;
+        self.free.push(place);
+        let free = Entry { due: Due::Accept, index: NOWHERE };
+        let taken = std::mem::replace(&mut self.table[place as usize], free);
+        if let Some(last) = self.heap.pop()
+            && index < self.heap.len()
+        {
+            let index = self.sink(index, last);
+            self.rise(index, last);
+        }
+        taken.due
+    }
+
+    /// Moves a timer up from the gap at `index`, until its parent is earlier.
+    fn rise(&mut self, mut index: usize, id: TimerId) {
+        while index > 0 {
+            let above = self.heap[(index - 1) / 2];
+            if !id.is_before(&above) {
+                break;
+            }
+            self.set(index, above);
+            index = (index - 1) / 2;
+        }
+        self.set(index, id);
+    }
+
+    /// Moves a timer down from the gap at `index`, until no child is earlier. Returns its index.
+    fn sink(&mut self, mut index: usize, id: TimerId) -> usize {
+        loop {
+            let left = 2 * index + 1;
+            let Some(mut next) = self.heap.get(left) else { break };
+            let mut below = left;
+            if let Some(right) = self.heap.get(left + 1)
+                && right.is_before(next)
+            {
+                (next, below) = (right, left + 1);
+            }
+            if !next.is_before(&id) {
+                break;
+            }
+            self.set(index, *next);
+            index = below;
+        }
+        self.set(index, id);
+        index
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "there are no more indices than places")]
+    fn set(&mut self, index: usize, id: TimerId) {
+        self.heap[index] = id;
+        self.table[id.place as usize].index = index as u32;
     }
 }
 
@@ -124,6 +211,41 @@ mod tests {
         assert_eq!(due(&mut timers, 9), []);
         assert_eq!(due(&mut timers, 20), [2, 1, 3]);
         assert_eq!(timers.next(), None);
+    }
+
+    /// Against a list that is searched, whatever is done in whatever order.
+    #[test]
+    fn they_are_as_a_list_that_is_searched() {
+        let (mut timers, mut list, mut gone) = (Timers::default(), Vec::<(TimerId, usize)>::new(), Vec::new());
+        let mut random = 1_u64;
+        for round in 0..20_000_usize {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let pick = usize::try_from(random >> 40).unwrap();
+            match pick % 5 {
+                0..3 => {
+                    let when = u64::try_from(round / 10 + pick % 300).unwrap();
+                    list.push((timers.insert(when, Due::Conn(Key::unpack(round))), round));
+                }
+                3 if !list.is_empty() => {
+                    let (id, _) = list.swap_remove(pick / 5 % list.len());
+                    timers.remove(id);
+                    gone.push(id);
+                }
+                _ => {
+                    let now = u64::try_from(round / 10).unwrap();
+                    list.sort_by_key(|(id, round)| (id.when, *round));
+                    let count = list.partition_point(|(id, _)| id.when <= now);
+                    let expected: Vec<_> = list.drain(..count).map(|(id, round)| (gone.push(id), round).1).collect();
+                    assert_eq!(due(&mut timers, now), expected);
+                }
+            }
+            if let Some(id) = gone.get(pick % gone.len().max(1)) {
+                // It is not the one in its place now.
+                timers.remove(*id);
+            }
+            assert_eq!(timers.next(), list.iter().map(|(id, _)| id.when).min());
+        }
+        assert!(due(&mut timers, u64::MAX).len() == list.len() && timers.table.capacity() == 0);
     }
 
     #[test]

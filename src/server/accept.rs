@@ -9,7 +9,7 @@ use super::session::{Session, Sessions};
 use super::shared::Shared;
 use crate::http::CloseReason;
 use crate::net::PeerAddr;
-use crate::rt::{Due, Key, MAX_SLOTS, Source};
+use crate::rt::{Due, Key, MAX_SLOTS};
 use crate::sys;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -27,6 +27,8 @@ pub(super) struct Acceptor {
     accepting: Cell<bool>,
     /// Accepted connections for which there was no room yet.
     waiting: RefCell<Vec<Newcomer>>,
+    /// Sessions opened in this turn.
+    admitted: RefCell<Vec<Key>>,
     /// A timer will try to accept again.
     retrying: Cell<bool>,
     /// When an eviction may next be logged, and how many were left out since the last one.
@@ -42,6 +44,7 @@ impl Acceptor {
             max_connections: Cell::new(limits::MAX_CONNECTIONS),
             accepting: Cell::new(true),
             waiting: RefCell::default(),
+            admitted: RefCell::default(),
             retrying: Cell::new(false),
             eviction_log: Cell::default(),
         }
@@ -53,6 +56,11 @@ impl Acceptor {
     /// filling the kernel's queue.
     pub(super) fn accept(&self) {
         self.admit_waiting();
+        self.accept_queued();
+        self.drive_admitted();
+    }
+
+    fn accept_queued(&self) {
         for _ in 0..limits::ACCEPT_BUDGET {
             if !self.accepting.get() || self.shared.stopping() {
                 return;
@@ -65,22 +73,29 @@ impl Acceptor {
                 Err(error) => self.accept_failed(&error),
             }
         }
-        // More may be waiting: the next tick continues, after the connections that are ready.
-        self.shared.runtime.wakes.rouse();
+    }
+
+    /// Drives the sessions opened in this turn: most clients have sent their request by now.
+    fn drive_admitted(&self) {
+        let mut admitted = self.admitted.take();
+        if !admitted.is_empty() {
+            // Their clients may know of changes made since this turn began.
+            self.shared.runtime.next_moment();
+            admitted.drain(..).for_each(|key| self.sessions.drive(key));
+        }
+        self.admitted.replace(admitted);
     }
 
     fn admit(&self, newcomer: Newcomer) {
-        // From a quarter of the connections on, clients that may have left are asked at once.
+        // With a quarter of the connections in use, clients that may have left are probed at once.
         self.shared.filling_up.set(self.sessions.len() * 4 >= self.max_connections.get());
-        let Newcomer { mut transport, peer, options, handler } = newcomer;
-        let admitted = self.sessions.open(handler, |key| {
-            self.shared.runtime.reactor.register(transport.source(), Source::Conn(key))?;
-            Ok(Http1::new(transport, peer, self.shared.now(), options))
-        });
-        if let Err(error) = admitted
-            && self.shared.takes_log_line(&peer)
-        {
-            log::warn!("{peer}: cannot watch the connection: {error}");
+        let Newcomer { transport, peer, options, handler } = newcomer;
+        match self.sessions.open(handler, Http1::new(transport, peer, self.shared.now(), options)) {
+            Ok(key) => self.admitted.borrow_mut().push(key),
+            Err(error) if self.shared.takes_log_line(&peer) => {
+                log::warn!("{peer}: cannot take the connection: {error}")
+            }
+            Err(_) => {}
         }
     }
 
@@ -211,6 +226,7 @@ impl Acceptor {
                     log::warn!("cannot accept connections: {error}");
                 }
                 self.accepting.set(false);
+                self.endpoints.pause(true);
                 let when = self.shared.deadline(limits::ACCEPT_PAUSE);
                 self.shared.runtime.timers.borrow_mut().insert(when, Due::Accept);
             }
@@ -219,7 +235,9 @@ impl Acceptor {
 
     /// Accepts again after a pause.
     pub(super) fn resume(&self) {
-        self.accepting.set(true);
+        if !self.accepting.replace(true) {
+            self.endpoints.pause(false);
+        }
         self.retrying.set(false);
     }
 

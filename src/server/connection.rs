@@ -1,6 +1,6 @@
 //! The connection as a handler sees it: the methods of lua-eco's class of the same name.
 
-use super::deadlines::Timer;
+use super::deadline_table::Timer;
 use super::error::{Error, Outcome, Result};
 use super::form::FormEvent;
 use super::http1::Http1;
@@ -11,6 +11,8 @@ use super::shared::Shared;
 use super::site_options::SiteOptions;
 use super::upgrade::{self, Upgraded};
 use super::{request_body, respond};
+#[cfg(feature = "websocket")]
+use crate::http::Head;
 use crate::http::{Encoder, Multipart, Receiving, ResponseHead, Sending};
 use crate::net::PeerAddr;
 use crate::rt::Key;
@@ -390,12 +392,40 @@ impl Connection {
 
     // --- for the layers above ---------------------------------------------------------------------
 
+    /// The request's head.
+    #[cfg(feature = "websocket")]
+    pub(super) fn head(&self) -> Result<Rc<Head>> {
+        Ok(Rc::clone(self.http1.borrow_mut().in_flight()?.exchange.head()))
+    }
+
+    /// Whether the request was read to its end.
+    #[cfg(feature = "websocket")]
+    pub(super) fn has_read_request(&self) -> bool {
+        matches!(self.http1.borrow().receiving(), Receiving::Done)
+    }
+
+    /// Answers with a text in place of what the handler had prepared, and ends the response.
+    #[cfg(feature = "websocket")]
+    pub(super) fn refuse(&mut self, status: u16, fields: &[(&str, &str)], text: &str) -> Result<()> {
+        let http1 = &mut self.http1.borrow_mut();
+        let response = respond::head(http1)?;
+        response.clear();
+        response.set_status(status, None)?;
+        response.set("Content-Type", "text/plain; charset=utf-8")?;
+        for (name, value) in fields {
+            response.set(name, value)?;
+        }
+        respond::commit(http1, &self.shared, Some(text.len() as u64))?;
+        respond::push_body(http1, &self.shared, text.as_bytes())?;
+        respond::end(http1, &self.shared)
+    }
+
     /// The loop's clock in milliseconds, read once a tick.
     pub(crate) fn now(&self) -> u64 {
         self.shared.runtime.now()
     }
 
-    /// The number of the loop's present turn: within one, the world is taken to stand still.
+    /// The number of the loop's current turn. Files are assumed not to change within a turn.
     pub(crate) fn moment(&self) -> u32 {
         self.shared.runtime.moment()
     }

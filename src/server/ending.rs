@@ -8,7 +8,7 @@
 //! | with the stream, over TLS | the stream ends without `close_notify` |
 //! | with the stream, over TCP | a reset, sent once the client has received the rest |
 
-use super::deadlines::{Deadlines, NEVER, Timer};
+use super::deadline_table::{Deadlines, NEVER, Timer};
 use super::http1::{Http1, Phase, Step};
 use super::limits;
 use super::shared::Shared;

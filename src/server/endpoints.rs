@@ -1,7 +1,8 @@
 //! The listeners of a server, and the site behind each.
 
+use super::run_handler::CurrentHandler;
 use super::shared::Shared;
-use super::site::{CurrentHandler, Site};
+use super::site::Site;
 use super::site_options::{CurrentOptions, SiteOptions};
 #[cfg(feature = "tls")]
 use crate::net::TlsContext;
@@ -76,12 +77,12 @@ impl Endpoints {
         Ok(Listening { key: self.add(site, listener)?, addr })
     }
 
-    fn add(&self, site: &Site, mut listener: Listener) -> io::Result<Key> {
+    fn add(&self, site: &Site, listener: Listener) -> io::Result<Key> {
         if self.shared.stopping() {
             return Err(io::ErrorKind::NotConnected.into());
         }
         self.table.borrow_mut().insert_with(|key| {
-            self.shared.runtime.reactor.register(listener.source(), Source::Listener(key))?;
+            self.shared.runtime.reactor.listen(listener.as_fd(), Source::Listener(key))?;
             let options = Rc::new(RefCell::new(Rc::clone(&site.options)));
             let handler = Rc::new(RefCell::new(Rc::clone(&site.handler)));
             Ok(Endpoint { listener, options, handler })
@@ -119,14 +120,24 @@ impl Endpoints {
     /// Records an event of a listener.
     pub(super) fn notice(&self, key: Key) {
         if let Some(endpoint) = self.table.borrow_mut().get_mut(key) {
-            endpoint.listener.ready = true;
+            endpoint.listener.batch.begin();
+        }
+    }
+
+    /// Stops reports about listeners while accepting pauses.
+    pub(super) fn pause(&self, pause: bool) {
+        for (key, endpoint) in self.table.borrow().iter() {
+            let (listener, source) = (endpoint.listener.as_fd(), Source::Listener(key));
+            if let Err(error) = self.shared.runtime.reactor.pause_listener(listener, source, pause) {
+                log::error!("cannot watch a listener: {error}");
+            }
         }
     }
 
     /// A listener where connections may be waiting. Listeners take turns, so that none is starved.
     pub(super) fn next_ready(&self) -> Option<Key> {
         let table = self.table.borrow();
-        let ready = || table.iter().filter(|(_, endpoint)| endpoint.listener.ready).map(|(key, _)| key);
+        let ready = || table.iter().filter(|(_, endpoint)| endpoint.listener.batch.is_due()).map(|(key, _)| key);
         let last = self.last.get();
         let next = ready().find(|&key| Some(key) > last).or_else(|| ready().next())?;
         self.last.set(Some(next));
@@ -141,8 +152,9 @@ impl Endpoints {
         let mut table = self.table.borrow_mut();
         let endpoint = table.get_mut(key).ok_or(io::ErrorKind::WouldBlock)?;
         let accepted = endpoint.listener.accept();
-        if accepted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            endpoint.listener.ready = false;
+        match &accepted {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => endpoint.listener.batch.end(),
+            _ => endpoint.listener.batch.count(),
         }
         let (transport, peer) = accepted?;
         let (options, handler) = (Rc::clone(&endpoint.options), Rc::clone(&endpoint.handler));

@@ -19,10 +19,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// Handler error: the response head was sent already and can't be changed.
     HeadSent,
-    /// The handler's: a control character in a header field, a name that is not a token, or a field that only the library
-    /// sets.
+    /// Handler error: a control character in a header field, a name that is not a token, or a field that only the
+    /// library sets.
     BadHeader,
-    /// The handler's: a status outside 100..=999, or one that the method does not allow.
+    /// Handler error: a status outside 100..=999, or one that the method does not allow.
     BadStatus,
     /// Handler error: more or fewer bytes than `Content-Length` promised; the response is cut short.
     LengthMismatch,
@@ -34,9 +34,12 @@ pub enum Error {
     BodyTooLarge,
     /// Client error: the request body is malformed; the text says how.
     BadBody(&'static str),
+    /// Client error: it broke the protocol of a WebSocket; the text says how. It was sent a Close frame that says so.
+    #[cfg(feature = "websocket")]
+    BadFrame(&'static str),
     /// System error: a file could not be opened or read.
     Io(io::Error),
-    /// The request's: it can't be served. Nothing was sent yet, so the handler can still answer.
+    /// Request error: it can't be served. Nothing was sent yet, so the handler can still answer.
     Refused(Refusal),
 }
 
@@ -77,6 +80,8 @@ impl Error {
             Error::HeadSent | Error::BadHeader | Error::BadStatus | Error::LengthMismatch => 500,
             Error::Timeout => 408,
             Error::Closed | Error::BadBody(_) => 400,
+            #[cfg(feature = "websocket")]
+            Error::BadFrame(_) => 400,
             Error::BodyTooLarge => 413,
             Error::Io(error) => Error::status_of_io(error),
             Error::Refused(refusal) => refusal.status,
@@ -107,6 +112,8 @@ impl fmt::Display for Error {
             Error::Closed => f.write_str("the client closed the connection"),
             Error::BodyTooLarge => f.write_str("the request body is too large"),
             Error::BadBody(how) => write!(f, "malformed request body: {how}"),
+            #[cfg(feature = "websocket")]
+            Error::BadFrame(how) => write!(f, "malformed WebSocket: {how}"),
             Error::Io(error) => error.fmt(f),
             Error::Refused(refusal) => refusal.fmt(f),
         }

@@ -46,7 +46,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// One turn, with which another loop drives this one: waits for `timeout` at most. `Break`: it has stopped.
+    /// One turn, called by another loop: waits at most for `timeout`. Returns `Break` once the server has stopped.
     ///
     /// # Errors
     /// Those of [`run`](EventLoop::run).
@@ -61,7 +61,7 @@ impl EventLoop {
         Ok(if self.has_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// How long another loop may wait before the next turn; `None` is for ever.
+    /// How long another loop may wait before the next turn; `None` means forever.
     pub(super) fn idle_time(&self) -> Option<Duration> {
         self.shared.runtime.idle_time(self.has_ready())
     }
@@ -125,6 +125,8 @@ impl EventLoop {
             // First of all: a client that sees its connection close must not reach this server again.
             self.acceptor.stop();
             self.sessions.shut_idle();
+            #[cfg(feature = "websocket")]
+            self.sessions.wake_upgraded();
         }
         // Only wakes the loop.
         if let Some(deadline) = self.shared.stop_deadline() {
@@ -210,6 +212,20 @@ mod tests {
 
     fn ask(client: &mut TcpStream, field: &str) {
         write!(client, "GET / HTTP/1.1\r\nHost: t\r\n{field}\r\n").unwrap();
+    }
+
+    #[test]
+    fn a_newcomer_is_answered_in_the_turn_that_accepts_it() {
+        let world = World::new();
+        let mut clients: Vec<_> = (0..3).map(|_| TcpStream::connect(world.addr).unwrap()).collect();
+        clients.iter_mut().for_each(|client| ask(client, ""));
+        for count in 1..=3 {
+            world.tick_until(|world| world.connections() >= count);
+            assert_eq!(world.answered() as usize, world.connections());
+        }
+        // One that has to wait is watched.
+        ask(&mut clients[0], "");
+        world.tick_until(|world| world.answered() == 4);
     }
 
     #[test]

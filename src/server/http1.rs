@@ -12,15 +12,15 @@
 //! What of a request and its response needs no stream is in [`Exchange`](crate::http::Exchange).
 
 use super::access::Access;
-use super::deadlines::{Deadlines, NEVER, Timer};
+use super::deadline_table::{Deadlines, NEVER, Timer};
 use super::error::{Error, Result};
 use super::eviction::Doing;
-use super::in_flight::InFlight;
 use super::limits;
 use super::link::Link;
 #[cfg(feature = "http2")]
 use super::mux::Busyness;
 use super::options::Options;
+use super::request_memory::InFlight;
 use super::shared::Shared;
 use super::site_options::CurrentOptions;
 use super::waiter::{Waiter, Want};

@@ -3,12 +3,12 @@
 //! Each stream is a session of its own, with its exchange, its deadlines and its handler, as a connection of HTTP/1 is. Only
 //! its byte stream is a [`Pipe`], which is filled and emptied here.
 
-use super::deadlines::{Deadlines, NEVER, Timer};
+use super::deadline_table::{Deadlines, NEVER, Timer};
 use super::http1::{Http1, Phase, Step, Unlogged};
-use super::in_flight::InFlight;
 use super::limits;
 pub(super) use super::mux::Opening;
 use super::mux::{Mux, Role};
+use super::request_memory::InFlight;
 use super::shared::Shared;
 use super::waiter::Want;
 use crate::buf::Input;
@@ -343,6 +343,8 @@ pub(super) fn open(parent: &Http1, opening: &Opening, shared: &Shared) -> Option
     let mut http1 = Http1::new(Transport::Stream(pipe), parent.link.peer, shared.now(), Rc::clone(&parent.site));
     http1.phase = Phase::Stream;
     http1.link.writable = false;
+    // It has no events of its own.
+    http1.link.is_watched = true;
     http1.deadlines = Deadlines::default();
     http1.unlogged = Unlogged::Exchange;
     let mut in_flight: Box<InFlight> = shared.take_spare();
@@ -380,13 +382,14 @@ fn queue(mux: &mut Mux, shared: &Shared) {
     }
 }
 
-/// A stream's session is closed: if its response is not complete, the client is told so.
-pub(super) fn close_stream(http1: &Http1, shared: &Shared) {
-    let Some(Role::Stream(mux, id)) = http1.in_flight.as_ref().map(|in_flight| &in_flight.role) else { return };
+/// A stream's session is closed: if its response is not complete, the client is told so. False if it is no stream.
+pub(super) fn close_stream(http1: &Http1, shared: &Shared) -> bool {
+    let Some(Role::Stream(mux, id)) = http1.in_flight.as_ref().map(|in_flight| &in_flight.role) else { return false };
     let mut mux = mux.borrow_mut();
     mux.proto.reset(*id, Code::Cancel);
     shared.streams.set(shared.streams.get().saturating_sub(1));
     queue(&mut mux, shared);
+    true
 }
 
 /// What is to be done for streams: sessions that have ended, and a request that needs one.

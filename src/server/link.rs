@@ -17,11 +17,13 @@ pub(super) struct Link {
     pub(super) writable: bool,
     /// The peer half-closed: even a short read does not mean that the socket is drained.
     pub(super) peer_closed: bool,
+    /// Its events are reported. That starts when it has to wait for the first time.
+    pub(super) is_watched: bool,
     /// Bytes that may still pass in this turn before the handler yields.
     pub(super) credit: usize,
 }
 
-/// What a flush came to.
+/// The result of a flush.
 pub(super) struct Flushed {
     pub(super) drained: Drained,
     /// Whether any byte left.
@@ -34,10 +36,12 @@ impl Link {
             transport,
             peer,
             local: None,
-            readable: false,
+            // Most clients have sent something by now. If not, the first read says so.
+            readable: true,
             // A fresh socket's buffer is empty. If not, the first write says so.
             writable: true,
             peer_closed: false,
+            is_watched: false,
             credit: limits::TURN,
         }
     }

@@ -1,6 +1,6 @@
 //! Limits the log lines that a client can cause: the first few are written, the others are only counted.
 //!
-//! A client that fills the log hides what else is in it, and wears out the flash that it may lie on.
+//! A client that fills the log hides everything else in it, and wears out the flash memory that may hold it.
 
 use super::limits::{LOG_WINDOW, LOGGED_CLIENTS, LOGGED_LINES};
 use crate::net::Network;

@@ -20,7 +20,9 @@
 //! | `timeouts` | timeouts, and what they do |
 //! | `http2` | a connection of HTTP/2 and its streams |
 //! | `connection`, `request`, `form`, `upgrade` | what handlers see |
+//! | `websocket` | messages on an upgraded connection |
 //! | `http_crate` | conversions from and to the types of the crate `http` |
+//! | `handler` | a handler: started, polled when it was woken, dropped when done |
 //! | `site` | a site: options and a handler |
 //! | `session` | a connection and the handler that runs for it |
 //! | `endpoints`, `accept` | listeners; new connections |
@@ -31,7 +33,7 @@ mod accept;
 mod access;
 mod connection;
 mod control;
-mod deadlines;
+mod deadline_table;
 mod ending;
 mod endpoints;
 mod error;
@@ -43,7 +45,6 @@ mod http1;
 mod http2;
 #[cfg(feature = "http")]
 mod http_crate;
-mod in_flight;
 mod limits;
 mod link;
 mod listeners;
@@ -54,8 +55,10 @@ mod options;
 mod pace;
 mod request;
 mod request_body;
+mod request_memory;
 mod requests;
 mod respond;
+mod run_handler;
 mod session;
 mod shared;
 #[cfg(test)]
@@ -65,6 +68,8 @@ mod site_options;
 mod timeouts;
 mod upgrade;
 mod waiter;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use access::Access;
 pub use connection::Connection;
@@ -77,6 +82,8 @@ pub use options::Options;
 pub use request::Request;
 pub use site::Site;
 pub use upgrade::{Upgraded, UpgradedReader, UpgradedWriter};
+#[cfg(feature = "websocket")]
+pub use websocket::{Message, WebSocket, WebSocketOptions, WebSocketReader, WebSocketWriter};
 
 use self::control::Control;
 use self::event_loop::EventLoop;
@@ -144,7 +151,7 @@ pub struct Server {
     /// The site of listeners that were bound without one.
     site: Site,
     control: Arc<Control>,
-    /// Empty between turns.
+    /// Always empty between turns.
     woken: Vec<Woken>,
 }
 
@@ -229,7 +236,7 @@ impl Server {
         self.event_loop.turn(&mut self.woken, timeout, &self.control)
     }
 
-    /// How long another loop may wait before it calls [`turn`](Server::turn); `None` if for ever.
+    /// How long another loop may wait before it calls [`turn`](Server::turn); `None` means forever.
     ///
     /// It must call sooner if [`as_fd`](Server::as_fd) becomes readable. Ask for this each time, right before waiting.
     pub fn next_turn(&self) -> Option<Duration> {

@@ -7,7 +7,7 @@ use crate::rt::Key;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The part that an [`InFlight`](super::in_flight::InFlight) has in a connection of HTTP/2.
+/// The part that an [`InFlight`](super::request_memory::InFlight) has in a connection of HTTP/2.
 #[derive(Default)]
 pub(super) enum Role {
     /// None: it is of HTTP/1.

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Called with each exchange.
 type AccessLog = Rc<dyn Fn(&Access<'_>)>;
 
-/// How a server listens, what it serves and what it allows. Each setter returns the options.
+/// How a server listens, what it serves and what it allows.
 ///
 /// Each setter returns the options. The names are those of lua-eco's option table; times are [`Duration`]s.
 ///
@@ -92,6 +92,7 @@ impl Default for Options {
                 tcp_keepcnt: None,
                 tcp_keepintvl: None,
                 tcp_fastopen: None,
+                tcp_defer_accept: false,
             },
             #[cfg(feature = "tls")]
             cert: None,
@@ -152,8 +153,8 @@ impl Options {
         self
     }
 
-    /// Whether handlers of this program change files of the document root; default true. If they do not, requests that are
-    /// served in one turn of the loop share a look at their file: a system call less for each.
+    /// Whether handlers of this program change files of the document root; default true. If they do not, requests for
+    /// the same file in one turn of the loop share a stat(2).
     pub fn writes_files(mut self, yes: bool) -> Self {
         self.writes_files = yes;
         self
@@ -445,6 +446,13 @@ impl Options {
     /// `TCP_FASTOPEN`: length of the queue of fast-open requests.
     pub fn tcp_fastopen(mut self, queue: u32) -> Self {
         self.bind.tcp_fastopen = Some(queue);
+        self
+    }
+
+    /// `TCP_DEFER_ACCEPT`: the kernel keeps a connection back until its client has sent something, or for a second;
+    /// default false. Saves three system calls for a connection with one request.
+    pub fn tcp_defer_accept(mut self, yes: bool) -> Self {
+        self.bind.tcp_defer_accept = yes;
         self
     }
 }

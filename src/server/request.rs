@@ -15,7 +15,7 @@ pub struct Request {
     pub(crate) form: Option<Box<Multipart>>,
 }
 
-/// Shows the request line alone: header fields may hold passwords.
+/// Shows the request line only: header fields may contain passwords.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
@@ -37,7 +37,7 @@ impl Request {
 
     /// Refuses the method: 405 for one of RFC 9110 §9.3 or PATCH, 501 for one that nobody knows.
     ///
-    /// To 405 belongs the field `Allow`, which only the handler can know.
+    /// A 405 needs the field `Allow`, which only the handler can set.
     pub fn refuse_method(&self) -> Refusal {
         const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
         Refusal::new(if KNOWN.contains(&self.method()) { 405 } else { 501 })

@@ -1,6 +1,6 @@
 //! Reading a request's body for a handler.
 
-use super::deadlines::{NEVER, Timer};
+use super::deadline_table::{NEVER, Timer};
 use super::error::{Error, Result};
 use super::http1::{Http1, Late, Phase, Step};
 use super::respond::another_turn;

@@ -1,6 +1,6 @@
 //! Requests one after another: reading heads, starting handlers, and what follows each response.
 
-use super::deadlines::{NEVER, Timer};
+use super::deadline_table::{NEVER, Timer};
 use super::http1::{Http1, Phase, Step, Unlogged};
 use super::limits;
 use super::respond;
@@ -8,6 +8,7 @@ use super::shared::Shared;
 use super::waiter::{Waiter, Want};
 use crate::http::{self, CloseReason, Next, Receiving, Reject, Sending};
 use log::Level;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// One step of a connection that requests may follow on. `busy`: a handler is running.
@@ -158,6 +159,22 @@ fn head_has_begun(http1: &mut Http1, shared: &Shared) {
 fn find_head(http1: &mut Http1, shared: &Shared, bytes: &[u8]) -> Scanned {
     let site = http1.site.borrow();
     let options = &site.options;
+    if http1.scanner.is_fresh() {
+        let mut head = shared.head.borrow_mut();
+        if Rc::get_mut(&mut head).is_none() {
+            // A handler has kept it.
+            *head = Rc::default();
+        }
+        if let Some(length) = Rc::get_mut(&mut head).and_then(|head| head.parse_usual(bytes, &options.head)) {
+            let now = shared.now();
+            let in_flight = http1.in_flight.get_or_insert_with(|| shared.take_spare());
+            in_flight.begin(now);
+            in_flight.exchange.begin_usual(&mut head, !options.keep_alive.is_zero(), now);
+            drop(site);
+            has_begun(http1);
+            return Scanned::Head { used: length };
+        }
+    }
     // On the stack while it runs, which saves loads and stores.
     let mut scanner = http1.scanner;
     let found = scanner.find(bytes, &options.head);
@@ -183,13 +200,18 @@ fn find_head(http1: &mut Http1, shared: &Shared, bytes: &[u8]) -> Scanned {
     {
         return Scanned::Refused { reject, used: 0 };
     }
-    http1.unlogged = Unlogged::Exchange;
-    http1.served = http1.served.saturating_add(1);
-    http1.deadlines.set(Timer::Head, NEVER);
+    has_begun(http1);
     match begun {
         Ok(()) => Scanned::Head { used: length },
         Err(reject) => Scanned::Refused { reject, used: length },
     }
+}
+
+/// An exchange has begun.
+fn has_begun(http1: &mut Http1) {
+    http1.unlogged = Unlogged::Exchange;
+    http1.served = http1.served.saturating_add(1);
+    http1.deadlines.set(Timer::Head, NEVER);
 }
 
 /// The client half-closed between requests or within a head: it expects no response.

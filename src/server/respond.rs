@@ -2,8 +2,8 @@
 
 use super::error::{Error, Outcome, Result};
 use super::http1::{Http1, Phase};
-use super::in_flight::InFlight;
 use super::limits;
+use super::request_memory::InFlight;
 use super::shared::Shared;
 use super::waiter::Want;
 use crate::http::{self, CloseReason, Receiving, ResponseHead, SendError, Sending};
@@ -74,7 +74,7 @@ fn account(http1: &mut Http1, shared: &Shared, pushed: std::result::Result<usize
 }
 
 /// Completes the body.
-fn end(http1: &mut Http1, shared: &Shared) -> Result<()> {
+pub(super) fn end(http1: &mut Http1, shared: &Shared) -> Result<()> {
     commit(http1, shared, Some(0))?;
     let in_flight = http1.in_flight()?;
     match in_flight.exchange.end() {

@@ -1,5 +1,4 @@
-//! A connection and the handler that runs for it: drives the one, polls the other. All goes through
-//! [`Sessions::drive`].
+//! A connection together with the handler that runs for it. All goes through [`Sessions::drive`].
 
 use super::connection::Connection;
 use super::ending;
@@ -9,19 +8,16 @@ use super::http2;
 use super::limits;
 use super::request::Request;
 use super::requests;
-use super::respond;
+use super::run_handler::{CurrentHandler, Running, Wakers, poll};
 use super::shared::Shared;
-use super::site::{CurrentHandler, Running};
 use super::timeouts;
 use super::upgrade;
 use crate::http::CloseReason;
-use crate::rt::{Due, Edges, Key, SlotWaker, Slots, TimerId, Woken, drop_contained};
+use crate::rt::{Due, Edges, Key, Slots, Source, TimerId, drop_contained};
+use log::Level;
 use std::cell::RefCell;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 /// One connection and what runs on it.
 pub(super) struct Session {
@@ -33,19 +29,6 @@ pub(super) struct Session {
     running: Option<Running>,
     /// The session's only entry in the table of deadlines.
     armed: Option<TimerId>,
-}
-
-/// A session's waker, as itself and as std's type.
-struct Wakers {
-    mark: Arc<SlotWaker>,
-    waker: Waker,
-}
-
-impl Wakers {
-    /// Whether no clone of the waker is left: these two are the only references.
-    fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.mark) == 2
-    }
 }
 
 impl Session {
@@ -95,21 +78,16 @@ impl Sessions {
         self.table.borrow().is_empty()
     }
 
-    /// Opens a session for the connection that `make` returns.
+    /// Opens a session for a connection. The caller drives it.
     ///
     /// # Errors
-    /// That of `make`; `OutOfMemory` when there are too many sessions for keys.
-    pub(super) fn open(&self, handler: CurrentHandler, make: impl FnOnce(Key) -> io::Result<Http1>) -> io::Result<Key> {
+    /// `OutOfMemory` when there are too many sessions for keys.
+    pub(super) fn open(&self, handler: CurrentHandler, http1: Http1) -> io::Result<Key> {
         let mut table = self.table.borrow_mut();
-        let key = table.insert_with(|key| {
-            let http1 = Rc::new(RefCell::new(make(key)?));
+        table.insert_with(|key| {
+            let http1 = Rc::new(RefCell::new(http1));
             Ok(Session { http1, handler, wakers: self.wakers(key), running: None, armed: None })
-        })?;
-        if let Some(session) = table.get_mut(key) {
-            let next = session.http1.borrow().deadlines.next();
-            session.arm(&self.shared, key, next);
-        }
-        Ok(key)
+        })
     }
 
     /// The waker for a new session: the slot's old one, unless a clone of it is left somewhere.
@@ -125,8 +103,7 @@ impl Sessions {
             wakers.mark.renew(key.generation());
             return Rc::clone(wakers);
         }
-        let mark = SlotWaker::new(Woken::Conn(key), &self.shared.runtime.wakes);
-        let wakers = Rc::new(Wakers { waker: Waker::from(Arc::clone(&mark)), mark });
+        let wakers = Rc::new(Wakers::new(key, &self.shared));
         Rc::clone(place.insert(wakers))
     }
 
@@ -185,7 +162,8 @@ impl Sessions {
         };
         let over = {
             let mut http1 = http1.borrow_mut();
-            http1.is_queued = false;
+            // Requests of its handler are met in this drive.
+            http1.is_queued = true;
             http1.link.credit = limits::TURN;
             http1.phase == Phase::Dead
         };
@@ -201,7 +179,7 @@ impl Sessions {
     /// Steps until there is nothing to do or the budget is spent; never returns `Start`.
     fn steps(&self, key: Key, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) -> Step {
         for _ in 0..limits::DRIVE_BUDGET {
-            self.poll_handler(http1, wakers, running);
+            poll(running, wakers, http1, &self.shared);
             let (step, spent) = {
                 let mut http1 = http1.borrow_mut();
                 (self.step(&mut http1, key, running.is_some()), http1.link.credit == 0)
@@ -250,24 +228,6 @@ impl Sessions {
         Some(self.table.borrow().get(key)?.handler.borrow().start(con, Request::new(head)))
     }
 
-    /// Polls the handler if it was woken, and drops it when it is done.
-    fn poll_handler(&self, http1: &Rc<RefCell<Http1>>, wakers: &Wakers, running: &mut Option<Running>) {
-        let Some(future) = running else { return };
-        if !wakers.mark.take_woken() {
-            return;
-        }
-        let mut cx = Context::from_waker(&wakers.waker);
-        // If panics unwind, one in a handler ends its own connection and no other.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(())) => drop_contained(running.take()),
-            Err(_) => {
-                drop_contained(running.take());
-                respond::finish_panicked(&mut http1.borrow_mut(), &self.shared);
-            }
-        }
-    }
-
     // --- streams of HTTP/2 ------------------------------------------------------------------------
 
     #[cfg(feature = "http2")]
@@ -294,7 +254,7 @@ impl Sessions {
     fn open_stream(&self, key: Key, parent: &Http1, opening: &http2::Opening) -> Option<Key> {
         let handler = Rc::clone(&self.table.borrow().get(key)?.handler);
         let (http1, refusal) = http2::open(parent, opening, &self.shared)?;
-        let stream = self.open(handler, |_| Ok(http1)).ok()?;
+        let stream = self.open(handler, http1).ok()?;
         self.shared.streams.set(self.shared.streams.get() + 1);
         let http1 = self.find(stream)?;
         if let Some(refusal) = refusal {
@@ -309,12 +269,13 @@ impl Sessions {
         Some(stream)
     }
 
-    /// Closes the sessions of a connection's streams; or tells the connection that one of them is closed.
+    /// Closes the sessions of a connection's streams; or tells the connection that one of them is closed, and returns true.
     #[cfg(feature = "http2")]
-    fn close_streams(&self, http1: &Rc<RefCell<Http1>>) {
-        http2::close_stream(&http1.borrow(), &self.shared);
+    fn close_streams(&self, http1: &Rc<RefCell<Http1>>) -> bool {
+        let is_stream = http2::close_stream(&http1.borrow(), &self.shared);
         let tenants = http2::tenants(&http1.borrow());
         tenants.into_iter().for_each(|stream| self.shut(stream));
+        is_stream
     }
 
     /// Puts the handler back, and arms the connection's next deadline.
@@ -323,9 +284,24 @@ impl Sessions {
         let Some(session) = table.get_mut(key) else { return };
         session.running = running;
         let mut http1 = http1.borrow_mut();
+        http1.is_queued = false;
         session.arm(&self.shared, key, http1.deadlines.next());
         if again {
             http1.make_ready(&self.shared, key);
+        } else if !http1.link.is_watched {
+            self.watch(key, &mut http1);
+        }
+    }
+
+    /// Watches the events of a connection. One that never waits saves the system call.
+    fn watch(&self, key: Key, http1: &mut Http1) {
+        match self.shared.runtime.reactor.register(http1.link.transport.source(), Source::Conn(key)) {
+            Ok(()) => http1.link.is_watched = true,
+            Err(error) => {
+                http1.note(&self.shared, Level::Warn, format_args!("cannot watch the connection: {error}"));
+                http1.phase = Phase::Dead;
+                http1.make_ready(&self.shared, key);
+            }
         }
     }
 
@@ -357,6 +333,18 @@ impl Sessions {
         idle.into_iter().for_each(|key| self.shut(key));
     }
 
+    /// Wakes upgraded connections: the server is stopping, and they may tell their clients.
+    #[cfg(feature = "websocket")]
+    pub(super) fn wake_upgraded(&self) {
+        for (key, session) in self.table.borrow().iter() {
+            let mut http1 = session.http1.borrow_mut();
+            if http1.phase == Phase::Upgraded {
+                http1.wake();
+                http1.make_ready(&self.shared, key);
+            }
+        }
+    }
+
     /// Closes all connections.
     pub(super) fn shut_all(&self) {
         let keys: Vec<Key> = self.table.borrow().iter().map(|(key, _)| key).collect();
@@ -367,11 +355,13 @@ impl Sessions {
     fn close(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>) {
         drop_contained(running);
         #[cfg(feature = "http2")]
-        self.close_streams(http1);
+        let is_stream = self.close_streams(http1);
+        #[cfg(not(feature = "http2"))]
+        let is_stream = false;
         {
             // An `Upgraded` may outlive the session (two of the references are the table's and ours). The key is then
             // given to another session, which must not see this stream's events.
-            let outlived = Rc::strong_count(http1) > 2;
+            let outlived = Rc::strong_count(http1) > 2 && !is_stream;
             let mut http1 = http1.borrow_mut();
             http1.phase = Phase::Dead;
             http1.must_close(CloseReason::Lost);
@@ -395,7 +385,9 @@ impl Sessions {
 
     /// Closes a stream that an `Upgraded` still owns.
     fn detach(&self, http1: &mut Http1) {
-        if let Err(error) = self.shared.runtime.reactor.deregister(http1.link.transport.source()) {
+        if http1.link.is_watched
+            && let Err(error) = self.shared.runtime.reactor.deregister(http1.link.transport.source())
+        {
             http1.debug(format_args!("cannot deregister the connection: {error}"));
         }
         http1.link.transport.shut();

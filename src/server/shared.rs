@@ -1,9 +1,11 @@
 //! What all connections of one server share: the clock, buffers, the `Date` line, the budget of log lines.
 
-use super::in_flight::InFlight;
 use super::limits;
 use super::log_limit::LineCounts;
-use crate::http::date;
+use super::request_memory::InFlight;
+#[cfg(feature = "websocket")]
+use crate::buf::Output;
+use crate::http::{Head, date};
 use crate::net::PeerAddr;
 use crate::rt::{Due, Key, Runtime};
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -17,11 +19,16 @@ pub(crate) struct Shared {
     /// Connections to be driven in this tick.
     pub(super) ready: RefCell<VecDeque<Key>>,
     scratch: RefCell<Box<[u8]>>,
+    /// Where heads are parsed. It becomes that of the exchange.
+    pub(super) head: RefCell<Rc<Head>>,
     /// Boxed: only the box moves between here and a connection.
     #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
     spare: RefCell<Vec<Box<InFlight>>>,
+    /// Memory lent to upgraded connections that write, so that idle ones own none.
+    #[cfg(feature = "websocket")]
+    spare_output: RefCell<Output>,
     date: RefCell<Date>,
-    /// Many of the connections that there may be were in use when the last one was accepted.
+    /// At least a quarter of the allowed connections were in use when the last one was accepted.
     pub(super) filling_up: Cell<bool>,
     /// Streams of HTTP/2 on all connections, and how many there may be.
     #[cfg(feature = "http2")]
@@ -30,7 +37,7 @@ pub(crate) struct Shared {
     pub(super) max_streams: Cell<usize>,
     /// Once the server is stopping: when requests in flight are dropped.
     stop_deadline: Cell<Option<u64>>,
-    /// The lines of the log that clients have caused.
+    /// Log lines caused by clients.
     pub(super) log_lines: RefCell<LineCounts>,
 }
 
@@ -40,7 +47,10 @@ impl Shared {
             runtime,
             ready: RefCell::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH].into_boxed_slice()),
+            head: RefCell::default(),
             spare: RefCell::default(),
+            #[cfg(feature = "websocket")]
+            spare_output: RefCell::default(),
             date: RefCell::default(),
             filling_up: Cell::default(),
             #[cfg(feature = "http2")]
@@ -76,6 +86,18 @@ impl Shared {
             in_flight.clear();
             spare.push(in_flight);
         }
+    }
+
+    /// Lends memory to an upgraded connection that is about to write.
+    #[cfg(feature = "websocket")]
+    pub(super) fn lend_output_memory(&self, in_flight: &mut InFlight) {
+        self.spare_output.borrow_mut().hand_over(&mut in_flight.output);
+    }
+
+    /// Takes the memory back once all output was sent.
+    #[cfg(feature = "websocket")]
+    pub(super) fn take_output_memory(&self, in_flight: &mut InFlight) {
+        in_flight.output.hand_over(&mut self.spare_output.borrow_mut());
     }
 
     pub(super) fn stopping(&self) -> bool {

@@ -112,7 +112,10 @@ fn connect(event_loop: &EventLoop, wire: &Rc<RefCell<Wire>>, peer: PeerAddr, sit
     let options = Rc::new(RefCell::new(Rc::clone(&site.options)));
     let handler = Rc::new(RefCell::new(Rc::clone(&site.handler)));
     let now = event_loop.shared.now();
-    event_loop.sessions.open(handler, |_| Ok(Http1::new(transport, peer, now, options))).unwrap()
+    let mut http1 = Http1::new(transport, peer, now, options);
+    // There is nothing that could be reported.
+    http1.link.is_watched = true;
+    event_loop.sessions.open(handler, http1).unwrap()
 }
 
 /// Reads the body in small pieces, or not at all, and answers with what it got.

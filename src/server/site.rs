@@ -4,13 +4,11 @@ use super::connection::Connection;
 use super::error::IntoOutcome;
 use super::options::Options;
 use super::request::Request;
+use super::run_handler::{Handler, erase};
 use super::site_options::SiteOptions;
-use std::cell::RefCell;
 use std::fmt;
-use std::future::Future;
 #[cfg(feature = "tls")]
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 
 /// What a listener serves: options and a handler.
@@ -22,18 +20,6 @@ use std::rc::Rc;
 pub struct Site {
     pub(super) options: Rc<SiteOptions>,
     pub(super) handler: Rc<dyn Handler>,
-}
-
-/// The current handler of a listener and its connections; replaced together with
-/// [`CurrentOptions`](super::site_options::CurrentOptions).
-pub(super) type CurrentHandler = Rc<RefCell<Rc<dyn Handler>>>;
-
-/// A handler that is running for one request. When it is ready, the response is finished.
-pub(super) type Running = Pin<Box<dyn Future<Output = ()>>>;
-
-/// A handler of any type.
-pub(super) trait Handler {
-    fn start(&self, con: Connection, req: Request) -> Running;
 }
 
 impl fmt::Debug for Site {
@@ -60,28 +46,4 @@ impl Site {
     pub fn load_certificates(&self) -> io::Result<()> {
         self.options.tls().map(|_| ())
     }
-}
-
-/// Erases the type of a handler. The future that it makes also finishes the response.
-fn erase<H, R>(handler: H) -> Rc<dyn Handler>
-where
-    H: AsyncFn(&mut Connection, &mut Request) -> R + 'static,
-    R: IntoOutcome,
-{
-    struct Boxing<S>(S);
-
-    impl<F: Future<Output = ()> + 'static, S: Fn(Connection, Request) -> F> Handler for Boxing<S> {
-        fn start(&self, con: Connection, req: Request) -> Running {
-            Box::pin(self.0(con, req))
-        }
-    }
-
-    let handler = Rc::new(handler);
-    Rc::new(Boxing(move |mut con: Connection, mut req: Request| {
-        let handler = Rc::clone(&handler);
-        async move {
-            let outcome = handler(&mut con, &mut req).await.into_outcome();
-            con.finish(outcome);
-        }
-    }))
 }

@@ -11,7 +11,7 @@
 //! | a client that does not close after the last response | [`LINGER_TIMEOUT`](super::limits::LINGER_TIMEOUT) | the connection is closed |
 //! | a handler, after the peer half-closed | [`PROBE_AFTER`](super::limits::PROBE_AFTER) | the peer is probed, if the handler wants that |
 
-use super::deadlines::{NEVER, Timer};
+use super::deadline_table::{NEVER, Timer};
 use super::http1::{Http1, Late, Phase};
 use super::limits;
 use super::requests;

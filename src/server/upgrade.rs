@@ -23,6 +23,12 @@ impl Upgraded {
         Upgraded(Stream { shared, http1, key })
     }
 
+    /// The connection underneath, for protocols of the library itself.
+    #[cfg(feature = "websocket")]
+    pub(super) fn into_stream(self) -> Stream {
+        self.0
+    }
+
     /// Reads at most `buffer.len()` bytes, and waits for the first of them; 0 at the end of the stream.
     ///
     /// # Errors
@@ -37,6 +43,39 @@ impl Upgraded {
     /// [`Error::Closed`] if the connection is broken.
     pub async fn write_all(&mut self, mut data: &[u8]) -> Result<()> {
         poll_fn(|cx| self.0.poll_write_all(cx, &mut data)).await
+    }
+
+    /// Reads at most `buffer.len()` bytes; 0 at the stream's end. Pending while there is nothing.
+    ///
+    /// For a relay, which waits for both directions at once in one task.
+    ///
+    /// # Errors
+    /// Those of [`read`](Upgraded::read).
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        self.0.poll_read(cx, buffer)
+    }
+
+    /// Queues as much of `data` as there is room for, and returns how much. Pending while there is no room.
+    ///
+    /// # Errors
+    /// Those of [`write_all`](Upgraded::write_all).
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        let mut left = data;
+        match self.0.poll_write_all(cx, &mut left) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending if left.len() == data.len() => Poll::Pending,
+            _ => Poll::Ready(Ok(data.len() - left.len())),
+        }
+    }
+
+    /// Ends our direction once everything written has been passed to the kernel; the client may still send.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the connection broke before.
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        std::task::ready!(self.0.poll_flushed(cx))?;
+        let shut = self.0.http1.borrow_mut().link.transport.shutdown_write(true);
+        Poll::Ready(shut.map_err(|_| Error::Closed))
     }
 
     /// Waits until everything written has been passed to the kernel, and closes.
@@ -115,33 +154,43 @@ struct Half {
     side: Side,
 }
 
+/// One of two halves.
 #[derive(Clone, Copy, Debug)]
-enum Side {
+pub(super) enum Side {
     Reader,
     Writer,
 }
 
 impl Half {
-    /// Polls the stream, which knows one waker, with one that wakes both halves.
     fn poll<T>(
         &self,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&Stream, &mut Context<'_>) -> Poll<Result<T>>,
     ) -> Poll<Result<T>> {
-        self.waiting.set(self.side, Some(cx.waker().clone()));
-        let polled = poll(&self.stream, &mut Context::from_waker(&Waker::from(Arc::clone(&self.waiting))));
-        if polled.is_ready() {
-            self.waiting.set(self.side, None);
-        }
-        polled
+        self.waiting.poll(self.side, cx, |cx| poll(&self.stream, cx))
     }
 }
 
 /// The wakers of the halves that wait.
 #[derive(Debug, Default)]
-struct Waiting(Mutex<[Option<Waker>; 2]>);
+pub(super) struct Waiting(Mutex<[Option<Waker>; 2]>);
 
 impl Waiting {
+    /// Polls the stream, which knows one waker, with one that wakes both halves.
+    pub(super) fn poll<T>(
+        self: &Arc<Self>,
+        side: Side,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.set(side, Some(cx.waker().clone()));
+        let polled = poll(&mut Context::from_waker(&Waker::from(Arc::clone(self))));
+        if polled.is_ready() {
+            self.set(side, None);
+        }
+        polled
+    }
+
     fn set(&self, side: Side, waker: Option<Waker>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)[side as usize] = waker;
     }
@@ -156,10 +205,10 @@ impl Wake for Waiting {
 }
 
 /// What both halves share.
-struct Stream {
-    shared: Rc<Shared>,
-    http1: Rc<RefCell<Http1>>,
-    key: Key,
+pub(super) struct Stream {
+    pub(super) shared: Rc<Shared>,
+    pub(super) http1: Rc<RefCell<Http1>>,
+    pub(super) key: Key,
 }
 
 impl Stream {
@@ -188,7 +237,7 @@ impl Stream {
     }
 
     /// Asks for the connection's next turn if this one is used up. If a task of its own has the stream, nobody else does.
-    fn renew_credit(&self) {
+    pub(super) fn renew_credit(&self) {
         let mut http1 = self.http1.borrow_mut();
         if http1.link.credit == 0 {
             http1.make_ready(&self.shared, self.key);
@@ -226,13 +275,22 @@ pub(super) fn step(http1: &mut Http1, shared: &Shared) -> Step {
         Ok(_) => {}
         Err(step) => return step,
     }
+    #[cfg(feature = "websocket")]
+    if let Some(in_flight) = &mut http1.in_flight {
+        shared.take_output_memory(in_flight);
+    }
     if http1.link.readable && http1.waiter.wants(Want::Read) {
         http1.wake();
     }
     Step::Park
 }
 
-fn poll_read(http1: &mut Http1, shared: &Shared, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+pub(super) fn poll_read(
+    http1: &mut Http1,
+    shared: &Shared,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<Result<usize>> {
     if !http1.input.is_empty() {
         let bytes = http1.input.bytes();
         let n = bytes.len().min(buffer.len());

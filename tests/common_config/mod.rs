@@ -53,6 +53,17 @@ impl Router {
         ));
     }
 
+    /// Writes a site with something to hide: what is in `secret` says `HIDDEN`, the rest `plain`.
+    pub fn write_secrets(&self) {
+        for name in ["secret/index.html", "secret/file.txt", "secret/sub dir/x", "secret/al/x"] {
+            self.write(&format!("root/{name}"), "HIDDEN");
+        }
+        self.write("root/secret/file.txt.gz", "HIDDEN, shorter");
+        for name in ["open/page.html", "secretary/x", "al/x"] {
+            self.write(&format!("root/{name}"), "plain");
+        }
+    }
+
     /// Starts the daemon by its configuration, and waits for so many addresses without TLS.
     pub fn start(&self, count: usize) -> Daemon {
         Daemon::run(self.command(&["-f", "--config", &self.path("uhttpd")]).stderr(self.log_file()), count)
@@ -182,4 +193,13 @@ pub fn one_line(text: &str, named: &[&str]) {
 /// Whether a file holds a text.
 pub fn holds(path: impl AsRef<Path>, what: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|text| text.contains(what))
+}
+
+/// Asserts that a refusal tells nothing of what [`Router::write_secrets`] wrote.
+#[track_caller]
+pub fn assert_silent(reply: &Response, what: &str) {
+    for name in ["etag", "last-modified", "location", "accept-ranges", "x-extra", "allow", "content-encoding"] {
+        assert_eq!(reply.header(name), None, "{what}");
+    }
+    assert!(!String::from_utf8_lossy(&reply.raw).contains("HIDDEN"), "{what}: {reply:?}");
 }

@@ -248,7 +248,7 @@ impl Connection {
             }
             let mut used = 0;
             while let Some(length) = whole(&inbox[used..]) {
-                if !self.obey(&inbox[used..used + length]) {
+                if !self.handle(&inbox[used..used + length]) {
                     break 'reading;
                 }
                 used += length;
@@ -273,7 +273,7 @@ impl Connection {
     }
 
     /// False ends the connection.
-    fn obey(&mut self, bytes: &[u8]) -> bool {
+    fn handle(&mut self, bytes: &[u8]) -> bool {
         let (kind, seq) = (bytes[1], u16::from_be_bytes([bytes[2], bytes[3]]));
         let peer = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
         let attrs = attrs(&bytes[12..]);

@@ -26,11 +26,11 @@ pub enum Denied {
 /// The rules of a site.
 pub struct AccessControl {
     rules: Rules,
-    /// It is unknown for whom proxies forward requests: they are refused everything that has rules.
+    /// The list of trusted proxies may be incomplete: forwarded requests are refused everything that has rules.
     uncertain: bool,
-    /// What client certificate required alone.
+    /// The paths that need a client certificate.
     certified: Vec<Guarded>,
-    /// There is a CA to check them by.
+    /// There is a CA to check certificates by.
     has_ca: bool,
     /// When the next refusal is logged, and how many were not logged since the last.
     said: Cell<(Option<Instant>, u32)>,
@@ -39,7 +39,7 @@ pub struct AccessControl {
 impl AccessControl {
     /// The rules of a site, and the paths that need a client certificate; `None` if everything is open to everyone.
     ///
-    /// `uncertain`: it can't be told whose requests proxies forward. `has_ca`: client certificates can be checked.
+    /// `uncertain`: the list of trusted proxies may be incomplete. `has_ca`: client certificates can be checked.
     pub fn new(rules: &[Rule], certified: &[String], uncertain: bool, has_ca: bool) -> Option<AccessControl> {
         let rules = Rules::new(rules);
         let certified: Vec<Guarded> = certified.iter().map(|path| Guarded::new(path)).collect();
@@ -62,7 +62,8 @@ impl AccessControl {
     fn wants_certificate(&self, path: &[u8]) -> bool {
         let path = segments(path);
         self.certified.iter().any(|guarded| {
-            // The authority that renews the server's certificate has none: where everything is guarded, it may pass.
+            // The authority that renews the server's certificate presents none. It gets through if the whole site is
+            // guarded.
             guarded.holds(&path) && !(guarded.depth() == 0 && path.starts_with(&ACME))
         })
     }

@@ -16,7 +16,7 @@ const KEEP: u64 = 60_000;
 /// Avoids hashing for each request of a page: crypt(3) is slow by design. A login known to be wrong is not hashed again
 /// either, so a device with an outdated password does not hold up others.
 #[derive(Default)]
-pub struct Cache {
+pub struct KnownLogins {
     right: Vec<KnownLogin>,
     /// Hashes with a random key, the oldest first.
     wrong: Vec<u64>,
@@ -37,7 +37,7 @@ pub struct Claim {
     pub login: Arc<Credentials>,
 }
 
-impl Cache {
+impl KnownLogins {
     /// Whether this login was right within the last minute.
     pub fn knows(&mut self, claim: &Claim, now: u64) -> bool {
         self.right.retain(|login| now < login.until);
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_known() {
-        let mut cache = Cache::default();
+        let mut cache = KnownLogins::default();
         cache.keep(&claim(1, b"user", b"pass", 1), true, 1000);
         #[rustfmt::skip]
         let rows = [
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_known_to_be_wrong() {
-        let mut cache = Cache::default();
+        let mut cache = KnownLogins::default();
         cache.keep(&claim(1, b"user", b"pass", 1), false, 1000);
         #[rustfmt::skip]
         let rows = [
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room() {
-        let mut cache = Cache::default();
+        let mut cache = KnownLogins::default();
         let count = u8::try_from(MAX_ENTRIES).unwrap() + 1;
         (0..count).for_each(|i| cache.keep(&claim(0, &[i], b"", 1), true, u64::from(i)));
         assert_eq!(cache.right.len(), MAX_ENTRIES);

@@ -1,6 +1,6 @@
 //! The verdict on a login: known already, or its turn to be verified awaited.
 
-use super::cache::{Cache, Claim};
+use super::cache::{Claim, KnownLogins};
 use super::credentials::Credentials;
 use super::hashing;
 use super::realms::{Realm, Realms};
@@ -28,7 +28,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// A reload makes a new one, so that nothing is granted by the old configuration.
 pub struct Auth {
     realms: Realms,
-    cache: RefCell<Cache>,
+    cache: RefCell<KnownLogins>,
     throttle: RefCell<Throttle>,
     started: Instant,
 }
@@ -331,7 +331,7 @@ mod tests {
         });
     }
 
-    /// Whoever was right lately stays in, whatever the address has failed at since.
+    /// A client with a recent right login stays logged in, whatever failed at its address since.
     #[test]
     fn a_login_that_was_right_is_not_hashed_again() {
         on_loop(async || {

@@ -14,7 +14,7 @@ use crate::daemon::addresses::is_local;
 use std::net::IpAddr;
 use std::task::Waker;
 
-/// Addresses that are remembered: some 10 KB.
+/// Addresses that are remembered: about 10 KB.
 const MAX_SOURCES: usize = 64;
 /// Logins that wait at once, of all addresses and of one. Beyond that the oldest is refused. Each holds a connection, and
 /// guesses must not use up the default limit of a hundred.
@@ -300,7 +300,7 @@ fn slot(program: u32) -> usize {
 
 #[cfg(test)]
 impl Throttle {
-    /// Has the logins of an address wait until then.
+    /// Makes the logins of an address wait until then.
     pub fn hold(&mut self, client: LoginClient, until: u64) {
         if let Some(address) = client.source {
             self.source(address, 0).next = until;

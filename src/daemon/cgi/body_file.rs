@@ -79,7 +79,7 @@ struct FileShare {
 pub struct Taken(Rc<FileShare>);
 
 impl Taken {
-    /// One more file, still empty; `None` if there are too many. `client`: whose limit applies, if any.
+    /// Counts one more file, still empty; `None` if there are too many. `client`: whose limit applies, if any.
     fn new(client: Option<IpAddr>) -> Option<Taken> {
         SHARES.with_borrow_mut(|shares| {
             let own = shares.iter().filter(|share| share.client == client).count();

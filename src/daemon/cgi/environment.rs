@@ -54,22 +54,27 @@ impl Environment {
             env.text("HTTP_AUTH_USER", user);
             env.put("HTTP_AUTH_PASS", &[password]);
         }
-        for (variable, field) in [("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length")] {
-            if !script.as_get
-                && let Some(value) = req.header_bytes(field)
-            {
-                env.put(variable, &[value]);
-            }
-        }
-        if let Some(length) = length {
-            env.number("CONTENT_LENGTH", length);
-        }
+        env.body(req, script, length);
         // The host of an absolute target overrides the field (RFC 9112 §3.2.2).
         if let Some(host) = req.host() {
             env.text("HTTP_HOST", host);
         }
         env.fields(req);
         env
+    }
+
+    /// Type and length of the body. `length`: of one that was held until it was known.
+    fn body(&mut self, req: &Request, script: &Script<'_>, length: Option<u64>) {
+        for (variable, field) in [("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length")] {
+            if !script.as_get
+                && let Some(value) = req.header_bytes(field)
+            {
+                self.put(variable, &[value]);
+            }
+        }
+        if let Some(length) = length {
+            self.number("CONTENT_LENGTH", length);
+        }
     }
 
     /// The strings of execve(2), one after the other.

@@ -37,3 +37,11 @@ mod stderr;
 
 pub use script::Script;
 pub use serve::{Cgi, Limits, Served};
+#[cfg(feature = "proxy")]
+pub use {
+    environment::Environment,
+    head::set_head,
+    head_syntax::{Collector, ScriptHead},
+    request_body::ScriptInput,
+    stderr::ErrorLines,
+};

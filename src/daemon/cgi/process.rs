@@ -30,7 +30,7 @@ pub struct Patience {
 
 /// A process that serves a request. If dropped, its process group gets SIGTERM, and later SIGKILL.
 pub struct Process {
-    child: Option<Child>,
+    child: Option<LiveProcess>,
     patience: Patience,
 }
 
@@ -46,7 +46,7 @@ impl Process {
         let pid = process::spawn(program, setup)?;
         match Watch::new(pid) {
             Ok(watch) => {
-                let child = Child { pid, watch, doomed: true, name: Rc::clone(name), permit };
+                let child = LiveProcess { pid, watch, doomed: true, name: Rc::clone(name), permit };
                 Ok(Process { child: Some(child), patience })
             }
             Err(error) => {
@@ -74,7 +74,7 @@ impl Process {
         let Some(mut child) = self.child.take() else { return };
         // Most have ended by now.
         if child.poll_end(&mut Context::from_waker(Waker::noop())).is_pending() {
-            // It may be a script that stops this server.
+            // The script may be one that stops this server.
             child.doomed = false;
             ecohttpd::spawn(child.run_out(self.patience)).detach();
         }
@@ -99,7 +99,7 @@ async fn undo(pid: Pid, _permit: Permit) {
 }
 
 /// A process that has not been reaped.
-struct Child {
+struct LiveProcess {
     pid: Pid,
     watch: Watch,
     /// It must not outlive this program.
@@ -109,7 +109,7 @@ struct Child {
     permit: Permit,
 }
 
-impl Child {
+impl LiveProcess {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let pid = self.pid;
         let ended = match &self.watch {
@@ -174,7 +174,7 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for LiveProcess {
     fn drop(&mut self) {
         if self.doomed {
             self.signal(SIGKILL);
@@ -187,12 +187,12 @@ enum Watch {
     /// It has been reaped.
     None,
     Pidfd(AsyncFd<OwnedFd>),
-    Signal(Rc<Wakers>),
+    Signal(Rc<ExitWakers>),
 }
 
 thread_local! {
     /// Without pidfds: all that wait for SIGCHLD, while one task listens to it.
-    static SIGNAL: RefCell<Weak<Wakers>> = RefCell::default();
+    static SIGNAL: RefCell<Weak<ExitWakers>> = RefCell::default();
 }
 
 impl Watch {
@@ -211,7 +211,7 @@ impl Watch {
         receiver.set_nonblocking(true)?;
         let receiver = AsyncFd::new(receiver)?;
         let registered = Registered(pipe::register(SIGCHLD, sender)?);
-        let wakers = Rc::<Wakers>::default();
+        let wakers = Rc::<ExitWakers>::default();
         SIGNAL.set(Rc::downgrade(&wakers));
         let woken = Rc::clone(&wakers);
         ecohttpd::spawn(async move {
@@ -237,9 +237,9 @@ impl Drop for Registered {
 
 /// Tasks to wake at the next SIGCHLD.
 #[derive(Default)]
-struct Wakers(RefCell<Vec<Waker>>);
+struct ExitWakers(RefCell<Vec<Waker>>);
 
-impl Wakers {
+impl ExitWakers {
     fn add(&self, waker: &Waker) {
         let mut wakers = self.0.borrow_mut();
         if !wakers.iter().any(|known| known.will_wake(waker)) {

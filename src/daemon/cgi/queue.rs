@@ -25,12 +25,12 @@ pub struct Queue {
     taken: Cell<usize>,
     /// How many of those are held by uploads.
     uploads: Cell<usize>,
-    waiting: RefCell<Vec<Waiter>>,
+    waiting: RefCell<Vec<QueuedRequest>>,
     slow: Slow,
     next: Cell<u32>,
 }
 
-/// Who request for a place.
+/// Who asks for a permit.
 #[derive(Clone, Copy)]
 pub struct PermitRequest {
     /// Whose share of the queue it takes. `None`: it has no limit.
@@ -40,7 +40,7 @@ pub struct PermitRequest {
 }
 
 /// A request that waits.
-struct Waiter {
+struct QueuedRequest {
     number: u32,
     request: PermitRequest,
     waker: Waker,
@@ -107,7 +107,7 @@ impl Queue {
         }
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
-        self.waiting.borrow_mut().push(Waiter { number, request, waker: Waker::noop().clone() });
+        self.waiting.borrow_mut().push(QueuedRequest { number, request, waker: Waker::noop().clone() });
         Some(PermitWait { queue: Rc::clone(self), number })
     }
 

@@ -51,11 +51,11 @@ pub struct Relay<'a> {
     pub stdout: AsyncFd<PipeReader>,
     pub timeout: Duration,
     pub scratch: &'a RefCell<Vec<u8>>,
-    pub progress: Progress,
+    pub progress: RelayProgress,
 }
 
 /// How far the exchange has come.
-pub struct Progress {
+pub struct RelayProgress {
     /// The response to HEAD: no body is sent, whatever the script sends.
     pub head_only: bool,
     /// Bytes of the body, and how many of them are written to the script.
@@ -81,7 +81,7 @@ pub struct Progress {
     killed: Option<i32>,
     /// Further output is not sent.
     no_more: bool,
-    /// Since when, if the script has not ended.
+    /// Since when that is so, if the script has not ended.
     closed: Option<Instant>,
     /// How fast the client sends.
     gives: MinimumRate,
@@ -97,11 +97,11 @@ pub struct Progress {
     held: Option<u64>,
 }
 
-impl Progress {
+impl RelayProgress {
     /// A script that was just started; `up` is the beginning of the body.
-    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> Progress {
+    pub fn new(up: Vec<u8>, timeout: Duration, client: Option<IpAddr>) -> RelayProgress {
         let now = Instant::now();
-        Progress {
+        RelayProgress {
             head_only: false,
             up,
             up_at: 0,
@@ -383,7 +383,7 @@ impl Relay<'_> {
     }
 }
 
-impl Progress {
+impl RelayProgress {
     /// Counts output.
     fn count(&mut self, n: usize) {
         if let Some(left) = &mut self.after_end {

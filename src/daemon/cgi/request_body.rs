@@ -49,7 +49,7 @@ impl Gathered {
         client: Option<IpAddr>,
         timeout: Duration,
         hold: Option<&'a Hold>,
-    ) -> Result<Beginning<'a>, Unread> {
+    ) -> Result<Beginning<'a>, BodyFailure> {
         let pace = MinimumRate::new(timeout);
         let of = self.clone();
         let mut beginning =
@@ -102,27 +102,27 @@ impl Gathered {
 }
 
 /// Why a body could not be read.
-pub enum Unread {
+pub enum BodyFailure {
     /// It can't be read.
     Broken(Error),
     /// It can't be stored.
     NotHeld(NotHeld),
 }
 
-impl From<Error> for Unread {
-    fn from(error: Error) -> Unread {
-        Unread::Broken(error)
+impl From<Error> for BodyFailure {
+    fn from(error: Error) -> BodyFailure {
+        BodyFailure::Broken(error)
     }
 }
 
-impl From<NotHeld> for Unread {
-    fn from(error: NotHeld) -> Unread {
-        Unread::NotHeld(error)
+impl From<NotHeld> for BodyFailure {
+    fn from(error: NotHeld) -> BodyFailure {
+        BodyFailure::NotHeld(error)
     }
 }
 
 /// The body when its script starts.
-pub enum Body {
+pub enum ScriptInput {
     /// Its beginning, or all of it, to be written to a pipe.
     Piped(Vec<u8>),
     /// All of it, in a file.
@@ -157,10 +157,10 @@ impl Beginning<'_> {
     }
 
     /// The body. What of it is in memory is not counted any more.
-    pub fn take(mut self) -> Body {
+    pub fn take(mut self) -> ScriptInput {
         self.release();
         let bytes = std::mem::take(&mut self.bytes);
-        self.held.take().map_or(Body::Piped(bytes), Body::Held)
+        self.held.take().map_or(ScriptInput::Piped(bytes), ScriptInput::Held)
     }
 
     /// The bytes that count towards the limit.
@@ -194,7 +194,7 @@ impl Beginning<'_> {
         Ok(())
     }
 
-    fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<(), Unread>> {
+    fn poll(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Poll<Result<(), BodyFailure>> {
         loop {
             let (before, counted, room) = (self.bytes.len(), self.counted(), self.room());
             if room == 0 && !self.awaited {

@@ -4,8 +4,8 @@ use super::body_file::Hold;
 use super::environment::Environment;
 use super::process::{Patience, Process};
 use super::queue::{Permit, PermitRequest, Queue};
-use super::relay::{End, Progress, Relay};
-use super::request_body::{Beginning, Body, Gathered, PIECE, Unread};
+use super::relay::{End, Relay, RelayProgress};
+use super::request_body::{Beginning, BodyFailure, Gathered, PIECE, ScriptInput};
 use super::script::Script;
 use super::stderr::Followed;
 use crate::daemon::escape::Escaped;
@@ -15,7 +15,7 @@ use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, ErrorKind, PipeReader};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -131,6 +131,24 @@ impl Cgi {
         self.finish(relay, end, &name)
     }
 
+    /// All of a chunked body, whose length a FastCGI server is told first; or the status of an error, which has been logged.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    #[cfg(feature = "proxy")]
+    pub async fn whole_body(
+        &self,
+        con: &mut Connection,
+        req: &Request,
+        script: &Script<'_>,
+        name: &str,
+    ) -> Result<std::result::Result<Option<(u64, ScriptInput)>, u16>> {
+        let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
+        let beginning = self.beginning(con, req, script, client, name).await?;
+        let whole = |beginning: Beginning<'_>| Some((beginning.found_length()?, beginning.take()));
+        Ok(beginning.map(|beginning| beginning.and_then(whole)))
+    }
+
     /// The part of the body that is read before the script starts; or the status of an error, which has been logged.
     async fn beginning(
         &self,
@@ -146,12 +164,12 @@ impl Cgi {
         let hold = req.header_bytes("content-length").is_none().then_some(&self.hold);
         match self.gathered.beginning(con, client, self.limits.timeout, hold).await {
             Ok(beginning) => Ok(Ok(Some(beginning))),
-            Err(Unread::Broken(Error::Timeout)) => {
+            Err(BodyFailure::Broken(Error::Timeout)) => {
                 log::error!("{name}: 408: request body came too slowly");
                 Ok(Err(408))
             }
-            Err(Unread::Broken(error)) => Err(error),
-            Err(Unread::NotHeld(why)) => {
+            Err(BodyFailure::Broken(error)) => Err(error),
+            Err(BodyFailure::NotHeld(why)) => {
                 let status = why.status();
                 log::error!("{name}: {status}: {why}");
                 Ok(Err(status))
@@ -163,7 +181,7 @@ impl Cgi {
         &'a self,
         script: &Script<'_>,
         environment: &[u8],
-        body: Option<Body>,
+        body: Option<ScriptInput>,
         mut permit: Permit,
         client: Option<IpAddr>,
         name: &'a Rc<str>,
@@ -176,28 +194,14 @@ impl Cgi {
         // The script's own name, for programs that behave by their name.
         let args = if interpreter.is_some() { &[program, path][..] } else { &[file.as_c_str()] };
         let (stdout, their_stdout) = output()?;
-        let mut up = Vec::new();
-        let (stdin, their_stdin): (_, OwnedFd) = match body {
-            Some(Body::Piped(bytes)) => {
-                up = bytes;
-                let (reader, writer) = io::pipe()?;
-                sys::set_nonblocking(writer.as_fd())?;
-                (Some(AsyncFd::new(writer)?), reader.into())
-            }
-            Some(Body::Held(held)) => {
-                let (file, taken) = held.into_input()?;
-                permit.body = Some(taken);
-                (None, file.into())
-            }
-            None => (None, File::open("/dev/null")?.into()),
-        };
+        let stdin = input(body, &mut permit)?;
         let (stderr, their_stderr) = self.error_output(name)?;
         let setup = Setup {
             args,
             environment,
             folder: &folder,
             held: script.held,
-            stdin: their_stdin.as_fd(),
+            stdin: stdin.theirs.as_fd(),
             stdout: their_stdout.as_fd(),
             stderr: their_stderr.as_fd(),
         };
@@ -207,8 +211,8 @@ impl Cgi {
             self.followed.follow(stderr, Rc::clone(name));
         }
         let timeout = self.limits.timeout;
-        let progress = Progress::new(up, timeout, client);
-        Ok(Relay { name, process, stdin, stdout, timeout, scratch: &self.scratch, progress })
+        let progress = RelayProgress::new(stdin.first, timeout, client);
+        Ok(Relay { name, process, stdin: stdin.ours, stdout, timeout, scratch: &self.scratch, progress })
     }
 
     /// Standard error: a pipe to the log, or nothing if too many scripts have one.
@@ -261,6 +265,31 @@ impl Cgi {
         }
         Ok(Served::Done)
     }
+}
+
+/// Where a script gets its body from.
+struct Stdin {
+    /// `None` if nothing needs to be written: there is no body, or all of it is in a file.
+    ours: Option<AsyncFd<PipeWriter>>,
+    theirs: OwnedFd,
+    /// What must be written first.
+    first: Vec<u8>,
+}
+
+fn input(body: Option<ScriptInput>, permit: &mut Permit) -> io::Result<Stdin> {
+    Ok(match body {
+        Some(ScriptInput::Piped(first)) => {
+            let (reader, writer) = io::pipe()?;
+            sys::set_nonblocking(writer.as_fd())?;
+            Stdin { ours: Some(AsyncFd::new(writer)?), theirs: reader.into(), first }
+        }
+        Some(ScriptInput::Held(held)) => {
+            let (file, taken) = held.into_input()?;
+            permit.body = Some(taken);
+            Stdin { ours: None, theirs: file.into(), first: Vec::new() }
+        }
+        None => Stdin { ours: None, theirs: File::open("/dev/null")?.into(), first: Vec::new() },
+    })
 }
 
 /// A pipe for output: our end, which does not block, and the script's, which does.

@@ -75,6 +75,37 @@ async fn follow(pipe: AsyncFd<PipeReader>, name: &str) {
     limit.report(name);
 }
 
+/// Standard error that comes along with other output.
+#[cfg(feature = "proxy")]
+pub struct ErrorLines {
+    lines: Lines,
+    limit: Limit,
+}
+
+#[cfg(feature = "proxy")]
+impl ErrorLines {
+    pub fn new() -> ErrorLines {
+        ErrorLines { lines: Lines::default(), limit: Limit::new(Instant::now()) }
+    }
+
+    /// Logs what came; the end of a line that has none yet waits.
+    pub fn push(&mut self, bytes: &[u8], name: &str) {
+        let ErrorLines { lines, limit } = self;
+        limit.turn(Instant::now(), name);
+        lines.push(bytes, &mut |line| {
+            if limit.takes_line() {
+                log::warn!("{name}: {}", Escaped(line));
+            }
+        });
+    }
+
+    /// Logs the rest.
+    pub fn end(&mut self, name: &str) {
+        self.lines.end(&mut |line| log::warn!("{name}: {}", Escaped(line)));
+        self.limit.report(name);
+    }
+}
+
 /// Limits the lines logged in a second.
 struct Limit {
     since: Instant,

@@ -1,5 +1,6 @@
 //! Checks that need more than one value: what is missing, and what conflicts.
 
+use super::backend::Trust;
 use super::httpd_conf::{self, HttpdConf};
 use super::model::{BODY_TEMP_PATH, Config, INDEX, Interpreter, Listen, SiteConfig};
 use super::values;
@@ -29,7 +30,7 @@ pub fn locate(config: &mut Config, folder: &Path) {
     }
 }
 
-/// Adds what other files hold, and looks for conflicts. In a file, conflicting values are left out.
+/// Adds the contents of other files, and looks for conflicts. In a file, conflicting values are left out.
 ///
 /// # Errors
 /// One line: which option of which section, and what would be right. For a file, only if nothing is left to serve.
@@ -84,6 +85,15 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
         warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: ignored"));
         site.ubus.prefix = None;
     }
+    if cfg!(not(feature = "proxy")) && !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
+        warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));
+        close_backends(site);
+    }
+    if cfg!(not(feature = "tls")) && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
+    {
+        said.errors.push(wrong(site, "--proxy", "proxy", "built without TLS: https:// can't be reached"));
+        site.proxies.retain(|backend| !backend.servers.iter().any(|server| server.tls));
+    }
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
         let text = "HTTPS needs a certificate (-C, cert) and its key (-K, key)";
         said.errors.push(wrong(site, "-s", "listen_https", text));
@@ -98,6 +108,13 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     if site.tls.listen.is_empty() && site.tls.redirect && site.trusted_proxies.is_empty() {
         warnings.push(wrong(site, "-q", "redirect_https", "no HTTPS listener to redirect to"));
     }
+}
+
+/// Has nobody get as text what a server was to run.
+fn close_backends(site: &mut SiteConfig) {
+    site.proxies.clear();
+    let extensions = site.fastcgi.drain(..).map(|backend| backend.from).filter(|from| from.starts_with('.'));
+    site.interpreters.extend(extensions.map(|extension| Interpreter { extension, program: "/dev/null".into() }));
 }
 
 /// Reports secrets that are in a folder that is served.
@@ -256,6 +273,13 @@ pub fn absences(config: &Config) -> Vec<String> {
         // The default may be missing: few servers need it.
         if site.body_temp_path.as_os_str() != BODY_TEMP_PATH && !site.body_temp_path.is_dir() {
             say("--body-temp-path", "body_temp_path", &site.body_temp_path, "a folder that exists");
+        }
+        for backend in &site.proxies {
+            if let (Trust::Ca(file), true) = (&backend.trust, backend.servers.iter().any(|server| server.tls))
+                && !file.is_file()
+            {
+                say("--proxy", "proxy", file, "a file of authorities that exists (ca=), or insecure");
+            }
         }
         for interpreter in site.interpreters.iter().filter(|interpreter| !interpreter.program.is_file()) {
             say("-i", "interpreter", &interpreter.program, "a program that exists");

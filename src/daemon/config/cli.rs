@@ -1,7 +1,7 @@
 //! The command line: uhttpd's letters, and long names.
 
 use super::model::{Command, Config, DEFAULT_PORT, Listen, ProcessConfig, SiteConfig};
-use super::options::{Action, Kind, ROWS, Row, Takes, help};
+use super::options::{Action, OptionKind, ROWS, Row, Takes, help};
 use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
 use crate::daemon::escape::{Escaped, Shown};
@@ -39,7 +39,7 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
     while let Some(arg) = parser.next().map_err(unexpected_value)? {
         let Some(row) = find(&arg) else { return Err(unexpected(&arg)) };
         let value = value(row, &mut parser)?;
-        let Kind::Process(action) = row.kind else {
+        let OptionKind::Process(action) = row.kind else {
             flags.site_option = Some(row.name());
             let wrong = |right| format!("{}: {} is wrong: expected {right}", row.name(), Shown(value.as_bytes()));
             row.set(&mut site, &value).map_err(wrong)?;

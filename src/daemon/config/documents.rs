@@ -4,13 +4,13 @@
 //! documents` writes the files; without the variable the test compares them.
 
 use super::model::SiteConfig;
-use super::options::{Kind, NONE, ROWS, Row, Takes};
+use super::options::{NONE, OptionKind, ROWS, Row, Takes};
 use super::sections;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What the documents say of an option beyond its line of the help.
+/// What the documents say about an option in addition to its line in the help.
 #[rustfmt::skip]
 const NOTES: &[(&str, &str)] = &[
     ("docroot", "A symbolic link is resolved again each second."),
@@ -21,31 +21,31 @@ const NOTES: &[(&str, &str)] = &[
     ("ciphers", "Those of TLS 1.3 are always offered."),
     ("http2", "By ALPN, beside HTTP/1.1. At most 64 requests at once on a connection."),
     ("self-signed", "ECDSA P-256, for the host's name and addresses. It is renewed 30 days before it ends, and when they change."),
-    ("redirect-https", "With status 307. `/.well-known/acme-challenge/` is not redirected, nor a tunnel that ends at this host."),
+    ("redirect-https", "With status 307. `/.well-known/acme-challenge/` is not redirected. Neither is a client of a tunnel that ends at this host."),
     ("hsts", "RFC 6797."),
     ("server-name", "Sites that share an address are told apart by these. The one without a name answers for all other hosts."),
     ("index", "Before `index.html`, `index.htm`, `default.html` and `default.htm`. It may be a script."),
     ("fallback", "For clients that accept HTML: pages of an application that handles its own paths."),
     ("no-symlinks", "Scripts are run by descriptor, as `/proc/self/fd/3`."),
-    ("private-files", "Also those in folders that not every user may enter."),
+    ("private-files", "Also files in folders that not every user may enter."),
     ("header", "Not to errors."),
     ("allow", "Such as `192.168.1.0/24`, `fd00::1`, `*`, or `unix` for clients of a Unix socket. The longest path decides."),
     ("deny", "A denied address is refused even if `allow` names it."),
     ("trusted-proxy", "The rightmost address that is not itself a trusted proxy's is the client. `X-Forwarded-Proto` is believed, too."),
     ("httpd-conf", "Lines `/path:user:password`, `A:192.168.`, `D:*`, `I:index`, `E404:/url` and `*.ext:/program`."),
     ("interpreter", "Anywhere in the site."),
-    ("max-requests", "Up to 64 wait, in order; beyond that the answer is 503."),
+    ("max-requests", "Up to 64 requests wait, in order; more are answered with 503."),
     ("script-timeout", "It also limits one ubus call."),
     ("chunked-body-limit", "A longer one is answered with 413."),
-    ("body-temp-path", "Beyond 64 KiB; shorter ones stay in memory."),
+    ("body-temp-path", "Bodies up to 64 KiB stay in memory."),
     ("ubus-prefix", "Nowhere by default."),
     ("max-connections", "Of all sections together."),
     ("send-timeout", "Such as a paused player."),
     ("access-log", "On the command line `--access-log` alone is stdout."),
     ("lua-prefix", "LuCI's prefix `/cgi-bin/luci` runs as CGI; any other is a warning."),
-    ("config", "No option of a site may stand beside it."),
+    ("config", "It can't be combined with options of a site."),
     ("foreground", "Without it: in the background, logging to syslog."),
-    ("dump", "With the defaults made visible."),
+    ("dump", "Defaults are included."),
 ];
 
 fn note(row: &Row) -> &'static str {
@@ -66,7 +66,7 @@ fn synopsis(row: &Row) -> (String, String) {
 /// The default on the command line, and that in a file if it is another.
 fn defaults(row: &Row) -> String {
     let shown = |site: &mut SiteConfig| match row.kind {
-        Kind::Flag(field) => (if *field(site) { "on" } else { "off" }).into(),
+        OptionKind::Flag(field) => (if *field(site) { "on" } else { "off" }).into(),
         _ => row.default(site),
     };
     let own = shown(&mut SiteConfig::default());
@@ -127,7 +127,7 @@ fn manual() -> String {
         let short = if short.is_empty() { short } else { format!("\\fB{}\\fR, ", roff(&short)) };
         let _ = writeln!(out, ".TP\n{short}\\fB{}\\fR\n{}", roff(&long), roff(&sentence(row.help)));
         let mut more = vec![roff(note(row))];
-        if !matches!(row.kind, Kind::Flag(_) | Kind::Process(_)) && !defaults(row).is_empty() {
+        if !matches!(row.kind, OptionKind::Flag(_) | OptionKind::Process(_)) && !defaults(row).is_empty() {
             more.push(format!("Default: {}.", roff(&defaults(row))));
         }
         if !row.uci.is_empty() {

@@ -4,13 +4,13 @@ use super::model::Config;
 use super::options::{ROWS, Takes, rooted};
 use std::fmt::{Display, Write};
 
-/// Every option of every site, with the defaults made visible. What the file of `-c` holds stays there.
+/// Every option of every site, defaults included. What the file of `-c` holds is not repeated.
 pub fn dump(config: &mut Config) -> String {
     let mut out = String::new();
     for (n, site) in config.sites.iter_mut().enumerate() {
         let name = site.name.rsplit('.').next().filter(|name| !name.is_empty() && !name.starts_with('@'));
         section(&mut out, "uhttpd", name.unwrap_or_default());
-        // Without HTTPS they mean nothing, and a file has other defaults than the command line.
+        // They mean nothing without HTTPS, and their defaults in a file differ from those of the command line.
         let without: &[&str] = if site.tls.listen.is_empty() { &["cert", "key"] } else { &[] };
         for row in ROWS.iter().filter(|row| !without.contains(&row.uci)) {
             let kind = if row.takes() == Takes::List { "list" } else { "option" };

@@ -5,12 +5,15 @@
 //! | `model` | the configuration as data, with its defaults |
 //! | `options` | the table of options: names, type, field, help |
 //! | `values` | parsing one value |
+//! | `backend`, `backend_values` | servers behind this one; parsing the values that name them |
 //! | `cli` | the command line |
 //! | `uci`, `sections` | UCI text, and what its sections mean |
 //! | `httpd_conf` | the file of `-c` |
 //! | `check` | checks that need more than one value: what is missing, what conflicts |
 //! | `dump` | the configuration in effect, as UCI text |
 
+mod backend;
+mod backend_values;
 mod check;
 mod cli;
 #[cfg(test)]
@@ -23,6 +26,10 @@ mod sections;
 mod uci;
 mod values;
 
+#[cfg(all(feature = "proxy", feature = "tls"))]
+pub use backend::Trust;
+#[cfg(feature = "proxy")]
+pub use backend::{Backend, BackendServer, Place};
 pub use check::{absences, problems};
 pub use cli::{CommandLine, parse};
 #[cfg(feature = "ubus")]

@@ -1,5 +1,6 @@
 //! The validated configuration: plain data, whatever it was read from.
 
+use super::backend::Backend;
 use crate::daemon::access;
 use crate::daemon::auth::RealmLine;
 use crate::daemon::log::AccessTarget;
@@ -63,6 +64,13 @@ pub struct SiteConfig {
     pub error_page: Option<String>,
     pub fallback: Option<String>,
     pub aliases: Vec<Alias>,
+    /// Servers that requests are forwarded to.
+    pub proxies: Vec<Backend>,
+    pub proxy_timeout: u32,
+    /// How long a connection that was upgraded may be silent.
+    pub proxy_idle_timeout: u32,
+    /// Servers that run the files of an extension, or what is below a path.
+    pub fastcgi: Vec<Backend>,
     pub no_symlinks: bool,
     pub no_dirlists: bool,
     pub list_charset: String,
@@ -120,6 +128,10 @@ impl Default for SiteConfig {
             error_page: None,
             fallback: None,
             aliases: Vec::new(),
+            proxies: Vec::new(),
+            proxy_timeout: 60,
+            proxy_idle_timeout: 3600,
+            fastcgi: Vec::new(),
             no_symlinks: false,
             no_dirlists: false,
             list_charset: "utf-8".into(),

@@ -3,6 +3,7 @@
 //!
 //! A new option is a field of `model::SiteConfig` with its default, and a row here.
 
+use super::backend_values as backend;
 use super::model::SiteConfig;
 use super::values::{self, Expected, MAX_SECS};
 use crate::daemon::access::{Network, Rule, RuleKind};
@@ -21,11 +22,11 @@ pub struct Row {
     /// What the help calls its value; empty if it takes none.
     pub value: &'static str,
     pub help: &'static str,
-    pub kind: Kind,
+    pub kind: OptionKind,
 }
 
 /// What an option sets, and so how its value is parsed and printed.
-pub enum Kind {
+pub enum OptionKind {
     Flag(fn(&mut SiteConfig) -> &mut bool),
     File(fn(&mut SiteConfig) -> &mut PathBuf),
     OptionalFile(fn(&mut SiteConfig) -> &mut Option<PathBuf>),
@@ -96,12 +97,12 @@ const MAX_RETRY: u32 = 3_600_000;
 /// The letter of an option without one.
 pub const NONE: char = '\0';
 
-use Kind::{Flag, List, MaybeValue, Number, OptionalFile, OptionalNumber, OptionalText, Process, Text, Value};
+use OptionKind::{Flag, List, MaybeValue, Number, OptionalFile, OptionalNumber, OptionalText, Process, Text, Value};
 
 /// In the order of the help.
 #[rustfmt::skip]
 pub const ROWS: &[Row] = &[
-    row('h', "docroot", "home", "DIR", "the folder to serve", Kind::File(|s| &mut s.docroot)),
+    row('h', "docroot", "home", "DIR", "the folder to serve", OptionKind::File(|s| &mut s.docroot)),
     row('p', "listen", "listen_http", "[ADDR:]PORT", "listen here; IPv6 in brackets; port 0 picks one", List(|s, v| extend(&mut s.listen, values::listen(v)), |s, show| each(&s.listen, show))),
     row('s', "listen-tls", "listen_https", "[ADDR:]PORT", "listen here for HTTPS; needs -C and -K", List(|s, v| { s.tls.asked = true; extend(&mut s.tls.listen, values::listen(v)) }, |s, show| each(&s.tls.listen, show))),
     row('C', "cert", "cert", "FILE", "certificate chain, PEM or DER", OptionalFile(|s| &mut s.tls.cert)),
@@ -112,12 +113,16 @@ pub const ROWS: &[Row] = &[
     row(NONE, "http2", "http2", "0|1", "offer HTTP/2 to clients of HTTPS", Value(|s, v| put(&mut s.tls.no_http2, values::flag(v).map(|yes| !yes)), |s, show| show(&u8::from(!s.tls.no_http2)))),
     row(NONE, "self-signed", "self_signed", "", "make a self-signed certificate and key if one is missing", Flag(|s| &mut s.tls.self_signed)),
     row('q', "redirect-https", "redirect_https", "", "redirect HTTP to HTTPS, except ACME challenges", Flag(|s| &mut s.tls.redirect)),
-    row(NONE, "hsts", "hsts", "SECS", "tell browsers to use HTTPS only, for so long", OptionalNumber(0, MAX_HSTS, |s| &mut s.tls.hsts)),
+    row(NONE, "hsts", "hsts", "SECS", "tell browsers to use HTTPS only, for this long", OptionalNumber(0, MAX_HSTS, |s| &mut s.tls.hsts)),
     row(NONE, "server-name", "server_name", "NAME", "host name of this site; *.NAME: all names below it", List(server_names, |s, show| each(&s.server_names, show))),
     row('I', "index", "index_page", "NAME", "index file, tried before index.html and the like", List(|s, v| push(&mut s.index, values::index(v)), |s, show| each(&s.index, show))),
     row('E', "error-page", "error_page", "/URL", "file or script that answers 403 and 404", OptionalText(values::error_page, |s| &mut s.error_page)),
     row(NONE, "fallback", "fallback", "/URL", "page sent with 200 in place of missing pages", OptionalText(values::error_page, |s| &mut s.fallback)),
     row('y', "alias", "alias", "/PATH[=/OTHER]", "serve /PATH from /OTHER/PATH, or from below the CGI prefix", List(|s, v| push(&mut s.aliases, values::alias(v)), aliases)),
+    row(NONE, "proxy", "proxy", "'/PREFIX=URL...'", "forward requests below /PREFIX to a server: http://HOST:PORT[/PATH], https://..., unix:/FILE[:/PATH]", List(|s, v| push(&mut s.proxies, backend::proxy(v)), |s, show| each(&s.proxies, show))),
+    row(NONE, "proxy-timeout", "proxy_timeout", "SECS", "time for such a server, or one of --fastcgi, to move data", Number(1, MAX_SECS, |s| &mut s.proxy_timeout)),
+    row(NONE, "proxy-idle-timeout", "proxy_idle_timeout", "SECS", "close a proxied WebSocket that is silent for so long", Number(1, MAX_SECS, |s| &mut s.proxy_idle_timeout)),
+    row(NONE, "fastcgi", "fastcgi", "'.EXT=ADDR...'", "have files with this extension, or /PREFIX, run by a FastCGI server: unix:/FILE or HOST:PORT", List(|s, v| push(&mut s.fastcgi, backend::fastcgi(v)), |s, show| each(&s.fastcgi, show))),
     row('S', "no-symlinks", "no_symlinks", "", "refuse symbolic links that lead out of the folder", Flag(|s| &mut s.no_symlinks)),
     row('D', "no-dirlists", "no_dirlists", "", "answer 403 for a folder without an index", Flag(|s| &mut s.no_dirlists)),
     row('b', "list-charset", "list_charset", "NAME", "charset of directory listings", Text(values::charset, |s| &mut s.list_charset)),
@@ -127,7 +132,7 @@ pub const ROWS: &[Row] = &[
     row(NONE, "no-server-header", "no_server_header", "", "send no Server field", Flag(|s| &mut s.no_server_header)),
     row('R', "rfc1918-filter", "rfc1918_filter", "", "refuse private clients at public addresses (DNS rebinding)", Flag(|s| &mut s.rfc1918_filter)),
     row(NONE, "allow", "allow", "'[/PREFIX ]ADDR...'", "allow only these below /PREFIX: ADDR, ADDR/BITS, *, unix", List(|s, v| access(s, RuleKind::Allow, v), |s, show| rules(s, false, show))),
-    row(NONE, "deny", "deny", "'[/PREFIX ]ADDR...'", "deny these below /PREFIX; *: all that --allow does not name", List(|s, v| access(s, RuleKind::Deny, v), |s, show| rules(s, true, show))),
+    row(NONE, "deny", "deny", "'[/PREFIX ]ADDR...'", "deny these below /PREFIX; *: all not named by --allow", List(|s, v| access(s, RuleKind::Deny, v), |s, show| rules(s, true, show))),
     row(NONE, "trusted-proxy", "trusted_proxy", "ADDR...", "take the client from X-Forwarded-For or Forwarded of these proxies", List(trusted_proxies, |s, show| each(&s.trusted_proxies, show))),
     // UCI has no empty values: they mean the default, as on a router without a name.
     row('r', "realm", "realm", "TEXT", "realm of logins", Value(|s, v| if v.is_empty() { Ok(()) } else { put(&mut s.realm, values::realm(v)) }, |s, show| show(&s.realm))),
@@ -135,16 +140,16 @@ pub const ROWS: &[Row] = &[
     row('x', "cgi-prefix", "cgi_prefix", "/PATH", "where CGI scripts are", Text(values::prefix, |s| &mut s.cgi_prefix)),
     row('i', "interpreter", "interpreter", ".EXT=PROGRAM", "run files with this extension by PROGRAM", List(|s, v| push(&mut s.interpreters, values::interpreter(v)), interpreters)),
     row('n', "max-requests", "max_requests", "N", "scripts that run at once; others wait", Number(1, MAX_REQUESTS, |s| &mut s.max_requests)),
-    row('t', "script-timeout", "script_timeout", "SECS", "end a script that moves no data for so long", Number(1, MAX_SECS, |s| &mut s.script_timeout)),
+    row('t', "script-timeout", "script_timeout", "SECS", "end a script that moves no data for this long", Number(1, MAX_SECS, |s| &mut s.script_timeout)),
     row(NONE, "chunked-body-limit", "chunked_body_limit", "KIB", "longest chunked body for a script, in KiB", Number(MIN_CHUNKED_BODY, MAX_CHUNKED_BODY, |s| &mut s.chunked_body_limit)),
-    row(NONE, "body-temp-path", "body_temp_path", "DIR", "where chunked bodies are buffered", Kind::File(|s| &mut s.body_temp_path)),
+    row(NONE, "body-temp-path", "body_temp_path", "DIR", "where chunked bodies are buffered", OptionKind::File(|s| &mut s.body_temp_path)),
     row('u', "ubus-prefix", "ubus_prefix", "/PATH", "serve JSON-RPC over ubus here", OptionalText(values::prefix, |s| &mut s.ubus.prefix)),
-    row('U', "ubus-socket", "ubus_socket", "FILE", "ubusd's socket", Kind::File(|s| &mut s.ubus.socket)),
+    row('U', "ubus-socket", "ubus_socket", "FILE", "ubusd's socket", OptionKind::File(|s| &mut s.ubus.socket)),
     row('a', "no-ubusauth", "no_ubusauth", "", "let everyone call everything over ubus", Flag(|s| &mut s.ubus.no_auth)),
     row('X', "ubus-cors", "ubus_cors", "", "let pages of other origins call over ubus", Flag(|s| &mut s.ubus.cors)),
-    row('e', "ubus-retry", "ubus_retry", "MS", "tell ubus subscribers to reconnect after so many milliseconds", OptionalNumber(0, MAX_RETRY, |s| &mut s.ubus.retry)),
+    row('e', "ubus-retry", "ubus_retry", "MS", "tell ubus subscribers to reconnect after this many milliseconds", OptionalNumber(0, MAX_RETRY, |s| &mut s.ubus.retry)),
     row('N', "max-connections", "max_connections", "N", "connections at once", Number(1, MAX_CONNECTIONS, |s| &mut s.max_connections)),
-    row('k', "http-keepalive", "http_keepalive", "SECS", "close idle connections after so long; 0: after each response", Number(0, MAX_SECS, |s| &mut s.http_keepalive)),
+    row('k', "http-keepalive", "http_keepalive", "SECS", "close idle connections after this long; 0: after each response", Number(0, MAX_SECS, |s| &mut s.http_keepalive)),
     row('T', "network-timeout", "network_timeout", "SECS", "time for a request's head, and for a body to make progress", Number(1, MAX_SECS, |s| &mut s.network_timeout)),
     row(NONE, "send-timeout", "send_timeout", "SECS", "time for a client to read some of its response", Number(1, MAX_SECS, |s| &mut s.send_timeout)),
     row('A', "tcp-keepalive", "tcp_keepalive", "SECS", "interval of TCP keep-alive probes; 0: none", Number(0, MAX_PROBE_INTERVAL, |s| &mut s.tcp_keepalive)),
@@ -173,7 +178,7 @@ const fn row(
     uci: &'static str,
     value: &'static str,
     help: &'static str,
-    kind: Kind,
+    kind: OptionKind,
 ) -> Row {
     Row { letter, long, uci, value, help, kind }
 }
@@ -198,7 +203,7 @@ impl Row {
     pub fn set(&self, site: &mut SiteConfig, value: &str) -> Result<(), Expected> {
         match self.kind {
             Flag(field) => *field(site) = values::flag(value)?,
-            Kind::File(field) => *field(site) = values::file(value)?,
+            OptionKind::File(field) => *field(site) = values::file(value)?,
             OptionalFile(field) => *field(site) = Some(values::file(value)?),
             Number(min, max, field) => *field(site) = values::number(value, min, max)?,
             OptionalNumber(min, max, field) => *field(site) = Some(values::number(value, min, max)?),
@@ -214,7 +219,7 @@ impl Row {
     pub fn show(&self, site: &mut SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
         match self.kind {
             Flag(field) => show(&u8::from(*field(site))),
-            Kind::File(field) => show(&field(site).display()),
+            OptionKind::File(field) => show(&field(site).display()),
             OptionalFile(field) => field(site).iter().for_each(|file| show(&file.display())),
             Number(_, _, field) => show(field(site)),
             OptionalNumber(_, _, field) => field(site).iter().for_each(|number| show(number)),

@@ -19,7 +19,7 @@ const PACKAGE: &str = "uhttpd";
 const ON_IN_DOUBT: [&str; 4] = ["no_symlinks", "no_dirlists", "rfc1918_filter", "self_signed"];
 
 /// Lists whose values contain spaces.
-const WITH_BLANKS: [&str; 3] = ["header", "allow", "deny"];
+const WITH_BLANKS: [&str; 5] = ["header", "allow", "deny", "proxy", "fastcgi"];
 
 /// Lists that uhttpd's init script has the shell split: `list listen_http '80 81'` is two addresses.
 const SPLIT: [&str; 6] = ["listen_http", "listen_https", "index_page", "alias", "interpreter", "json_script"];
@@ -35,7 +35,7 @@ const MAX_DAYS: u32 = 36_500;
 /// Most days that browsers accept.
 const BROWSERS_DAYS: u16 = 398;
 
-/// Reads a file in UCI syntax. Options that are wrong are noted and left out.
+/// Reads a file in UCI syntax. Wrong options are recorded and left out.
 ///
 /// # Errors
 /// One line: where the file is not in UCI syntax.
@@ -265,12 +265,13 @@ impl<'a> OptionLine<'a> {
         }
     }
 
-    /// The value of a flag; for a list one that is invalid.
+    /// The value of a flag. For a list, a value that is not a flag.
     fn flag(&self) -> &'a str {
         self.single().unwrap_or("a list")
     }
 
-    /// Sets a value; or the nearest valid one, with a warning. If there is none, nothing changes and an error is noted.
+    /// Sets a value, or the nearest valid one with a warning. If there is no valid one, nothing changes and an error is
+    /// recorded.
     fn take(&self, text: &str, said: &mut Config, set: &mut dyn FnMut(&str) -> Result<(), Expected>) {
         let Err(expected) = set(text) else { return };
         let line = self.wrong(text, &expected);

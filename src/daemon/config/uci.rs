@@ -65,9 +65,9 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a whole text; `package` lines are checked and otherwise ignored.
 ///
 /// As in libuci, sections of one name are one, an option's later value replaces the earlier, `list` after `option`
-/// keeps the option's value as its first, an empty value of an option is as good as none, and `#` begins a comment
-/// even within an unquoted word. Unlike libuci, which drops what follows it, `;` ends an unquoted word properly. Bytes
-/// that are not UTF-8 become U+FFFD.
+/// keeps the option's value as its first, an empty value counts as no option, and `#` begins a comment even within an
+/// unquoted word. Unlike libuci, which drops what follows it, `;` ends an unquoted word properly. Bytes that are not
+/// UTF-8 become U+FFFD.
 pub fn parse(text: &[u8]) -> Result<Vec<Section>, UciError> {
     let mut parser = Parser { text, at: 0, line: 1, sections: Vec::new(), current: None };
     if text.len() > MAX_TEXT {

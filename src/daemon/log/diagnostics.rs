@@ -31,7 +31,7 @@ pub enum LogSink {
 
 /// Sends the messages of the library and the daemon there, those of level info and above.
 ///
-/// It may be called again for another sink. Messages to a logger that does not run are lost, as any others.
+/// It may be called again for another sink. Messages are lost if the logger does not run.
 pub fn init(sink: LogSink) {
     let target = match sink {
         LogSink::Stderr => OutletTarget::standard(Standard::Error),

@@ -3,7 +3,7 @@
 /// Longest text of [`print`]: sign, 309 digits, point, six digits, NUL.
 pub const MAX_TEXT: usize = 318;
 
-/// The number with six digits behind the point, as `%f` has it; returns how many bytes of `text` it took.
+/// Prints the number with six digits after the point, as `%f` does. Returns the number of bytes used of `text`.
 pub fn print(value: f64, text: &mut [u8; MAX_TEXT]) -> usize {
     // SAFETY: the buffer is as long as is said, and the format takes one double, which is given.
     let length = unsafe { libc::snprintf(text.as_mut_ptr().cast(), MAX_TEXT, c"%f".as_ptr(), value) };

@@ -216,7 +216,7 @@ pub fn mark_inherited_descriptors() {
     let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let numbers: Vec<c_int> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for fd in numbers.into_iter().filter(|&fd| fd > 2) {
-        // SAFETY: the call touches no memory; a number that is closed meanwhile is an error, which harms nobody.
+        // SAFETY: the call touches no memory. If the number was closed meanwhile, the call just fails.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
 }

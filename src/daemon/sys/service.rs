@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 ///
 /// Only the calling thread continues in the child, and a lock that another thread held stays locked.
 pub fn fork() -> io::Result<bool> {
-    // SAFETY: takes no pointers; what is wrong with other threads is said above, and is no matter of memory.
+    // SAFETY: takes no pointers. What is said above about other threads does not affect memory safety.
     match unsafe { libc::fork() } {
         ..0 => Err(io::Error::last_os_error()),
         0 => Ok(true),

@@ -136,7 +136,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The fields of a table or an array, up to the first that is malformed.
+/// The fields of a table or an array, up to the first malformed one.
 pub fn fields(bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
     Attrs::new(bytes).map_while(|attr| attr.field())
 }

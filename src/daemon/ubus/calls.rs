@@ -43,7 +43,7 @@ pub enum CallError {
 /// Why the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Nobody needs it any more.
+    /// It is not needed any more.
     Closed,
     /// Too many replies are owed.
     Overdue,
@@ -513,7 +513,7 @@ mod tests {
         assert_eq!(calls.calls.iter().filter(|call| call.done.is_none()).count(), MAX_LIVE);
     }
 
-    /// Whoever asked for an object may leave before, while and after it is made.
+    /// A client that asked for an object may leave before, while and after it is made.
     #[test]
     fn an_object_that_nobody_wants_is_removed() {
         for answered in 0..3 {

@@ -60,12 +60,12 @@ impl<'a> Route<'a> {
     }
 }
 
-/// The ubus of one site, for all its requests. It connects when it is first needed.
+/// The ubus of one site, for all its requests. Connects when first needed.
 pub struct Ubus {
     caller: Caller,
     /// Pages of other origins may call.
     cors: bool,
-    /// After how many milliseconds a client should connect again whose stream of events ended.
+    /// How many milliseconds a client should wait before it reconnects after its stream of events ended.
     retry: Option<u32>,
 }
 
@@ -249,7 +249,7 @@ fn allow_origin(con: &mut Connection, req: &Request) -> Result<()> {
     con.add_header("Access-Control-Allow-Methods", METHODS)
 }
 
-/// Answers a request that is none of the above.
+/// Answers any other request.
 fn empty(con: &mut Connection, req: &Request) -> Result<()> {
     con.set_status(match req.method() {
         "OPTIONS" => 200,

@@ -389,7 +389,7 @@ impl<T: Default> Connection<T> {
             Purpose::Request => {
                 let mut fields = RequestFields::new(self.max_head);
                 self.decoder.decode(block, &mut |name, value| fields.add(name, value)).ok_or(broken)?;
-                self.open(id, fields.finish(), ends)
+                self.open(id, fields.finish(ends), ends)
             }
             Purpose::Trailers => {
                 let mut check = |name: &[u8], value: &[u8]| is_good &= is_trailer(name, value);

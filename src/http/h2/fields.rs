@@ -62,17 +62,21 @@ impl RequestFields {
         self.malformed |= !good;
     }
 
-    /// The whole request.
+    /// The whole request. `ends`: it has no body.
     ///
     /// # Errors
     /// If it is malformed.
-    pub fn finish(mut self) -> Result<RequestText, Malformed> {
+    pub fn finish(mut self, ends: bool) -> Result<RequestText, Malformed> {
         if self.malformed || !self.begin_text() {
             return Err(Malformed);
         }
         if !self.cookie.is_empty() {
             let cookie = std::mem::take(&mut self.cookie);
             self.push_line(b"cookie", &cookie);
+        }
+        if !ends && self.length.is_none() {
+            // What HTTP/1.1 says of a body whose length is not known.
+            self.push_line(b"transfer-encoding", b"chunked");
         }
         self.text.extend_from_slice(b"\r\n");
         Ok(RequestText { text: self.text, length: self.length, priority: self.priority })
@@ -201,7 +205,7 @@ mod tests {
             let colon = line[1..].find(": ").unwrap() + 1;
             fields.add(&line.as_bytes()[..colon], &line.as_bytes()[colon + 2..]);
         }
-        fields.finish().map(|request| String::from_utf8(request.text).unwrap())
+        fields.finish(true).map(|request| String::from_utf8(request.text).unwrap())
     }
 
     #[test]
@@ -270,9 +274,24 @@ mod tests {
         }
         fields.add(b"content-length", b"12");
         fields.add(b"priority", b"u=1, i");
-        let request = fields.finish().unwrap();
+        let request = fields.finish(true).unwrap();
         assert_eq!(request.length, Some(12));
         assert_eq!(request.priority, Priority { urgency: 1, incremental: true });
+    }
+
+    #[test]
+    fn bodies_of_unknown_length() {
+        for (length, ends, chunked) in [(None, false, true), (None, true, false), (Some("3"), false, false)] {
+            let mut fields = RequestFields::new(200);
+            for (name, value) in [(":method", "PUT"), (":scheme", "https"), (":path", "/")] {
+                fields.add(name.as_bytes(), value.as_bytes());
+            }
+            if let Some(length) = length {
+                fields.add(b"content-length", length.as_bytes());
+            }
+            let text = fields.finish(ends).unwrap().text;
+            assert_eq!(text.ends_with(b"\r\ntransfer-encoding: chunked\r\n\r\n"), chunked, "{length:?} {ends}");
+        }
     }
 
     #[test]
@@ -285,7 +304,7 @@ mod tests {
             fields.add(b"x", &[b'y'; 500]);
             fields.add(b"cookie", &[b'z'; 500]);
         }
-        let text = fields.finish().unwrap().text;
+        let text = fields.finish(true).unwrap().text;
         assert!(text.len() > 1000 && text.len() < 4000, "{}", text.len());
     }
 }

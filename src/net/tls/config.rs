@@ -54,7 +54,7 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
 
 /// ring, with the cheapest suites first: AES-128 if the processor has AES instructions, else ChaCha20. AES-256 is for
 /// clients that insist: its SHA-384 makes handshakes more expensive.
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     static SUITES: OnceLock<Vec<SupportedCipherSuite>> = OnceLock::new();
     let mut provider = ring::default_provider();
     let suites = SUITES.get_or_init(|| provider.cipher_suites.iter().map(|suite| alerts::wrap(*suite)).collect());

@@ -5,11 +5,17 @@
 
 mod alerts;
 mod certificates;
+#[cfg(feature = "client")]
+mod client;
 mod clients;
 mod config;
 mod tls_files;
 
 pub use certificates::{read_cert, read_key};
+#[cfg(feature = "client")]
+pub use client::ServerTrust;
+#[cfg(feature = "client")]
+pub(crate) use client::TlsClient;
 pub(crate) use tls_files::TlsFiles;
 
 use crate::buf::Sink;

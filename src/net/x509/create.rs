@@ -131,24 +131,7 @@ fn to_be_signed(
     // Not negative, and no leading zero, which DER would omit.
     serial[0] = serial[0] & 0x7f | 0x40;
 
-    let mut alt_names = Vec::new();
-    let mut common_name = None;
-    for name in names {
-        match name {
-            SanName::Dns(name) if is_dns_name(name) => {
-                common_name = common_name.or(Some(name.as_str()).filter(|name| name.len() <= COMMON_NAME_MAX));
-                alt_names.extend(der(DNS_NAME, &[name.as_bytes()]));
-            }
-            SanName::Dns(_) => return Err(CannotSign("a host name is not valid in a certificate")),
-            SanName::Ip(IpAddr::V4(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
-            SanName::Ip(IpAddr::V6(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
-        }
-    }
-    let common_name = common_name.unwrap_or(DEFAULT_NAME);
-    if names.is_empty() {
-        alt_names = der(DNS_NAME, &[common_name.as_bytes()]);
-    }
-
+    let (common_name, alt_names) = subject_names(names)?;
     let key_bits = der(BIT_STRING, &[&[0], public_key]);
     let digest = digest::digest(&digest::SHA256, public_key);
     let key_id = digest.as_ref().get(..KEY_ID_LEN).unwrap_or_default();
@@ -175,6 +158,28 @@ fn to_be_signed(
             &der(EXTENSIONS, &[&extensions]),
         ],
     ))
+}
+
+/// The common name, and the elements of the alternative names.
+fn subject_names(names: &[SanName]) -> Result<(&str, Vec<u8>), CannotSign> {
+    let mut alt_names = Vec::new();
+    let mut common_name = None;
+    for name in names {
+        match name {
+            SanName::Dns(name) if is_dns_name(name) => {
+                common_name = common_name.or(Some(name.as_str()).filter(|name| name.len() <= COMMON_NAME_MAX));
+                alt_names.extend(der(DNS_NAME, &[name.as_bytes()]));
+            }
+            SanName::Dns(_) => return Err(CannotSign("a host name is not valid in a certificate")),
+            SanName::Ip(IpAddr::V4(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
+            SanName::Ip(IpAddr::V6(ip)) => alt_names.extend(der(IP_ADDRESS, &[&ip.octets()])),
+        }
+    }
+    let common_name = common_name.unwrap_or(DEFAULT_NAME);
+    if names.is_empty() {
+        alt_names = der(DNS_NAME, &[common_name.as_bytes()]);
+    }
+    Ok((common_name, alt_names))
 }
 
 /// An extension that is not critical.

@@ -38,23 +38,28 @@ function loadCertificates() {
 			.catch(error => ({ path: path, error: error.message }))));
 }
 
+function row(cells) {
+	return E('tr', { 'class': 'tr' }, cells);
+}
+
+function cell(content, attributes) {
+	return E('td', Object.assign({ 'class': 'td' }, attributes), content);
+}
+
 function certificateRow(entry) {
 	if (entry.error)
-		return E('tr', { 'class': 'tr' }, [
-			E('td', { 'class': 'td' }, entry.path),
-			E('td', { 'class': 'td', 'colspan': 3 }, _('Cannot be read: %s').format(entry.error))
-		]);
+		return row([ cell(entry.path), cell(_('Cannot be read: %s').format(entry.error), { 'colspan': 3 }) ]);
 
 	const certificate = entry.certificate;
 	const left = certificate.notAfter - Date.now();
 	const remains = left < 0 ? _('expired') : _('%d days left').format(Math.floor(left / DAY));
 
-	return E('tr', { 'class': 'tr' }, [
-		E('td', { 'class': 'td' }, entry.path),
-		E('td', { 'class': 'td' }, certificate.names.join(', ') || certificate.subject),
-		E('td', { 'class': 'td' }, certificate.issuer == certificate.subject ? _('self-signed') : certificate.issuer),
-		E('td', { 'class': 'td', 'style': left < SOON ? 'color:red' : '' },
-			'%s (%s)'.format(certificate.notAfter.toLocaleDateString(), remains))
+	return row([
+		cell(entry.path),
+		cell(certificate.names.join(', ') || certificate.subject),
+		cell(certificate.issuer == certificate.subject ? _('self-signed') : certificate.issuer),
+		cell('%s (%s)'.format(certificate.notAfter.toLocaleDateString(), remains),
+			{ 'style': left < SOON ? 'color:red' : '' })
 	]);
 }
 
@@ -62,13 +67,10 @@ function certificateTable(entries) {
 	if (!entries.length)
 		return E('em', _('None: HTTPS is not configured.'));
 
+	const titles = [ _('File'), _('Names'), _('Issuer'), _('Valid until') ];
+
 	return E('table', { 'class': 'table' }, [
-		E('tr', { 'class': 'tr table-titles' }, [
-			E('th', { 'class': 'th' }, _('File')),
-			E('th', { 'class': 'th' }, _('Names')),
-			E('th', { 'class': 'th' }, _('Issuer')),
-			E('th', { 'class': 'th' }, _('Valid until'))
-		])
+		E('tr', { 'class': 'tr table-titles' }, titles.map(title => E('th', { 'class': 'th' }, title)))
 	].concat(entries.map(certificateRow)));
 }
 
@@ -103,26 +105,82 @@ function addStatus(map, services, version, test, certificates) {
 	jail.default = jail.disabled;
 }
 
-/* A value of header: [/PREFIX ]NAME: VALUE. */
-function validHeader(sectionId, text) {
-	if (text == '' || /^(\/\S*\s+)?[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*$/.test(text))
-		return true;
-
-	return _('Expected: NAME: VALUE, or /PREFIX NAME: VALUE');
+/* Checks an option's value, which may be empty. */
+function matching(pattern, expected) {
+	return (sectionId, text) => text == '' || pattern.test(text) || expected;
 }
 
-function validPath(sectionId, text) {
-	if (text == '' || /^\/[^?#]*$/.test(text))
-		return true;
+const validHeader = matching(/^(\/\S*\s+)?[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*$/,
+	_('Expected: NAME: VALUE, or /PREFIX NAME: VALUE'));
+const validPath = matching(/^\/[^?#]*$/,
+	_('Expected: a path that starts with a slash and has no query'));
+const validServerName = matching(/^(\*\.)?[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*$/,
+	_('Expected: a host name, or *.NAME for all names below it'));
 
-	return _('Expected: a path that starts with a slash and has no query');
+/* Returns a function that adds an option to a tab; `more` is set on the option. */
+function optionsOf(section, tab, title) {
+	section.tab(tab, title);
+	return (kind, name, label, description, more) =>
+		Object.assign(section.taboption(tab, kind, name, label, description), more);
 }
 
-function validServerName(sectionId, text) {
-	if (text == '' || /^(\*\.)?[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*$/.test(text))
-		return true;
+function addHost(add) {
+	add(form.DynamicList, 'server_name', _('Names'),
+		_('Host names of this server, if several share an address.'),
+		{ placeholder: 'cloud.lan', validate: validServerName });
+	add(form.DynamicList, 'listen_http', _('HTTP addresses'), null,
+		{ datatype: 'list(ipaddrport(1))', placeholder: '0.0.0.0:80' });
+	add(form.Value, 'home', _('Folder'), null, { datatype: 'directory', placeholder: '/www' });
+	add(form.DynamicList, 'trusted_proxy', _('Trusted proxies'),
+		_('Proxies that name the client in X-Forwarded-For or Forwarded.'),
+		{ placeholder: '127.0.0.1' });
+}
 
-	return _('Expected: a host name, or *.NAME for all names below it');
+function addAnswers(add) {
+	add(form.DynamicList, 'header', _('Header fields'),
+		_('Added to all responses, or to those below a prefix.'),
+		{ placeholder: 'X-Content-Type-Options: nosniff', validate: validHeader });
+	add(form.DynamicList, 'allow', _('Allow'),
+		_('Only these addresses may access what is below a path.'),
+		{ placeholder: '/admin 192.168.1.0/24' });
+	add(form.DynamicList, 'deny', _('Deny'),
+		_('These addresses may not access what is below a path.'),
+		{ placeholder: '/ 192.168.1.66' });
+
+	const log = add(form.Value, 'access_log', _('Access log'),
+		_('Log each request to the system log, or to a file.'));
+	log.value('', _('off'));
+	log.value('syslog', _('system log'));
+	log.value('/tmp/ecohttpd.log');
+
+	add(form.Value, 'fallback', _('Fallback page'),
+		_('Sent in place of missing pages, for applications that handle their own paths.'),
+		{ placeholder: '/index.html', validate: validPath });
+	add(form.Flag, 'no_server_header', _('Send no Server field'));
+	add(form.Flag, 'no_gzip', _('Do not serve FILE.gz in place of FILE'));
+	add(form.Flag, 'private_files', _('Serve files that not every user may read'));
+	add(form.Value, 'chunked_body_limit', _('Longest chunked body'),
+		_('In KiB. Bodies without a known length are buffered in /tmp before their script starts.'),
+		{ datatype: 'range(64,16777216)', placeholder: '4096' });
+}
+
+function addHttps(add) {
+	add(form.DynamicList, 'listen_https', _('HTTPS addresses'), null,
+		{ datatype: 'list(ipaddrport(1))', placeholder: '0.0.0.0:443' });
+	add(form.Value, 'cert', _('Certificate'),
+		_('Certificate chain, PEM or DER. It is reloaded without dropping connections.'),
+		{ placeholder: '/etc/uhttpd.crt' });
+	add(form.Value, 'key', _('Private key'), null, { placeholder: '/etc/uhttpd.key' });
+	add(form.Value, 'ca', _('Client CA'),
+		_('Authorities that sign client certificates, PEM.'),
+		{ placeholder: '/etc/ssl/clients.pem' });
+	add(form.DynamicList, 'require_client_cert', _('Require a client certificate'),
+		_('Paths that require a certificate of the client CA; / for all.'),
+		{ placeholder: '/admin' });
+	add(form.Flag, 'redirect_https', _('Redirect HTTP to HTTPS'));
+	add(form.Value, 'hsts', _('HSTS'),
+		_('Seconds for which browsers refuse HTTP and self-signed certificates. This cannot be revoked from here.'),
+		{ datatype: 'range(0,315360000)' });
 }
 
 function addServers(map) {
@@ -131,84 +189,9 @@ function addServers(map) {
 		_('A section with the name of a section of uhttpd (%s) adds to it. Any other is a server of its own, or a virtual host if it shares an address.').format(known || '-'));
 	section.addremove = true;
 	section.anonymous = false;
-	section.tab('host', _('Host'));
-	section.tab('answers', _('Responses'));
-	section.tab('https', _('HTTPS'));
-
-	const names = section.taboption('host', form.DynamicList, 'server_name', _('Names'),
-		_('Host names of this server, if several share an address.'));
-	names.placeholder = 'cloud.lan';
-	names.validate = validServerName;
-
-	const plain = section.taboption('host', form.DynamicList, 'listen_http', _('HTTP addresses'));
-	plain.datatype = 'list(ipaddrport(1))';
-	plain.placeholder = '0.0.0.0:80';
-
-	const home = section.taboption('host', form.Value, 'home', _('Folder'));
-	home.datatype = 'directory';
-	home.placeholder = '/www';
-
-	const header = section.taboption('answers', form.DynamicList, 'header', _('Header fields'),
-		_('Added to all responses, or to those below a prefix.'));
-	header.placeholder = 'X-Content-Type-Options: nosniff';
-	header.validate = validHeader;
-
-	const allow = section.taboption('answers', form.DynamicList, 'allow', _('Allow'),
-		_('Only these addresses may access what is below a path.'));
-	allow.placeholder = '/admin 192.168.1.0/24';
-
-	const deny = section.taboption('answers', form.DynamicList, 'deny', _('Deny'),
-		_('These addresses may not access what is below a path.'));
-	deny.placeholder = '/ 192.168.1.66';
-
-	const proxies = section.taboption('host', form.DynamicList, 'trusted_proxy', _('Trusted proxies'),
-		_('Proxies that name the client in X-Forwarded-For or Forwarded.'));
-	proxies.placeholder = '127.0.0.1';
-
-	const log = section.taboption('answers', form.Value, 'access_log', _('Access log'),
-		_('Log each request to the system log, or to a file.'));
-	log.value('', _('off'));
-	log.value('syslog', _('system log'));
-	log.value('/tmp/ecohttpd.log');
-
-	const fallback = section.taboption('answers', form.Value, 'fallback', _('Fallback page'),
-		_('Sent in place of missing pages, for applications that handle their own paths.'));
-	fallback.placeholder = '/index.html';
-	fallback.validate = validPath;
-
-	section.taboption('answers', form.Flag, 'no_server_header', _('Send no Server field'));
-	section.taboption('answers', form.Flag, 'no_gzip', _('Do not serve FILE.gz in place of FILE'));
-	section.taboption('answers', form.Flag, 'private_files', _('Serve files that not every user may read'));
-
-	const body = section.taboption('answers', form.Value, 'chunked_body_limit', _('Longest chunked body'),
-		_('In KiB. Bodies without a known length are buffered in /tmp before their script starts.'));
-	body.datatype = 'range(64,16777216)';
-	body.placeholder = '4096';
-
-	const tls = section.taboption('https', form.DynamicList, 'listen_https', _('HTTPS addresses'));
-	tls.datatype = 'list(ipaddrport(1))';
-	tls.placeholder = '0.0.0.0:443';
-
-	const cert = section.taboption('https', form.Value, 'cert', _('Certificate'),
-		_('Certificate chain, PEM or DER. It is reloaded without dropping connections.'));
-	cert.placeholder = '/etc/uhttpd.crt';
-
-	const key = section.taboption('https', form.Value, 'key', _('Private key'));
-	key.placeholder = '/etc/uhttpd.key';
-
-	const ca = section.taboption('https', form.Value, 'ca', _('Client CA'),
-		_('Authorities that sign client certificates, PEM.'));
-	ca.placeholder = '/etc/ssl/clients.pem';
-
-	const certified = section.taboption('https', form.DynamicList, 'require_client_cert', _('Require a client certificate'),
-		_('Paths that require a certificate of the client CA; / for all.'));
-	certified.placeholder = '/admin';
-
-	section.taboption('https', form.Flag, 'redirect_https', _('Redirect HTTP to HTTPS'));
-
-	const hsts = section.taboption('https', form.Value, 'hsts', _('HSTS'),
-		_('Seconds for which browsers refuse HTTP and self-signed certificates. This cannot be revoked from here.'));
-	hsts.datatype = 'range(0,315360000)';
+	addHost(optionsOf(section, 'host', _('Host')));
+	addAnswers(optionsOf(section, 'answers', _('Responses')));
+	addHttps(optionsOf(section, 'https', _('HTTPS')));
 }
 
 return view.extend({

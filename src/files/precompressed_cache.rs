@@ -1,7 +1,7 @@
-//! Which precompressed forms lie beside a file. Browsers accept them with every request, and most files have none.
+//! Which precompressed forms of a file exist. Browsers accept them with every request, and most files have none.
 //!
-//! What was found is relied on for [`ROOT_CHECK`](super::limits::ROOT_CHECK): so much later a new one may be noticed. One
-//! that has gone is noticed at once, as it is opened, or looked at, before it is sent.
+//! What was found counts for [`ROOT_CHECK`](super::limits::ROOT_CHECK), so a new one may be noticed that much later. A
+//! missing one is noticed at once, as it is opened or checked by stat(2) before it is sent.
 
 use super::cache::hash_of;
 use super::limits::SIBLINGS_KEPT;
@@ -14,8 +14,8 @@ pub(super) struct Siblings {
     places: Vec<Place>,
 }
 
-/// Names are told apart by their hash alone. If two have the same, one of them may be sent in its plain form, or be looked
-/// for in vain.
+/// Names are distinguished by their hash only. If two collide, one of them may be sent uncompressed, or searched for in
+/// vain.
 #[derive(Clone, Default)]
 struct Place {
     hash: u32,

@@ -1,0 +1,71 @@
+//! Servers behind this one.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where some requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// A path, without a slash at its end; or, for FastCGI, an extension with its dot.
+    pub from: String,
+    /// At least one. They take turns.
+    pub servers: Vec<BackendServer>,
+    /// What replaces `from` in paths, without a slash at its end; `None`: nothing does.
+    pub path: Option<String>,
+    /// `Host` for the server; `None`: that of the client.
+    pub host: Option<String>,
+    pub trust: Trust,
+    /// As it was given.
+    text: String,
+}
+
+/// One server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendServer {
+    pub tls: bool,
+    pub place: Place,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A name or an address, without brackets.
+    Tcp(String, u16),
+    Unix(PathBuf),
+}
+
+/// How a server that speaks TLS is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// By the authorities in this file.
+    Ca(PathBuf),
+    /// Not at all.
+    Anyone,
+}
+
+/// The authorities of OpenWrt's package ca-bundle, and of Debian.
+pub const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for BackendServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+            Place::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Place::Tcp(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl Backend {
+    /// Without a server yet.
+    pub fn new(from: String, text: &str) -> Backend {
+        let trust = Trust::Ca(CA_BUNDLE.into());
+        Backend { from, servers: Vec::new(), path: None, host: None, trust, text: text.trim().to_owned() }
+    }
+}

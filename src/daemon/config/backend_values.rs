@@ -1,0 +1,195 @@
+//! Parsing the values of `proxy` and `fastcgi`.
+
+use super::backend::{Backend, BackendServer, Place, Trust};
+use super::values::{Expected, prefix};
+
+/// `/PREFIX=URL...`, with the words `host=NAME`, `ca=/FILE`, `insecure`.
+pub fn proxy(text: &str) -> Result<Backend, Expected> {
+    read_proxy(text).ok_or_else(|| {
+        "/PREFIX=URL, such as /app=http://127.0.0.1:3000/ or /app=unix:/run/app.sock; more URLs with the same path, \
+         host=NAME, ca=/FILE and insecure may follow"
+            .into()
+    })
+}
+
+fn read_proxy(text: &str) -> Option<Backend> {
+    let (from, to) = text.split_once('=')?;
+    let mut backend = Backend::new(prefix(from).ok()?, text);
+    let mut first = true;
+    for word in to.split_whitespace() {
+        match word.split_once('=') {
+            _ if word == "insecure" => backend.trust = Trust::Anyone,
+            Some(("host", host)) if is_host(host) => backend.host = Some(host.to_owned()),
+            Some(("ca", file)) if file.starts_with('/') => backend.trust = Trust::Ca(file.into()),
+            _ => {
+                let (server, path) = url(word)?;
+                if !std::mem::replace(&mut first, false) && path != backend.path {
+                    return None;
+                }
+                backend.path = path;
+                backend.servers.push(server);
+            }
+        }
+    }
+    (!first).then_some(backend)
+}
+
+/// `.EXT=ADDR...` or `/PREFIX=ADDR...`
+pub fn fastcgi(text: &str) -> Result<Backend, Expected> {
+    read_fastcgi(text).ok_or_else(|| {
+        // Its files are programs all the same and must not be served as text.
+        let extension = text.split('=').next().filter(|from| is_extension(from));
+        let nearest = extension.map(|extension| format!("{extension}=unix:/dev/null"));
+        let right = ".EXT=ADDR or /PREFIX=ADDR, such as .php=unix:/run/php-fpm.sock or /app=127.0.0.1:9000";
+        Expected { right: right.into(), nearest }
+    })
+}
+
+fn read_fastcgi(text: &str) -> Option<Backend> {
+    let (from, to) = text.split_once('=')?;
+    let from = if is_extension(from) { from.to_owned() } else { prefix(from).ok()? };
+    let mut backend = Backend::new(from, text);
+    for word in to.split_whitespace() {
+        let place = match word.strip_prefix("unix:") {
+            Some(path) => unix(path)?,
+            None => tcp(word, None)?,
+        };
+        backend.servers.push(BackendServer { tls: false, place });
+    }
+    (!backend.servers.is_empty()).then_some(backend)
+}
+
+/// A server, and the path that replaces the prefix.
+fn url(text: &str) -> Option<(BackendServer, Option<String>)> {
+    if let Some(rest) = text.strip_prefix("unix:") {
+        let (file, path) = rest.split_once(':').map_or((rest, None), |(file, path)| (file, Some(path)));
+        return Some((BackendServer { tls: false, place: unix(file)? }, path.map(replacement).transpose().ok()?));
+    }
+    let (scheme, rest) = text.split_once("://")?;
+    let tls = match scheme {
+        "http" => false,
+        "https" => true,
+        _ => return None,
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => (rest.get(..slash)?, Some(rest.get(slash..)?)),
+        None => (rest, None),
+    };
+    let place = tcp(authority, Some(if tls { 443 } else { 80 }))?;
+    Some((BackendServer { tls, place }, path.map(replacement).transpose().ok()?))
+}
+
+/// A path that replaces a prefix in a request target.
+fn replacement(path: &str) -> Result<String, Expected> {
+    if path.bytes().any(|byte| !byte.is_ascii_graphic() || b"\"<>\\^`{|}".contains(&byte)) {
+        return Err("a path in ASCII".into());
+    }
+    prefix(path)
+}
+
+fn unix(path: &str) -> Option<Place> {
+    path.starts_with('/').then(|| Place::Unix(path.into()))
+}
+
+/// `HOST:PORT`, or `HOST` where there is a default.
+fn tcp(text: &str, default: Option<u16>) -> Option<Place> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let port = match port {
+        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
+        None => default?,
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let right = match bare {
+        Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
+    };
+    right.then(|| Place::Tcp(bare.unwrap_or(host).to_owned(), port))
+}
+
+fn is_extension(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('.') && !text.contains('/')
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::config::backend::CA_BUNDLE;
+
+    fn shown(backend: &Backend) -> String {
+        let servers: Vec<String> =
+            backend.servers.iter().map(|server| format!("{}{server}", if server.tls { "tls " } else { "" })).collect();
+        let path = backend.path.as_deref().map_or("kept".into(), |path| format!("{path:?}"));
+        format!("{:?} {} {path}", backend.from, servers.join(" "))
+    }
+
+    #[test]
+    fn proxies() {
+        let rows = [
+            ("/a=http://127.0.0.1:7681", "\"/a\" 127.0.0.1:7681 kept"),
+            ("/a/=http://127.0.0.1:7681/", "\"/a\" 127.0.0.1:7681 \"\""),
+            ("/=http://h", "\"\" h:80 kept"),
+            ("/a/b=https://h.lan/c/d/", "\"/a/b\" tls h.lan:443 \"/c/d\""),
+            ("/a=http://[::1]:81/", "\"/a\" [::1]:81 \"\""),
+            ("/a=http://[::1]/", "\"/a\" [::1]:80 \"\""),
+            ("/a=unix:/run/x.sock", "\"/a\" unix:/run/x.sock kept"),
+            ("/a=unix:/run/x.sock:/b", "\"/a\" unix:/run/x.sock \"/b\""),
+            ("/a=http://h:1/ http://g:2/  insecure", "\"/a\" h:1 g:2 \"\""),
+        ];
+        for (text, wanted) in rows {
+            assert_eq!(shown(&proxy(text).unwrap()), wanted, "{text}");
+        }
+        let full = proxy("/a=https://h host=x.lan:8443 ca=/etc/ca.pem").unwrap();
+        assert_eq!((full.host.as_deref(), full.trust), (Some("x.lan:8443"), Trust::Ca("/etc/ca.pem".into())));
+        assert_eq!(proxy("/a=https://h insecure").unwrap().trust, Trust::Anyone);
+        assert_eq!(proxy("/a=https://h").unwrap().trust, Trust::Ca(CA_BUNDLE.into()));
+        let wrong = [
+            "",
+            "/a",
+            "a=http://h",
+            "/a=",
+            "/a=h:80",
+            "/a=ftp://h",
+            "/a=http://",
+            "/a=http://h:0",
+            "/a=http://h:x",
+            "/a=http://u@h",
+            "/a=http://h/ http://g",
+            "/a=http://h/?q",
+            "/a=http://h/\u{e4}",
+            "/a=unix:run",
+            "/a=insecure",
+            "/a=http://h host=",
+            "/a=http://h ca=x",
+            "/a=http://[::g]",
+            "/a=http://::1",
+            "/a?=http://h",
+        ];
+        for text in wrong {
+            assert!(proxy(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn fastcgi_servers() {
+        let rows = [
+            (".php=unix:/run/php-fpm.sock", "\".php\" unix:/run/php-fpm.sock kept"),
+            (".php=127.0.0.1:9000 [::1]:9001", "\".php\" 127.0.0.1:9000 [::1]:9001 kept"),
+            ("/app/=h:9000", "\"/app\" h:9000 kept"),
+        ];
+        for (text, wanted) in rows {
+            assert_eq!(shown(&fastcgi(text).unwrap()), wanted, "{text}");
+        }
+        for text in ["", ".php", ".php=", ".php=h", ".php=unix:x", "php=h:1", ".=h:1", ".php=http://h:1"] {
+            assert!(fastcgi(text).is_err(), "{text}");
+        }
+        let nearest = fastcgi(".php=nonsense").unwrap_err().nearest.unwrap();
+        assert!(fastcgi(&nearest).is_ok(), "its files are not served as text");
+    }
+}

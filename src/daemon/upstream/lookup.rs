@@ -1,0 +1,108 @@
+//! The addresses of a name, found by getaddrinfo(3) on a thread: it may take seconds, and the loop must serve others.
+
+use crate::daemon::sys::thread;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+/// Bytes of the thread's stack: glibc's modules for names need more than musl's resolver.
+const STACK: usize = 256 << 10;
+
+/// Most addresses that are tried.
+const ADDRESSES: usize = 4;
+
+/// Looks up one name, by one thread at a time however many requests wait for it.
+pub struct Lookup {
+    host: String,
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    running: bool,
+    /// Counts the results, so that none is taken that was there before.
+    number: u32,
+    found: Result<Vec<SocketAddr>, String>,
+    waiting: Vec<Waker>,
+}
+
+impl Lookup {
+    pub fn new(host: &str, port: u16) -> Lookup {
+        Lookup { host: host.to_owned(), port, state: Arc::default() }
+    }
+
+    /// The addresses at present, in the order in which to try them.
+    ///
+    /// # Errors
+    /// What the resolver says, or that no thread can be started.
+    pub async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let before = {
+            let mut state = lock(&self.state);
+            if !state.running {
+                let (shared, host, port) = (Arc::clone(&self.state), self.host.clone(), self.port);
+                thread::spawn(STACK, Box::new(move || look_up(&shared, &host, port)))?;
+                state.running = true;
+            }
+            state.number
+        };
+        poll_fn(|cx| {
+            let mut state = lock(&self.state);
+            if state.number == before {
+                if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    state.waiting.push(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(state.found.clone().map_err(io::Error::other))
+        })
+        .await
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State { running: false, number: 0, found: Ok(Vec::new()), waiting: Vec::new() }
+    }
+}
+
+fn look_up(shared: &Mutex<State>, host: &str, port: u16) {
+    let found = (host, port).to_socket_addrs().map(|found| found.take(ADDRESSES).collect());
+    let mut state = lock(shared);
+    state.running = false;
+    state.number = state.number.wrapping_add(1);
+    state.found = found.map_err(|error| error.to_string());
+    state.waiting.drain(..).for_each(Waker::wake);
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::testing::on_loop;
+
+    #[test]
+    fn names_are_found_again_each_time() {
+        on_loop(async || {
+            let lookup = Lookup::new("localhost", 80);
+            for _ in 0..2 {
+                let found = lookup.addresses().await.unwrap();
+                assert!(!found.is_empty() && found.iter().all(|addr| addr.ip().is_loopback() && addr.port() == 80));
+            }
+            let number = lock(&lookup.state).number;
+            assert_eq!(number, 2);
+        });
+    }
+
+    #[test]
+    fn a_name_that_there_is_not_is_an_error() {
+        on_loop(async || {
+            let lookup = Lookup::new("name..invalid", 80);
+            assert!(lookup.addresses().await.is_err());
+        });
+    }
+}
