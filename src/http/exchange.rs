@@ -11,6 +11,9 @@
 //! was promised to the client, and what may follow. It does not know how a body looks on the wire: [`Carry`] tells the
 //! owner, which for HTTP/1.1 writes chunks.
 
+#[cfg(feature = "http2")]
+mod of_stream;
+
 use super::encoder::{Encoder, Frame, Persistence, ReplyTo, frame};
 use super::framing::{Decoder, Framing};
 use super::head::Head;
@@ -167,40 +170,6 @@ impl Exchange {
         };
         self.sending = Sending::Head;
         parsed
-    }
-
-    /// Starts with a request of HTTP/2, whose head is `bytes` in the form of HTTP/1.1. `ends`: it has no body.
-    ///
-    /// # Errors
-    /// The request must be refused. Whatever the error says, others are not concerned.
-    #[cfg(feature = "http2")]
-    pub fn begin_stream(&mut self, bytes: &[u8], ends: bool, limits: &HeadLimits, now: u64) -> Result<(), Reject> {
-        self.restart(now);
-        let head = Rc::make_mut(&mut self.head);
-        let parsed = match head.parse_of_stream(bytes, limits) {
-            Ok(()) if head.form() == TargetForm::Authority => Err(Reject::close(501, "no tunnels here")),
-            parsed => parsed,
-        };
-        self.to = ReplyTo { head: head.is_head(), http10: false, stream: true };
-        self.client_keeps = true;
-        self.server_keeps = true;
-        self.event = None;
-        self.expecting = !ends && head.expects_continue();
-        self.receiving = match head.framing() {
-            _ if ends || parsed.is_err() => Receiving::Done,
-            framing @ Framing::Length(_) => Receiving::Body(Decoder::new(framing)),
-            _ => Receiving::Body(Decoder::new(Framing::Stream)),
-        };
-        self.sending = Sending::Head;
-        parsed
-    }
-
-    /// The client has ended its stream, and `left` bytes of body were received but not read.
-    #[cfg(feature = "http2")]
-    pub fn end_stream(&mut self, left: u64) {
-        if let Receiving::Body(decoder) = &mut self.receiving {
-            *decoder = Decoder::new(Framing::Length(left));
-        }
     }
 
     /// Prepares for an answer to something that is not a request: no method, no version.

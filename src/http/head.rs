@@ -1,5 +1,8 @@
 //! The head of a request: parsed once, copied once, and interpreted on the way.
 
+#[cfg(feature = "http2")]
+mod of_stream;
+
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
@@ -50,17 +53,6 @@ impl Head {
         if !self.target_bytes().is_ascii() {
             self.lossy_target = String::from_utf8_lossy(self.target_bytes()).into_owned();
         }
-        parsed
-    }
-
-    /// Parses a head that stands for one of HTTP/2.
-    #[cfg(feature = "http2")]
-    pub fn parse_of_stream(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
-        let parsed = match self.parse_usual(bytes, limits) {
-            Some(length) if length == bytes.len() => Ok(()),
-            _ => self.parse(bytes, limits),
-        };
-        self.facts.is_of_stream = true;
         parsed
     }
 

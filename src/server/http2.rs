@@ -392,7 +392,7 @@ pub(super) fn close_stream(http1: &Http1, shared: &Shared) -> bool {
     true
 }
 
-/// What is to be done for streams: sessions that have ended, and a request that needs one.
+/// What streams need: sessions that have ended must be closed, and a request needs one.
 pub(super) fn take_jobs(http1: &Http1) -> (Vec<Key>, Option<Opening>) {
     let Some(mux) = http1.in_flight.as_ref().and_then(|in_flight| in_flight.role.connection()) else {
         return Default::default();

@@ -26,7 +26,7 @@ pub(super) struct Mux {
     /// The connection's session.
     pub(super) key: Option<Key>,
     pub(super) origin: Rc<Origin>,
-    /// A request whose session is to be opened.
+    /// A request that needs a session.
     pub(super) opening: Option<Opening>,
     /// Sessions of streams that have ended.
     pub(super) closing: Vec<Key>,
