@@ -366,6 +366,12 @@ fn deadlines() {
         move || options().header_timeout(brief).body_timeout(brief).write_timeout(brief).http_keepalive(brief),
         handler,
     );
+    // Requests that come in time, of which each is over at once.
+    let mut client = Frames::connect(server.addr);
+    for nth in 0..4 {
+        assert_eq!(client.ask(nth * 2 + 1, "/hello").text(), "hello");
+        std::thread::sleep(MOMENT);
+    }
     // Idle.
     let mut client = Frames::connect(server.addr);
     assert_eq!(client.ask(1, "/hello").text(), "hello");

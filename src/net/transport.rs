@@ -23,9 +23,9 @@ pub(crate) enum Transport {
     Unix(UnixStream),
     #[cfg(feature = "tls")]
     Tls(Tls),
-    /// A stream of HTTP/2.
+    /// A stream of HTTP/2. Boxed, so that other connections stay small.
     #[cfg(feature = "http2")]
-    Stream(Pipe),
+    Stream(Box<Pipe>),
     #[cfg(test)]
     Simulated(Rc<RefCell<Wire>>),
 }

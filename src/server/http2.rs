@@ -52,7 +52,8 @@ pub(super) fn begin(http1: &mut Http1, shared: &Shared, bytes: &[u8]) {
         is_over: false,
         moved: now,
     };
-    let mut in_flight = shared.take_spare();
+    // Not a spare one, whose buffers serve requests.
+    let mut in_flight = Box::<InFlight>::default();
     in_flight.begin(now);
     in_flight.role = Role::Connection(Rc::new(RefCell::new(mux)));
     http1.in_flight = Some(in_flight);
@@ -70,7 +71,8 @@ pub(super) fn step(http1: &mut Http1, shared: &Shared, key: Key, find: Find<'_>)
     let mux = &mut *mux.borrow_mut();
     mux.key = Some(key);
     mux.is_queued = true;
-    if shared.stopping() {
+    // A reload may have turned it off.
+    if shared.stopping() || http1.options().tls.no_http2 {
         mux.proto.leave();
     }
     if http1.unscanned && !mux.is_over && waiting(http1, mux) < limits::WAITING_FRAMES {
@@ -191,9 +193,11 @@ fn take_apart(http1: &mut Http1, mux: &mut Mux, shared: &Shared, find: Find<'_>)
             }
             Some(Event::Request { stream, text, ends }) => {
                 input.consume(used);
+                // It may be over before the connection rests again.
+                http1.deadlines.set(Timer::End, NEVER);
                 let room = shared.streams.get() < shared.max_streams.get();
                 if room || mux.proto.streams().len() == 1 {
-                    mux.opening = Some(Opening { stream, text, ends });
+                    mux.opening = Some(Box::new(Opening { stream, text, ends }));
                     break;
                 }
                 mux.proto.reset(stream, Code::Refused);
@@ -297,6 +301,23 @@ fn send_some(mux: &mut Mux, id: u32, shared: &Shared, find: Find<'_>) -> Result<
     Ok(())
 }
 
+/// Sends a small response that is complete, before its turn: others hardly wait for it, and its memory serves the next
+/// request.
+pub(super) fn send_small(http1: &Http1, id: u32, shared: &Shared, find: Find<'_>) {
+    let Some(mux) = http1.in_flight.as_ref().and_then(|in_flight| in_flight.role.connection()) else { return };
+    let mux = &mut *mux.borrow_mut();
+    let tenant = mux.proto.stream(id).and_then(|stream| stream.tenant);
+    let is_small = tenant.and_then(find).is_some_and(|stream| {
+        let stream = stream.borrow();
+        let small =
+            |in_flight: &InFlight| in_flight.output.files() == 0 && in_flight.output.mem() <= limits::SMALL_RESPONSE;
+        stream.sending() == Sending::Done && stream.in_flight.as_deref().is_some_and(small)
+    });
+    if is_small && let Err(fault) = send_some(mux, id, shared, find) {
+        mux.fail(fault);
+    }
+}
+
 /// Appends up to `room` bytes of a stream's output to the frame that was begun.
 fn fill(http1: &mut Http1, mux: &mut Mux, room: usize, shared: &Shared) {
     let Transport::Stream(pipe) = &mut http1.link.transport else { return };
@@ -326,6 +347,9 @@ fn set_deadlines(http1: &mut Http1, mux: &mut Mux, shared: &Shared) {
     } else {
         mux.proto.rest();
         mux.closing = Vec::new();
+        if let Some(in_flight) = &mut http1.in_flight {
+            in_flight.output.rest();
+        }
         if http1.deadlines.get(Timer::End) == NEVER {
             // The first request has as much time as that of HTTP/1.
             let timeout = if mux.proto.has_served() { keep_alive } else { header_timeout };
@@ -340,7 +364,8 @@ fn set_deadlines(http1: &mut Http1, mux: &mut Mux, shared: &Shared) {
 pub(super) fn open(parent: &Http1, opening: &Opening, shared: &Shared) -> Option<(Http1, Option<Reject>)> {
     let mux = parent.in_flight.as_ref()?.role.connection()?;
     let pipe = Pipe::new(&mux.borrow().origin);
-    let mut http1 = Http1::new(Transport::Stream(pipe), parent.link.peer, shared.now(), Rc::clone(&parent.site));
+    let mut http1 =
+        Http1::new(Transport::Stream(Box::new(pipe)), parent.link.peer, shared.now(), Rc::clone(&parent.site));
     http1.phase = Phase::Stream;
     http1.link.writable = false;
     // It has no events of its own.
@@ -393,7 +418,7 @@ pub(super) fn close_stream(http1: &Http1, shared: &Shared) -> bool {
 }
 
 /// What streams need: sessions that have ended must be closed, and a request needs one.
-pub(super) fn take_jobs(http1: &Http1) -> (Vec<Key>, Option<Opening>) {
+pub(super) fn take_jobs(http1: &Http1) -> (Vec<Key>, Option<Box<Opening>>) {
     let Some(mux) = http1.in_flight.as_ref().and_then(|in_flight| in_flight.role.connection()) else {
         return Default::default();
     };

@@ -39,6 +39,10 @@ pub(crate) const STREAMS_A_CONNECTION: usize = 16;
 #[cfg(feature = "http2")]
 pub(crate) const WAITING_FRAMES: usize = 32 << 10;
 
+/// Bytes of a response of HTTP/2 that is sent before more urgent ones, as it takes no time.
+#[cfg(feature = "http2")]
+pub(crate) const SMALL_RESPONSE: usize = 4 << 10;
+
 /// A waiting `send` resumes at this fraction of the high-water mark: low enough to write in large pieces.
 pub(crate) const LOW_WATER_DIVISOR: usize = 4;
 

@@ -27,7 +27,7 @@ pub(super) struct Mux {
     pub(super) key: Option<Key>,
     pub(super) origin: Rc<Origin>,
     /// A request that needs a session.
-    pub(super) opening: Option<Opening>,
+    pub(super) opening: Option<Box<Opening>>,
     /// Sessions of streams that have ended.
     pub(super) closing: Vec<Key>,
     /// The connection is in the queue of those to drive, or being driven.

@@ -244,8 +244,11 @@ impl Sessions {
         let opened = self.open_stream(key, &http1.borrow(), &opening);
         http2::settle(&http1.borrow(), opening.stream, opened);
         // At once, so that the responses to requests that came together leave together.
-        if let Some(stream) = opened {
-            self.drive(stream);
+        if let Some(session) = opened {
+            self.drive(session);
+            http2::send_small(&http1.borrow(), opening.stream, &self.shared, &|key| self.find(key));
+            let (closing, _) = http2::take_jobs(&http1.borrow());
+            closing.into_iter().for_each(|stream| self.shut(stream));
         }
     }
 

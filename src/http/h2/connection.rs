@@ -176,6 +176,7 @@ impl<T: Default> Connection<T> {
         if self.out.is_empty() {
             self.out = Vec::new();
         }
+        self.decoder.rest();
     }
 
     /// Reads from `input` at the time `now`, up to something that concerns the owner. Returns how many bytes were consumed.

@@ -42,8 +42,14 @@ impl DynamicTable {
     pub fn set_max(&mut self, max: usize) {
         self.max = max;
         self.evict(max);
+        self.rest();
+    }
+
+    /// Frees memory that is not used.
+    pub fn rest(&mut self) {
         self.compact();
         self.bytes.shrink_to_fit();
+        self.entries.shrink_to_fit();
     }
 
     /// The entry that was added as the `nth` last, from 0.

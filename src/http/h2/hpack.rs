@@ -23,6 +23,11 @@ impl Default for Decoder {
 }
 
 impl Decoder {
+    /// Frees memory that is not used.
+    pub fn rest(&mut self) {
+        self.table.rest();
+    }
+
     /// Decodes a whole block, and passes on each name and value; `None` if it is malformed.
     ///
     /// After that the table is not that of the client any more.

@@ -30,7 +30,7 @@ pub const BLOCK: usize = 32 << 10;
 pub const CONTINUATIONS: u32 = 8;
 
 /// Streams that we have reset and whose frames may still be under way, each an integer.
-pub const FORGOTTEN: usize = 32;
+pub const FORGOTTEN: usize = 16;
 
 /// What a client may spend on frames that lead to nothing, at once; see [`budget`](super::budget).
 pub const BUDGET: u32 = 500;

@@ -4,7 +4,7 @@
 //! bytes on the wire, and no memory and hardly any time.
 
 use super::super::encoder::Frame;
-use super::super::headers::push_decimal;
+use super::super::headers::{find_lf, push_decimal};
 use super::super::response::ResponseHead;
 use super::static_table::name_index;
 
@@ -90,8 +90,11 @@ fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// Names and values of lines `Name: value\r\n`.
 fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    text.split_inclusive(|&byte| byte == b'\n').filter_map(|line| {
-        let line = line.strip_suffix(b"\r\n")?;
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = find_lf(rest)?;
+        let line = rest.get(..end)?.strip_suffix(b"\r")?;
+        rest = rest.get(end + 1..)?;
         let colon = line.iter().position(|&byte| byte == b':')?;
         // RFC 9113 §8.2.1: no space around a value.
         Some((line.get(..colon)?, line.get(colon + 1..)?.trim_ascii()))

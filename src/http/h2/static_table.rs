@@ -69,10 +69,38 @@ pub const ENTRIES: [(&str, &str); 61] = [
 /// The index of the first entry of a regular field; those before are pseudo-fields.
 const FIRST_REGULAR: usize = 15;
 
-/// The index of the first entry with this name, which is in lower case and no pseudo-field; 0 if there is none.
+/// The longest name of a regular field.
+const LONGEST: usize = 27;
+
+/// The indices of regular fields, sorted by the lengths of their names; and where those of each length begin.
+const BY_LENGTH: ([u8; ENTRIES.len()], [u8; LONGEST + 2]) = by_length();
+
+const fn by_length() -> ([u8; ENTRIES.len()], [u8; LONGEST + 2]) {
+    let (mut indices, mut starts) = ([0; ENTRIES.len()], [0; LONGEST + 2]);
+    let (mut len, mut at) = (0, 0);
+    while len <= LONGEST {
+        starts[len] = at;
+        let mut index = FIRST_REGULAR;
+        while index <= ENTRIES.len() {
+            if ENTRIES[index - 1].0.len() == len {
+                indices[at as usize] = index as u8;
+                at += 1;
+            }
+            index += 1;
+        }
+        len += 1;
+    }
+    starts[len] = at;
+    (indices, starts)
+}
+
+/// The index of the entry with this name, which is in lower case and no pseudo-field; 0 if there is none.
 pub fn name_index(name: &[u8]) -> usize {
-    let regular = ENTRIES.iter().skip(FIRST_REGULAR - 1);
-    regular.zip(FIRST_REGULAR..).find(|((known, _), _)| known.as_bytes() == name).map_or(0, |(_, index)| index)
+    let (indices, starts) = &BY_LENGTH;
+    let (Some(&start), Some(&end)) = (starts.get(name.len()), starts.get(name.len() + 1)) else { return 0 };
+    let same_length = indices.get(usize::from(start)..usize::from(end)).unwrap_or_default();
+    let found = same_length.iter().find(|&&index| ENTRIES[usize::from(index) - 1].0.as_bytes() == name);
+    found.map_or(0, |&index| index.into())
 }
 
 #[cfg(test)]
