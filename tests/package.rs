@@ -35,7 +35,7 @@ fn the_library_comes_without_what_the_program_needs() {
 fn the_workspace_turns_the_program_on() {
     let tree = cargo(&["tree", "-e", "normal", "--depth", "2", "--prefix", "none", "--format", "{p} {f}"]);
     let features = tree.lines().find(|line| line.starts_with("ecohttpd ")).unwrap();
-    for feature in ["daemon", "tls", "ubus"] {
+    for feature in ["daemon", "tls", "ubus", "workers"] {
         assert!(features.contains(feature), "{features}");
     }
 }

@@ -6,7 +6,7 @@ mod common_config;
 mod common_files;
 mod common_upstream;
 
-use common::{End, Framing};
+use common::{End, Framing, MOMENT};
 use common_config::{Router, ask, until};
 use common_files::{Daemon, request};
 use common_upstream::{Backend, closed_port};
@@ -165,6 +165,7 @@ fn what_a_client_says_of_itself_is_replaced() {
     let claims = [
         "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "Forwarded: for=192.0.2.1",
         "X-Forwarded-Port: 1", "X-Real-IP: 192.0.2.1", "X_Forwarded_For: 192.0.2.1", "X_Real-IP: 192.0.2.1",
+        "X.Forwarded.For: 192.0.2.1", "X!Real!IP: 192.0.2.1",
     ];
     let (_router, daemon, backend) = site(&[]);
     let mut client = daemon.connect();
@@ -246,6 +247,33 @@ fn bodies_of_responses() {
     backend.answer(rows[1].1);
     let reply = client.read_response();
     assert_eq!((reply.text(), reply.framing), ("ab", Framing::Close));
+}
+
+/// Whose last bytes wait for the client, while the server says nothing more.
+#[test]
+fn a_long_response_ends_with_its_length() {
+    let (_router, daemon, backend) = site(&[]);
+    let body = vec![b'x'; 12 << 20];
+    let chunked = [format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+    let heads = ["Content-Length: 12582912", "Transfer-Encoding: chunked"];
+    for (head, sent) in heads.into_iter().zip([&body, &chunked]) {
+        let mut client = daemon.connect();
+        client.send(request("GET", "/app", &[], false));
+        let mut peer = backend.accept();
+        peer.request();
+        let sent = [format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes(), sent].concat();
+        let sending = thread::spawn(move || {
+            peer.send(sent);
+            peer
+        });
+        // The client begins to read when nobody has room any more.
+        thread::sleep(2 * MOMENT);
+        assert!(client.read_response().body == body, "{head}");
+        let mut peer = sending.join().unwrap();
+        client.send("POST /app HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(peer.request().line, "POST /app HTTP/1.1", "the connection is used again");
+        peer.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    }
 }
 
 #[test]
@@ -495,6 +523,13 @@ fn nothing_is_smuggled() {
     assert_eq!(received.body, smuggled.as_bytes());
     client.read_response();
     assert_eq!(peer.request().line, "GET /app/smuggled HTTP/1.1");
+    peer.send(HELLO);
+    client.read_response();
+    // A length has one form.
+    let mut client = daemon.connect();
+    client.send("POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 0010\r\n\r\n0123456789");
+    let received = peer.request();
+    assert_eq!((received.field("content-length"), received.body.as_slice()), (Some("10"), &b"0123456789"[..]));
     peer.send(HELLO);
     client.read_response();
     // What is decoded to be judged is encoded again.

@@ -16,6 +16,7 @@
 //! | `access`, `auth` | who may: by address, proxy and certificate; by login |
 //! | `https_policy`, `certificates`, `self_signed` | HTTPS: redirect and HSTS; the files |
 //! | `scripts`, `cgi` | which paths are scripts; running them |
+//! | `workers` | handlers in Lua and ucode, and the processes that run them |
 //! | `ubus` | `/ubus`: JSON-RPC over ubus |
 //! | `proxy`, `fastcgi` | servers behind this one, by HTTP and by FastCGI |
 //! | `upstream` | connections to them, for any protocol |
@@ -64,5 +65,7 @@ mod ubus;
 #[cfg(feature = "proxy")]
 mod upstream;
 mod virtual_hosts;
+#[cfg(feature = "workers")]
+mod workers;
 
 pub use run::run;

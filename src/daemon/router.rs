@@ -2,7 +2,7 @@
 
 use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
-use super::cgi::{Cgi, Limits, Script, Served};
+use super::cgi::{Cgi, Limits, Script, Served, Turn};
 use super::config::{self, Header, seconds};
 use super::escape::Html;
 #[cfg(feature = "proxy")]
@@ -18,6 +18,8 @@ use super::replies::{error, respond};
 use super::scripts::{self, Found, Located, Scripts};
 #[cfg(feature = "ubus")]
 use super::ubus::Ubus;
+#[cfg(feature = "workers")]
+use super::workers::{Handler, Handlers, path_info};
 use ecohttpd::syntax::decode_percent;
 use ecohttpd::{CleanPath, Connection, Error, Files, Options, Request, Result};
 use std::os::fd::AsFd;
@@ -61,6 +63,8 @@ pub struct Router {
     fastcgi: FastCgi,
     #[cfg(feature = "ubus")]
     ubus: Option<(UrlPrefix, Ubus)>,
+    #[cfg(feature = "workers")]
+    handlers: Handlers,
     error_page: Option<CleanPath>,
     /// The page of an application that handles its own paths.
     fallback: Option<CleanPath>,
@@ -71,6 +75,16 @@ struct Redirected {
     query: String,
     /// How many more redirects may follow.
     left: u32,
+}
+
+/// How a script is run.
+struct Run<'a> {
+    /// 200, or the error whose page this is.
+    status: u16,
+    /// With a query it runs as for GET, whatever the request was.
+    query: Option<&'a [u8]>,
+    /// It is the request's turn already.
+    turn: Option<Turn>,
 }
 
 /// The path to serve next, and the redirect that led there.
@@ -102,6 +116,7 @@ impl Router {
             body_folder: site.body_temp_path.clone(),
             ..Limits::default()
         };
+        let cgi = Cgi::new(limits);
         Router {
             names: site.server_names.clone(),
             policy,
@@ -118,7 +133,9 @@ impl Router {
             plain_files: Files::new(&options.clone().gzip(false)),
             scripts: Scripts::new(site),
             no_symlinks: site.no_symlinks,
-            cgi: Cgi::new(limits),
+            #[cfg(feature = "workers")]
+            handlers: Handlers::new(site, &cgi),
+            cgi,
             #[cfg(feature = "proxy")]
             forwarding: Forwarding::new(&site.proxies, site.proxy_timeout, site.proxy_idle_timeout),
             #[cfg(feature = "proxy")]
@@ -160,7 +177,7 @@ impl Router {
             _ if !is_path => return Box::pin(self.files.serve(con, req)).await,
             Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
             Ok(path) if self.is_plain(con, &path) => {
-                self.add_headers(con, &path)?;
+                self.add_headers(con, req, &path)?;
                 match refused(self.files.try_serve(con, req, &path).await)? {
                     Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
                     status => Err(status),
@@ -225,9 +242,19 @@ impl Router {
         false
     }
 
+    #[cfg(feature = "workers")]
+    fn has_handler(&self, path: &CleanPath) -> bool {
+        self.handlers.find(path.relative()).is_some()
+    }
+
+    #[cfg(not(feature = "workers"))]
+    fn has_handler(&self, _: &CleanPath) -> bool {
+        false
+    }
+
     #[cfg(feature = "proxy")]
     fn is_proxied(&self, path: &CleanPath) -> bool {
-        self.forwarding.find(path).is_some() || self.fastcgi.find(path).is_some()
+        self.forwarding.find(path).is_some()
     }
 
     #[cfg(not(feature = "proxy"))]
@@ -244,16 +271,20 @@ impl Router {
         path: &CleanPath,
         proxied: &Proxied,
     ) -> Result<Option<u16>> {
-        self.add_headers(con, path)?;
+        self.add_headers(con, req, path)?;
         match self.admit(con, req, path, path).await {
-            Ok(login) => self.forwarding.serve(con, req, path, proxied, login.is_some()).await,
+            Ok(login) => {
+                // HTTPS may have added one.
+                let has_fields = !self.headers.is_empty() || con.is_tls();
+                self.forwarding.serve(con, req, path, proxied, login.is_some(), has_fields).await
+            }
             Err(refusal) => self.refuse(con, refusal).await,
         }
     }
 
     /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
     fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
-        if self.is_ubus(path) || self.is_proxied(path) {
+        if self.is_ubus(path) || self.is_proxied(path) || self.has_handler(path) {
             return false;
         }
         let open = !self.is_guarded() && self.aliases.is_empty();
@@ -273,7 +304,7 @@ impl Router {
         asked: CleanPath,
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
-        self.add_headers(con, &asked)?;
+        self.add_headers(con, req, &asked)?;
         let path = self.rewrite(&asked);
         let path = path.as_ref().unwrap_or(&asked);
         let found = self.find(con, path, redirected.is_some());
@@ -294,9 +325,27 @@ impl Router {
             let rest = [rest, slash].concat();
             return ubus.serve(con, req, &rest).await.map(|()| None);
         }
-        #[cfg(feature = "proxy")]
-        if let Some((at, prefix, rest)) = self.fastcgi.find(path).filter(|_| redirected.is_none()) {
-            return self.run_below(con, req, path, login.as_ref(), (at, prefix, rest)).await;
+        #[cfg(feature = "workers")]
+        if let Some((handler, rest)) = self.handlers.find(path.relative()).filter(|_| redirected.is_none()) {
+            let info = path_info(rest, path.is_folder());
+            let served = match Box::pin(self.handle(con, req, handler, info.as_deref(), login.as_ref())).await? {
+                Ok(served) => served,
+                Err(turn) => match &found {
+                    // LuCI runs as CGI as well.
+                    Found::Script(located) => {
+                        self.execute(
+                            con,
+                            req,
+                            located,
+                            login.as_ref(),
+                            Run { status: 200, query: None, turn: Some(turn) },
+                        )
+                        .await?
+                    }
+                    _ => Served::Failed(500),
+                },
+            };
+            return self.follow(con, req, served, None).await;
         }
         match found {
             // There is no script to answer OPTIONS.
@@ -361,7 +410,48 @@ impl Router {
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
         let query = redirected.as_ref().map(|redirected| redirected.query.as_bytes());
-        let place = match self.execute(con, req, located, login, 200, query).await? {
+        let run = Run { status: 200, query, turn: None };
+        let served = self.execute(con, req, located, login, run).await?;
+        self.follow(con, req, served, redirected).await
+    }
+
+    /// Has a handler answer. If it can't be loaded, nothing was sent, and it is still the request's turn.
+    #[cfg(feature = "workers")]
+    async fn handle(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        handler: &Handler,
+        path_info: Option<&[u8]>,
+        login: Option<&VerifiedLogin>,
+    ) -> Result<std::result::Result<Served, Turn>> {
+        let query = req.query_bytes().to_owned();
+        let script = Script {
+            file: &handler.file,
+            held: None,
+            interpreter: None,
+            name: handler.name.as_bytes(),
+            path_info,
+            docroot: self.scripts.docroot(),
+            #[cfg(feature = "tls")]
+            tells_certificate: self.tells_certificate,
+            login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
+            status: 200,
+            query: &query,
+            as_get: false,
+        };
+        handler.serve(&self.cgi, con, req, &script).await
+    }
+
+    /// Does what is left to do after a script: follows its local redirect.
+    async fn follow(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        served: Served,
+        redirected: Option<Redirected>,
+    ) -> Result<Option<u16>> {
+        let place = match served {
             Served::Done => return Ok(None),
             Served::Failed(status) => return Ok(Some(status)),
             Served::Local(place) => place,
@@ -383,18 +473,19 @@ impl Router {
         }
     }
 
-    /// Executes a script. With a `query` it runs as for GET, whatever the request was.
+    /// Executes a script.
     async fn execute(
         &self,
         con: &mut Connection,
         req: &mut Request,
         located: &Located<'_>,
         login: Option<&VerifiedLogin>,
-        status: u16,
-        query: Option<&[u8]>,
+        run: Run<'_>,
     ) -> Result<Served> {
+        let Run { status, query, turn } = run;
         let asked = req.query_bytes().to_owned();
-        let held = match self.no_symlinks.then(|| self.files.hold(con, located.relative())).transpose() {
+        let has_file = self.no_symlinks && !located.is_program;
+        let held = match has_file.then(|| self.files.hold(con, located.relative())).transpose() {
             Ok(held) => held,
             Err(error) => return Ok(Served::Failed(scripts::status_of(&error))),
         };
@@ -412,52 +503,21 @@ impl Router {
             query: query.unwrap_or(&asked),
             as_get: query.is_some(),
         };
+        #[cfg(not(feature = "proxy"))]
+        if located.fastcgi.is_some() {
+            return Ok(Served::Failed(502));
+        }
         #[cfg(feature = "proxy")]
         if let Some(at) = located.fastcgi {
-            if let Some((status, _)) = script.refusal() {
+            if !located.is_program
+                && let Some((status, _)) = script.refusal()
+            {
                 return Ok(Served::Failed(status));
             }
             let script = Script { held: None, ..script };
             return self.fastcgi.serve(con, req, &script, &self.cgi, at).await;
         }
-        self.cgi.serve(con, req, &script).await
-    }
-
-    /// Has a FastCGI server answer that has all below a path.
-    #[cfg(feature = "proxy")]
-    async fn run_below(
-        &self,
-        con: &mut Connection,
-        req: &mut Request,
-        path: &CleanPath,
-        login: Option<&VerifiedLogin>,
-        (at, prefix, rest): (usize, &str, &[u8]),
-    ) -> Result<Option<u16>> {
-        let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
-        let start: &[u8] = if prefix.is_empty() { b"/" } else { b"" };
-        let info = [start, rest, if path.relative().is_empty() { b"" } else { slash }].concat();
-        let file = self.scripts.docroot().join(prefix.trim_start_matches('/'));
-        let script = Script {
-            file: &file,
-            held: None,
-            interpreter: None,
-            name: prefix.as_bytes(),
-            path_info: (!info.is_empty()).then_some(&info),
-            docroot: self.scripts.docroot(),
-            #[cfg(feature = "tls")]
-            tells_certificate: self.tells_certificate,
-            login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
-            status: 200,
-            query: req.query_bytes(),
-            as_get: false,
-        };
-        let place = match self.fastcgi.serve(con, req, &script, &self.cgi, at).await? {
-            Served::Done => return Ok(None),
-            Served::Failed(status) => return Ok(Some(status)),
-            Served::Local(place) => place,
-        };
-        // Whom that path belongs to is for the client's next request to find out.
-        con.redirect(302, &place).await.map(|()| None)
+        self.cgi.serve(con, req, &script, turn).await
     }
 
     /// The path rewritten by the first alias that matches: the target of the alias, followed by the whole old path.
@@ -550,13 +610,17 @@ impl Router {
         };
         con.set_status(status)?;
         let query = req.query_bytes().to_owned();
-        let served = self.execute(con, req, &located, login.as_ref(), status, Some(&query)).await?;
+        let served =
+            self.execute(con, req, &located, login.as_ref(), Run { status, query: Some(&query), turn: None }).await?;
         Ok(matches!(served, Served::Done))
     }
 
     /// Adds the configured fields for a path.
-    fn add_headers(&self, con: &mut Connection, path: &CleanPath) -> Result<()> {
-        let fit = self.headers.iter().filter(|(prefix, _)| prefix.holds(path.relative()));
+    fn add_headers(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<()> {
+        let fit = self.headers.iter().filter(|(prefix, header)| {
+            let has = || has_parameter(req.query_bytes(), header.parameter.as_bytes());
+            prefix.holds(path.relative()) && (header.parameter.is_empty() || has())
+        });
         fit.into_iter().try_for_each(|(_, header)| con.add_header(&header.name, &header.value))
     }
 
@@ -584,6 +648,12 @@ fn asks_for_page(req: &Request) -> bool {
         let refused = || !rest.iter().any(|byte| matches!(byte, b'1'..=b'9')) && rest.ends_with(b"0");
         range.eq_ignore_ascii_case(HTML) && matches!(rest.first(), None | Some(b';' | b' ')) && !refused()
     })
+}
+
+/// Whether a query has a parameter of that name.
+fn has_parameter(query: &[u8], name: &[u8]) -> bool {
+    let named = |pair: &[u8]| pair.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="));
+    query.split(|&byte| byte == b'&').any(named)
 }
 
 /// Whether a field is part of CORS, or says what it depends on.

@@ -233,6 +233,11 @@ impl Head {
         self.facts.framing
     }
 
+    /// The length of the body, if the request says it.
+    pub fn content_length(&self) -> Option<u64> {
+        if let Framing::Length(length) = self.framing() { Some(length) } else { None }
+    }
+
     /// Whether the client lets the connection persist: RFC 9112 §9.3.
     pub fn keep_alive(&self) -> bool {
         let directives = &self.facts.directives;

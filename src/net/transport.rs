@@ -40,7 +40,7 @@ impl Transport {
             #[cfg(feature = "http2")]
             Transport::Stream(_) => unreachable!("no event source"),
             #[cfg(test)]
-            Transport::Simulated(_) => unreachable!("no event source"),
+            Transport::Simulated(_) => Box::leak(Box::new(Unwatched)),
         }
     }
 
@@ -131,6 +131,11 @@ impl Transport {
     pub(crate) fn shut(&self) {
         #[cfg(feature = "http2")]
         if let Transport::Stream(_) = self {
+            return;
+        }
+        #[cfg(test)]
+        if let Transport::Simulated(wire) = self {
+            wire.borrow_mut().ended = true;
             return;
         }
         // Fails if the connection is broken already.
@@ -283,6 +288,25 @@ pub(crate) struct Wire {
     pub(crate) queued: Option<u32>,
     /// The server has half-closed.
     pub(crate) ended: bool,
+}
+
+/// What a simulation has in place of events.
+#[cfg(test)]
+struct Unwatched;
+
+#[cfg(test)]
+impl mio::event::Source for Unwatched {
+    fn register(&mut self, _: &mio::Registry, _: mio::Token, _: mio::Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reregister(&mut self, _: &mio::Registry, _: mio::Token, _: mio::Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn deregister(&mut self, _: &mio::Registry) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) struct Acceptor {
     /// False while accepting pauses because the system ran out of something.
     accepting: Cell<bool>,
     /// Accepted connections for which there was no room yet.
-    waiting: RefCell<Vec<Newcomer>>,
+    pub(super) waiting: RefCell<Vec<Newcomer>>,
     /// Sessions opened in this turn.
     admitted: RefCell<Vec<Key>>,
     /// A timer will try to accept again.
@@ -58,6 +58,10 @@ impl Acceptor {
         self.admit_waiting();
         self.accept_queued();
         self.drive_admitted();
+        if !self.waiting.borrow().is_empty() && self.sessions.len() < self.max_connections.get() {
+            // Some left in the turn that admitted them: no event will tell.
+            self.shared.runtime.wakes.rouse();
+        }
     }
 
     fn accept_queued(&self) {

@@ -386,8 +386,10 @@ impl Connection {
             respond::commit(&mut http1, &self.shared, None)?;
             upgrade::begin(&mut http1)?;
         }
+        // Before the wait: if this call is dropped there, the stream is, too.
+        let upgraded = Upgraded::new(Rc::clone(&self.shared), Rc::clone(&self.http1), self.key);
         self.flush().await?;
-        Ok(Upgraded::new(Rc::clone(&self.shared), Rc::clone(&self.http1), self.key))
+        Ok(upgraded)
     }
 
     // --- for the layers above ---------------------------------------------------------------------

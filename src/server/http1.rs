@@ -7,6 +7,7 @@
 //!  └──────┬───────┘                      │    └─ cut ─► Delivering ──┘  │
 //!         │ 101                          └──────────────────────────────┘
 //!         └─────────► Upgraded ── dropped ─────► Closing
+//!                        └─ ended ─► Ended ────────┘
 //! ```
 //!
 //! What of a request and its response needs no stream is in [`Exchange`](crate::http::Exchange).
@@ -59,6 +60,10 @@ pub(super) enum Phase {
     Open,
     /// The stream belongs to an [`Upgraded`](super::upgrade::Upgraded).
     Upgraded,
+    /// The other protocol has ended, but a handler may still run, or somebody may own a half of the stream. `lost`: the
+    /// peer is gone, and queued output is pointless.
+    #[cfg(feature = "websocket")]
+    Ended { lost: bool },
     /// No more requests are read. Queued output is still sent, and up to `discard` bytes of input are thrown away; then
     /// the stream is closed.
     Closing { discard: u64 },
@@ -198,6 +203,15 @@ impl Http1 {
         matches!(self.input.bytes(), b"" | b"\r" | b"\r\n")
     }
 
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_gone(&self) -> bool {
+        #[cfg(feature = "websocket")]
+        if self.phase == (Phase::Ended { lost: true }) {
+            return true;
+        }
+        self.phase == Phase::Dead
+    }
+
     /// Whether no request is being read or answered: between requests, or before the first.
     pub(super) fn waits_for_request(&self) -> bool {
         matches!(self.phase, Phase::Open) && self.in_flight.is_none() && self.has_blank_input()
@@ -217,6 +231,8 @@ impl Http1 {
     pub(super) fn has_read_all(&self) -> bool {
         match self.phase {
             Phase::Upgraded => false,
+            #[cfg(feature = "websocket")]
+            Phase::Ended { .. } => false,
             Phase::Linger { request_read, .. } => request_read,
             _ => !matches!(self.receiving(), Receiving::Head | Receiving::Body(_)),
         }
@@ -234,6 +250,8 @@ impl Http1 {
             Phase::Http2 => return self.doing_as_http2(now),
             #[cfg(feature = "http2")]
             Phase::Stream => return Doing::Served,
+            #[cfg(feature = "websocket")]
+            Phase::Ended { .. } => {}
             Phase::Open | Phase::Closing { .. } | Phase::Upgraded => {}
         }
         let site = Rc::clone(&self.site.borrow());

@@ -70,6 +70,8 @@ mod upgrade;
 mod waiter;
 #[cfg(feature = "websocket")]
 mod websocket;
+#[cfg(all(test, feature = "websocket"))]
+mod websocket_simulation;
 
 pub use access::Access;
 pub use connection::Connection;

@@ -85,6 +85,11 @@ impl Request {
         self.head.version()
     }
 
+    /// The length of the body, if the request says it.
+    pub fn content_length(&self) -> Option<u64> {
+        self.head.content_length()
+    }
+
     /// The requested host: from an absolute target, else from `Host` (RFC 9112 §3.2.2).
     pub fn host(&self) -> Option<&str> {
         self.head.host()

@@ -165,7 +165,7 @@ pub(super) fn answer_text(http1: &mut Http1, shared: &Shared, status: u16, text:
 
 /// Ready when output is below the high-water mark and another file may be queued.
 pub(super) fn poll_room(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<()>> {
-    if http1.phase == Phase::Dead {
+    if http1.is_gone() {
         return Poll::Ready(Err(Error::Closed));
     }
     let high_water = http1.high_water();
@@ -179,7 +179,7 @@ pub(super) fn poll_room(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<
 
 /// Ready when all output was handed to the kernel.
 pub(super) fn poll_flushed(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<()>> {
-    if http1.phase == Phase::Dead {
+    if http1.is_gone() {
         return Poll::Ready(Err(Error::Closed));
     }
     if !http1.has_output() {

@@ -207,6 +207,10 @@ impl Sessions {
         timeouts::check(http1, shared);
         match http1.phase {
             Phase::Open => requests::step(http1, shared, busy),
+            #[cfg(feature = "websocket")]
+            Phase::Ended { lost } if !busy => upgrade::end(http1, lost),
+            #[cfg(feature = "websocket")]
+            Phase::Ended { .. } => upgrade::step(http1, shared),
             Phase::Upgraded => upgrade::step(http1, shared),
             Phase::Closing { .. } | Phase::Delivering | Phase::Linger { .. } => ending::step(http1, shared),
             Phase::Dead => Step::Close,

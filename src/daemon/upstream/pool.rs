@@ -1,17 +1,18 @@
 //! The servers of a backend: which is next, and connections that are kept for the next request.
 
 use super::lookup::Lookup;
-#[cfg(feature = "tls")]
+#[cfg(feature = "proxy-tls")]
 use crate::daemon::config::Trust;
 use crate::daemon::config::{Backend, BackendServer, Place};
-#[cfg(feature = "tls")]
+#[cfg(feature = "proxy-tls")]
 use ecohttpd::ServerTrust;
 use ecohttpd::{Upstream, sleep};
-#[cfg(feature = "tls")]
+#[cfg(feature = "proxy-tls")]
 use std::cell::OnceCell;
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -30,12 +31,16 @@ const REST: Duration = Duration::from_secs(10);
 /// How long one address may take to accept a connection, before the next is tried.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a name may be looked up: glibc asks the second nameserver after five seconds.
+const LOOKUP: Duration = Duration::from_secs(15);
+
 /// The servers of a backend.
 pub struct Pool {
     servers: Vec<Server>,
-    /// How those that speak TLS are verified, loaded when the first is needed; or why they can't be.
-    #[cfg(feature = "tls")]
-    trust: (Trust, OnceCell<Result<ServerTrust, String>>),
+    /// How those that speak TLS are verified, loaded when the first is needed. What fails is tried again: the file may be on
+    /// a disk that is not there yet.
+    #[cfg(feature = "proxy-tls")]
+    trust: (Trust, OnceCell<ServerTrust>),
     /// Whose turn it is.
     next: Cell<usize>,
     /// The last one that was used is the first to be used again: the others may end.
@@ -85,7 +90,7 @@ impl Pool {
         };
         Rc::new(Pool {
             servers: backend.servers.iter().map(server).collect(),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "proxy-tls")]
             trust: (backend.trust.clone(), OnceCell::new()),
             next: Cell::new(0),
             idle: RefCell::default(),
@@ -93,7 +98,8 @@ impl Pool {
         })
     }
 
-    /// A connection to the server whose turn it is, or to the next that can be reached. `fresh`: none that was used before.
+    /// A connection to the server whose turn it is, or to the next that can be reached, within `timeout`. `fresh`: none that
+    /// was used before.
     ///
     /// # Errors
     /// The last failure, if all have failed.
@@ -105,14 +111,18 @@ impl Pool {
         let rests = |at: &usize| self.servers[*at].rests_until.get().is_some_and(|until| now < until);
         // Not one that has failed just now, which rests for longer.
         let rested = |at: &usize| rests(at) && self.servers[*at].rests_until.get() < now.checked_add(REST);
+        let deadline = now + timeout;
         let mut failure = Unreachable { timed_out: false, why: String::new() };
         // If all rest, it is worth a try all the same.
         for at in turns().filter(|at| !rests(at)).chain(turns().filter(rested)) {
-            if let Some(stream) = self.take(at, now).filter(|_| !fresh) {
+            if !fresh && let Some(stream) = self.take(at, now) {
                 return Ok(Pooled { stream, server: at, reused: true });
             }
+            if failure.timed_out && Instant::now() >= deadline {
+                break;
+            }
             let server = &self.servers[at];
-            match self.open(server, timeout.min(CONNECT)).await {
+            match self.open(server, deadline).await {
                 Ok(stream) => {
                     server.rests_until.set(None);
                     return Ok(Pooled { stream, server: at, reused: false });
@@ -128,17 +138,22 @@ impl Pool {
     }
 
     /// A connection to a server, over TLS if it speaks that.
-    async fn open(&self, server: &Server, timeout: Duration) -> io::Result<Upstream> {
-        let stream = server.connect(timeout).await?;
-        #[cfg(feature = "tls")]
+    async fn open(&self, server: &Server, deadline: Instant) -> io::Result<Upstream> {
+        let stream = server.connect(deadline).await?;
+        #[cfg(feature = "proxy-tls")]
         if server.of.tls {
-            let load = || match &self.trust.0 {
-                Trust::Ca(file) => ServerTrust::authorities(file).map_err(|error| error.to_string()),
-                Trust::Anyone => ServerTrust::anyone().map_err(|error| error.to_string()),
+            let trust = match self.trust.1.get() {
+                Some(trust) => trust,
+                None => {
+                    let trust = match &self.trust.0 {
+                        Trust::Ca(file) => ServerTrust::authorities(file)?,
+                        Trust::Anyone => ServerTrust::anyone()?,
+                    };
+                    self.trust.1.get_or_init(|| trust)
+                }
             };
-            let trust = self.trust.1.get_or_init(load).as_ref().map_err(|error| io::Error::other(error.as_str()))?;
             let name = if let Place::Tcp(host, _) = &server.of.place { host } else { "" };
-            return within(timeout, stream.with_tls(trust, name)).await;
+            return within(CONNECT, deadline, Box::pin(stream.with_tls(trust, name))).await;
         }
         Ok(stream)
     }
@@ -147,19 +162,16 @@ impl Pool {
     fn take(&self, server: usize, now: Instant) -> Option<Upstream> {
         let mut idle = self.idle.borrow_mut();
         while let Some(at) = idle.iter().rposition(|one| one.server == server) {
-            let Idle { stream, until, .. } = idle.remove(at);
-            if stream.is_quiet() && now < until {
+            let Idle { mut stream, until, .. } = idle.remove(at);
+            if now < until && stream.is_quiet() {
                 return Some(stream);
             }
         }
         None
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection for the next request, which finds out whether it is still of use.
     pub fn keep(self: &Rc<Self>, pooled: Pooled) {
-        if !pooled.stream.is_quiet() {
-            return;
-        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() == IDLE_MAX {
             idle.remove(0);
@@ -177,6 +189,11 @@ impl Pool {
         }
     }
 
+    /// The addresses of the servers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.servers.iter().map(|server| server.name.as_str())
+    }
+
     /// The address of a connection's server.
     pub fn name(&self, pooled: &Pooled) -> &str {
         self.servers.get(pooled.server).map_or("", |server| &server.name)
@@ -190,7 +207,7 @@ async fn sweep(pool: Weak<Pool>) {
         let Some(pool) = pool.upgrade() else { return };
         let now = Instant::now();
         let mut idle = pool.idle.borrow_mut();
-        idle.retain(|one| now < one.until && one.stream.is_quiet());
+        idle.retain_mut(|one| now < one.until && one.stream.is_quiet());
         if idle.is_empty() {
             *idle = Vec::new();
             pool.sweeping.set(false);
@@ -201,19 +218,19 @@ async fn sweep(pool: Weak<Pool>) {
 
 impl Server {
     /// Connects to the first address that accepts.
-    async fn connect(&self, timeout: Duration) -> io::Result<Upstream> {
+    async fn connect(&self, deadline: Instant) -> io::Result<Upstream> {
         let (host, port) = match &self.of.place {
-            Place::Unix(path) => return within(timeout, Upstream::unix(path)).await,
+            Place::Unix(path) => return within(CONNECT, deadline, Box::pin(Upstream::unix(path))).await,
             Place::Tcp(host, port) => (host, *port),
         };
         let addresses = match (&self.lookup, host.parse()) {
-            (Some(lookup), _) => within(timeout, lookup.addresses()).await?,
+            (Some(lookup), _) => within(LOOKUP, deadline, Box::pin(lookup.addresses())).await?,
             (None, Ok(ip)) => vec![SocketAddr::new(ip, port)],
             (None, Err(_)) => Vec::new(),
         };
         let mut failure = io::Error::from(ErrorKind::NotFound);
         for address in addresses {
-            match within(timeout, Upstream::tcp(address)).await {
+            match within(CONNECT, deadline, Box::pin(Upstream::tcp(address))).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failure = error,
             }
@@ -222,6 +239,78 @@ impl Server {
     }
 }
 
-async fn within<T>(timeout: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    ecohttpd::timeout(timeout, work).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+/// Boxed, as this is compiled for each type otherwise.
+async fn within<T>(
+    limit: Duration,
+    deadline: Instant,
+    work: Pin<Box<dyn Future<Output = io::Result<T>> + '_>>,
+) -> io::Result<T> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    ecohttpd::timeout(limit.min(left), work).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::config::Trust;
+    use crate::daemon::testing::on_loop;
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// A pool of one server, and that.
+    fn pool() -> (Rc<Pool>, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut backend = Backend::new("/".into(), "");
+        backend.trust = Trust::Anyone;
+        backend.servers.push(BackendServer { tls: false, place: Place::Tcp("127.0.0.1".into(), port) });
+        (Pool::new(&backend), listener)
+    }
+
+    #[test]
+    fn what_comes_between_two_requests_is_seen_before_the_loop_knows() {
+        on_loop(async || {
+            for (stray, quiet) in [("", true), ("x", false)] {
+                let (pool, listener) = pool();
+                let Ok(mut pooled) = pool.connect(false, TIMEOUT).await else { panic!("it listens") };
+                let mut server = listener.accept().unwrap().0;
+                server.write_all(b"hello").unwrap();
+                let mut read = [0; 64];
+                let n = poll_fn(|cx| pooled.stream.poll_read(cx, &mut read)).await.unwrap();
+                assert_eq!(read.get(..n), Some(&b"hello"[..]));
+                // From here on the loop is not asked.
+                server.write_all(stray.as_bytes()).unwrap();
+                pool.keep(pooled);
+                let Ok(pooled) = pool.connect(false, TIMEOUT).await else { panic!("it listens") };
+                assert_eq!(pooled.reused, quiet, "{stray}");
+                drop(pooled);
+                assert_eq!(server.read(&mut read).unwrap_or(0), 0);
+            }
+        });
+    }
+
+    #[test]
+    fn all_of_connecting_has_one_limit() {
+        on_loop(async || {
+            // Nobody accepts there, and the queue is full.
+            let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+            full.listen(0).unwrap();
+            let addr = full.local_addr().unwrap().as_socket().unwrap();
+            let _first = std::net::TcpStream::connect(addr).unwrap();
+            let mut backend = Backend::new("/".into(), "");
+            let place = |host: &str, port| BackendServer { tls: false, place: Place::Tcp(host.into(), port) };
+            let (_, listener) = pool();
+            let port = listener.local_addr().unwrap().port();
+            backend.servers = vec![place("127.0.0.1", addr.port()), place("127.0.0.1", port)];
+            let pool = Pool::new(&backend);
+            let Err(failure) = pool.connect(false, Duration::from_millis(100)).await else { panic!("time is up") };
+            assert!(failure.timed_out && failure.why.contains(&addr.port().to_string()), "{}", failure.why);
+            // Its turn, and it has not rested yet.
+            assert!(pool.connect(false, TIMEOUT).await.is_ok());
+        });
+    }
 }

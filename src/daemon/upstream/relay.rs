@@ -53,6 +53,9 @@ pub trait Wire {
 
     /// The server has closed its side: whether that is the response's end.
     fn ends_here(&self) -> bool;
+
+    /// Whether another request may follow on the connection.
+    fn keeps(&self) -> bool;
 }
 
 /// How an exchange ended well.
@@ -75,6 +78,8 @@ pub enum Fault {
     Short,
     /// The response is malformed.
     Wrong(&'static str),
+    /// The server does not want to answer.
+    Refused(&'static str),
     /// The server moved nothing for too long.
     Overdue,
 }
@@ -107,6 +112,8 @@ pub struct Relay<'a> {
     down: Vec<u8>,
     /// What came after it.
     input: Vec<u8>,
+    /// It must be parsed even if it is empty: that may have been the end.
+    unread: bool,
     /// The response's head is out.
     pub begun: bool,
     /// Something came of the server.
@@ -138,6 +145,7 @@ impl<'a> Relay<'a> {
             held: None,
             down: Vec::new(),
             input: Vec::new(),
+            unread: false,
             begun: false,
             heard: false,
             deaf: false,
@@ -237,7 +245,7 @@ impl<'a> Relay<'a> {
                 let down = std::mem::take(&mut self.down);
                 ready!(self.offer(con, cx, &down)?);
             }
-            if !self.input.is_empty() {
+            if std::mem::take(&mut self.unread) {
                 let input = std::mem::take(&mut self.input);
                 if let Some(end) = ready!(self.digest(con, cx, &input))? {
                     return Poll::Ready(Ok(end));
@@ -282,6 +290,7 @@ impl<'a> Relay<'a> {
                 Taken::Body(piece) => {
                     let offered = self.offer(con, cx, piece)?;
                     if offered.is_pending() {
+                        self.unread = true;
                         self.input.extend_from_slice(input);
                         return Poll::Pending;
                     }

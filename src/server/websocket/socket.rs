@@ -7,7 +7,6 @@ use super::options::WebSocketOptions;
 use super::reader::{Message, WebSocketReader};
 use super::writer::WebSocketWriter;
 use crate::websocket::Close;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -79,7 +78,8 @@ impl WebSocket {
         self.writer.send_binary(bytes).await
     }
 
-    /// Queues a ping, of at most 125 bytes; [`recv`](WebSocket::recv) returns the answer.
+    /// Queues a ping, of at most 125 bytes; [`recv`](WebSocket::recv) returns the answer, which has the same payload.
+    /// After several pings it returns only the answer to the last one: the client need not answer the others.
     ///
     /// Silent clients are sent pings automatically: see [`ping_interval`](WebSocketOptions::ping_interval).
     ///
@@ -108,7 +108,7 @@ impl WebSocket {
     pub async fn close(mut self, code: u16, reason: &str) -> Result<()> {
         self.writer.close(code, reason).await?;
         while self.recv().await?.is_some() {}
-        poll_fn(|cx| self.writer.channel.poll_flushed(cx)).await
+        Ok(())
     }
 
     /// The code and reason of the client's Close, if it gave any.
