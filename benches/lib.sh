@@ -100,7 +100,8 @@ free_port() {
 # serve KIND [ARG...]: starts a server on a free port, under ${under[@]} if set; sets $pid, $port and $base (its URL).
 # KIND is ecohttpd, hello, nginx, lighttpd, h2o or ceiling (whose arguments are ARG). If $tls is not empty it is HTTPS
 # alone, with tickets for resumption (all have them by default), and TLS 1.3 with those that know it.
-under=() tls=
+# With $http2 nginx speaks HTTP/2, too, as the others do by themselves.
+under=() tls= http2=
 serve() {
     local kind=$1 cmd i listen=-p secure=()
     shift
@@ -150,7 +151,7 @@ nginx_conf() {
 		    uwsgi_temp_path tmp;
 		    scgi_temp_path tmp;
 		    server {
-		        listen 127.0.0.1:$port ${tls:+ssl} backlog=1024;
+		        listen 127.0.0.1:$port ${tls:+ssl ${http2:+http2}} backlog=1024;
 		        ${tls:+ssl_certificate $dir/cert.pem; ssl_certificate_key $dir/key.pem; ssl_session_tickets on;}
 		        ${tls:+ssl_protocols TLSv1.2 TLSv1.3; # 1.3 was no default before nginx 1.23.4}
 		        root $dir/www;

@@ -1,4 +1,4 @@
-//! A small, strict, fast HTTP/1.1 server on one thread, with the API of lua-eco's `eco.http.server`.
+//! A small, strict, fast server of HTTP/1.1 and HTTP/2 on one thread, with the API of lua-eco's `eco.http.server`.
 //!
 //! ```no_run
 //! use ecohttpd::{Connection, Options, Request};
@@ -49,6 +49,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
+//! | `http2` (default) | HTTP/2 for HTTPS: `Options::http2` |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
 //! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |

@@ -1,5 +1,8 @@
 //! The head of a request: parsed once, copied once, and interpreted on the way.
 
+#[cfg(feature = "http2")]
+mod of_stream;
+
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
@@ -134,9 +137,23 @@ impl Head {
         self.slice(self.facts.method) == b"HEAD"
     }
 
-    /// The minor version of HTTP/1: 0 or 1.
+    /// The minor version of HTTP/1: 0 or 1. A request of HTTP/2 is treated as one of HTTP/1.1.
     pub fn minor_version(&self) -> u8 {
         self.facts.minor
+    }
+
+    /// The version of HTTP, as the request line of HTTP/1 would have it.
+    pub fn version(&self) -> &'static str {
+        match (self.facts.is_of_stream, self.facts.minor) {
+            (true, _) => "HTTP/2.0",
+            (false, 0) => "HTTP/1.0",
+            (false, _) => "HTTP/1.1",
+        }
+    }
+
+    /// Whether it is a request of HTTP/2.
+    pub fn is_of_stream(&self) -> bool {
+        self.facts.is_of_stream
     }
 
     /// The request target as sent, with U+FFFD for what is not UTF-8.
@@ -335,6 +352,8 @@ struct HeadFacts {
     form: TargetForm,
     framing: Framing,
     minor: u8,
+    /// It came by a stream of HTTP/2.
+    is_of_stream: bool,
     directives: Directives,
 }
 

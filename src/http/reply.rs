@@ -162,7 +162,7 @@ impl<'a> ReplyHead<'a> {
                 Framing::Length(length) => ReplyBody::Length(length),
                 Framing::Chunked => ReplyBody::Chunked,
                 // 8.
-                Framing::None => ReplyBody::UntilClose,
+                _ => ReplyBody::UntilClose,
             },
         };
         // A sender that announces a body where none can be may send it, too.

@@ -123,9 +123,12 @@ impl Acceptor {
         let now = self.shared.now();
         let standing = |(key, session): (Key, &Session)| {
             let mut http1 = session.http1.borrow_mut();
-            Standing { key, network: http1.link.peer.network(), doing: http1.doing(session.is_busy(), now) }
+            if http1.phase.is_stream() {
+                return None;
+            }
+            Some(Standing { key, network: http1.link.peer.network(), doing: http1.doing(session.is_busy(), now) })
         };
-        self.sessions.table.borrow().iter().map(standing).collect()
+        self.sessions.table.borrow().iter().filter_map(standing).collect()
     }
 
     /// Makes the close a reset: the response can't be completed, and must not look complete.
@@ -264,6 +267,8 @@ impl Acceptor {
             Err(error) => log::warn!("cannot read the descriptor limit: {error}"),
         }
         self.max_connections.set(count);
+        #[cfg(feature = "http2")]
+        self.shared.max_streams.set(count.saturating_mul(limits::STREAMS_A_CONNECTION));
     }
 }
 

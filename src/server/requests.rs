@@ -103,6 +103,11 @@ fn read_head(http1: &mut Http1, shared: &Shared) -> Step {
         Ok(n) => n,
         Err(step) => return step,
     };
+    #[cfg(feature = "http2")]
+    if http1.served == 0 && super::http2::is_spoken(http1, &scratch[..n]) {
+        super::http2::begin(http1, shared, &scratch[..n]);
+        return Step::Again;
+    }
     head_has_begun(http1, shared);
     if !http1.input.is_empty() {
         http1.input.push(&scratch[..n]);
@@ -232,16 +237,31 @@ fn refuse(http1: &mut Http1, shared: &Shared, reject: Reject) -> Step {
     if reject.close {
         in_flight.exchange.must_close(CloseReason::Refused);
     }
-    let text = format!("{} {}: {}\n", reject.status, http::status_reason(reject.status), reject.reason);
-    if let Err(error) = respond::answer_text(http1, shared, reject.status, &text) {
-        http1.debug(format_args!("cannot answer: {error}"));
-        http1.phase = Phase::Dead;
+    if !answer_refusal(http1, shared, reject) {
         return Step::Close;
     }
     if reject.close {
         http1.phase = Phase::Closing { discard: limits::LINGER_MAX };
     }
     Step::Again
+}
+
+/// Answers with the text of a refusal; false if that is not possible.
+fn answer_refusal(http1: &mut Http1, shared: &Shared, reject: Reject) -> bool {
+    let text = format!("{} {}: {}\n", reject.status, http::status_reason(reject.status), reject.reason);
+    let answered = respond::answer_text(http1, shared, reject.status, &text);
+    if let Err(error) = &answered {
+        http1.debug(format_args!("cannot answer: {error}"));
+        http1.phase = Phase::Dead;
+    }
+    answered.is_ok()
+}
+
+/// Answers a request of HTTP/2 without a handler.
+#[cfg(feature = "http2")]
+pub(super) fn refuse_stream(http1: &mut Http1, shared: &Shared, reject: Reject) {
+    http1.note(shared, Level::Info, format_args!("{} {}", reject.status, reject.reason));
+    answer_refusal(http1, shared, reject);
 }
 
 /// Answers a head that did not arrive in time.

@@ -30,6 +30,11 @@ pub(crate) struct Shared {
     date: RefCell<Date>,
     /// At least a quarter of the allowed connections were in use when the last one was accepted.
     pub(super) filling_up: Cell<bool>,
+    /// Streams of HTTP/2 on all connections, and how many there may be.
+    #[cfg(feature = "http2")]
+    pub(super) streams: Cell<usize>,
+    #[cfg(feature = "http2")]
+    pub(super) max_streams: Cell<usize>,
     /// Once the server is stopping: when requests in flight are dropped.
     stop_deadline: Cell<Option<u64>>,
     /// Log lines caused by clients.
@@ -48,6 +53,10 @@ impl Shared {
             spare_output: RefCell::default(),
             date: RefCell::default(),
             filling_up: Cell::default(),
+            #[cfg(feature = "http2")]
+            streams: Cell::default(),
+            #[cfg(feature = "http2")]
+            max_streams: Cell::new(limits::MAX_CONNECTIONS * limits::STREAMS_A_CONNECTION),
             stop_deadline: Cell::new(None),
             log_lines: RefCell::default(),
         }

@@ -37,7 +37,7 @@ impl Environment {
         env.text("PATH", PATH);
         env.text("GATEWAY_INTERFACE", "CGI/1.1");
         env.text("SERVER_SOFTWARE", "ecohttpd");
-        env.text("SERVER_PROTOCOL", if req.minor_version() == 0 { "HTTP/1.0" } else { "HTTP/1.1" });
+        env.text("SERVER_PROTOCOL", req.version());
         env.text("REQUEST_METHOD", script.method(req));
         env.put("QUERY_STRING", &[script.query]);
         env.put("REQUEST_URI", &[req.target_bytes()]);

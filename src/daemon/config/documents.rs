@@ -19,6 +19,7 @@ const NOTES: &[(&str, &str)] = &[
     ("key", "PKCS#8, PKCS#1 or SEC1; ECDSA P-256 or P-384, Ed25519, or RSA from 2048 bits."),
     ("require-client-cert", "In UCI, `1` stands for all paths."),
     ("ciphers", "Those of TLS 1.3 are always offered."),
+    ("http2", "By ALPN, beside HTTP/1.1. At most 64 requests at once on a connection."),
     ("self-signed", "ECDSA P-256, for the host's name and addresses. It is renewed 30 days before it ends, and when they change."),
     ("redirect-https", "With status 307. `/.well-known/acme-challenge/` is not redirected. Neither is a client of a tunnel that ends at this host."),
     ("hsts", "RFC 6797."),

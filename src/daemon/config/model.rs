@@ -189,6 +189,8 @@ pub struct TlsConfig {
     pub ca: Option<PathBuf>,
     /// OpenSSL's names of the cipher suites to offer. If empty: all.
     pub ciphers: Vec<String>,
+    /// Offer no HTTP/2.
+    pub no_http2: bool,
     /// Redirect HTTP to HTTPS.
     pub redirect: bool,
     /// The `max-age` of `Strict-Transport-Security`; `None` sends none.

@@ -110,6 +110,7 @@ pub const ROWS: &[Row] = &[
     row(NONE, "ca", "ca", "FILE", "authorities that sign client certificates, PEM", OptionalFile(|s| &mut s.tls.ca)),
     row(NONE, "require-client-cert", "require_client_cert", "/PREFIX", "require a client certificate below /PREFIX; needs --ca", List(client_cert, |s, show| each_path(&s.client_certs, show))),
     row('P', "ciphers", "ciphers", "LIST", "TLS 1.2 cipher suites, OpenSSL's names separated by colons", Value(ciphers, |s, show| if !s.tls.ciphers.is_empty() { show(&s.tls.ciphers.join(":")) })),
+    row(NONE, "http2", "http2", "0|1", "offer HTTP/2 to clients of HTTPS", Value(|s, v| put(&mut s.tls.no_http2, values::flag(v).map(|yes| !yes)), |s, show| show(&u8::from(!s.tls.no_http2)))),
     row(NONE, "self-signed", "self_signed", "", "make a self-signed certificate and key if one is missing", Flag(|s| &mut s.tls.self_signed)),
     row('q', "redirect-https", "redirect_https", "", "redirect HTTP to HTTPS, except ACME challenges", Flag(|s| &mut s.tls.redirect)),
     row(NONE, "hsts", "hsts", "SECS", "tell browsers to use HTTPS only, for this long", OptionalNumber(0, MAX_HSTS, |s| &mut s.tls.hsts)),

@@ -128,8 +128,8 @@ impl Outgoing<'_> {
         for (_, value) in self.req.headers_bytes().filter(|(name, _)| *name == "via") {
             put(out, &[value, b", "]);
         }
-        let version = if self.req.minor_version() == 0 { b"1.0 " } else { b"1.1 " };
-        put(out, &[version, PSEUDONYM.as_bytes(), b"\r\n"]);
+        let version = self.req.version().trim_start_matches("HTTP/");
+        put(out, &[version.as_bytes(), b" ", PSEUDONYM.as_bytes(), b"\r\n"]);
         let proto: &[u8] = if self.tls { b"https" } else { b"http" };
         match self.client.ip() {
             Some(ip) => {

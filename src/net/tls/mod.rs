@@ -339,6 +339,12 @@ impl Tls {
         if self.state == Stage::Failed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
+    /// Whether ALPN has chosen HTTP/2 (RFC 9113 §3.2).
+    #[cfg(feature = "http2")]
+    pub(crate) fn has_agreed_on_http2(&self) -> bool {
+        self.session.alpn_protocol() == Some(config::H2)
+    }
+
     pub(crate) fn is_handshaking(&self) -> bool {
         self.session.is_handshaking()
     }
