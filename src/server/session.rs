@@ -252,7 +252,10 @@ impl Sessions {
         // At once, so that the responses to requests that came together leave together.
         if let Some(session) = opened {
             self.drive(session);
-            http2::send_small(&http1.borrow(), opening.stream, &self.shared, &|key| self.find(key));
+            // What is left of a request is looked at before its answer ends the stream: it may be malformed.
+            if opening.ends {
+                http2::send_small(&http1.borrow(), opening.stream, &self.shared, &|key| self.find(key));
+            }
             let (closing, _) = http2::take_jobs(&http1.borrow());
             closing.into_iter().for_each(|stream| self.shut(stream));
         }
