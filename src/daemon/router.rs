@@ -3,19 +3,18 @@
 use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served, Turn};
-use super::config::{self, Header, seconds};
-use super::escape::Html;
+use super::config::{self, seconds};
 #[cfg(feature = "proxy")]
 use super::fastcgi::FastCgi;
 use super::https_policy::HttpsPolicy;
 use super::log;
-
 use super::prefix::UrlPrefix;
 #[cfg(feature = "proxy")]
 use super::proxy::{Forwarding, Proxied};
 use super::rebinding::is_rebound;
-use super::replies::{error, respond};
+use super::replies::{asks_for_page, error, fail, respond};
 use super::scripts::{self, Found, Located, Scripts};
+use super::site_headers::SiteHeaders;
 #[cfg(feature = "ubus")]
 use super::ubus::Ubus;
 #[cfg(feature = "workers")]
@@ -27,9 +26,6 @@ use std::rc::Rc;
 
 /// Most local redirects by scripts (RFC 3875 §6.2.2) that one request may follow.
 const LOCAL_REDIRECTS: u32 = 5;
-
-/// `Retry-After` of 503, in seconds: pages and most scripts take less.
-const RETRY_AFTER: u32 = 2;
 
 /// User and password of a verified login.
 type VerifiedLogin = (String, Vec<u8>);
@@ -44,7 +40,7 @@ pub struct Router {
     /// Refuse private clients at public addresses.
     rfc1918_filter: bool,
     aliases: Vec<(UrlPrefix, String)>,
-    headers: Vec<(UrlPrefix, Header)>,
+    headers: SiteHeaders,
     proxies: Option<Proxies>,
     access: Option<AccessControl>,
     auth: Option<Rc<Auth>>,
@@ -124,7 +120,7 @@ impl Router {
             tells_certificate: site.tls.ca.is_some(),
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
-            headers: site.headers.iter().map(|header| (UrlPrefix::new(&header.prefix), header.clone())).collect(),
+            headers: SiteHeaders::new(&site.headers),
             proxies: Proxies::new(&site.trusted_proxies),
             access: AccessControl::new(&site.access, &site.client_certs, site.uncertain_proxies, site.tls.ca.is_some()),
             auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
@@ -177,7 +173,7 @@ impl Router {
             _ if !is_path => return Box::pin(self.files.serve(con, req)).await,
             Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
             Ok(path) if self.is_plain(con, &path) => {
-                self.add_headers(con, req, &path)?;
+                self.headers.add(con, req, &path)?;
                 match refused(self.files.try_serve(con, req, &path).await)? {
                     Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
                     status => Err(status),
@@ -216,18 +212,11 @@ impl Router {
         if self.access.as_ref().is_some_and(|access| access.judge(con, req, path.relative()).is_err()) {
             return Ok(false);
         }
-        let mut lets_in = false;
-        for (prefix, Header { name, value, .. }) in &self.headers {
-            // Other fields may be meant only for clients with a login.
-            if is_of_cors(name) && prefix.holds(path.relative()) {
-                lets_in |= name.eq_ignore_ascii_case("access-control-allow-origin");
-                con.add_header(name, value)?;
-            }
-        }
+        let lets_in = self.headers.add_cors(con, path)?;
         if lets_in {
             con.set_status(204)?
         } else {
-            self.clear(con)?
+            self.headers.clear(con)?
         }
         Ok(lets_in)
     }
@@ -271,7 +260,7 @@ impl Router {
         path: &CleanPath,
         proxied: &Proxied,
     ) -> Result<Option<u16>> {
-        self.add_headers(con, req, path)?;
+        self.headers.add(con, req, path)?;
         match self.admit(con, req, path, path).await {
             Ok(login) => {
                 // HTTPS may have added one.
@@ -304,7 +293,7 @@ impl Router {
         asked: CleanPath,
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
-        self.add_headers(con, req, &asked)?;
+        self.headers.add(con, req, &asked)?;
         let path = self.rewrite(&asked);
         let path = path.as_ref().unwrap_or(&asked);
         let found = self.find(con, path, redirected.is_some());
@@ -367,7 +356,7 @@ impl Router {
     fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<NextPath>> {
         let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(None) };
         // Fields configured for the missing path, such as for caching, may not be right for the page.
-        self.clear(con)?;
+        self.headers.clear(con)?;
         con.add_header("Vary", "Accept")?;
         Ok(Some((page.clone(), Some(Redirected { query: req.query_string().to_owned(), left: 0 }))))
     }
@@ -555,7 +544,7 @@ impl Router {
 
     /// Answers a refusal, or returns the status of an error that the caller answers.
     async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
-        self.clear(con)?;
+        self.headers.clear(con)?;
         let (status, text) = match refusal {
             Refusal::Denied(Denied::Address) => return Ok(Some(403)),
             Refusal::Denied(Denied::Certificate) => (403, "A client certificate is required.\n"),
@@ -573,31 +562,13 @@ impl Router {
 
     /// Answers with an error, by the error page if there is one.
     async fn fail(&self, con: &mut Connection, req: &mut Request, status: u16) -> Result<()> {
-        self.clear(con)?;
+        self.headers.clear(con)?;
         if let (Some(page), 403 | 404) = (&self.error_page, status)
             && self.fail_with(con, req, page, status).await?
         {
             return Ok(());
         }
-        let path = Html(req.raw_path());
-        let text = match status {
-            404 => format!("The requested URL {path} was not found on this server."),
-            403 => format!("You don't have permission to access {path} on this server."),
-            _ => String::new(),
-        };
-        match status {
-            405 => con.add_header("Allow", "GET, HEAD, OPTIONS")?,
-            // The rest of the body would be as slow, or find no room either.
-            408 | 413 | 507 => con.add_header("Connection", "close")?,
-            503 => con.add_header("Retry-After", RETRY_AFTER)?,
-            412 | 416 => {
-                con.set_status(status)?;
-                con.add_header("Content-Length", 0)?;
-                return con.send("").await;
-            }
-            _ => {}
-        }
-        error(con, status, &text).await
+        fail(con, req, status).await
     }
 
     /// Answers with the error page. Returns false if this client may not see one.
@@ -614,20 +585,6 @@ impl Router {
             self.execute(con, req, &located, login.as_ref(), Run { status, query: Some(&query), turn: None }).await?;
         Ok(matches!(served, Served::Done))
     }
-
-    /// Adds the configured fields for a path.
-    fn add_headers(&self, con: &mut Connection, req: &Request, path: &CleanPath) -> Result<()> {
-        let fit = self.headers.iter().filter(|(prefix, header)| {
-            let has = || has_parameter(req.query_bytes(), header.parameter.as_bytes());
-            prefix.holds(path.relative()) && (header.parameter.is_empty() || has())
-        });
-        fit.into_iter().try_for_each(|(_, header)| con.add_header(&header.name, &header.value))
-    }
-
-    /// Removes the fields that are for successful responses.
-    fn clear(&self, con: &mut Connection) -> Result<()> {
-        self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
-    }
 }
 
 /// The status of a refusal, which is still to be answered.
@@ -637,27 +594,4 @@ fn refused(served: Result<()>) -> Result<Option<u16>> {
         Err(Error::Refused(refusal)) => Ok(Some(refusal.status())),
         Err(error) => Err(error),
     }
-}
-
-/// Whether a client accepts HTML, as browsers do only for pages: requests for images and by programs get an error.
-fn asks_for_page(req: &Request) -> bool {
-    req.header_bytes("accept").unwrap_or_default().split(|&byte| byte == b',').any(|member| {
-        const HTML: &[u8] = b"text/html";
-        let (range, rest) = member.trim_ascii().split_at_checked(HTML.len()).unwrap_or_default();
-        // RFC 9110 §12.4.2: a weight of zero means not acceptable.
-        let refused = || !rest.iter().any(|byte| matches!(byte, b'1'..=b'9')) && rest.ends_with(b"0");
-        range.eq_ignore_ascii_case(HTML) && matches!(rest.first(), None | Some(b';' | b' ')) && !refused()
-    })
-}
-
-/// Whether a query has a parameter of that name.
-fn has_parameter(query: &[u8], name: &[u8]) -> bool {
-    let named = |pair: &[u8]| pair.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="));
-    query.split(|&byte| byte == b'&').any(named)
-}
-
-/// Whether a field is part of CORS, or says what it depends on.
-fn is_of_cors(name: &str) -> bool {
-    const CORS: &str = "access-control-";
-    name.get(..CORS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CORS)) || name.eq_ignore_ascii_case("vary")
 }
