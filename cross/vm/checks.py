@@ -11,7 +11,6 @@ and the table of memory.
 import base64
 import contextlib
 import hashlib
-import json
 import re
 import select
 import socket
@@ -597,31 +596,36 @@ CHECKS = [
 
 
 def main():
-    failed = 0
-    lines = []
     unknown = set(ONLY) - {name for name, _, _ in CHECKS}
     if unknown:
         sys.exit(f"no such check: {unknown}; one of: {[name for name, _, _ in CHECKS]}")
-    for name, what, check in CHECKS:
-        if ONLY and name not in ONLY:
-            continue
-        start = time.monotonic()
-        try:
-            remark = check()
-            line = f"ok      {name}: {what}" + (f": {remark}" if remark else "")
-        except (Wrong, OSError, ValueError, KeyError, TypeError) as error:
-            failed += 1
-            line = f"FAILED  {name}: {what}: {type(error).__name__}: {error}"
-        line += f" ({time.monotonic() - start:.0f} s)"
-        print(line, flush=True)
-        lines.append(line)
-    table = ["| KiB | RSS | anonymous | slab | socket buffers | available |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
-    table += ["| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell for cell in row) + " |" for row in TABLE]
-    print("\n".join(table))
-    RESULT.write_text("\n".join(lines + [""] + table) + "\n")
+    lines = []
+    try:
+        failed = sum([not run(lines, *row) for row in CHECKS if not ONLY or row[0] in ONLY])
+    finally:
+        # Even if the machine ended: what is known then tells most.
+        table = ["| KiB | RSS | anonymous | slab | socket buffers | available |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+        table += ["| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell for cell in row) + " |" for row in TABLE]
+        print("\n".join(table))
+        RESULT.write_text("\n".join(lines + ["", *table]) + "\n")
     if failed:
         print(shell("tail -20 /tmp/log"))
-    sys.exit(failed != 0)
+        sys.exit(1)
+
+
+def run(lines, name, what, check):
+    """Runs a check; whether it holds."""
+    start = time.monotonic()
+    fault = None
+    try:
+        remark = check()
+    except (Wrong, OSError, ValueError, KeyError, TypeError) as error:
+        remark = fault = f"{type(error).__name__}: {error}"
+    line = f"{'FAILED' if fault else 'ok':8}{name}: {what}" + (f": {remark}" if remark else "")
+    line += f" ({time.monotonic() - start:.0f} s)"
+    print(line, flush=True)
+    lines.append(line)
+    return not fault
 
 
 def forwarded(path):
