@@ -124,6 +124,7 @@ initramfs_end() {
 
 # boot QEMU ARG...: starts the machine in the background; what it says is in $work/console.
 boot() {
+    : >"$work/console"
     "$@" -nographic -no-reboot -kernel "$vmlinuz" -initrd "$work/initramfs.gz" </dev/null >"$work/console" 2>&1 &
     qemu=$!
 }
