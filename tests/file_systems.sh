@@ -6,19 +6,12 @@
 # It boots Debian's kernel under qemu-system-x86_64 with a disk of each kind, serves each of them, and asks for what a
 # login protects and for scripts by other names than those that the folders list. Needs Debian's packages below and 75 MB
 # of download. A file that ECOHTTPD_SKIPS names is told if it can't be run.
-set -euo pipefail
 cd "$(dirname "$0")/.."
+subject="file systems"
+# shellcheck source=vm.sh source-path=SCRIPTDIR
+. tests/vm.sh
 
 program=${1:-${CARGO_TARGET_DIR:-target}/debug/ecohttpd}
-cache=${ECOHTTPD_VM:-${HOME:?}/.cache/ecohttpd-vm}
-work=$(mktemp -d)
-qemu=
-trap '[ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true; rm -rf "$work"' EXIT
-
-skip() {
-    echo "skipped: file systems: $1" | tee -a "${ECOHTTPD_SKIPS:-/dev/null}" >&2
-    exit 0
-}
 
 # What to ask for, and the status on file systems that ignore case and on those that don't; "-": not there to ask for.
 # Behind a login that the request does not show, what is found is 401, and what is run answers 200 with "ran".
@@ -67,43 +60,13 @@ iso9660  exact
 
 main() {
     [ -x "$program" ] || { echo "no program: $program" >&2 && exit 1; }
-    tools
-    kernel
+    tools qemu-system-x86_64:qemu-system-x86 mkfs.vfat:dosfstools mkfs.exfat:exfatprogs mkfs.ext4:e2fsprogs \
+        mkfs.f2fs:f2fs-tools xorriso:xorriso cpio:cpio depmod:kmod
+    kernel amd64 linux-image-amd64
     disks
     initramfs
-    boot
+    start
     judge
-}
-
-tools() {
-    local missing=() pair
-    for pair in qemu-system-x86_64:qemu-system-x86 mkfs.vfat:dosfstools mkfs.exfat:exfatprogs mkfs.ext4:e2fsprogs \
-        mkfs.f2fs:f2fs-tools xorriso:xorriso cpio:cpio depmod:kmod; do
-        command -v "${pair%:*}" >/dev/null || [ -x "/sbin/${pair%:*}" ] || missing+=("${pair#*:}")
-    done
-    [ ${#missing[@]} = 0 ] && return
-    [ "$EUID" = 0 ] || skip "not installed: ${missing[*]}"
-    if ! apt-get update -qq ||
-        ! DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
-        skip "cannot install ${missing[*]}"
-    fi
-}
-
-# Debian's kernel and a static busybox, unpacked beside each other and not installed.
-kernel() {
-    local image
-    if [ ! -e "$cache/done" ]; then
-        mkdir -p "$cache"
-        image=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
-        [ -n "$image" ] || skip "no package of a kernel"
-        (cd "$cache" && rm -f ./*.deb && apt-get download -qq "$image" busybox-static) || skip "cannot download $image"
-        for image in "$cache"/*.deb; do
-            dpkg-deb -x "$image" "$cache/root"
-        done
-        rm "$cache"/*.deb
-        touch "$cache/done"
-    fi
-    vmlinuz=$(echo "$cache"/root/boot/vmlinuz-*)
 }
 
 disks() {
@@ -144,32 +107,17 @@ fill() {
 }
 
 initramfs() {
-    local root=$work/initramfs library modules kernel
-    modules=$(echo "$cache"/root/lib/modules/*)
-    kernel=${modules##*/}
-    mkdir -p "$root"/{bin,sbin,dev,proc,sys,tmp,mnt,etc} "$root/lib/modules/$kernel/kernel"
-    cp "$cache/root/bin/busybox" "$root/bin/busybox"
-    for library in sh mount mkdir cp printf echo chmod cat nc head cut ifconfig modprobe poweroff sleep grep sed tr; do
-        ln -s busybox "$root/bin/$library"
+    local name
+    initramfs_begin virtio_pci virtio_blk vfat nls_cp437 nls_ascii nls_utf8 exfat ext4 f2fs hfsplus isofs crc32c_generic \
+        crc32_generic
+    for name in mount mkdir cp printf echo chmod cat nc head cut ifconfig modprobe poweroff sleep grep sed tr; do
+        ln -s busybox "$initramfs/bin/$name"
     done
-    # The kernel itself asks for modules by that name.
-    ln -s ../bin/busybox "$root/sbin/modprobe"
-    for library in fs/fat fs/exfat fs/ext4 fs/jbd2 fs/f2fs fs/hfsplus fs/isofs fs/nls fs/mbcache.ko lib crypto \
-        arch/x86/crypto drivers/block/virtio_blk.ko drivers/virtio drivers/cdrom; do
-        [ ! -e "$modules/kernel/$library" ] || (cd "$modules" && cp -r --parents "kernel/$library" "$root/lib/modules/$kernel")
-    done
-    cp "$modules"/modules.{order,builtin,builtin.modinfo} "$root/lib/modules/$kernel"
-    /sbin/depmod -b "$root" "$kernel"
-    cp "$program" "$root/bin/ecohttpd"
-    cp "$(command -v chattr)" "$root/bin/chattr"
-    # The libraries of both, where they are here.
-    for library in $(ldd "$program" "$(command -v chattr)" | grep -o '/[^ :]*' | grep '\.so' | sort -u); do
-        mkdir -p "$root${library%/*}"
-        cp -L "$library" "$root$library"
-    done
-    init >"$root/init"
-    chmod 755 "$root/init"
-    (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initramfs.gz"
+    cp "$program" "$initramfs/bin/ecohttpd"
+    cp "$(command -v chattr)" "$initramfs/bin/chattr"
+    with_libraries "$program" "$(command -v chattr)"
+    init >"$initramfs/init"
+    initramfs_end
 }
 
 # The other machine's first process.
@@ -215,7 +163,7 @@ serve() {
     done
 }
 END
-    awk 'NF { print $1 }' <<<"$ROWS" >"$work/initramfs/targets"
+    awk 'NF { print $1 }' <<<"$ROWS" >"$initramfs/targets"
     local name letters=abcdefgh at=0
     while read -r name _; do
         [ -n "$name" ] || continue
@@ -226,20 +174,15 @@ END
     echo 'poweroff -f'
 }
 
-boot() {
+start() {
     # Emulated: what passes for KVM inside of a container may hang.
-    local args=(-accel tcg -m 256 -nographic -no-reboot -kernel "$vmlinuz" -initrd "$work/initramfs.gz"
-        -append 'console=ttyS0 quiet panic=-1') name
+    local args=(-accel tcg -m 256 -append 'console=ttyS0 quiet panic=-1') name
     while read -r name _; do
         [ -z "$name" ] || args+=(-drive "file=$work/$name.img,format=raw,if=virtio")
     done <<<"$DISKS"
-    qemu-system-x86_64 "${args[@]}" </dev/null >"$work/console" 2>&1 &
-    qemu=$!
-    # It takes half a minute, and ends itself.
-    timeout 300 tail --pid="$qemu" -f /dev/null || { tail -50 "$work/console" >&2 && echo "it does not end" >&2 && exit 1; }
-    wait "$qemu" || true
-    qemu=
-    grep -aq DONE "$work/console" || { tail -50 "$work/console" >&2 && echo "it ended too early" >&2 && exit 1; }
+    boot qemu-system-x86_64 "${args[@]}"
+    # It takes half a minute.
+    await 300 DONE
 }
 
 # Compares what was answered with what is right.

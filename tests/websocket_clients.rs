@@ -201,6 +201,30 @@ fn one_who_does_not_read_is_sent_away() {
     expect(&mut busy, TEXT, "1 here");
 }
 
+/// More than a room keeps for one who does not read, said at once.
+#[test]
+fn one_who_says_much_sends_nobody_away() {
+    const LINES: usize = 1000;
+    let Some(chat) = Example::start("chat") else { return };
+    let mut other = open(chat.addr, "/room");
+    expect(&mut other, TEXT, "1 here");
+    let mut busy = open(chat.addr, "/room");
+    expect(&mut other, TEXT, "2 here");
+    busy.send(frame(TEXT, "x").repeat(LINES));
+    for _ in 0..LINES {
+        expect(&mut other, TEXT, "x");
+    }
+    // All leave at once.
+    let mut guests: Vec<_> = (0..100).map(|_| open(chat.addr, "/room")).collect();
+    for number in 3..=102 {
+        expect(&mut other, TEXT, format!("{number} here"));
+    }
+    guests.iter_mut().for_each(|guest| guest.send(close(1000, "")));
+    for number in (2..102).rev() {
+        expect(&mut other, TEXT, format!("{number} here"));
+    }
+}
+
 /// Autobahn's suite runs under Python 2: `pip install autobahntestsuite==0.8.2` in a virtual environment, and
 /// `ECOHTTPD_WSTEST` names the `wstest` of it. Cases 12 and 13 are of compression, which is not offered.
 #[test]

@@ -222,6 +222,24 @@ fn a_worker_that_dies_is_started_again() {
     until("there is no next one", || site.get("/h").status == 200);
 }
 
+/// Each request leaves something behind in ucode.
+#[test]
+fn a_worker_that_has_served_much_is_replaced() {
+    if !By::StandIn.is_here() {
+        return;
+    }
+    let site = site(By::StandIn, &[]);
+    let mut client = site.begin_get("/h");
+    client.read_response();
+    let first = site.children();
+    for _ in 0..1000 {
+        client.send(request("GET", "/h", &[], false));
+        assert_eq!(client.read_response().status, 200);
+    }
+    until("the first one is left", || site.children().len() == 1 && site.children() != first);
+    assert!(site.next_log().is_none(), "that is no fault");
+}
+
 #[test]
 fn luci_runs_as_cgi_where_its_handler_does_not_load() {
     const CGI: &str = "#!/bin/sh\nprintf '\\ncgi %s' \"$PATH_INFO\"\n";

@@ -153,7 +153,7 @@ impl EventLoop {
 #[cfg(test)]
 mod tests {
     use crate::net::Transport;
-    use crate::{Connection, Options, Request, Server};
+    use crate::{Connection, IntoOutcome, Options, Request, Server};
     use socket2::{SockRef, Socket};
     use std::cell::Cell;
     use std::io::{Read, Write};
@@ -179,6 +179,13 @@ mod tests {
                 count.set(count.get() + 1);
                 con.send("hello").await
             };
+            World::serving(handler, handled)
+        }
+
+        fn serving<R: IntoOutcome>(
+            handler: impl AsyncFn(&mut Connection, &mut Request) -> R + 'static,
+            handled: Rc<Cell<usize>>,
+        ) -> World {
             let mut server = Server::new(Options::new(), handler).unwrap();
             let addr = server.bind("127.0.0.1", 0).unwrap();
             World { server, addr, handled }
@@ -255,6 +262,31 @@ mod tests {
             world.handled.get() == clients.len()
         });
         assert!(have_waited.get());
+    }
+
+    /// A handler that keeps itself awake is dropped all the same when its client resets the connection.
+    #[test]
+    fn a_busy_first_handler_is_dropped_with_its_connection() {
+        let handled = Rc::new(Cell::new(0));
+        let guard = Rc::new(());
+        let (count, held) = (Rc::clone(&handled), Rc::clone(&guard));
+        let handler = async move |_: &mut Connection, _: &mut Request| {
+            let _held = Rc::clone(&held);
+            count.set(count.get() + 1);
+            loop {
+                crate::yield_now().await;
+            }
+            #[expect(unreachable_code, reason = "the type of what a handler returns")]
+            crate::Result::Ok(())
+        };
+        let world = World::serving(handler, handled);
+        let mut client = TcpStream::connect(world.addr).unwrap();
+        ask(&mut client, "");
+        world.tick_until(|world| world.handled.get() == 1);
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        world.tick_until(|world| world.connections() == 0);
+        assert_eq!(Rc::strong_count(&guard), 2, "only the handler's own is left");
     }
 
     #[test]

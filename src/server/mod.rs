@@ -7,9 +7,9 @@
 //! | `options`, `limits`, `error`, `access` | settings, bounds, errors, the access log's record |
 //! | `log_limit` | how many log lines a client may cause |
 //! | `pace`, `eviction` | how fast a client is; which connection is closed for a new one at the limit |
-//! | `deadlines` | when a connection must be checked even if nothing happens |
+//! | `deadline_table` | when a connection must be checked even if nothing happens |
 //! | `waiter` | what a handler waits for |
-//! | `in_flight` | the memory of a request in flight |
+//! | `request_memory` | the memory of a request in flight |
 //! | `shared` | what all connections share |
 //! | `link` | the byte stream: transport, readiness, flush |
 //! | `site_options` | how a site is served |
@@ -20,7 +20,7 @@
 //! | `connection`, `request`, `form`, `upgrade` | what handlers see |
 //! | `websocket` | messages on an upgraded connection |
 //! | `http_crate` | conversions from and to the types of the crate `http` |
-//! | `handler` | a handler: started, polled when it was woken, dropped when done |
+//! | `run_handler` | a handler: started, polled when it was woken, dropped when done |
 //! | `site` | a site: options and a handler |
 //! | `session` | a connection and the handler that runs for it |
 //! | `endpoints`, `accept` | listeners; new connections |

@@ -116,6 +116,8 @@ fn finish_failed(http1: &mut Http1, shared: &Shared, error: &Error) -> Result<()
             http1.must_close(CloseReason::HandlerFailed);
             fail(http1, shared, status)?;
         }
+        // Its answer said what is wrong, and promised what follows.
+        Sending::Done if matches!(error, Error::Refused(_)) => {}
         Sending::Done => {
             http1.debug(format_args!("handler failed after its response: {error}"));
             http1.must_close(CloseReason::HandlerFailed);

@@ -153,12 +153,12 @@ impl Sessions {
             let Some(session) = table.get_mut(key) else { return };
             (Rc::clone(&session.http1), Rc::clone(&session.wakers), session.running.take())
         };
-        let over = {
+        let (over, was_queued) = {
             let mut http1 = http1.borrow_mut();
             // Requests of its handler are met in this drive.
-            http1.is_queued = true;
+            let was_queued = std::mem::replace(&mut http1.is_queued, true);
             http1.link.credit = limits::TURN;
-            http1.phase == Phase::Dead
+            (http1.phase == Phase::Dead, was_queued)
         };
         // If the connection is over, its handler is dropped.
         let step = if over { Step::Close } else { self.steps(key, &http1, &wakers, &mut running) };
@@ -166,7 +166,9 @@ impl Sessions {
             self.close(key, &http1, running);
             return;
         }
-        self.park(key, &http1, running, step == Step::Again);
+        let again = step == Step::Again;
+        // One that is not done in its second turn either is watched, too: its client may leave.
+        self.park(key, &http1, running, again, !again || was_queued);
     }
 
     /// Steps until there is nothing to do or the budget is spent; never returns `Start`.
@@ -204,7 +206,7 @@ impl Sessions {
     }
 
     /// Puts the handler back, and arms the connection's next deadline.
-    fn park(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>, again: bool) {
+    fn park(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>, again: bool, watch: bool) {
         let mut table = self.table.borrow_mut();
         let Some(session) = table.get_mut(key) else { return };
         session.running = running;
@@ -213,7 +215,8 @@ impl Sessions {
         session.arm(&self.shared, key, http1.deadlines.next());
         if again {
             http1.make_ready(&self.shared, key);
-        } else if !http1.link.is_watched {
+        }
+        if watch && !http1.link.is_watched {
             self.watch(key, &mut http1);
         }
     }

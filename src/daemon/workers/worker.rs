@@ -310,3 +310,61 @@ impl Watch {
         ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::cgi::{Followed, Patience};
+    use crate::daemon::testing::on_loop;
+    use std::ffi::CString;
+
+    const MOMENT: Duration = Duration::from_millis(20);
+
+    /// A worker that is a script of the shell; its handler is a file that exists.
+    fn worker(script: &str) -> Rc<Worker> {
+        let launcher = Launcher {
+            language: Language::Lua,
+            name: "test".into(),
+            args: ["/bin/sh", "-c", script].map(|arg| CString::new(arg).unwrap()).into(),
+            followed: Followed::default(),
+            patience: Patience { alone: Duration::from_secs(10), grace: Duration::from_secs(1) },
+        };
+        Worker::new(launcher, "/bin/sh".into(), MOMENT)
+    }
+
+    #[test]
+    fn pauses_grow() {
+        for (failures, seconds) in [(0, 0), (1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (u32::MAX, 60)] {
+            assert_eq!(pause(failures), Duration::from_secs(seconds), "{failures}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_idle_ends() {
+        on_loop(async || {
+            let worker = worker("echo ready; read variables <&3");
+            for _ in 0..2 {
+                assert!(worker.load().await);
+                worker.load_ahead();
+                while !matches!(*worker.state.borrow(), State::Empty) {
+                    ecohttpd::sleep(MOMENT).await;
+                }
+            }
+            assert!(worker.load().await && worker.take_single().is_none(), "it can be started at any time");
+        });
+    }
+
+    #[test]
+    fn one_that_does_not_load_is_tried_again_in_time() {
+        on_loop(async || {
+            let worker = worker("echo oh no >&2");
+            assert!(!worker.load().await);
+            let (stamp, now) = (Stamp::of(&worker.file), Instant::now());
+            assert_eq!(worker.step(stamp, now), Step::GiveUp);
+            assert_eq!(worker.step(stamp, now + Duration::from_secs(2)), Step::Load);
+            worker.failed("again");
+            assert_eq!(worker.step(stamp, now + Duration::from_secs(1)), Step::GiveUp, "the pause has grown");
+            assert_eq!(worker.step(None, now), Step::Load, "another file is tried at once");
+        });
+    }
+}

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 /// A connection that carries messages both ways: RFC 6455. [`Connection::websocket`](crate::Connection::websocket) opens it.
 ///
-/// While idle it owns no buffer. Dropping it sends a Close with code 1000, and then closes the connection.
+/// While idle it owns no buffer. Dropping it sends a Close with code 1000, "normal", and then closes the connection. A
+/// handler that fails should [`close`](WebSocket::close) it with 1011 instead, so that pages know to connect again.
 ///
 /// ```no_run
 /// # use ecohttpd::{Connection, Message, Request, Result, WebSocketOptions};
@@ -50,7 +51,8 @@ impl WebSocket {
     /// Waits for a message; `None` when the client has closed the WebSocket, or has answered our Close.
     ///
     /// While this waits, pings are answered, and a silent client is sent pings. If the call is dropped before it is
-    /// ready, nothing is lost. When the server [stops](crate::Handle::stop), the client is sent a Close with code 1001.
+    /// ready, nothing is lost. Many messages may come at once: then it is ready that often in a row, and no other task runs in
+    /// between unless the caller yields. When the server [stops](crate::Handle::stop), the client is sent a Close with code 1001.
     ///
     /// # Errors
     /// [`Error::BadFrame`](crate::Error::BadFrame) if the client broke the protocol or a limit; it was told so.
@@ -100,7 +102,7 @@ impl WebSocket {
     /// Closes: sends a Close, waits for the client's, and closes the connection. Messages that arrive meanwhile are
     /// dropped.
     ///
-    /// `code` is 1000 for a normal end, 1001 if the server goes away, or one of the application's from 3000 to 4999
+    /// `code` is 1000 for a normal end, 1001 if the server goes away, 1011 if it failed, or one of the application's from 3000 to 4999
     /// (RFC 6455 §7.4). `reason` is cut to 123 bytes.
     ///
     /// # Errors
