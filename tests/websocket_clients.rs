@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[cfg(feature = "proxy")]
+mod common_config;
+#[cfg(feature = "proxy")]
+mod common_files;
 #[cfg(feature = "tls")]
 mod common_tls;
 mod common_websocket;
@@ -231,9 +235,17 @@ fn autobahn() {
     let Some(server) = Example::start("echo") else { return };
     let temp = tempfile::tempdir().unwrap();
     let reports = temp.path().join("reports");
+    #[cfg_attr(not(feature = "proxy"), expect(unused_mut))]
+    let mut servers = vec![serde_json::json!({ "agent": "ecohttpd", "url": format!("ws://{}", server.addr) })];
+    #[cfg(feature = "proxy")]
+    let router = common_config::Router::new();
+    #[cfg(feature = "proxy")]
+    let proxy = router.start_by(&["--proxy", &format!("/=http://{}", server.addr)]);
+    #[cfg(feature = "proxy")]
+    servers.push(serde_json::json!({ "agent": "proxied", "url": format!("ws://{}", proxy.addr) }));
     let spec = serde_json::json!({
         "outdir": reports,
-        "servers": [{ "agent": "ecohttpd", "url": format!("ws://{}", server.addr) }],
+        "servers": servers,
         "cases": ["*"],
         "exclude-cases": ["12.*", "13.*"],
         "exclude-agent-cases": {},
@@ -247,10 +259,13 @@ fn autobahn() {
     let index = std::fs::read(reports.join("index.json"))
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&out.stderr)));
     let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
-    let cases = index["ecohttpd"].as_object().unwrap();
     let good = |verdict: &serde_json::Value| matches!(verdict.as_str(), Some("OK" | "INFORMATIONAL"));
-    let bad: Vec<_> =
-        cases.iter().filter(|(_, case)| !good(&case["behavior"]) || !good(&case["behaviorClose"])).collect();
-    println!("{} cases of Autobahn", cases.len());
-    assert!(cases.len() >= 300 && bad.is_empty(), "{} cases, {bad:#?}", cases.len());
+    for server in servers {
+        let agent = server["agent"].as_str().unwrap();
+        let cases = index[agent].as_object().unwrap();
+        let bad: Vec<_> =
+            cases.iter().filter(|(_, case)| !good(&case["behavior"]) || !good(&case["behaviorClose"])).collect();
+        println!("{agent}: {} cases of Autobahn", cases.len());
+        assert!(cases.len() >= 300 && bad.is_empty(), "{agent}: {} cases, {bad:#?}", cases.len());
+    }
 }

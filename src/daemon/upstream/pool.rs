@@ -324,7 +324,6 @@ async fn within<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::config::Trust;
     use crate::daemon::testing::on_loop;
     use std::future::poll_fn;
     use std::io::{Read, Write};
@@ -337,7 +336,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut backend = Backend::new("/".into(), "");
-        backend.trust = Trust::Anyone;
         backend.servers.push(BackendServer { tls: false, place: Place::Tcp("127.0.0.1".into(), port) });
         (Pool::new(&backend), listener)
     }
