@@ -1,7 +1,7 @@
 //! Tests of [`head`](super::head).
 
-use super::super::Scanner;
 use super::*;
+use crate::http::Scanner;
 use proptest::prelude::*;
 
 /// Scans and parses, as a connection does.
