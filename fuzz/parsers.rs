@@ -11,10 +11,10 @@ pub mod blob;
 pub mod cgi_head;
 #[path = "../src/daemon/escape.rs"]
 pub mod escape;
-#[path = "../src/daemon/sys/float.rs"]
-pub mod float;
 #[path = "../src/daemon/fastcgi/record.rs"]
 pub mod fastcgi;
+#[path = "../src/daemon/sys/float.rs"]
+pub mod float;
 #[path = "../src/http/mod.rs"]
 pub mod http;
 #[path = "../src/daemon/config/httpd_conf.rs"]

@@ -484,10 +484,14 @@ fn resumption() {
     }
 }
 
+/// Without HTTP/2; tests/http2.rs has what is chosen with it.
 #[test]
 fn alpn() {
     let id = Identity::new();
-    let server = serve_tls(id.options(), hi);
+    let options = id.options();
+    #[cfg(feature = "http2")]
+    let options = move || options().http2(false);
+    let server = serve_tls(options, hi);
     let rows: [(&[&str], Option<Option<&str>>); 4] = [
         (&["h2", "http/1.1"], Some(Some("http/1.1"))),
         (&["http/1.1"], Some(Some("http/1.1"))),
