@@ -45,7 +45,8 @@ setup() {
     SERVER_CPU=${SERVER_CPU:-${cpus[-1]}} CLIENT_CPU=${CLIENT_CPU:-${cpus[0]}}
     [ "$SERVER_CPU" != "$CLIENT_CPU" ] || echo "warning: one core only, server and load share it" >&2
 
-    ulimit -n 8192 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+    # For 10,000 connections.
+    ulimit -n 32768 2>/dev/null || ulimit -n "$(ulimit -Hn)"
     dir=$(mktemp -d)
     trap cleanup EXIT
     trap 'exit 130' INT TERM
@@ -99,7 +100,8 @@ free_port() {
 # serve KIND [ARG...]: starts a server on a free port, under ${under[@]} if set; sets $pid, $port and $base (its URL).
 # KIND is ecohttpd, hello, nginx, lighttpd, h2o or ceiling (whose arguments are ARG). If $tls is not empty it is HTTPS
 # alone, with tickets for resumption (all have them by default), and TLS 1.3 with those that know it.
-under=() tls=
+# With $http2 nginx speaks HTTP/2, too, as the others do by themselves.
+under=() tls= http2=
 serve() {
     local kind=$1 cmd i listen=-p secure=()
     shift
@@ -108,7 +110,7 @@ serve() {
     # shellcheck disable=SC2034 # for who sources this
     base=http${tls:+s}://127.0.0.1:$port
     case $kind in
-    ecohttpd) cmd=("$ECOHTTPD" -f -h "$dir/www" "$listen" "127.0.0.1:$port" "${secure[@]}" -k 300 -T 300 -N 4096) ;;
+    ecohttpd) cmd=("$ECOHTTPD" -f -h "$dir/www" "$listen" "127.0.0.1:$port" "${secure[@]}" -k 300 -T 300 -N 12000) ;;
     hello) cmd=("$HELLO" "127.0.0.1:$port") ;;
     ceiling) cmd=("$CEILING" "127.0.0.1:$port" "$@") ;;
     nginx) nginx_conf >"$dir/$port.conf" && cmd=(nginx -e stderr -p "$dir" -c "$dir/$port.conf") ;;
@@ -135,7 +137,7 @@ nginx_conf() {
 		worker_processes 1;
 		pid $dir/$port.pid;
 		$([ "$EUID" != 0 ] || echo "user root root;")
-		events { worker_connections 4096; }
+		events { worker_connections 12000; }
 		http {
 		    access_log off;
 		    sendfile on;
@@ -149,7 +151,7 @@ nginx_conf() {
 		    uwsgi_temp_path tmp;
 		    scgi_temp_path tmp;
 		    server {
-		        listen 127.0.0.1:$port ${tls:+ssl} backlog=1024;
+		        listen 127.0.0.1:$port ${tls:+ssl ${http2:+http2}} backlog=1024;
 		        ${tls:+ssl_certificate $dir/cert.pem; ssl_certificate_key $dir/key.pem; ssl_session_tickets on;}
 		        ${tls:+ssl_protocols TLSv1.2 TLSv1.3; # 1.3 was no default before nginx 1.23.4}
 		        root $dir/www;
@@ -167,8 +169,8 @@ lighttpd_conf() {
 		server.port = $port
 		server.listen-backlog = 1024
 		server.max-worker = 0
-		server.max-connections = 4096
-		server.max-fds = 8192
+		server.max-connections = 12000
+		server.max-fds = 24000
 		server.network-backend = "sendfile"
 		server.max-keep-alive-requests = 65535
 		server.max-keep-alive-idle = 300
@@ -186,7 +188,7 @@ lighttpd_conf() {
 h2o_conf() {
     cat <<-END
 		num-threads: 1
-		max-connections: 4096
+		max-connections: 12000
 		http1-request-timeout: 300
 		$([ "$EUID" != 0 ] || echo "user: root")
 		listen: { host: 127.0.0.1, port: $port${tls:+, ssl: { certificate-file: $dir/cert.pem, key-file: $dir/key.pem \}} }

@@ -7,7 +7,7 @@
 //! <http://127.0.0.1:8080/> in two windows shows each what the other says. The line `stop` ends the server: those in the
 //! room are told so, and their pages try again until it is back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use ecohttpd::{Connection, Message, Options, Request, Result, Server, WebSocketO
 /// Bytes of a message.
 const MAX_MESSAGE: usize = 4096;
 
-/// Messages that wait for one who reads slowly. If there are more, it is sent away.
+/// Messages that wait for one who does not read. If there are more, it is sent away.
 const MAX_BEHIND: usize = 64;
 
 /// How long one may read nothing at all. Then its connection is reset.
@@ -76,7 +76,9 @@ async fn chat(con: &mut Connection, room: &Rc<Room>) -> Result<()> {
 /// Sends what is said in the room.
 async fn write(mut writer: WebSocketWriter, guest: Rc<Guest>) -> Result<()> {
     while let Some(text) = guest.next().await {
+        guest.is_reading.set(false);
         writer.send_text(text).await?;
+        guest.is_reading.set(true);
     }
     // 1013: try again later.
     writer.close(1013, "too far behind").await
@@ -89,6 +91,7 @@ struct Room(RefCell<Vec<Rc<Guest>>>);
 impl Room {
     fn enter(self: &Rc<Self>) -> Seat {
         let guest = Rc::new(Guest::default());
+        guest.is_reading.set(true);
         self.0.borrow_mut().push(Rc::clone(&guest));
         self.tell_number();
         Seat { room: Rc::clone(self), guest }
@@ -121,13 +124,18 @@ impl Drop for Seat {
 #[derive(Default)]
 struct Guest {
     unheard: RefCell<VecDeque<Rc<str>>>,
+    /// What was sent last has left. If more waits, that is only because much was said at once.
+    is_reading: Cell<bool>,
+    is_behind: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Guest {
     fn hear(&self, text: &Rc<str>) {
         let mut unheard = self.unheard.borrow_mut();
-        if unheard.len() <= MAX_BEHIND {
+        if unheard.len() >= MAX_BEHIND && !self.is_reading.get() {
+            self.is_behind.set(true);
+        } else {
             unheard.push_back(Rc::clone(text));
         }
         if let Some(waker) = self.waker.take() {
@@ -138,11 +146,10 @@ impl Guest {
     /// What comes next; `None` if it is too far behind.
     async fn next(&self) -> Option<Rc<str>> {
         poll_fn(|cx| {
-            let mut unheard = self.unheard.borrow_mut();
-            if unheard.len() > MAX_BEHIND {
+            if self.is_behind.get() {
                 return Poll::Ready(None);
             }
-            if let Some(text) = unheard.pop_front() {
+            if let Some(text) = self.unheard.borrow_mut().pop_front() {
                 return Poll::Ready(Some(text));
             }
             self.waker.replace(Some(cx.waker().clone()));

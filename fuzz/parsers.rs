@@ -13,6 +13,8 @@ pub mod cgi_head;
 pub mod escape;
 #[path = "../src/daemon/sys/float.rs"]
 pub mod float;
+#[path = "../src/daemon/fastcgi/record.rs"]
+pub mod fastcgi;
 #[path = "../src/http/mod.rs"]
 pub mod http;
 #[path = "../src/daemon/config/httpd_conf.rs"]
@@ -29,6 +31,8 @@ pub mod prefix;
 pub mod realm_line;
 #[path = "../src/daemon/access/rules.rs"]
 pub mod rules;
+#[path = "../src/daemon/cgi/told.rs"]
+pub mod told;
 #[path = "../src/daemon/config/uci.rs"]
 pub mod uci;
 #[path = "../src/websocket/mod.rs"]

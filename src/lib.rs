@@ -1,4 +1,4 @@
-//! A small, strict, fast HTTP/1.1 server on one thread, with the API of lua-eco's `eco.http.server`.
+//! A small, strict, fast server of HTTP/1.1 and HTTP/2 on one thread, with the API of lua-eco's `eco.http.server`.
 //!
 //! ```no_run
 //! use ecohttpd::{Connection, Options, Request};
@@ -49,10 +49,12 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
+//! | `http2` (default) | HTTP/2 for HTTPS: `Options::http2` |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
 //! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
-//! | `daemon`, `proxy`, `ubus` | the program `ecohttpd`, its proxy, and its `/ubus`; nothing for users of the library |
+//! | `client-tls` | such connections over TLS |
+//! | `daemon`, `proxy`, `proxy-tls`, `ubus`, `workers` | the program `ecohttpd`, its proxy, `/ubus` and handlers; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -76,7 +78,7 @@ pub use http::{BadChunk, Chunked, Disposition, status_reason};
 #[cfg(feature = "client")]
 pub use http::{BadReply, ReplyBody, ReplyHead, ReplyScanner};
 pub use net::PeerAddr;
-#[cfg(all(feature = "client", feature = "tls"))]
+#[cfg(feature = "client-tls")]
 pub use net::tls::ServerTrust;
 #[cfg(feature = "client")]
 pub use outbound::Upstream;

@@ -163,6 +163,124 @@ fn all_below_a_path_is_answered() {
     }
 }
 
+/// Answers requests of one connection, by what they ask for.
+fn answer_next(peer: &mut Peer) -> BTreeMap<String, String> {
+    let params = read_params(peer);
+    read_stdin(peer);
+    peer.send(answer(HELLO));
+    params
+}
+
+/// What a server has all below a path of is no file, whatever leads there.
+#[test]
+fn below_a_path_nothing_is_a_file() {
+    /// The value and more arguments, what is asked for, and `SCRIPT_NAME` and `PATH_INFO` of that.
+    type Row = (&'static str, &'static [&'static str], &'static str, &'static str, Option<&'static str>);
+    let page = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n");
+    #[rustfmt::skip]
+    let rows: &[Row] = &[
+        ("/index.php=@", &["-I", "index.php"], "/", "/index.php", None),
+        ("/index.php=@", &["-I", "index.php", "--deny", "/other *"], "/", "/index.php", None),
+        ("/index.php=@", &["--fallback", "/index.php"], "/pretty/url", "/index.php", None),
+        ("/index.php=@", &["-E", "/index.php"], "/missing", "/index.php", None),
+        ("/index.php=@", &[], "/INDEX.php/a", "/index.php", Some("/a")),
+        ("/folder/index.php=@", &["-I", "index.php"], "/folder/", "/folder/index.php", None),
+        ("/folder=@", &[], "/FOLDER/index.php", "/folder", Some("/index.php")),
+        ("/folder=@", &["--no-symlinks"], "/folder/index.php", "/folder", Some("/index.php")),
+    ];
+    for (value, more, target, name, info) in rows {
+        let (router, daemon, backend) = site(value, more);
+        router.write("root/index.php", "<?php echo 'source';");
+        let mut client = daemon.connect();
+        client.send(page(target));
+        let params = answer_next(&mut backend.accept());
+        assert_eq!((params["SCRIPT_NAME"].as_str(), params.get("PATH_INFO").map(String::as_str)), (*name, *info));
+        assert_eq!(client.read_response().text(), "hello", "{value} {target}");
+    }
+    // And where a script of another kind leads.
+    let (router, backend) = (Router::new(), Backend::tcp());
+    router.write("root/x.php", "source");
+    router.write("root/app/config.php", "source");
+    let value = format!("127.0.0.1:{}", backend.port);
+    let daemon = router.start_by(&["--fastcgi", &format!(".php={value}"), "--fastcgi", &format!("/app={value}")]);
+    let mut client = daemon.connect();
+    client.send(request("GET", "/x.php", &[], false));
+    let mut peer = backend.accept();
+    read_params(&mut peer);
+    read_stdin(&mut peer);
+    peer.send(answer(b"Location: /app/config.php?a\r\n\r\n"));
+    let params = answer_next(&mut backend.accept());
+    assert_eq!((params["SCRIPT_NAME"].as_str(), params["QUERY_STRING"].as_str()), ("/app", "a"));
+    assert_eq!(client.read_response().text(), "hello");
+}
+
+/// Mistakes must not turn programs into text.
+#[test]
+fn wrong_values_send_no_source() {
+    let rows = [
+        ".php =127.0.0.1:1",
+        ".php .phtml=127.0.0.1:1",
+        "php=127.0.0.1:1",
+        "*.php=127.0.0.1:1",
+        ".php=nonsense",
+        "/x.php=127.0.0.1",
+        ".php=unix:/run/\u{fc}.sock",
+    ];
+    for (option, value) in rows.map(|value| ("fastcgi", value)).into_iter().chain([
+        ("interpreter", ".php =/bin/false"),
+        ("interpreter", "*.php=/bin/false"),
+        ("interpreter", ".php=/bin/\u{fc}"),
+    ]) {
+        let router = Router::new();
+        router.write("root/x.php", "source");
+        let line = format!(
+            "config uhttpd main\n list listen_http 127.0.0.1:0\n option home {}\n list {option} '{value}'\n",
+            router.path("root")
+        );
+        // In Latin 1, so that it is no UTF-8.
+        router.write("uhttpd", line.chars().map(|char| u8::try_from(char).unwrap()).collect::<Vec<u8>>());
+        let daemon = router.start(1);
+        let status = ask(daemon.addr, "GET", "/x.php", &[]).status;
+        assert!(matches!(status, 500 | 502), "{status}: {option} {value}");
+    }
+}
+
+/// A server, which may be another host, learns no login of this one, and is told nothing by the client about itself.
+#[test]
+fn what_a_server_is_not_told() {
+    let (router, backend) = (Router::new(), Backend::tcp());
+    router.write("root/x.php", "source");
+    router.write("root/open/x.php", "source");
+    router.write("conf", "/x.php:u:p\n");
+    let value = format!(".php=127.0.0.1:{}", backend.port);
+    let daemon = router.start_by(&["--fastcgi", &value, "-c", &router.path("conf")]);
+    let fields = [
+        "Authorization: Basic dTpw",
+        "X-Forwarded-For: 127.0.0.1",
+        "X-Forwarded-Proto: https",
+        "Forwarded: for=127.0.0.1",
+        "X-Real-IP: 127.0.0.1",
+    ];
+    let mut client = daemon.connect();
+    client.send(request("GET", "/x.php", &fields, false));
+    let mut peer = backend.accept();
+    let params = answer_next(&mut peer);
+    assert_eq!(client.read_response().text(), "hello");
+    assert_eq!(params["REMOTE_USER"], "u");
+    for name in ["HTTP_AUTH_USER", "HTTP_AUTH_PASS", "HTTP_AUTHORIZATION"] {
+        assert!(!params.contains_key(name), "{name}");
+    }
+    let told = |name: &String| name.contains("FORWARDED") || name == "HTTP_X_REAL_IP";
+    assert!(!params.keys().any(told), "{params:?}");
+    // A login that is not for this server is the program's own.
+    client.send(request("GET", "/open/x.php", &fields, false));
+    assert_eq!(answer_next(&mut peer)["HTTP_AUTHORIZATION"], "Basic dTpw");
+    // The length is written from what was understood.
+    client.read_response();
+    client.send("POST /open/x.php HTTP/1.1\r\nHost: x\r\nContent-Length: 0002\r\n\r\nab");
+    assert_eq!(answer_next(&mut peer)["CONTENT_LENGTH"], "2");
+}
+
 #[test]
 fn bodies_of_requests() {
     let (_router, daemon, backend) = site(".php=@", &[]);
@@ -220,11 +338,13 @@ fn output_is_passed_on_as_it_comes() {
     for byte in answer(b"data: 1\n\n") {
         peer.send([byte]);
     }
-    assert!(
-        String::from_utf8(client.read_exact("\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n".len()))
-            .unwrap()
-            .contains("data: 1\n\n")
-    );
+    // In as many chunks as it came in.
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"\r\n0\r\n\r\n") {
+        rest.extend(client.read_exact(1));
+    }
+    let data: String = String::from_utf8(rest).unwrap().split("\r\n").skip(2).step_by(2).collect();
+    assert_eq!(data, "data: 1\n\n");
     // HEAD, and a length that does not count the last newline.
     client.send(request("HEAD", "/x.php", &[], false));
     read_params(&mut peer);
@@ -251,8 +371,8 @@ fn failures_have_a_status() {
     other[3] = 9;
     #[rustfmt::skip]
     let rows: &[(Vec<u8>, u16, &str)] = &[
-        (vec![], 502, "closed the connection before the end"),
-        (record(STDOUT, b"Content-Ty"), 502, "closed the connection before the end"),
+        (vec![], 502, "closed the connection before its response"),
+        (record(STDOUT, b"Content-Ty"), 502, "closed the connection within its response"),
         (b"HTTP/1.1 400 Bad\r\n\r\n".to_vec(), 502, "it does not speak FastCGI 1.0"),
         (other, 502, "a record of another request"),
         (answer(b"no head at all\n"), 502, "head line without a colon"),
@@ -308,6 +428,22 @@ fn failures_have_a_status() {
 }
 
 #[test]
+fn servers_take_turns() {
+    let (router, one, two) = (Router::new(), Backend::tcp(), Backend::tcp());
+    let value = format!("/app=127.0.0.1:{} 127.0.0.1:{} 127.0.0.1:{}", one.port, closed_port(), two.port);
+    let daemon = router.start_by(&["--fastcgi", &value]);
+    for backend in [&one, &two, &two, &one] {
+        let mut client = daemon.connect();
+        client.send(request("GET", "/app", &[], true));
+        let mut peer = backend.accept();
+        answer_next(&mut peer);
+        assert_eq!(client.read_response().text(), "hello");
+        // So that the next one is new.
+        drop(peer);
+    }
+}
+
+#[test]
 fn local_redirects_are_followed() {
     let (_router, daemon, backend) = site(".php=@", &[]);
     let mut client = daemon.connect();
@@ -319,13 +455,30 @@ fn local_redirects_are_followed() {
     assert_eq!(client.read_response().text(), "content");
 }
 
+/// A response to HEAD ends with its head, however much the program goes on to say.
+#[test]
+fn a_response_to_head_ends() {
+    let (_router, daemon, backend) = site(".php=@", &[]);
+    let mut client = daemon.connect();
+    client.send(request("HEAD", "/x.php", &[], false));
+    let mut peer = backend.accept();
+    read_params(&mut peer);
+    read_stdin(&mut peer);
+    peer.send(record(STDOUT, b"Content-Type: text/event-stream\n\ndata: 0\n\n"));
+    assert_eq!(client.read_head_response().status, 200);
+    peer.expect_end();
+    client.send(request("GET", "/file.txt", &[], false));
+    assert_eq!(client.read_response().text(), "content");
+}
+
 /// php-fpm with a pool of its own, in the foreground; stopped when dropped.
 struct Fpm(Child);
 
 impl Fpm {
     fn start(router: &Router) -> Option<Fpm> {
-        let found = ["php-fpm8.2", "php-fpm"].iter().find(|name| Path::new("/usr/sbin").join(name).exists());
-        let Some(program) = found else {
+        let programs = std::fs::read_dir("/usr/sbin").unwrap().map(|entry| entry.unwrap().path());
+        let is_fpm = |path: &Path| path.file_name().unwrap().to_str().is_some_and(|name| name.starts_with("php-fpm"));
+        let Some(program) = programs.into_iter().find(|path| is_fpm(path)) else {
             skip("php-fpm is not installed");
             return None;
         };
@@ -338,7 +491,7 @@ impl Fpm {
                 socket = router.path("fpm.sock"),
             ),
         );
-        let mut command = Command::new(Path::new("/usr/sbin").join(program));
+        let mut command = Command::new(program);
         command.args(["--nodaemonize", "--allow-to-run-as-root", "--fpm-config", &router.path("fpm.conf")]);
         command.args(["-d", "log_errors=1", "-d", "error_log=", "-d", "display_errors=0"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

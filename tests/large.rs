@@ -102,6 +102,51 @@ fn a_download_of_four_gigabytes() {
     assert!(head < 1000 && last[3] == b'!', "{head} bytes too many");
 }
 
+/// Both ways at a server behind the proxy.
+#[cfg(feature = "proxy")]
+#[test]
+#[ignore = "it moves 8 GiB"]
+fn bodies_of_four_gigabytes_through_the_proxy() {
+    const LENGTH: u64 = 4 * GIB + 1;
+    fn send(mut stream: &TcpStream, head: &str) {
+        stream.write_all(format!("{head}\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes()).unwrap();
+        let piece = vec![b'x'; 1 << 20];
+        let mut left = LENGTH;
+        while left > 0 {
+            let n = usize::try_from(left.min(1 << 20)).unwrap();
+            stream.write_all(&piece[..n]).unwrap();
+            left -= n as u64;
+        }
+    }
+    fn count(mut stream: &TcpStream) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        assert!(String::from_utf8(head).unwrap().contains("Content-Length: 4294967297\r\n"));
+        let (mut buffer, mut left) = (vec![0; 1 << 20], LENGTH);
+        while left > 0 {
+            left -= stream.read(&mut buffer).unwrap() as u64;
+        }
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (temp, root) = folder();
+    let value = format!("/app=http://{}", listener.local_addr().unwrap());
+    let daemon = Daemon::start(&["-h", root.to_str().unwrap(), "--proxy", &value]);
+    let server = std::thread::spawn(move || {
+        let stream = listener.accept().unwrap().0;
+        count(&stream);
+        send(&stream, "HTTP/1.1 200 OK");
+    });
+    let stream = TcpStream::connect(daemon.addr).unwrap();
+    send(&stream, "POST /app HTTP/1.1\r\nHost: x");
+    count(&stream);
+    server.join().unwrap();
+    drop(temp);
+}
+
 /// Reads a head, and nothing behind it.
 fn head_of(client: &mut Client) -> String {
     let mut head = Vec::new();

@@ -209,11 +209,13 @@ fn module_of(name: &str) -> Module {
     path.split('/').filter(|part| !matches!(*part, "mod" | "lib")).map(str::to_owned).collect()
 }
 
-/// The modules that a file declares for tests only.
+/// The modules that a file declares for tests only, of a feature or of all.
 fn test_modules(name: &str, code: &str) -> Vec<Module> {
-    let declared = code.split("#[cfg(test)]\nmod ").skip(1).filter_map(|rest| {
-        let name = first_name(rest);
-        rest[name.len()..].starts_with(';').then_some(name)
+    let declared = code.split("\n#[cfg(").skip(1).filter_map(|rest| {
+        let (condition, item) = rest.split_once(")]\nmod ")?;
+        let name = first_name(item);
+        let is_test = !condition.contains('\n') && words(condition).any(|word| word == "test");
+        (is_test && item[name.len()..].starts_with(';')).then_some(name)
     });
     declared.map(|child| [module_of(name), vec![child]].concat()).collect()
 }
@@ -328,6 +330,10 @@ fn circles_are_found() {
     assert_eq!(tree(&[face, ("a/b.rs", "use super::c::C;"), ("a/c.rs", tests)]), none, "tests may");
     let tests = "fn c() {}\n#[cfg(all(test, feature = \"tls\"))]\npub mod tests { use super::super::b::B; }";
     assert_eq!(tree(&[face, ("a/b.rs", "use super::c::C;"), ("a/c.rs", tests)]), none, "tests of a feature may");
+    let declared = |condition| format!("pub use d::D; fn x() {{}}\n#[cfg({condition})]\nmod d;\n");
+    let of_tests = |condition| tree(&[("a/mod.rs", declared(condition).as_str()), ("a/d.rs", "use super::x;")]);
+    assert_eq!(of_tests("all(test, feature = \"tls\")"), none, "a file of tests may");
+    assert_eq!(of_tests("feature = \"tls\""), ["a: d, mod"], "a file of a feature may not");
     let deep = ("a/c/mod.rs", "mod d; pub use d::D;");
     assert_eq!(tree(&[face, ("a/b.rs", "use super::c::D;"), deep, ("a/c/d.rs", "use crate::a::b::B;")]), ["a: b, c"]);
     let three = [face, ("a/b.rs", "use super::c::C;"), ("a/c.rs", "use super::e;"), ("a/e.rs", "use super::{b};")];

@@ -588,6 +588,7 @@ jail() {
     printf '#!/bin/sh\n' >/sbin/ujail
     chmod +x /sbin/ujail
     uci set uhttpd.main.home=/srv/static
+    uci delete ecohttpd.main.ubus_prefix
     changed uhttpd
     check_now "files alone are" is "$(cat /tmp/procd/ecohttpd/server/jail)" 'ecohttpd log ronly'
     check_now "with what it serves" grep -qx /srv/static /tmp/procd/ecohttpd/server/jail_mount

@@ -35,7 +35,7 @@ fn the_library_comes_without_what_the_program_needs() {
 fn the_workspace_turns_the_program_on() {
     let tree = cargo(&["tree", "-e", "normal", "--depth", "2", "--prefix", "none", "--format", "{p} {f}"]);
     let features = tree.lines().find(|line| line.starts_with("ecohttpd ")).unwrap();
-    for feature in ["daemon", "tls", "ubus"] {
+    for feature in ["daemon", "tls", "ubus", "workers"] {
         assert!(features.contains(feature), "{features}");
     }
 }
@@ -50,5 +50,20 @@ fn every_feature_is_documented() {
     assert!(names.len() > 3, "{names:?}");
     for name in names {
         assert!(docs.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+/// What is measured is what OpenWrt's packages have.
+#[test]
+fn sizes_are_those_of_the_packages() {
+    let read = |name: &str| std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let makefile = read("openwrt/ecohttpd/Makefile");
+    let features: Vec<&str> =
+        makefile.lines().filter_map(|line| line.trim().strip_prefix("RUST_PKG_FEATURES:=")).collect();
+    assert_eq!(features.len(), 2, "{features:?}");
+    for name in ["cross/sizes.sh", "tests/openwrt_sizes.sh", ".ci/run"] {
+        let text = read(name);
+        let has = |list: &str| text.split([' ', ':', '=', ';', '"', ')', '\n']).any(|word| word == list);
+        assert!(features.iter().all(|list| has(list)), "{name} measures others than {features:?}");
     }
 }

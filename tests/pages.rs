@@ -124,6 +124,29 @@ fn the_application_is_behind_its_login() {
 
 const PREFLIGHT: [&str; 2] = ["Origin: http://app.lan", "Access-Control-Request-Method: PUT"];
 
+/// As LuCI names the version of its files.
+#[test]
+fn a_header_for_a_parameter() {
+    let (router, daemon) = site("list header '/assets?v X-Version: x'\n list header '/assets X-All: x'");
+    router.write("root/assets/a.js", "");
+    router.write("root/index.html", "");
+    for (target, has) in [
+        ("/assets/a.js?v=1", true),
+        ("/assets/a.js?v", true),
+        ("/assets/a.js?a&v=", true),
+        ("/assets/a.js", false),
+        ("/assets/a.js?", false),
+        ("/assets/a.js?vv=1", false),
+        ("/assets/a.js?a=v", false),
+    ] {
+        let response = daemon.get(target);
+        assert_eq!((response.status, response.header("x-all")), (200, Some("x")), "{target}");
+        assert_eq!(response.header("x-version").is_some(), has, "{target}");
+    }
+    assert_eq!(daemon.get("/index.html?v=1").header("x-version"), None);
+    assert_eq!(daemon.get("/assets/b.js?v=1").header("x-version"), None, "not for errors");
+}
+
 const CORS: &str = "list header '/api Access-Control-Allow-Origin: http://app.lan'\n \
     list header '/api Access-Control-Allow-Methods: PUT, DELETE'\n \
     list header '/api access-control-allow-headers: X-Token'\n \

@@ -6,7 +6,7 @@ mod common_config;
 mod common_files;
 mod common_upstream;
 
-use common::{End, Framing};
+use common::{End, Framing, MOMENT};
 use common_config::{Router, ask, until};
 use common_files::{Daemon, request};
 use common_upstream::{Backend, closed_port};
@@ -165,6 +165,7 @@ fn what_a_client_says_of_itself_is_replaced() {
     let claims = [
         "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "Forwarded: for=192.0.2.1",
         "X-Forwarded-Port: 1", "X-Real-IP: 192.0.2.1", "X_Forwarded_For: 192.0.2.1", "X_Real-IP: 192.0.2.1",
+        "X.Forwarded.For: 192.0.2.1", "X!Real!IP: 192.0.2.1",
     ];
     let (_router, daemon, backend) = site(&[]);
     let mut client = daemon.connect();
@@ -246,6 +247,33 @@ fn bodies_of_responses() {
     backend.answer(rows[1].1);
     let reply = client.read_response();
     assert_eq!((reply.text(), reply.framing), ("ab", Framing::Close));
+}
+
+/// Whose last bytes wait for the client, while the server says nothing more.
+#[test]
+fn a_long_response_ends_with_its_length() {
+    let (_router, daemon, backend) = site(&[]);
+    let body = vec![b'x'; 12 << 20];
+    let chunked = [format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+    let heads = ["Content-Length: 12582912", "Transfer-Encoding: chunked"];
+    for (head, sent) in heads.into_iter().zip([&body, &chunked]) {
+        let mut client = daemon.connect();
+        client.send(request("GET", "/app", &[], false));
+        let mut peer = backend.accept();
+        peer.request();
+        let sent = [format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes(), sent].concat();
+        let sending = thread::spawn(move || {
+            peer.send(sent);
+            peer
+        });
+        // The client begins to read when nobody has room any more.
+        thread::sleep(2 * MOMENT);
+        assert!(client.read_response().body == body, "{head}");
+        let mut peer = sending.join().unwrap();
+        client.send("POST /app HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(peer.request().line, "POST /app HTTP/1.1", "the connection is used again");
+        peer.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    }
 }
 
 #[test]
@@ -417,6 +445,23 @@ fn a_cut_response_is_seen_to_be_cut() {
     until("it is logged", || router.log().contains("response cut short"));
 }
 
+/// Rules ask who the client is that a trusted proxy speaks for.
+#[test]
+fn a_trusted_proxy_names_the_client_that_rules_ask_for() {
+    let (_router, daemon, backend) = site(&["--trusted-proxy", "127.0.0.1", "--allow", "/app 192.0.2.0/24"]);
+    for (field, status) in
+        [("X: y", 403), ("X-Forwarded-For: 192.0.3.1", 403), ("X-Forwarded-For: 192.0.2.1, 1.2.3.4", 403)]
+    {
+        assert_eq!(ask(daemon.addr, "GET", "/app", &[field]).status, status, "{field}");
+    }
+    assert!(backend.try_accept().is_none());
+    let mut client = daemon.connect();
+    client.send(request("GET", "/app", &["X-Forwarded-For: 192.0.2.1"], false));
+    let (received, _peer) = backend.answer(HELLO);
+    assert_eq!(received.field("x-forwarded-for"), Some("192.0.2.1"));
+    assert_eq!(client.read_response().status, 200);
+}
+
 #[test]
 fn logins_rules_and_fields_of_the_site_come_first() {
     let router = Router::new();
@@ -497,6 +542,13 @@ fn nothing_is_smuggled() {
     assert_eq!(peer.request().line, "GET /app/smuggled HTTP/1.1");
     peer.send(HELLO);
     client.read_response();
+    // A length has one form.
+    let mut client = daemon.connect();
+    client.send("POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 0010\r\n\r\n0123456789");
+    let received = peer.request();
+    assert_eq!((received.field("content-length"), received.body.as_slice()), (Some("10"), &b"0123456789"[..]));
+    peer.send(HELLO);
+    client.read_response();
     // What is decoded to be judged is encoded again.
     let mut client = daemon.connect();
     client.send("GET /app/x%20HTTP/../%c3%a4%22%3f HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -531,6 +583,10 @@ fn values_are_checked() {
     let (status, said) = router.check();
     assert_eq!(status, Some(1));
     assert!(said.contains("uhttpd.main.proxy: \"/a=ftp://x\" is wrong: expected /PREFIX=URL"), "{said}");
+    router.section("list proxy '/a=http://h'\nlist proxy '/a/=http://g'\nlist fastcgi '/=h:1'\nlist fastcgi '/=h:2'");
+    let (_, said) = router.check();
+    assert!(said.contains("uhttpd.main.proxy: \"/a\" is given more than once: the last line counts\n"), "{said}");
+    assert!(said.contains("uhttpd.main.fastcgi: \"/\" is given more than once: the first line counts\n"), "{said}");
     let output = router.output(&["-h", &router.path("root"), "--proxy", "/a=http://h:1/ http://g/ insecure", "--dump"]);
     let dump = String::from_utf8(output.stdout).unwrap();
     assert!(dump.contains("\tlist proxy '/a=http://h:1/ http://g/ insecure'\n"), "{dump}");

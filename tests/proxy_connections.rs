@@ -140,4 +140,24 @@ fn a_unix_socket_answers() {
         peer.send(HELLO);
         assert_eq!(client.read_response().text(), "hello");
     }
+    // Its path is no host.
+    for host in ["", "Host:\r\n"] {
+        client.send(format!("GET /app/ HTTP/1.0\r\nConnection: keep-alive\r\n{host}\r\n"));
+        assert_eq!(peer.request().field("host"), Some("localhost"));
+        peer.send(HELLO);
+        assert_eq!(client.read_response().text(), "hello");
+    }
+}
+
+/// It may be the fault of the request alone.
+#[test]
+fn a_wrong_response_does_not_rest_a_server() {
+    let (router, one, two) = (Router::new(), Backend::tcp(), Backend::tcp());
+    let daemon = router.start_by(&["--proxy", &format!("/app={} {}", one.url(), two.url())]);
+    for backend in [&one, &two, &one, &two] {
+        let mut client = daemon.connect();
+        client.send(request("GET", "/app", &[], false));
+        backend.answer("HTTP/1.1 200 OK\r\nno colon\r\n\r\n");
+        assert_eq!(client.read_response().status, 502);
+    }
 }

@@ -1,5 +1,5 @@
 //! Servers behind the proxy that speak TLS: this program itself.
-#![cfg(all(feature = "proxy", feature = "tls"))]
+#![cfg(feature = "proxy-tls")]
 
 mod common;
 mod common_config;
@@ -10,7 +10,7 @@ use common_config::{Router, ask, until};
 use common_files::{Daemon, request};
 use common_upstream::Backend;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 /// A server with a certificate of its own that forwards `/app`, and the port of its HTTPS.
 fn server(router: &Router, backend: &Backend) -> (Daemon, u16) {
@@ -95,8 +95,10 @@ fn a_tunnel_goes_through_tls() {
     });
     assert!(client.read_exact(MUCH).iter().all(|&byte| byte == b'd'));
     let mut peer = sending.join().unwrap();
+    // The end comes behind all that was sent, however slowly that is read.
+    client.send(vec![b'u'; MUCH]);
     client.half_close();
-    peer.expect_end();
+    assert_eq!(peer.rest().len(), MUCH);
     peer.send("last words");
     assert_eq!(client.read_exact(10), b"last words");
     drop(peer);
@@ -119,4 +121,38 @@ fn bodies_pass_through_tls() {
     assert_eq!(received.body.len(), 2_000_000);
     drop(_peer);
     assert_eq!(sending.join().unwrap().read_response().text(), "until the end");
+}
+
+/// What a handshake costs is spent once.
+#[test]
+fn a_connection_is_used_again() {
+    let (router, backend) = (Router::new(), Backend::tcp());
+    let (_server, port) = server(&router, &backend);
+    let splice = TcpListener::bind("127.0.0.1:0").unwrap();
+    let value = format!("/app=https://127.0.0.1:{}/ ca={}", splice.local_addr().unwrap().port(), router.path("late"));
+    let (sender, accepted) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        while let Ok((client, _)) = splice.accept() {
+            let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+            let _ = sender.send(());
+        }
+    });
+    router.section(&format!("list proxy '{value}'"));
+    let front = router.start(1);
+    // The authorities may come later.
+    assert_eq!(ask(front.addr, "GET", "/app/file.txt", &[]).status, 502);
+    fs::copy(router.path("cert"), router.path("late")).unwrap();
+    let mut client = front.connect();
+    for _ in 0..3 {
+        client.send(request("GET", "/app/file.txt", &[], false));
+        assert_eq!(client.read_response().text(), "content");
+    }
+    assert_eq!(accepted.try_iter().count(), 2, "that without authorities, and one");
 }

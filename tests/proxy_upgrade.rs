@@ -117,6 +117,23 @@ fn one_side_that_leaves_takes_the_other_along() {
     client.expect_close();
 }
 
+/// Also while it waits for the other one alone.
+#[test]
+fn a_client_that_breaks_is_noticed_while_the_server_does_not_read() {
+    let (_router, daemon, backend) = site(&[]);
+    let stream = TcpStream::connect(daemon.addr).unwrap();
+    let mut client = Client::new(stream.try_clone().unwrap());
+    client.send(OFFER);
+    let (_, mut peer) = backend.answer(SWITCH);
+    client.read_response();
+    drop(client);
+    stream.set_write_timeout(Some(MOMENT)).unwrap();
+    while (&stream).write_all(&[b'u'; 1 << 16]).is_ok() {}
+    common::reset(stream);
+    until("the server sees it", || peer.try_send("x").is_err());
+    peer.rest();
+}
+
 #[test]
 fn silence_ends_it() {
     let (_router, daemon, backend) = site(&["--proxy-idle-timeout", "1", "--proxy-timeout", "1", "-T", "1"]);
@@ -189,7 +206,7 @@ fn it_outlives_a_reload() {
 
 #[test]
 fn idle_ones_take_little_memory() {
-    const TUNNELS: usize = 80;
+    const TUNNELS: usize = 100;
     if std::env::var_os("ECOHTTPD_RUNNER").is_some() {
         return common::skip("the memory would be the emulator's");
     }

@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[cfg(feature = "proxy")]
+mod common_config;
+#[cfg(feature = "proxy")]
+mod common_files;
 #[cfg(feature = "tls")]
 mod common_tls;
 mod common_websocket;
@@ -197,6 +201,30 @@ fn one_who_does_not_read_is_sent_away() {
     expect(&mut busy, TEXT, "1 here");
 }
 
+/// More than a room keeps for one who does not read, said at once.
+#[test]
+fn one_who_says_much_sends_nobody_away() {
+    const LINES: usize = 1000;
+    let Some(chat) = Example::start("chat") else { return };
+    let mut other = open(chat.addr, "/room");
+    expect(&mut other, TEXT, "1 here");
+    let mut busy = open(chat.addr, "/room");
+    expect(&mut other, TEXT, "2 here");
+    busy.send(frame(TEXT, "x").repeat(LINES));
+    for _ in 0..LINES {
+        expect(&mut other, TEXT, "x");
+    }
+    // All leave at once.
+    let mut guests: Vec<_> = (0..100).map(|_| open(chat.addr, "/room")).collect();
+    for number in 3..=102 {
+        expect(&mut other, TEXT, format!("{number} here"));
+    }
+    guests.iter_mut().for_each(|guest| guest.send(close(1000, "")));
+    for number in (2..102).rev() {
+        expect(&mut other, TEXT, format!("{number} here"));
+    }
+}
+
 /// Autobahn's suite runs under Python 2: `pip install autobahntestsuite==0.8.2` in a virtual environment, and
 /// `ECOHTTPD_WSTEST` names the `wstest` of it. Cases 12 and 13 are of compression, which is not offered.
 #[test]
@@ -207,9 +235,17 @@ fn autobahn() {
     let Some(server) = Example::start("echo") else { return };
     let temp = tempfile::tempdir().unwrap();
     let reports = temp.path().join("reports");
+    #[cfg_attr(not(feature = "proxy"), expect(unused_mut))]
+    let mut servers = vec![serde_json::json!({ "agent": "ecohttpd", "url": format!("ws://{}", server.addr) })];
+    #[cfg(feature = "proxy")]
+    let router = common_config::Router::new();
+    #[cfg(feature = "proxy")]
+    let proxy = router.start_by(&["--proxy", &format!("/=http://{}", server.addr)]);
+    #[cfg(feature = "proxy")]
+    servers.push(serde_json::json!({ "agent": "proxied", "url": format!("ws://{}", proxy.addr) }));
     let spec = serde_json::json!({
         "outdir": reports,
-        "servers": [{ "agent": "ecohttpd", "url": format!("ws://{}", server.addr) }],
+        "servers": servers,
         "cases": ["*"],
         "exclude-cases": ["12.*", "13.*"],
         "exclude-agent-cases": {},
@@ -223,10 +259,13 @@ fn autobahn() {
     let index = std::fs::read(reports.join("index.json"))
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&out.stderr)));
     let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
-    let cases = index["ecohttpd"].as_object().unwrap();
     let good = |verdict: &serde_json::Value| matches!(verdict.as_str(), Some("OK" | "INFORMATIONAL"));
-    let bad: Vec<_> =
-        cases.iter().filter(|(_, case)| !good(&case["behavior"]) || !good(&case["behaviorClose"])).collect();
-    println!("{} cases of Autobahn", cases.len());
-    assert!(cases.len() >= 300 && bad.is_empty(), "{} cases, {bad:#?}", cases.len());
+    for server in servers {
+        let agent = server["agent"].as_str().unwrap();
+        let cases = index[agent].as_object().unwrap();
+        let bad: Vec<_> =
+            cases.iter().filter(|(_, case)| !good(&case["behavior"]) || !good(&case["behaviorClose"])).collect();
+        println!("{agent}: {} cases of Autobahn", cases.len());
+        assert!(cases.len() >= 300 && bad.is_empty(), "{agent}: {} cases, {bad:#?}", cases.len());
+    }
 }

@@ -136,6 +136,14 @@ impl Output {
         }
     }
 
+    /// Frees all memory if nothing is queued.
+    #[cfg(feature = "http2")]
+    pub(crate) fn rest(&mut self) {
+        if self.queue.is_empty() {
+            *self = Output { sent: self.sent, ..Output::default() };
+        }
+    }
+
     /// Drops the queue, and frees memory beyond the spare buffer.
     pub(crate) fn clear(&mut self) {
         while let Some(chunk) = self.queue.pop_front() {

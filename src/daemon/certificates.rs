@@ -127,6 +127,8 @@ fn load(tls: &TlsConfig, what: Usable) -> io::Result<()> {
 pub fn add_to(options: Options, tls: &TlsConfig, what: Usable) -> Options {
     let (true, Some(cert), Some(key)) = (what != Usable::Nothing, &tls.cert, &tls.key) else { return options };
     let options = options.cert_key(cert, key).ciphers(&tls.ciphers);
+    #[cfg(feature = "http2")]
+    let options = options.http2(!tls.no_http2);
     match &tls.ca {
         // Clients without a certificate may connect: only some paths require one.
         Some(ca) if what == Usable::All => options.ca(ca).insecure(true),

@@ -13,9 +13,11 @@
 //! | `signals`, `tasks` | signals, and what else runs beside the requests |
 //! | `privileges`, `background`, `pid_file`, `exit` | the process: its user, its terminal, its id, its exit code |
 //! | `virtual_hosts`, `router` | a request's way: which site, who may, what answers |
+//! | `site_headers`, `replies` | configured header fields, short responses of the program itself |
 //! | `access`, `auth` | who may: by address, proxy and certificate; by login |
 //! | `https_policy`, `certificates`, `self_signed` | HTTPS: redirect and HSTS; the files |
 //! | `scripts`, `cgi` | which paths are scripts; running them |
+//! | `workers` | handlers in Lua and ucode, and the processes that run them |
 //! | `ubus` | `/ubus`: JSON-RPC over ubus |
 //! | `proxy`, `fastcgi` | servers behind this one, by HTTP and by FastCGI |
 //! | `upstream` | connections to them, for any protocol |
@@ -55,6 +57,7 @@ mod scripts;
 #[cfg(feature = "tls")]
 mod self_signed;
 mod signals;
+mod site_headers;
 mod sys;
 mod tasks;
 #[cfg(test)]
@@ -64,5 +67,7 @@ mod ubus;
 #[cfg(feature = "proxy")]
 mod upstream;
 mod virtual_hosts;
+#[cfg(feature = "workers")]
+mod workers;
 
 pub use run::run;

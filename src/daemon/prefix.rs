@@ -15,15 +15,24 @@ impl UrlPrefix {
 
     /// As `holds`, ignoring the case of ASCII letters.
     pub fn holds_in_any_case(&self, relative: &[u8]) -> bool {
-        let (start, rest) = relative.split_at_checked(self.0.len()).unwrap_or((b"", relative));
-        let fits = start.eq_ignore_ascii_case(self.0.as_bytes());
-        fits && (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/"))
+        self.rest_in_any_case(relative).is_some()
     }
 
     /// The part of a path that is below this one.
     pub fn rest<'a>(&self, relative: &'a [u8]) -> Option<&'a [u8]> {
-        let rest = relative.strip_prefix(self.0.as_bytes())?;
-        (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+        self.rest_in_any_case(relative).filter(|_| relative.starts_with(self.0.as_bytes()))
+    }
+
+    /// As `rest`, ignoring the case of ASCII letters.
+    pub fn rest_in_any_case<'a>(&self, relative: &'a [u8]) -> Option<&'a [u8]> {
+        let (start, rest) = relative.split_at_checked(self.0.len())?;
+        let fits = start.eq_ignore_ascii_case(self.0.as_bytes());
+        (fits && (self.0.is_empty() || rest.is_empty() || rest.starts_with(b"/"))).then_some(rest)
+    }
+
+    /// The path, without slashes around it.
+    pub fn relative(&self) -> &str {
+        &self.0
     }
 }
 

@@ -2,22 +2,23 @@
 
 use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
-use super::cgi::{Cgi, Limits, Script, Served};
-use super::config::{self, Header, seconds};
-use super::escape::Html;
+use super::cgi::{Cgi, Limits, Script, Served, Turn};
+use super::config::{self, seconds};
 #[cfg(feature = "proxy")]
 use super::fastcgi::FastCgi;
 use super::https_policy::HttpsPolicy;
 use super::log;
-
 use super::prefix::UrlPrefix;
 #[cfg(feature = "proxy")]
 use super::proxy::{Forwarding, Proxied};
 use super::rebinding::is_rebound;
-use super::replies::{error, respond};
+use super::replies::{asks_for_page, error, fail, respond};
 use super::scripts::{self, Found, Located, Scripts};
+use super::site_headers::SiteHeaders;
 #[cfg(feature = "ubus")]
 use super::ubus::Ubus;
+#[cfg(feature = "workers")]
+use super::workers::{Handler, Handlers, path_info};
 use ecohttpd::syntax::decode_percent;
 use ecohttpd::{CleanPath, Connection, Error, Files, Options, Request, Result};
 use std::os::fd::AsFd;
@@ -25,9 +26,6 @@ use std::rc::Rc;
 
 /// Most local redirects by scripts (RFC 3875 §6.2.2) that one request may follow.
 const LOCAL_REDIRECTS: u32 = 5;
-
-/// `Retry-After` of 503, in seconds: pages and most scripts take less.
-const RETRY_AFTER: u32 = 2;
 
 /// User and password of a verified login.
 type VerifiedLogin = (String, Vec<u8>);
@@ -42,7 +40,7 @@ pub struct Router {
     /// Refuse private clients at public addresses.
     rfc1918_filter: bool,
     aliases: Vec<(UrlPrefix, String)>,
-    headers: Vec<(UrlPrefix, Header)>,
+    headers: SiteHeaders,
     proxies: Option<Proxies>,
     access: Option<AccessControl>,
     auth: Option<Rc<Auth>>,
@@ -61,6 +59,8 @@ pub struct Router {
     fastcgi: FastCgi,
     #[cfg(feature = "ubus")]
     ubus: Option<(UrlPrefix, Ubus)>,
+    #[cfg(feature = "workers")]
+    handlers: Handlers,
     error_page: Option<CleanPath>,
     /// The page of an application that handles its own paths.
     fallback: Option<CleanPath>,
@@ -71,6 +71,16 @@ struct Redirected {
     query: String,
     /// How many more redirects may follow.
     left: u32,
+}
+
+/// How a script is run.
+struct Run<'a> {
+    /// 200, or the error whose page this is.
+    status: u16,
+    /// With a query it runs as for GET, whatever the request was.
+    query: Option<&'a [u8]>,
+    /// It is the request's turn already.
+    turn: Option<Turn>,
 }
 
 /// The path to serve next, and the redirect that led there.
@@ -102,6 +112,7 @@ impl Router {
             body_folder: site.body_temp_path.clone(),
             ..Limits::default()
         };
+        let cgi = Cgi::new(limits);
         Router {
             names: site.server_names.clone(),
             policy,
@@ -109,7 +120,7 @@ impl Router {
             tells_certificate: site.tls.ca.is_some(),
             rfc1918_filter: site.rfc1918_filter,
             aliases: site.aliases.iter().map(alias).collect(),
-            headers: site.headers.iter().map(|header| (UrlPrefix::new(&header.prefix), header.clone())).collect(),
+            headers: SiteHeaders::new(&site.headers),
             proxies: Proxies::new(&site.trusted_proxies),
             access: AccessControl::new(&site.access, &site.client_certs, site.uncertain_proxies, site.tls.ca.is_some()),
             auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
@@ -118,7 +129,9 @@ impl Router {
             plain_files: Files::new(&options.clone().gzip(false)),
             scripts: Scripts::new(site),
             no_symlinks: site.no_symlinks,
-            cgi: Cgi::new(limits),
+            #[cfg(feature = "workers")]
+            handlers: Handlers::new(site, &cgi),
+            cgi,
             #[cfg(feature = "proxy")]
             forwarding: Forwarding::new(&site.proxies, site.proxy_timeout, site.proxy_idle_timeout),
             #[cfg(feature = "proxy")]
@@ -160,7 +173,7 @@ impl Router {
             _ if !is_path => return Box::pin(self.files.serve(con, req)).await,
             Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
             Ok(path) if self.is_plain(con, &path) => {
-                self.add_headers(con, &path)?;
+                self.headers.add(con, req, &path)?;
                 match refused(self.files.try_serve(con, req, &path).await)? {
                     Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
                     status => Err(status),
@@ -199,18 +212,11 @@ impl Router {
         if self.access.as_ref().is_some_and(|access| access.judge(con, req, path.relative()).is_err()) {
             return Ok(false);
         }
-        let mut lets_in = false;
-        for (prefix, Header { name, value, .. }) in &self.headers {
-            // Other fields may be meant only for clients with a login.
-            if is_of_cors(name) && prefix.holds(path.relative()) {
-                lets_in |= name.eq_ignore_ascii_case("access-control-allow-origin");
-                con.add_header(name, value)?;
-            }
-        }
+        let lets_in = self.headers.add_cors(con, path)?;
         if lets_in {
             con.set_status(204)?
         } else {
-            self.clear(con)?
+            self.headers.clear(con)?
         }
         Ok(lets_in)
     }
@@ -225,9 +231,19 @@ impl Router {
         false
     }
 
+    #[cfg(feature = "workers")]
+    fn has_handler(&self, path: &CleanPath) -> bool {
+        self.handlers.find(path.relative()).is_some()
+    }
+
+    #[cfg(not(feature = "workers"))]
+    fn has_handler(&self, _: &CleanPath) -> bool {
+        false
+    }
+
     #[cfg(feature = "proxy")]
     fn is_proxied(&self, path: &CleanPath) -> bool {
-        self.forwarding.find(path).is_some() || self.fastcgi.find(path).is_some()
+        self.forwarding.find(path).is_some()
     }
 
     #[cfg(not(feature = "proxy"))]
@@ -244,16 +260,20 @@ impl Router {
         path: &CleanPath,
         proxied: &Proxied,
     ) -> Result<Option<u16>> {
-        self.add_headers(con, path)?;
+        self.headers.add(con, req, path)?;
         match self.admit(con, req, path, path).await {
-            Ok(login) => self.forwarding.serve(con, req, path, proxied, login.is_some()).await,
+            Ok(login) => {
+                // HTTPS may have added one.
+                let has_fields = !self.headers.is_empty() || con.is_tls();
+                self.forwarding.serve(con, req, path, proxied, login.is_some(), has_fields).await
+            }
             Err(refusal) => self.refuse(con, refusal).await,
         }
     }
 
     /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
     fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
-        if self.is_ubus(path) || self.is_proxied(path) {
+        if self.is_ubus(path) || self.is_proxied(path) || self.has_handler(path) {
             return false;
         }
         let open = !self.is_guarded() && self.aliases.is_empty();
@@ -273,7 +293,7 @@ impl Router {
         asked: CleanPath,
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
-        self.add_headers(con, &asked)?;
+        self.headers.add(con, req, &asked)?;
         let path = self.rewrite(&asked);
         let path = path.as_ref().unwrap_or(&asked);
         let found = self.find(con, path, redirected.is_some());
@@ -294,9 +314,27 @@ impl Router {
             let rest = [rest, slash].concat();
             return ubus.serve(con, req, &rest).await.map(|()| None);
         }
-        #[cfg(feature = "proxy")]
-        if let Some((at, prefix, rest)) = self.fastcgi.find(path).filter(|_| redirected.is_none()) {
-            return self.run_below(con, req, path, login.as_ref(), (at, prefix, rest)).await;
+        #[cfg(feature = "workers")]
+        if let Some((handler, rest)) = self.handlers.find(path.relative()).filter(|_| redirected.is_none()) {
+            let info = path_info(rest, path.is_folder());
+            let served = match Box::pin(self.handle(con, req, handler, info.as_deref(), login.as_ref())).await? {
+                Ok(served) => served,
+                Err(turn) => match &found {
+                    // LuCI runs as CGI as well.
+                    Found::Script(located) => {
+                        self.execute(
+                            con,
+                            req,
+                            located,
+                            login.as_ref(),
+                            Run { status: 200, query: None, turn: Some(turn) },
+                        )
+                        .await?
+                    }
+                    _ => Served::Failed(500),
+                },
+            };
+            return self.follow(con, req, served, None).await;
         }
         match found {
             // There is no script to answer OPTIONS.
@@ -318,7 +356,7 @@ impl Router {
     fn fall_back(&self, con: &mut Connection, req: &Request) -> Result<Option<NextPath>> {
         let Some(page) = self.fallback.as_ref().filter(|_| asks_for_page(req)) else { return Ok(None) };
         // Fields configured for the missing path, such as for caching, may not be right for the page.
-        self.clear(con)?;
+        self.headers.clear(con)?;
         con.add_header("Vary", "Accept")?;
         Ok(Some((page.clone(), Some(Redirected { query: req.query_string().to_owned(), left: 0 }))))
     }
@@ -361,7 +399,48 @@ impl Router {
         redirected: Option<Redirected>,
     ) -> Result<Option<u16>> {
         let query = redirected.as_ref().map(|redirected| redirected.query.as_bytes());
-        let place = match self.execute(con, req, located, login, 200, query).await? {
+        let run = Run { status: 200, query, turn: None };
+        let served = self.execute(con, req, located, login, run).await?;
+        self.follow(con, req, served, redirected).await
+    }
+
+    /// Has a handler answer. If it can't be loaded, nothing was sent, and it is still the request's turn.
+    #[cfg(feature = "workers")]
+    async fn handle(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        handler: &Handler,
+        path_info: Option<&[u8]>,
+        login: Option<&VerifiedLogin>,
+    ) -> Result<std::result::Result<Served, Turn>> {
+        let query = req.query_bytes().to_owned();
+        let script = Script {
+            file: &handler.file,
+            held: None,
+            interpreter: None,
+            name: handler.name.as_bytes(),
+            path_info,
+            docroot: self.scripts.docroot(),
+            #[cfg(feature = "tls")]
+            tells_certificate: self.tells_certificate,
+            login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
+            status: 200,
+            query: &query,
+            as_get: false,
+        };
+        handler.serve(&self.cgi, con, req, &script).await
+    }
+
+    /// Does what is left to do after a script: follows its local redirect.
+    async fn follow(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        served: Served,
+        redirected: Option<Redirected>,
+    ) -> Result<Option<u16>> {
+        let place = match served {
             Served::Done => return Ok(None),
             Served::Failed(status) => return Ok(Some(status)),
             Served::Local(place) => place,
@@ -383,18 +462,19 @@ impl Router {
         }
     }
 
-    /// Executes a script. With a `query` it runs as for GET, whatever the request was.
+    /// Executes a script.
     async fn execute(
         &self,
         con: &mut Connection,
         req: &mut Request,
         located: &Located<'_>,
         login: Option<&VerifiedLogin>,
-        status: u16,
-        query: Option<&[u8]>,
+        run: Run<'_>,
     ) -> Result<Served> {
+        let Run { status, query, turn } = run;
         let asked = req.query_bytes().to_owned();
-        let held = match self.no_symlinks.then(|| self.files.hold(con, located.relative())).transpose() {
+        let has_file = self.no_symlinks && !located.is_program;
+        let held = match has_file.then(|| self.files.hold(con, located.relative())).transpose() {
             Ok(held) => held,
             Err(error) => return Ok(Served::Failed(scripts::status_of(&error))),
         };
@@ -412,52 +492,21 @@ impl Router {
             query: query.unwrap_or(&asked),
             as_get: query.is_some(),
         };
+        #[cfg(not(feature = "proxy"))]
+        if located.fastcgi.is_some() {
+            return Ok(Served::Failed(502));
+        }
         #[cfg(feature = "proxy")]
         if let Some(at) = located.fastcgi {
-            if let Some((status, _)) = script.refusal() {
+            if !located.is_program
+                && let Some((status, _)) = script.refusal()
+            {
                 return Ok(Served::Failed(status));
             }
             let script = Script { held: None, ..script };
             return self.fastcgi.serve(con, req, &script, &self.cgi, at).await;
         }
-        self.cgi.serve(con, req, &script).await
-    }
-
-    /// Has a FastCGI server answer that has all below a path.
-    #[cfg(feature = "proxy")]
-    async fn run_below(
-        &self,
-        con: &mut Connection,
-        req: &mut Request,
-        path: &CleanPath,
-        login: Option<&VerifiedLogin>,
-        (at, prefix, rest): (usize, &str, &[u8]),
-    ) -> Result<Option<u16>> {
-        let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
-        let start: &[u8] = if prefix.is_empty() { b"/" } else { b"" };
-        let info = [start, rest, if path.relative().is_empty() { b"" } else { slash }].concat();
-        let file = self.scripts.docroot().join(prefix.trim_start_matches('/'));
-        let script = Script {
-            file: &file,
-            held: None,
-            interpreter: None,
-            name: prefix.as_bytes(),
-            path_info: (!info.is_empty()).then_some(&info),
-            docroot: self.scripts.docroot(),
-            #[cfg(feature = "tls")]
-            tells_certificate: self.tells_certificate,
-            login: login.map(|(user, pass)| (user.as_str(), pass.as_slice())),
-            status: 200,
-            query: req.query_bytes(),
-            as_get: false,
-        };
-        let place = match self.fastcgi.serve(con, req, &script, &self.cgi, at).await? {
-            Served::Done => return Ok(None),
-            Served::Failed(status) => return Ok(Some(status)),
-            Served::Local(place) => place,
-        };
-        // Whom that path belongs to is for the client's next request to find out.
-        con.redirect(302, &place).await.map(|()| None)
+        self.cgi.serve(con, req, &script, turn).await
     }
 
     /// The path rewritten by the first alias that matches: the target of the alias, followed by the whole old path.
@@ -495,7 +544,7 @@ impl Router {
 
     /// Answers a refusal, or returns the status of an error that the caller answers.
     async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
-        self.clear(con)?;
+        self.headers.clear(con)?;
         let (status, text) = match refusal {
             Refusal::Denied(Denied::Address) => return Ok(Some(403)),
             Refusal::Denied(Denied::Certificate) => (403, "A client certificate is required.\n"),
@@ -513,31 +562,13 @@ impl Router {
 
     /// Answers with an error, by the error page if there is one.
     async fn fail(&self, con: &mut Connection, req: &mut Request, status: u16) -> Result<()> {
-        self.clear(con)?;
+        self.headers.clear(con)?;
         if let (Some(page), 403 | 404) = (&self.error_page, status)
             && self.fail_with(con, req, page, status).await?
         {
             return Ok(());
         }
-        let path = Html(req.raw_path());
-        let text = match status {
-            404 => format!("The requested URL {path} was not found on this server."),
-            403 => format!("You don't have permission to access {path} on this server."),
-            _ => String::new(),
-        };
-        match status {
-            405 => con.add_header("Allow", "GET, HEAD, OPTIONS")?,
-            // The rest of the body would be as slow, or find no room either.
-            408 | 413 | 507 => con.add_header("Connection", "close")?,
-            503 => con.add_header("Retry-After", RETRY_AFTER)?,
-            412 | 416 => {
-                con.set_status(status)?;
-                con.add_header("Content-Length", 0)?;
-                return con.send("").await;
-            }
-            _ => {}
-        }
-        error(con, status, &text).await
+        fail(con, req, status).await
     }
 
     /// Answers with the error page. Returns false if this client may not see one.
@@ -550,19 +581,9 @@ impl Router {
         };
         con.set_status(status)?;
         let query = req.query_bytes().to_owned();
-        let served = self.execute(con, req, &located, login.as_ref(), status, Some(&query)).await?;
+        let served =
+            self.execute(con, req, &located, login.as_ref(), Run { status, query: Some(&query), turn: None }).await?;
         Ok(matches!(served, Served::Done))
-    }
-
-    /// Adds the configured fields for a path.
-    fn add_headers(&self, con: &mut Connection, path: &CleanPath) -> Result<()> {
-        let fit = self.headers.iter().filter(|(prefix, _)| prefix.holds(path.relative()));
-        fit.into_iter().try_for_each(|(_, header)| con.add_header(&header.name, &header.value))
-    }
-
-    /// Removes the fields that are for successful responses.
-    fn clear(&self, con: &mut Connection) -> Result<()> {
-        self.headers.iter().try_for_each(|(_, header)| con.remove_header(&header.name))
     }
 }
 
@@ -573,21 +594,4 @@ fn refused(served: Result<()>) -> Result<Option<u16>> {
         Err(Error::Refused(refusal)) => Ok(Some(refusal.status())),
         Err(error) => Err(error),
     }
-}
-
-/// Whether a client accepts HTML, as browsers do only for pages: requests for images and by programs get an error.
-fn asks_for_page(req: &Request) -> bool {
-    req.header_bytes("accept").unwrap_or_default().split(|&byte| byte == b',').any(|member| {
-        const HTML: &[u8] = b"text/html";
-        let (range, rest) = member.trim_ascii().split_at_checked(HTML.len()).unwrap_or_default();
-        // RFC 9110 §12.4.2: a weight of zero means not acceptable.
-        let refused = || !rest.iter().any(|byte| matches!(byte, b'1'..=b'9')) && rest.ends_with(b"0");
-        range.eq_ignore_ascii_case(HTML) && matches!(rest.first(), None | Some(b';' | b' ')) && !refused()
-    })
-}
-
-/// Whether a field is part of CORS, or says what it depends on.
-fn is_of_cors(name: &str) -> bool {
-    const CORS: &str = "access-control-";
-    name.get(..CORS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CORS)) || name.eq_ignore_ascii_case("vary")
 }

@@ -3,6 +3,7 @@
 use super::config;
 use super::prefix::UrlPrefix;
 use ecohttpd::{CleanPath, Connection, Files};
+use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
@@ -12,12 +13,23 @@ use std::path::{Path, PathBuf};
 pub struct Scripts {
     docroot: PathBuf,
     prefix: UrlPrefix,
-    /// Extensions, with their dot, and the programs that run them; those of FastCGI servers, without a program, come first.
-    interpreters: Vec<(String, PathBuf)>,
+    interpreters: Vec<Interpreter>,
+    /// Paths below which FastCGI servers answer everything, the longest first, with their places in `fastcgi`.
+    programs: Vec<(UrlPrefix, usize)>,
     /// The names of index files.
     index: Vec<String>,
     /// Whether any of them may be a script.
     index_scripts: bool,
+}
+
+/// Who runs the files of an extension.
+struct Interpreter {
+    /// With its dot.
+    extension: String,
+    /// Empty: a FastCGI server does.
+    program: PathBuf,
+    /// The place of that in `fastcgi`.
+    server: Option<usize>,
 }
 
 /// What is at a path.
@@ -37,8 +49,9 @@ pub struct Located<'a> {
     pub file: PathBuf,
     pub interpreter: Option<&'a Path>,
     /// The place in `fastcgi` of the server that runs it.
-    #[cfg(feature = "proxy")]
     pub fastcgi: Option<usize>,
+    /// That server has all below this path, whatever files there are.
+    pub is_program: bool,
     /// Its path in URLs.
     pub name: Vec<u8>,
     pub path_info: Option<Vec<u8>>,
@@ -55,12 +68,29 @@ impl Located<'_> {
 
 impl Scripts {
     pub fn new(site: &config::SiteConfig) -> Scripts {
-        let servers = site.fastcgi.iter().map(|backend| (backend.from.clone(), PathBuf::new()));
-        let programs = site.interpreters.iter().map(|one| (one.extension.clone(), one.program.clone()));
+        let mut interpreters = Vec::new();
+        let mut programs = Vec::new();
+        for (at, backend) in site.fastcgi.iter().enumerate() {
+            if !backend.from.starts_with('.') {
+                programs.push((UrlPrefix::new(&backend.from), at));
+                continue;
+            }
+            for extension in backend.from.split(' ') {
+                let (extension, program) = (extension.to_owned(), PathBuf::new());
+                interpreters.push(Interpreter { extension, program, server: Some(at) });
+            }
+        }
+        programs.sort_by_key(|(prefix, _)| Reverse(prefix.relative().len()));
+        interpreters.extend(site.interpreters.iter().map(|one| Interpreter {
+            extension: one.extension.clone(),
+            program: one.program.clone(),
+            server: None,
+        }));
         let mut scripts = Scripts {
             docroot: site.docroot.clone(),
             prefix: UrlPrefix::new(&site.cgi_prefix),
-            interpreters: servers.chain(programs).collect(),
+            interpreters,
+            programs,
             index: site.index.clone(),
             index_scripts: false,
         };
@@ -70,31 +100,54 @@ impl Scripts {
 
     /// Whether a file at that path would be run rather than sent. Case is ignored, as on FAT.
     pub fn is_script(&self, relative: &[u8]) -> bool {
-        self.prefix.holds_in_any_case(relative) || self.interpreter(relative).is_some()
+        self.prefix.holds_in_any_case(relative)
+            || self.interpreter(relative).is_some()
+            || self.programs.iter().any(|(prefix, _)| prefix.holds_in_any_case(relative))
     }
 
     /// Whether an index file of that name may be a script, in any folder.
     pub fn may_be_script(&self, name: &str) -> bool {
-        name.contains('/') || self.interpreter(name.as_bytes()).is_some()
+        let ends_so = |path: &str| path.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(name));
+        name.contains('/')
+            || self.interpreter(name.as_bytes()).is_some()
+            || self.programs.iter().any(|(prefix, _)| ends_so(prefix.relative()))
     }
 
     pub fn docroot(&self) -> &Path {
         &self.docroot
     }
 
-    fn interpreter(&self, relative: &[u8]) -> Option<(usize, &Path)> {
-        let mut all = self.interpreters.iter().enumerate();
-        // That of a FastCGI server may be a path instead, which is no file's.
-        let found = all.find(|(_, (extension, _))| {
+    fn interpreter(&self, relative: &[u8]) -> Option<&Interpreter> {
+        self.interpreters.iter().find(|Interpreter { extension, .. }| {
             let at = relative.len().checked_sub(extension.len());
-            let end = at.and_then(|at| relative.get(at..)).filter(|_| extension.starts_with('.'));
-            end.is_some_and(|end| end.eq_ignore_ascii_case(extension.as_bytes()))
-        });
-        found.map(|(at, (_, program))| (at, program.as_path()))
+            at.and_then(|at| relative.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(extension.as_bytes()))
+        })
+    }
+
+    /// The server that has all below a path. Case is ignored: nothing there is a file, on FAT neither.
+    fn program(&self, path: &CleanPath) -> Option<Located<'_>> {
+        let mut fits = self.programs.iter();
+        let (prefix, at, rest) =
+            fits.find_map(|(prefix, at)| Some((prefix.relative(), *at, prefix.rest_in_any_case(path.relative())?)))?;
+        let (start, end) = (prefix.is_empty(), path.is_folder() && !path.relative().is_empty());
+        let slash = |is_there: bool| if is_there { &b"/"[..] } else { b"" };
+        let info = [slash(start), rest, slash(end)].concat();
+        Some(Located {
+            file: self.docroot.join(prefix),
+            interpreter: None,
+            fastcgi: Some(at),
+            is_program: true,
+            name: [slash(!start), prefix.as_bytes()].concat(),
+            path_info: (!info.is_empty()).then_some(info),
+            index: None,
+        })
     }
 
     /// Looks for a script at a path, or above it.
     pub fn find(&self, con: &Connection, files: &Files, path: &CleanPath) -> Found<'_> {
+        if let Some(located) = self.program(path) {
+            return Found::Script(located);
+        }
         let relative = path.relative();
         let below = self.prefix.holds_in_any_case(relative);
         let named = || relative.split(|&byte| byte == b'/').any(|segment| self.interpreter(segment).is_some());
@@ -132,7 +185,7 @@ impl Scripts {
             if !self.is_script(path.relative()) {
                 return Found::Index(path);
             }
-            let located = self.located(&path, path.relative().len());
+            let located = self.program(&path).unwrap_or_else(|| self.located(&path, path.relative().len()));
             return Found::Script(Located { index: Some(path), ..located });
         }
         Found::File
@@ -145,9 +198,9 @@ impl Scripts {
         let interpreter = self.interpreter(script);
         Located {
             file: self.docroot.join(OsStr::from_bytes(script)),
-            interpreter: interpreter.map(|(_, program)| program),
-            #[cfg(feature = "proxy")]
-            fastcgi: interpreter.filter(|(_, program)| program.as_os_str().is_empty()).map(|(at, _)| at),
+            interpreter: interpreter.map(|one| one.program.as_path()),
+            fastcgi: interpreter.and_then(|one| one.server),
+            is_program: false,
             name: [b"/", script].concat(),
             path_info: (!info.is_empty()).then_some(info),
             index: None,

@@ -3,8 +3,14 @@
 use super::dot_segments::{PathError, normalize};
 use super::limits::PATH_ROOM;
 use crate::server::Refusal;
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
+
+thread_local! {
+    /// The memory of a path that was dropped, for the next one: there is one for each request.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A path beneath a folder: what a client asked for, with dot segments and duplicate slashes resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +18,16 @@ pub struct CleanPath {
     /// The path without a slash at either end, and a NUL after it, as system calls want it.
     name: Vec<u8>,
     folder: bool,
+}
+
+impl Drop for CleanPath {
+    fn drop(&mut self) {
+        if self.name.capacity() <= 2 * PATH_ROOM {
+            let name = std::mem::take(&mut self.name);
+            // The thread may be ending.
+            let _ = SPARE.try_with(|spare| spare.set(name));
+        }
+    }
 }
 
 impl CleanPath {
@@ -28,7 +44,9 @@ impl CleanPath {
     /// # Errors
     /// 403 for a path that climbs above its root, 400 for one with a NUL.
     pub fn new(decoded: &[u8]) -> Result<CleanPath, Refusal> {
-        let mut name = Vec::with_capacity(PATH_ROOM);
+        let mut name = SPARE.take();
+        name.clear();
+        name.reserve(PATH_ROOM);
         match normalize(decoded, &mut name) {
             Ok(folder) => {
                 name.push(0);

@@ -156,16 +156,23 @@ impl DocumentRoot {
         let path = name.to_bytes();
         let slash = path.iter().rposition(|&byte| byte == b'/');
         let (folder, file) = slash.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
-        // Reads the folder, unless that was done lately. Does not check whether clients may use the name itself.
-        let _ = self.check_segment(folder, file, now);
+        if !self.names.has(folder, now) {
+            // Does not check whether clients may use the name itself.
+            let _ = self.check_segment(folder, file, now);
+        }
+        if self.names.is_unread(folder, now) {
+            let dir = CString::new(folder).ok().and_then(|path| self.open_as(&path, sys::READ | sys::O_DIRECTORY).ok());
+            self.names.read_coded(folder, dir.as_ref());
+        }
         let listed = self.names.siblings(folder, file, now);
         listed.unwrap_or_else(|| (self.look_for_siblings(name, now), now.saturating_add(ROOT_CHECK)))
     }
 
     fn look_for_siblings(&mut self, name: &CStr, now: u64) -> Codings {
+        let mut buffer = Vec::new();
         Codings::which(|coding| {
-            let sibling = precompressed::sibling(name, coding);
-            sibling.is_ok_and(|sibling| self.stat(&sibling, now).is_ok())
+            let sibling = precompressed::push_sibling(&mut buffer, name, coding);
+            sibling.is_ok_and(|sibling| self.stat(sibling, now).is_ok())
         })
     }
 

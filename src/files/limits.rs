@@ -45,9 +45,9 @@ pub const FOLDERS_KEPT: usize = 16;
 /// with several names per file.
 pub const NAMES_KEPT: usize = 4096;
 
-/// Entries that are read of a folder to find its precompressed files: a few milliseconds, and only if the folder has
-/// changed. In a larger folder they are looked up one by one.
-pub const ENTRIES_READ: usize = 16 << 10;
+/// Entries that are read of a folder to find its precompressed files: some milliseconds on a router, and only if the folder
+/// has changed. In a larger folder they are looked up one by one.
+pub const ENTRIES_READ: usize = 1000;
 
 /// Files whose precompressed forms are remembered, 16 bytes each.
 pub const SIBLINGS_KEPT: usize = 128;

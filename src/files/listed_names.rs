@@ -41,21 +41,30 @@ struct Folder {
 
 /// Which names open the files of a folder.
 enum Names {
-    /// Only those that it lists. The hashes of those of precompressed files, in lower case, if they are known.
-    Exact(Option<Vec<u64>>),
+    /// Only those that it lists.
+    Exact(Coded),
     /// Others, too. These are the hashes of those that it lists, in lower case.
     Listed(Vec<u64>),
     /// Others, too, and it lists too many to keep: the folder is read each time.
     Many,
 }
 
+/// Which of them may be precompressed files.
+enum Coded {
+    /// Nobody has asked yet, so the folder was not read.
+    Unread,
+    /// These, as hashes of the names in lower case.
+    Known(Vec<u64>),
+    /// The folder changes, has too many entries, or can't be read.
+    Unknown,
+}
+
 impl Names {
     /// Hashes that include those of all precompressed files.
     fn known(&self) -> Option<&[u64]> {
         match self {
-            Names::Exact(names) => names.as_deref(),
-            Names::Listed(names) => Some(names),
-            Names::Many => None,
+            Names::Exact(Coded::Known(names)) | Names::Listed(names) => Some(names),
+            Names::Exact(Coded::Unread | Coded::Unknown) | Names::Many => None,
         }
     }
 }
@@ -96,7 +105,7 @@ impl ListedNames {
     /// `NotFound` if the folder does not list the name; `PermissionDenied` if `public` is set and not all users may
     /// enter the folder.
     pub(super) fn check_known(&self, path: &[u8], name: &[u8], public: bool, now: u64) -> Option<io::Result<()>> {
-        let folder = self.folders.iter().find(|folder| folder.path == path && now < folder.until)?;
+        let folder = self.find(path, now)?;
         if public && !folder.public {
             return Some(Err(io::ErrorKind::PermissionDenied.into()));
         }
@@ -108,7 +117,8 @@ impl ListedNames {
         Some(if listed { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) })
     }
 
-    /// Reads a folder, keeps the result until `until`, and answers as [`check_known`](ListedNames::check_known) does.
+    /// Checks a folder, keeps the result until `until`, and answers as [`check_known`](ListedNames::check_known) does. Reads
+    /// the folder only where files have several names.
     pub(super) fn check_folder(
         &mut self,
         path: &[u8],
@@ -120,17 +130,18 @@ impl ListedNames {
         let stat = sys::stat_at(dir.as_fd(), c"")?;
         // The document root was chosen by the operator.
         let open = path.is_empty() || stat.mode & WORLD_ENTERS != 0;
-        let unchanged = self.folders.iter_mut().find(|folder| folder.path == path && folder.stat == Some(stat));
+        let unchanged = self.folders.iter().position(|folder| folder.path == path && folder.stat == Some(stat));
         let listed = match unchanged {
-            Some(folder) => {
-                folder.until = until;
+            Some(at) => {
+                let folder = self.folders.remove(at);
+                self.folders.push(Folder { until, ..folder });
                 true
             }
             None => {
                 let exact = is_exact(dir)?;
-                let (listed, names) =
-                    if exact { (true, Names::Exact(self.read_coded(dir))) } else { self.read(dir, name)? };
                 let stat = (exact && is_settled(&stat)).then_some(stat);
+                let coded = if stat.is_some() { Coded::Unread } else { Coded::Unknown };
+                let (listed, names) = if exact { (true, Names::Exact(coded)) } else { self.read(dir, name)? };
                 self.keep(Folder { path: path.to_vec(), until, stat, public: open, names });
                 listed
             }
@@ -142,14 +153,36 @@ impl ListedNames {
         }
     }
 
+    /// Whether a folder was checked lately.
+    pub(super) fn has(&self, path: &[u8], now: u64) -> bool {
+        self.find(path, now).is_some()
+    }
+
+    /// Whether [`siblings`](ListedNames::siblings) needs the folder to be read.
+    pub(super) fn is_unread(&self, path: &[u8], now: u64) -> bool {
+        self.find(path, now).is_some_and(|folder| matches!(folder.names, Names::Exact(Coded::Unread)))
+    }
+
+    /// Reads which precompressed files a folder has. If it has changed since it was checked, the next check shows that.
+    pub(super) fn read_coded(&mut self, path: &[u8], dir: Option<&File>) {
+        let Some(at) = self.folders.iter().position(|folder| folder.path == path) else { return };
+        let folder = self.folders.remove(at);
+        let coded = dir.and_then(|dir| self.coded_names(dir)).map_or(Coded::Unknown, Coded::Known);
+        self.keep(Folder { names: Names::Exact(coded), ..folder });
+    }
+
     /// Which precompressed forms a file may have, and until when that holds; `None` if it is not known.
     pub(super) fn siblings(&self, path: &[u8], name: &[u8], now: u64) -> Option<(Codings, u64)> {
-        let folder = self.folders.iter().find(|folder| folder.path == path && now < folder.until)?;
+        let folder = self.find(path, now)?;
         let known = folder.names.known()?;
         let is_there = |coding: Coding| {
             !known.is_empty() && known.contains(&self.hash_of(name.iter().chain(coding.suffix().as_bytes())))
         };
         Some((Codings::which(is_there), folder.until))
+    }
+
+    fn find(&self, path: &[u8], now: u64) -> Option<&Folder> {
+        self.folders.iter().find(|folder| folder.path == path && now < folder.until)
     }
 
     /// Forgets everything.
@@ -174,7 +207,7 @@ impl ListedNames {
     }
 
     /// The hashes of the names that precompressed files may have. `None` if the folder can't be read, or has too many.
-    fn read_coded(&self, dir: &File) -> Option<Vec<u64>> {
+    fn coded_names(&self, dir: &File) -> Option<Vec<u64>> {
         let mut coded = Vec::new();
         for (count, entry) in std::fs::read_dir(proc_path(dir.as_fd())).ok()?.enumerate() {
             let name = entry.ok()?.file_name();
@@ -188,7 +221,7 @@ impl ListedNames {
         Some(coded)
     }
 
-    /// Keeps what is known of a folder, in place of what was kept longest.
+    /// Keeps what is known of a folder, in place of the one that was checked longest ago.
     fn keep(&mut self, folder: Folder) {
         let count = |names: &Names| names.known().map_or(0, <[u64]>::len);
         let kept: usize = self.folders.iter().map(|folder| count(&folder.names)).sum();
@@ -286,6 +319,8 @@ mod tests {
         let dir = open(temp.path());
         let mut exact = ListedNames::default();
         exact.check_folder(b"sub", &dir, b"a", false, 1000).unwrap();
+        assert_eq!(exact.siblings(b"sub", b"a", 0), None, "nobody has asked");
+        exact.read_coded(b"sub", Some(&dir));
         let mut listed = ListedNames::default();
         let (_, names) = listed.read(&dir, b"a").unwrap();
         listed.keep(Folder { path: b"sub".to_vec(), until: 1000, stat: None, public: true, names });
@@ -301,8 +336,14 @@ mod tests {
             assert_eq!(known.siblings(b"sub", b"a", 1000), None, "its time is over");
             assert_eq!(known.siblings(b"other", b"a", 0), None, "another folder");
         }
-        exact.keep(Folder { path: vec![], until: 9, stat: None, public: true, names: Names::Exact(None) });
-        assert_eq!(exact.siblings(b"", b"a", 0), None, "it was not read");
+        exact.keep(Folder { path: vec![], until: 9, stat: None, public: true, names: Names::Exact(Coded::Unread) });
+        assert!(exact.is_unread(b"", 0));
+        exact.read_coded(b"", None);
+        assert!(!exact.is_unread(b"", 0));
+        assert_eq!(exact.siblings(b"", b"a", 0), None, "it can't be read");
+        (0..=ENTRIES_READ).for_each(|n| std::fs::write(temp.path().join(format!("{n}")), "").unwrap());
+        exact.read_coded(b"sub", Some(&dir));
+        assert_eq!(exact.siblings(b"sub", b"a", 999), None, "it has too many");
     }
 
     /// A folder that has not changed is not read again, and one that has is.
@@ -313,18 +354,30 @@ mod tests {
         let mut known = ListedNames::default();
         known.check_folder(b"", &dir, b"a", false, 1000).unwrap();
         assert!(known.folders[0].stat.is_none(), "it was changed just now, so that a second change may not show");
-        std::fs::write(temp.path().join("a.gz"), "").unwrap();
-        let read = |known: &mut ListedNames| {
-            known.check_folder(b"", &dir, b"a", false, 1000).unwrap();
-            known.siblings(b"", b"a", 0).unwrap().0.has(Coding::Gzip)
-        };
-        assert!(read(&mut known));
+        assert!(!known.is_unread(b"", 0), "nor is it worth to be read");
         // As if that were long ago.
         known.folders[0].stat = Some(sys::stat_at(dir.as_fd(), c"").unwrap());
-        known.folders[0].names = Names::Exact(Some(Vec::new()));
-        assert!(!read(&mut known), "it is not read");
+        known.folders[0].names = Names::Exact(Coded::Known(Vec::new()));
+        known.check_folder(b"", &dir, b"a", false, 2000).unwrap();
+        assert!(known.siblings(b"", b"a", 1999).is_some_and(|(codings, _)| codings.is_empty()), "it is not read");
         std::fs::write(temp.path().join("b"), "").unwrap();
-        assert!(read(&mut known), "it has changed");
+        known.check_folder(b"", &dir, b"a", false, 3000).unwrap();
+        assert_eq!(known.siblings(b"", b"a", 2000), None, "it has changed");
+    }
+
+    /// A folder that is asked for all the time is not the first to go.
+    #[test]
+    fn a_confirmed_folder_stays() {
+        let temp = folder(&[]);
+        let dir = open(temp.path());
+        let mut known = ListedNames::default();
+        for n in 0..100_u8 {
+            known.check_folder(b"", &dir, b"a", false, 1000).unwrap();
+            known.folders.last_mut().unwrap().stat = Some(sys::stat_at(dir.as_fd(), c"").unwrap());
+            known.check_folder(&[n], &dir, b"a", false, 1000).unwrap();
+            assert!(n == 0 || known.folders.iter().filter(|folder| folder.stat.is_some()).count() == 1);
+        }
+        assert!(known.has(b"", 999) && known.has(&[99], 999) && !known.has(&[1], 999));
     }
 
     #[test]
@@ -355,7 +408,7 @@ mod tests {
         let (listed, names) = known.read(&open(temp.path()), b"7.").unwrap();
         assert!(!listed && matches!(names, Names::Many));
         for n in 0..100_u8 {
-            let names = if n % 2 == 0 { Names::Exact(None) } else { Names::Listed(vec![0; 1500]) };
+            let names = if n % 2 == 0 { Names::Exact(Coded::Unread) } else { Names::Listed(vec![0; 1500]) };
             known.keep(Folder { path: vec![n], until: 9, stat: None, public: true, names });
             let kept = |folder: &Folder| if let Names::Listed(names) = &folder.names { names.len() } else { 0 };
             assert!(known.folders.len() <= FOLDERS_KEPT && known.folders.iter().map(kept).sum::<usize>() <= NAMES_KEPT);

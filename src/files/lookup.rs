@@ -60,8 +60,11 @@ fn find_file(con: &Connection, store: &Rc<Store>, req: &Request, name: &CStr) ->
         let codings = store.root(con).siblings(name, con.now());
         if !codings.is_empty() {
             for coding in precompressed::accepted(&*req.head).filter(|coding| codings.has(*coding)) {
-                let sibling = precompressed::sibling(name, coding)?;
-                if let Ok(Found::File(hot)) = look_up(con, store, &sibling, coding) {
+                let mut buffer = store.name.take();
+                let sibling = precompressed::push_sibling(&mut buffer, name, coding);
+                let found = sibling.and_then(|sibling| look_up(con, store, sibling, coding));
+                store.name.replace(buffer);
+                if let Ok(Found::File(hot)) = found {
                     return Ok(Found::File(hot));
                 }
             }

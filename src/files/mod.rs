@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `clean_path`, `dot_segments` | a request's path becomes a name beneath the folder |
 //! | `lookup` | finds the file: which coding, from the cache or from disk |
-//! | `siblings` | remembers which precompressed files there are |
+//! | `precompressed_cache` | remembers which precompressed files there are |
 //! | `precompressed` | `.br`, `.zst` and `.gz` files, and `Vary` |
 //! | `document_root` | opens files beneath the document root |
 //! | `listed_names` | checks the folders on the way, and that they list the name |

@@ -5,7 +5,7 @@
 
 use crate::http::fields::Fields;
 use crate::http::{Coding, acceptable};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
 
 /// The header line of every response whose coding the client could have influenced.
@@ -43,9 +43,13 @@ pub(super) fn accepted(request: &impl Fields) -> impl Iterator<Item = Coding> {
     acceptable(request)
 }
 
-/// The name of a file's precompressed form.
-pub(super) fn sibling(name: &CStr, coding: Coding) -> io::Result<CString> {
-    Ok(CString::new([name.to_bytes(), coding.suffix().as_bytes()].concat())?)
+/// The name of a file's precompressed form, in place of what the buffer holds.
+pub(super) fn push_sibling<'a>(buffer: &'a mut Vec<u8>, name: &CStr, coding: Coding) -> io::Result<&'a CStr> {
+    buffer.clear();
+    buffer.extend_from_slice(name.to_bytes());
+    buffer.extend_from_slice(coding.suffix().as_bytes());
+    buffer.push(0);
+    CStr::from_bytes_with_nul(buffer).map_err(io::Error::other)
 }
 
 /// Whether a file of that name, in any case, may be a precompressed one.

@@ -19,6 +19,8 @@ pub(super) struct Store {
     pub(super) cache: RefCell<Cache>,
     /// The task of [`Store::root`] runs.
     tended: Cell<bool>,
+    /// Memory for the name of a precompressed file.
+    pub(super) name: RefCell<Vec<u8>>,
     /// Each listing in progress holds one clone.
     pub(super) listings: Rc<()>,
     pub(super) index: Vec<String>,
@@ -38,6 +40,7 @@ impl Store {
             root: RefCell::new(root),
             cache: RefCell::default(),
             tended: Cell::default(),
+            name: RefCell::default(),
             listings: Rc::default(),
             index: options.index.clone(),
             gzip: options.gzip,

@@ -19,6 +19,8 @@ pub struct ReplyTo {
     pub head: bool,
     /// Whether the request was HTTP/1.0.
     pub http10: bool,
+    /// Whether the request was HTTP/2, which delimits bodies by itself.
+    pub stream: bool,
 }
 
 /// How the payload is sent.
@@ -31,7 +33,7 @@ pub enum Encoder {
     },
     /// In chunks, then [`LAST_CHUNK`].
     Chunked,
-    /// Unchanged, up to the end of the connection.
+    /// Unchanged, up to the end of the connection, or of the stream of HTTP/2.
     UntilClose,
     /// Not at all: payload is dropped.
     Nothing,
@@ -66,8 +68,8 @@ pub fn frame(response: &ResponseHead, to: ReplyTo, known: Option<u64>) -> Frame 
         // 4. The declared length, or else the known one.
         _ => match declared.or(known) {
             Some(left) => (Encoder::Length { left }, Some(left)),
-            // 5. HTTP/1.0 has no chunks: the body ends with the connection.
-            None if to.http10 => (Encoder::UntilClose, None),
+            // 5. HTTP/1.0 has no chunks: the body ends with the connection. HTTP/2 has none, either: it ends with the stream.
+            None if to.http10 || to.stream => (Encoder::UntilClose, None),
             // 6. Chunks.
             None => (Encoder::Chunked, None),
         },
@@ -172,7 +174,7 @@ mod tests {
     type Row<'a> = (u16, &'a [(&'a str, &'a str)], Asked, Option<u64>, String);
 
     fn framed(response: &ResponseHead, asked: Asked, known: Option<u64>) -> Frame {
-        frame(response, ReplyTo { head: asked.head, http10: asked.http10 }, known)
+        frame(response, ReplyTo { head: asked.head, http10: asked.http10, stream: false }, known)
     }
 
     fn keeps(response: &ResponseHead, asked: Asked, frame: &Frame) -> bool {

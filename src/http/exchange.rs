@@ -11,6 +11,9 @@
 //! was promised to the client, and what may follow. It does not know how a body looks on the wire: [`Carry`] tells the
 //! owner, which for HTTP/1.1 writes chunks.
 
+#[cfg(feature = "http2")]
+mod of_stream;
+
 use super::encoder::{Encoder, Frame, Persistence, ReplyTo, frame};
 use super::framing::{Decoder, Framing};
 use super::head::Head;
@@ -132,14 +135,26 @@ impl Exchange {
     /// # Errors
     /// The request must be refused. If that closes the connection, the exchange has not started.
     pub fn begin(&mut self, bytes: &[u8], limits: &HeadLimits, server_keeps: bool, now: u64) -> Result<(), Reject> {
-        self.restart(now);
         let head = Rc::make_mut(&mut self.head);
         let parsed = match head.parse(bytes, limits) {
             // What follows a CONNECT is not HTTP. Parsed as requests, the tunnel's data could smuggle some in.
             Ok(()) if head.form() == TargetForm::Authority => Err(Reject::close(501, "no tunnels here")),
             parsed => parsed,
         };
-        self.to = ReplyTo { head: head.is_head(), http10: head.minor_version() == 0 };
+        self.begin_parsed(parsed, server_keeps, now)
+    }
+
+    /// Starts with a head that [`Head::parse_usual`] has parsed. The head before takes its place.
+    pub fn begin_usual(&mut self, head: &mut Rc<Head>, server_keeps: bool, now: u64) {
+        std::mem::swap(&mut self.head, head);
+        // It has no errors.
+        let _ = self.begin_parsed(Ok(()), server_keeps, now);
+    }
+
+    fn begin_parsed(&mut self, parsed: Result<(), Reject>, server_keeps: bool, now: u64) -> Result<(), Reject> {
+        self.restart(now);
+        let head = &self.head;
+        self.to = ReplyTo { head: head.is_head(), http10: head.minor_version() == 0, stream: false };
         self.client_keeps = head.keep_alive();
         self.server_keeps = server_keeps;
         self.event = None;
@@ -178,6 +193,11 @@ impl Exchange {
     /// When the request's head was complete.
     pub fn started(&self) -> u64 {
         self.started
+    }
+
+    /// Whether the request came by a stream of HTTP/2.
+    pub fn is_of_stream(&self) -> bool {
+        self.to.stream
     }
 
     /// Whether the request is HTTP/1.0.
@@ -271,7 +291,7 @@ impl Exchange {
             return None;
         }
         let frame = frame(&self.response, self.to, length);
-        self.until_close = frame.encoder == Encoder::UntilClose;
+        self.until_close = frame.encoder == Encoder::UntilClose && !self.to.stream;
         self.sending = Sending::Body(frame.encoder);
         let next = self.next(stopping);
         if let Next::Close(reason) = next {
@@ -346,6 +366,10 @@ impl Exchange {
 
     /// Decides what follows this exchange, from what is known so far.
     pub fn next(&self, stopping: bool) -> Next {
+        if self.to.stream {
+            // The connection outlives its streams, and decides by itself.
+            return Next::Reuse;
+        }
         next(&Situation {
             event: self.event,
             stopping,

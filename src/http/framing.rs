@@ -14,6 +14,9 @@ pub enum Framing {
     Length(u64),
     /// Chunks up to an empty one: RFC 9112 §7.1.
     Chunked,
+    /// Up to the end of the stream of HTTP/2, which the decoder does not see.
+    #[cfg(feature = "http2")]
+    Stream,
 }
 
 /// What the fields of a request say about its body, gathered field by field.
@@ -90,6 +93,8 @@ impl Decoder {
             Framing::None => Progress::Length(0),
             Framing::Length(length) => Progress::Length(length),
             Framing::Chunked => Progress::Chunked(Chunked::default()),
+            #[cfg(feature = "http2")]
+            Framing::Stream => Progress::Stream,
         })
     }
 
@@ -98,6 +103,8 @@ impl Decoder {
         match &self.0 {
             Progress::Length(left) => *left == 0,
             Progress::Chunked(chunked) => chunked.is_done(),
+            #[cfg(feature = "http2")]
+            Progress::Stream => false,
         }
     }
 
@@ -106,6 +113,8 @@ impl Decoder {
         match &self.0 {
             Progress::Length(left) => Some(*left),
             Progress::Chunked(chunked) => chunked.is_done().then_some(0),
+            #[cfg(feature = "http2")]
+            Progress::Stream => None,
         }
     }
 
@@ -121,6 +130,8 @@ impl Decoder {
                 Ok(Piece { start: 0, end, used: end })
             }
             Progress::Chunked(chunked) => chunked.decode(input),
+            #[cfg(feature = "http2")]
+            Progress::Stream => Ok(Piece { start: 0, end: input.len(), used: input.len() }),
         }
     }
 }
@@ -145,6 +156,8 @@ enum Progress {
     /// The number of bytes to come.
     Length(u64),
     Chunked(Chunked),
+    #[cfg(feature = "http2")]
+    Stream,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The protocol, pure: HTTP/1.1 as values, without a socket and without a clock.
+//! The protocol, pure: HTTP/1.1 and HTTP/2 as values, without a socket and without a clock.
 //!
 //! Bytes come in as slices and go out into a `Vec<u8>`; the owner of the connection decides when. A request passes
 //! these files in order:
@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`scan`] | where a head ends, and when it can never end well |
 //! | [`head`], [`directives`] | the parsed head, and what its fields tell the server |
+//! | [`usual`] | the same in one pass, for heads that hold nothing unusual |
 //! | [`span`], [`lenient`] | positions in a head; heads that the parser wrongly refuses |
 //! | [`target`] | request targets, authorities, percent-encoding |
 //! | [`framing`], [`chunked`] | how a request's body is delimited, and decoding it |
@@ -20,6 +21,7 @@
 //! | [`date`] | dates as HTTP writes them |
 //! | [`headers`] | small rules that they share |
 //! | [`limits`] | every bound, with its reason |
+//! | `h2` | HTTP/2: frames, field compression, streams |
 
 pub mod chunked;
 pub mod coding;
@@ -30,6 +32,8 @@ pub mod encoder;
 pub mod exchange;
 pub mod fields;
 pub mod framing;
+#[cfg(feature = "http2")]
+pub mod h2;
 pub mod head;
 pub mod headers;
 pub mod keep_alive;
@@ -47,6 +51,7 @@ pub mod scan;
 pub mod span;
 pub mod status;
 pub mod target;
+pub mod usual;
 
 pub use chunked::{BadChunk, Chunked};
 pub use coding::{Coding, acceptable};

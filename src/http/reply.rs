@@ -91,16 +91,19 @@ impl ReplyScanner {
 const TOO_LONG: BadReply = BadReply("its head is too long");
 
 /// The parsed head of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplyHead<'a> {
     status: u16,
     reason: &'a [u8],
-    lines: &'a [u8],
+    fields: Vec<(&'a str, &'a [u8])>,
     body: ReplyBody,
     keep_alive: bool,
-    /// `Connection` lists something.
+    /// `Connection` lists the names of fields.
     has_options: bool,
 }
+
+/// Fields that a head is expected to have: there is room for these from the start.
+const USUAL_FIELDS: usize = 16;
 
 impl<'a> ReplyHead<'a> {
     /// Parses a head as [`ReplyScanner`] found it. `to_head`: the request's method was HEAD.
@@ -111,29 +114,42 @@ impl<'a> ReplyHead<'a> {
         let end = find_lf(head).ok_or(BadReply("no status line"))?;
         let (line, lines) = head.split_at_checked(end + 1).unwrap_or_default();
         let (minor, status, reason) = status_line(line)?;
-        let mut parsed =
-            ReplyHead { status, reason, lines, body: ReplyBody::None, keep_alive: minor > 0, has_options: false };
+        let mut parsed = ReplyHead {
+            status,
+            reason,
+            fields: Vec::with_capacity(USUAL_FIELDS),
+            body: ReplyBody::None,
+            keep_alive: minor > 0,
+            has_options: false,
+        };
         let mut fields = BodyFields::default();
-        let (mut count, mut framed, mut close) = (0, false, false);
+        let (mut framed, mut close) = (false, false);
         for line in raw_lines(lines) {
             let (name, value) = field(line)?;
-            count += 1;
-            if count > FIELDS_MAX {
+            if parsed.fields.len() == FIELDS_MAX {
                 return Err(BadReply("too many fields"));
             }
-            if name.eq_ignore_ascii_case(b"content-length") {
-                fields.content_length(value)?;
-                framed = true;
-            } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-                fields.transfer_encoding(value);
-                framed = true;
-            } else if name.eq_ignore_ascii_case(b"connection") {
-                parsed.has_options = true;
-                for option in list(value) {
-                    close |= option.eq_ignore_ascii_case(b"close");
-                    parsed.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            match name.len() {
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    fields.content_length(value)?;
+                    framed = true;
                 }
+                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                    fields.transfer_encoding(value);
+                    framed = true;
+                }
+                10 if name.eq_ignore_ascii_case("connection") => {
+                    for option in list(value) {
+                        let ends = option.eq_ignore_ascii_case(b"close");
+                        let keeps = option.eq_ignore_ascii_case(b"keep-alive");
+                        close |= ends;
+                        parsed.keep_alive |= keeps;
+                        parsed.has_options |= !ends && !keeps;
+                    }
+                }
+                _ => {}
             }
+            parsed.fields.push((name, value));
         }
         parsed.keep_alive &= !close;
         let framing = fields.framing(minor)?;
@@ -146,7 +162,7 @@ impl<'a> ReplyHead<'a> {
                 Framing::Length(length) => ReplyBody::Length(length),
                 Framing::Chunked => ReplyBody::Chunked,
                 // 8.
-                Framing::None => ReplyBody::UntilClose,
+                _ => ReplyBody::UntilClose,
             },
         };
         // A sender that announces a body where none can be may send it, too.
@@ -176,11 +192,8 @@ impl<'a> ReplyHead<'a> {
     }
 
     /// The fields in their order: names as they were sent, values trimmed.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        raw_lines(self.lines).filter_map(|line| {
-            let (name, value) = field(line).ok()?;
-            Some((str::from_utf8(name).ok()?, value))
-        })
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.fields.iter().copied()
     }
 
     /// The value of the first field of that name, in any case.
@@ -188,7 +201,8 @@ impl<'a> ReplyHead<'a> {
         self.fields().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Whether `Connection` lists that name: the field is meant for the next hop only (RFC 9110 §7.6.1).
+    /// Whether `Connection` lists that name beside others than `close` and `keep-alive`: the field is meant for the next hop
+    /// only (RFC 9110 §7.6.1).
     pub fn is_of_connection(&self, name: &str) -> bool {
         self.has_options
             && self
@@ -225,7 +239,7 @@ fn raw_lines(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadReply> {
+fn field(line: &[u8]) -> Result<(&str, &[u8]), BadReply> {
     let line = line.strip_suffix(b"\r\n").ok_or(BadReply("bare LF in its head"))?;
     if matches!(line, [b' ' | b'\t', ..]) {
         // RFC 9112 §5.2.
@@ -234,9 +248,8 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadReply> {
     let colon = line.iter().position(|&byte| byte == b':').ok_or(BadReply("a field without a colon"))?;
     let (name, value) = line.split_at_checked(colon).unwrap_or_default();
     let value = trim_ows(value.get(1..).unwrap_or_default());
-    if !is_token(name) {
-        return Err(BadReply("malformed field name"));
-    }
+    let name = str::from_utf8(name).ok().filter(|name| is_token(name.as_bytes()));
+    let name = name.ok_or(BadReply("malformed field name"))?;
     if !value.iter().all(|&byte| is_value_byte(byte)) {
         return Err(BadReply("control character in a field value"));
     }

@@ -122,6 +122,12 @@ impl ResponseHead {
         self.remove_lines(name, self.lines.len());
     }
 
+    /// All fields but those that delimit the message, as complete lines.
+    #[cfg(feature = "http2")]
+    pub(super) fn text(&self) -> &[u8] {
+        &self.lines
+    }
+
     /// Writes the head. `extra` adds about `room` bytes between the status line and the fields.
     pub(super) fn write_around(&self, out: &mut Vec<u8>, room: usize, extra: impl FnOnce(&mut Vec<u8>)) {
         const STATUS_LINE: usize = 64; // the longest registered phrase has 31 bytes

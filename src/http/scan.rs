@@ -17,6 +17,11 @@ pub struct Scanner {
 }
 
 impl Scanner {
+    /// Whether nothing of a head was scanned yet.
+    pub fn is_fresh(self) -> bool {
+        self.at == 0 && !self.lined
+    }
+
     /// Scans new bytes. `Some(n)` means that the head is `bytes[..n]`.
     ///
     /// `bytes` is everything since the end of the previous request: it grows from call to call. The head includes its

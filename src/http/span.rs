@@ -17,6 +17,14 @@ impl Span {
         }
     }
 
+    /// The part from `start` to `end`, which are at most [`HEAD_MAX`](super::limits::HEAD_MAX).
+    pub fn between(start: usize, end: usize) -> Self {
+        match (u16::try_from(start), u16::try_from(end.wrapping_sub(start))) {
+            (Ok(at), Ok(len)) if len > 0 => Self { at, len },
+            _ => Self::default(),
+        }
+    }
+
     /// Its length in bytes.
     pub fn len(self) -> usize {
         usize::from(self.len)

@@ -3,6 +3,8 @@
 mod batch;
 mod listener;
 mod peer;
+#[cfg(feature = "http2")]
+mod pipe;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;
@@ -12,6 +14,8 @@ pub mod x509;
 pub(crate) use listener::{Bind, Listener, parse_ip};
 pub(crate) use peer::Network;
 pub use peer::PeerAddr;
+#[cfg(feature = "http2")]
+pub(crate) use pipe::{Origin, Pipe};
 #[cfg(feature = "tls")]
 pub(crate) use tls::{TlsContext, TlsFiles};
 pub(crate) use transport::Transport;

@@ -1,6 +1,8 @@
 //! The byte stream under a connection.
 
 use super::PeerAddr;
+#[cfg(feature = "http2")]
+use super::pipe::Pipe;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::buf::Sink;
@@ -21,6 +23,9 @@ pub(crate) enum Transport {
     Unix(UnixStream),
     #[cfg(feature = "tls")]
     Tls(Tls),
+    /// A stream of HTTP/2. Boxed, so that other connections stay small.
+    #[cfg(feature = "http2")]
+    Stream(Box<Pipe>),
     #[cfg(test)]
     Simulated(Rc<RefCell<Wire>>),
 }
@@ -32,8 +37,10 @@ impl Transport {
             Transport::Unix(stream) => stream,
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => tls.stream_mut(),
+            #[cfg(feature = "http2")]
+            Transport::Stream(_) => unreachable!("no event source"),
             #[cfg(test)]
-            Transport::Simulated(_) => unreachable!("no event source"),
+            Transport::Simulated(_) => Box::leak(Box::new(Unwatched)),
         }
     }
 
@@ -43,6 +50,9 @@ impl Transport {
             Transport::Unix(stream) => stream.read(buffer),
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => tls.read(buffer),
+            // Bodies are delivered by the connection.
+            #[cfg(feature = "http2")]
+            Transport::Stream(_) => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(test)]
             Transport::Simulated(wire) => wire.borrow_mut().read(buffer),
         }
@@ -80,7 +90,17 @@ impl Transport {
         matches!(self, Transport::Tcp(_))
     }
 
+    /// Whether client and server have agreed on HTTP/2 (RFC 9113 §3.2).
+    #[cfg(feature = "http2")]
+    pub(crate) fn has_agreed_on_http2(&self) -> bool {
+        matches!(self, Transport::Tls(tls) if tls.has_agreed_on_http2())
+    }
+
     pub(crate) fn is_tls(&self) -> bool {
+        #[cfg(feature = "http2")]
+        if let Transport::Stream(pipe) = self {
+            return pipe.origin.is_tls;
+        }
         #[cfg(feature = "tls")]
         if let Transport::Tls(_) = self {
             return true;
@@ -93,6 +113,8 @@ impl Transport {
     pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
         match self {
             Transport::Tls(tls) => tls.peer_certificate(),
+            #[cfg(feature = "http2")]
+            Transport::Stream(pipe) => pipe.origin.certificate.as_deref(),
             _ => None,
         }
     }
@@ -107,6 +129,15 @@ impl Transport {
 
     /// Closes both directions at once.
     pub(crate) fn shut(&self) {
+        #[cfg(feature = "http2")]
+        if let Transport::Stream(_) = self {
+            return;
+        }
+        #[cfg(test)]
+        if let Transport::Simulated(wire) = self {
+            wire.borrow_mut().ended = true;
+            return;
+        }
         // Fails if the connection is broken already.
         let _ = self.socket().shutdown(Shutdown::Both);
     }
@@ -121,6 +152,8 @@ impl Transport {
             Transport::Unix(stream) => stream.shutdown(Shutdown::Write),
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => tls.stream().shutdown(Shutdown::Write),
+            #[cfg(feature = "http2")]
+            Transport::Stream(_) => Ok(()),
             #[cfg(test)]
             Transport::Simulated(wire) => {
                 wire.borrow_mut().ended = true;
@@ -151,6 +184,8 @@ impl Transport {
             Transport::Unix(_) => Ok(PeerAddr::Unix),
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => tls.stream().local_addr().map(PeerAddr::from),
+            #[cfg(feature = "http2")]
+            Transport::Stream(pipe) => pipe.origin.local.as_ref().copied().map_err(|error| error.kind().into()),
             #[cfg(test)]
             Transport::Simulated(_) => Ok(PeerAddr::Unix),
         }
@@ -161,6 +196,9 @@ impl Transport {
         match self {
             #[cfg(test)]
             Transport::Simulated(wire) => wire.borrow().queued.unwrap_or(u32::MAX),
+            // What the connection holds is not told apart by stream.
+            #[cfg(feature = "http2")]
+            Transport::Stream(_) => 0,
             _ => sys::queued_bytes(self.socket().as_fd()).unwrap_or(u32::MAX),
         }
     }
@@ -171,6 +209,8 @@ impl Transport {
             Transport::Unix(stream) => SockRef::from(stream),
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => SockRef::from(tls.stream()),
+            #[cfg(feature = "http2")]
+            Transport::Stream(_) => unreachable!("a stream has no socket"),
             #[cfg(test)]
             Transport::Simulated(_) => unreachable!("the simulation has no socket"),
         }
@@ -187,6 +227,10 @@ impl Sink for Transport {
         if let Transport::Tls(tls) = self {
             return tls.write(slices, more);
         }
+        #[cfg(feature = "http2")]
+        if let Transport::Stream(pipe) = self {
+            return pipe.write(slices, more);
+        }
         if more {
             return self.socket().send_vectored_with_flags(slices, sys::MSG_MORE | sys::MSG_NOSIGNAL);
         }
@@ -196,6 +240,8 @@ impl Sink for Transport {
             (Transport::Unix(stream), _) => stream.write_vectored(slices),
             #[cfg(feature = "tls")]
             (Transport::Tls(_), _) => unreachable!("written above"),
+            #[cfg(feature = "http2")]
+            (Transport::Stream(_), _) => unreachable!("written above"),
             #[cfg(test)]
             (Transport::Simulated(_), _) => unreachable!("written above"),
         }
@@ -208,6 +254,8 @@ impl Sink for Transport {
             Self::Unix(ref stream) => stream.as_fd(),
             #[cfg(feature = "tls")]
             Self::Tls(ref mut tls) => return tls.send_file(file, offset, count as u64),
+            #[cfg(feature = "http2")]
+            Self::Stream(ref mut pipe) => return pipe.send_file(file, offset, count as u64),
             #[cfg(test)]
             Self::Simulated(_) => unreachable!("no file is sent in the simulation"),
         };
@@ -240,6 +288,25 @@ pub(crate) struct Wire {
     pub(crate) queued: Option<u32>,
     /// The server has half-closed.
     pub(crate) ended: bool,
+}
+
+/// What a simulation has in place of events.
+#[cfg(test)]
+struct Unwatched;
+
+#[cfg(test)]
+impl mio::event::Source for Unwatched {
+    fn register(&mut self, _: &mio::Registry, _: mio::Token, _: mio::Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reregister(&mut self, _: &mio::Registry, _: mio::Token, _: mio::Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn deregister(&mut self, _: &mio::Registry) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

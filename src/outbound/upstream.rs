@@ -1,26 +1,29 @@
 //! A connection to another server.
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "client-tls")]
 use crate::net::tls::{ServerTrust, TlsClient};
 use crate::rt::{AsyncFd, sleep};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How long to wait before a Unix socket is tried again whose queue is full: nothing tells when it is not.
+/// How long to wait before a Unix socket is tried again whose queue is full: nothing tells when it is not. Each time twice as
+/// long, so that many that wait take little time of a server that is busy already.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+const QUEUE_PAUSE_MAX: Duration = Duration::from_millis(160);
 
 /// A connection to another server, over TCP or a Unix socket. Dropping it closes it.
 ///
 /// Reading and writing are polled by one task. A write may succeed before it is known that the stream works.
 pub struct Upstream {
     fd: AsyncFd<Socket>,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     tls: Option<TlsClient>,
 }
 
@@ -49,12 +52,14 @@ impl Upstream {
     /// As [`tcp`](Upstream::tcp).
     pub async fn unix(path: impl AsRef<Path>) -> io::Result<Upstream> {
         let addr = SockAddr::unix(path)?;
+        let mut pause = QUEUE_PAUSE;
         loop {
             let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
             match Self::connect(socket, &addr).await {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(QUEUE_PAUSE).await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(pause).await,
                 connected => return connected,
             }
+            pause = QUEUE_PAUSE_MAX.min(pause * 2);
         }
     }
 
@@ -75,7 +80,7 @@ impl Upstream {
         fd.readiness().write.ready.set(true);
         Ok(Upstream {
             fd,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "client-tls")]
             tls: None,
         })
     }
@@ -84,7 +89,7 @@ impl Upstream {
     ///
     /// # Errors
     /// If the name is none; if the server is not to be trusted, or speaks no TLS; those of the stream.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     pub async fn with_tls(mut self, trust: &ServerTrust, name: &str) -> io::Result<Upstream> {
         self.tls = Some(TlsClient::new(trust, name)?);
         poll_fn(|cx| self.poll_handshake(cx)).await?;
@@ -96,7 +101,7 @@ impl Upstream {
     /// # Errors
     /// Those of recv(2); with TLS also an end without `close_notify`.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "client-tls")]
         if self.tls.is_some() {
             return self.poll_read_tls(cx, buffer);
         }
@@ -108,34 +113,43 @@ impl Upstream {
     /// # Errors
     /// Those of send(2).
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "client-tls")]
         if self.tls.is_some() {
             return self.poll_write_tls(cx, bytes);
         }
         poll_send(&self.fd, cx, |mut socket| socket.write(bytes))
     }
 
-    /// Ends our direction; the other side may still send.
+    /// Ends our direction once everything written has been passed to the kernel; the other side may still send.
     ///
     /// # Errors
-    /// Those of shutdown(2).
-    pub fn shutdown(&mut self) -> io::Result<()> {
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &mut self.tls {
-            tls.close();
-            // Without room in the socket the server is not told: it does not read.
-            let _ = tls.send(&mut self.fd.get_ref());
+    /// Those of send(2) and shutdown(2).
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(feature = "client-tls")]
+        if self.tls.is_some() {
+            ready!(self.poll_flush_tls(cx))?;
+            if let Some(tls) = self.tls.as_mut().filter(|tls| !tls.closes()) {
+                tls.close();
+            }
+            ready!(self.poll_flush_tls(cx))?;
         }
-        self.fd.get_ref().shutdown(Shutdown::Write)
+        #[cfg(not(feature = "client-tls"))]
+        let _ = cx;
+        Poll::Ready(self.fd.get_ref().shutdown(Shutdown::Write))
     }
 
     /// Whether nothing has come since the last read, not even the end: so it should be between two requests.
-    pub fn is_quiet(&self) -> bool {
-        let readiness = self.fd.readiness();
-        !readiness.read.ready.get() && !readiness.peer_closed.get()
+    ///
+    /// Asks the system, as the loop may not know yet.
+    pub fn is_quiet(&mut self) -> bool {
+        #[cfg(feature = "client-tls")]
+        if self.tls.as_mut().is_some_and(|tls| !is_blocked(tls.read(&mut [0]))) {
+            return false;
+        }
+        is_blocked(self.fd.get_ref().peek(&mut [MaybeUninit::uninit()]))
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_flush_tls(cx))?;
@@ -153,7 +167,7 @@ impl Upstream {
     }
 
     /// Sends what waits.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     fn poll_flush_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write()) {
             ready!(poll_send(&self.fd, cx, |mut socket| tls.send(&mut socket)))?;
@@ -161,7 +175,7 @@ impl Upstream {
         Poll::Ready(Ok(()))
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     fn poll_read_tls(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             // What waits would not leave otherwise: who has written all may read only.
@@ -177,7 +191,7 @@ impl Upstream {
         }
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "client-tls")]
     fn poll_write_tls(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             let Some(tls) = &mut self.tls else { return Poll::Ready(Ok(0)) };
@@ -189,6 +203,10 @@ impl Upstream {
             ready!(flushed);
         }
     }
+}
+
+fn is_blocked(read: io::Result<usize>) -> bool {
+    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 /// Tries to read until there is nothing; a read of fewer bytes than `room` shows that no more has come.

@@ -84,9 +84,9 @@ impl Reactor {
         self.poll.borrow().registry().register(io, source.token(), BOTH)
     }
 
-    /// Watches a listener. It is reported in each turn while connections wait.
-    pub(crate) fn listen(&self, listener: BorrowedFd<'_>, source: Source) -> io::Result<()> {
-        self.set_listener(listener, source, true, true)
+    /// Watches a listener. It is reported in each turn while connections wait, at once or after a pause.
+    pub(crate) fn listen(&self, listener: BorrowedFd<'_>, source: Source, report: bool) -> io::Result<()> {
+        self.set_listener(listener, source, true, report)
     }
 
     /// Starts or stops reports about a listener.

@@ -23,10 +23,8 @@ pub(super) struct Acceptor {
     pub(super) endpoints: Endpoints,
     /// Connections at once.
     pub(super) max_connections: Cell<usize>,
-    /// False while accepting pauses because the system ran out of something.
-    accepting: Cell<bool>,
     /// Accepted connections for which there was no room yet.
-    waiting: RefCell<Vec<Newcomer>>,
+    pub(super) waiting: RefCell<Vec<Newcomer>>,
     /// Sessions opened in this turn.
     admitted: RefCell<Vec<Key>>,
     /// A timer will try to accept again.
@@ -42,7 +40,6 @@ impl Acceptor {
             shared,
             sessions,
             max_connections: Cell::new(limits::MAX_CONNECTIONS),
-            accepting: Cell::new(true),
             waiting: RefCell::default(),
             admitted: RefCell::default(),
             retrying: Cell::new(false),
@@ -58,11 +55,15 @@ impl Acceptor {
         self.admit_waiting();
         self.accept_queued();
         self.drive_admitted();
+        if !self.waiting.borrow().is_empty() && self.sessions.len() < self.max_connections.get() {
+            // Some left in the turn that admitted them: no event will tell.
+            self.shared.runtime.wakes.rouse();
+        }
     }
 
     fn accept_queued(&self) {
         for _ in 0..limits::ACCEPT_BUDGET {
-            if !self.accepting.get() || self.shared.stopping() {
+            if self.endpoints.is_paused() || self.shared.stopping() {
                 return;
             }
             let Some(listener) = self.endpoints.next_ready() else { return };
@@ -122,9 +123,12 @@ impl Acceptor {
         let now = self.shared.now();
         let standing = |(key, session): (Key, &Session)| {
             let mut http1 = session.http1.borrow_mut();
-            Standing { key, network: http1.link.peer.network(), doing: http1.doing(session.is_busy(), now) }
+            if http1.phase.is_stream() {
+                return None;
+            }
+            Some(Standing { key, network: http1.link.peer.network(), doing: http1.doing(session.is_busy(), now) })
         };
-        self.sessions.table.borrow().iter().map(standing).collect()
+        self.sessions.table.borrow().iter().filter_map(standing).collect()
     }
 
     /// Makes the close a reset: the response can't be completed, and must not look complete.
@@ -222,7 +226,7 @@ impl Acceptor {
                 if self.shared.takes_log_line(&PeerAddr::Unix) {
                     log::warn!("cannot accept connections: {error}");
                 }
-                self.accepting.set(false);
+                // The system ran out of something.
                 self.endpoints.pause(true);
                 let when = self.shared.deadline(limits::ACCEPT_PAUSE);
                 self.shared.runtime.timers.borrow_mut().insert(when, Due::Accept);
@@ -232,7 +236,7 @@ impl Acceptor {
 
     /// Accepts again after a pause.
     pub(super) fn resume(&self) {
-        if !self.accepting.replace(true) {
+        if self.endpoints.is_paused() {
             self.endpoints.pause(false);
         }
         self.retrying.set(false);
@@ -263,5 +267,36 @@ impl Acceptor {
             Err(error) => log::warn!("cannot read the descriptor limit: {error}"),
         }
         self.max_connections.set(count);
+        #[cfg(feature = "http2")]
+        self.shared.max_streams.set(count.saturating_mul(limits::STREAMS_A_CONNECTION));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::Source;
+    use crate::{Connection, Options, Request, Server};
+    use std::net::TcpStream;
+
+    /// A listener that is added while accepting pauses is not reported again and again.
+    #[test]
+    fn a_pause_holds_for_new_listeners() {
+        let handler = async |con: &mut Connection, _: &mut Request| con.send("hello").await;
+        let mut server = Server::new(Options::new(), handler).unwrap();
+        let emfile = 24;
+        server.event_loop.acceptor.accept_failed(&io::Error::from_raw_os_error(emfile));
+        let addr = server.bind("127.0.0.1", 0).unwrap();
+        let _client = TcpStream::connect(addr).unwrap();
+        let is_reported = || {
+            let runtime = &server.event_loop.shared.runtime;
+            runtime.wait(true, None).unwrap();
+            let mut reported = false;
+            runtime.reactor.dispatch(|source, _| reported |= matches!(source, Source::Listener(_)));
+            reported
+        };
+        assert!(!is_reported());
+        server.event_loop.acceptor.resume();
+        assert!(is_reported());
     }
 }

@@ -15,7 +15,9 @@ pub struct Access<'a> {
     pub method: &'a str,
     /// The request's target as sent; empty if the head could not be parsed.
     pub target: &'a str,
-    /// 0 or 1: the minor version of HTTP/1.
+    /// The version of the request: `HTTP/1.1`.
+    pub version: &'a str,
+    /// 0 or 1: the minor version of HTTP/1. A request of HTTP/2 counts as one of HTTP/1.1.
     pub minor_version: u8,
     /// The status that was sent; 499 if the client left before that.
     pub status: u16,

@@ -373,21 +373,23 @@ impl Connection {
     /// [`Upgraded`], which may be moved to a task.
     ///
     /// # Errors
-    /// [`Error::HeadSent`] once the head was sent; [`Error::BadStatus`] for HTTP/1.0, which has no upgrade, or while
-    /// the request's body is unread.
+    /// [`Error::HeadSent`] once the head was sent; [`Error::BadStatus`] for HTTP/1.0 and HTTP/2, which have no
+    /// upgrade, or while the request's body is unread.
     pub async fn upgrade(&mut self) -> Result<Upgraded> {
         {
             let mut http1 = self.http1.borrow_mut();
             let exchange = &http1.in_flight()?.exchange;
-            if exchange.is_http10() || !matches!(exchange.receiving(), Receiving::Done) {
+            if exchange.is_http10() || exchange.is_of_stream() || !matches!(exchange.receiving(), Receiving::Done) {
                 return Err(Error::BadStatus);
             }
             respond::head(&mut http1)?.set_status(101, None)?;
             respond::commit(&mut http1, &self.shared, None)?;
             upgrade::begin(&mut http1)?;
         }
+        // Before the wait: if this call is dropped there, the stream is, too.
+        let upgraded = Upgraded::new(Rc::clone(&self.shared), Rc::clone(&self.http1), self.key);
         self.flush().await?;
-        Ok(Upgraded::new(Rc::clone(&self.shared), Rc::clone(&self.http1), self.key))
+        Ok(upgraded)
     }
 
     // --- for the layers above ---------------------------------------------------------------------

@@ -21,7 +21,7 @@ pub(super) fn step(http1: &mut Http1, shared: &Shared) -> Step {
         Phase::Closing { discard } => send_rest(http1, shared, discard),
         Phase::Delivering => step_delivering(http1, shared),
         Phase::Linger { left, request_read } => linger(http1, shared, left, request_read),
-        Phase::Open | Phase::Upgraded | Phase::Dead => Step::Close,
+        _ => Step::Close,
     }
 }
 

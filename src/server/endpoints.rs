@@ -49,11 +49,13 @@ pub(super) struct Endpoints {
     table: RefCell<Slots<Endpoint>>,
     /// The listener that was accepted from last.
     last: Cell<Option<Key>>,
+    /// Listeners are not reported.
+    paused: Cell<bool>,
 }
 
 impl Endpoints {
     pub(super) fn new(shared: Rc<Shared>) -> Endpoints {
-        Endpoints { shared, table: RefCell::default(), last: Cell::new(None) }
+        Endpoints { shared, table: RefCell::default(), last: Cell::new(None), paused: Cell::new(false) }
     }
 
     pub(super) fn bind(&self, site: &Site, ipaddr: Option<&str>, port: u16) -> io::Result<Listening> {
@@ -82,7 +84,7 @@ impl Endpoints {
             return Err(io::ErrorKind::NotConnected.into());
         }
         self.table.borrow_mut().insert_with(|key| {
-            self.shared.runtime.reactor.listen(listener.as_fd(), Source::Listener(key))?;
+            self.shared.runtime.reactor.listen(listener.as_fd(), Source::Listener(key), !self.paused.get())?;
             let options = Rc::new(RefCell::new(Rc::clone(&site.options)));
             let handler = Rc::new(RefCell::new(Rc::clone(&site.handler)));
             Ok(Endpoint { listener, options, handler })
@@ -120,18 +122,23 @@ impl Endpoints {
     /// Records an event of a listener.
     pub(super) fn notice(&self, key: Key) {
         if let Some(endpoint) = self.table.borrow_mut().get_mut(key) {
-            endpoint.listener.batch.begin();
+            endpoint.listener.batch.begin(self.shared.now());
         }
     }
 
     /// Stops reports about listeners while accepting pauses.
     pub(super) fn pause(&self, pause: bool) {
+        self.paused.set(pause);
         for (key, endpoint) in self.table.borrow().iter() {
             let (listener, source) = (endpoint.listener.as_fd(), Source::Listener(key));
             if let Err(error) = self.shared.runtime.reactor.pause_listener(listener, source, pause) {
                 log::error!("cannot watch a listener: {error}");
             }
         }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.get()
     }
 
     /// A listener where connections may be waiting. Listeners take turns, so that none is starved.
@@ -153,7 +160,7 @@ impl Endpoints {
         let endpoint = table.get_mut(key).ok_or(io::ErrorKind::WouldBlock)?;
         let accepted = endpoint.listener.accept();
         match &accepted {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => endpoint.listener.batch.end(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => endpoint.listener.batch.end(self.shared.now()),
             _ => endpoint.listener.batch.count(),
         }
         let (transport, peer) = accepted?;

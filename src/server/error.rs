@@ -39,7 +39,8 @@ pub enum Error {
     BadFrame(&'static str),
     /// System error: a file could not be opened or read.
     Io(io::Error),
-    /// Request error: it can't be served. Nothing was sent yet, so the handler can still answer.
+    /// Request error: it can't be served. Nothing was sent yet, so the handler can still answer; only a refused WebSocket was
+    /// answered already.
     Refused(Refusal),
 }
 

@@ -153,10 +153,12 @@ impl EventLoop {
 #[cfg(test)]
 mod tests {
     use crate::net::Transport;
-    use crate::{Connection, Options, Request, Server};
+    use crate::{Connection, IntoOutcome, Options, Request, Server};
     use socket2::{SockRef, Socket};
+    use std::cell::Cell;
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::rc::Rc;
     use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -165,14 +167,28 @@ mod tests {
     struct World {
         server: Server,
         addr: std::net::SocketAddr,
+        /// Requests so far.
+        handled: Rc<Cell<usize>>,
     }
 
     impl World {
         fn new() -> World {
-            let handler = async |con: &mut Connection, _: &mut Request| con.send("hello").await;
+            let handled = Rc::new(Cell::new(0));
+            let count = Rc::clone(&handled);
+            let handler = async move |con: &mut Connection, _: &mut Request| {
+                count.set(count.get() + 1);
+                con.send("hello").await
+            };
+            World::serving(handler, handled)
+        }
+
+        fn serving<R: IntoOutcome>(
+            handler: impl AsyncFn(&mut Connection, &mut Request) -> R + 'static,
+            handled: Rc<Cell<usize>>,
+        ) -> World {
             let mut server = Server::new(Options::new(), handler).unwrap();
             let addr = server.bind("127.0.0.1", 0).unwrap();
-            World { server, addr }
+            World { server, addr, handled }
         }
 
         fn tick_until(&self, is_so: impl Fn(&World) -> bool) {
@@ -226,6 +242,51 @@ mod tests {
         // One that has to wait is watched.
         ask(&mut clients[0], "");
         world.tick_until(|world| world.answered() == 4);
+    }
+
+    /// Those that wait at the limit come in as soon as others leave, though nothing is registered that could tell.
+    #[test]
+    fn nobody_waits_at_the_limit_while_there_is_room() {
+        let world = World::new();
+        let max = 4;
+        world.server.event_loop.acceptor.max_connections.set(max);
+        let mut clients: Vec<_> = (0..20).map(|_| TcpStream::connect(world.addr).unwrap()).collect();
+        clients.iter_mut().for_each(|client| ask(client, "Connection: close\r\n"));
+        let have_waited = Cell::new(false);
+        world.tick_until(|world| {
+            let waiting = world.server.event_loop.acceptor.waiting.borrow().len();
+            have_waited.set(have_waited.get() || waiting > 0);
+            if waiting > 0 && world.connections() < max {
+                assert_eq!(world.server.event_loop.idle_time(), Some(Duration::ZERO), "{waiting} wait");
+            }
+            world.handled.get() == clients.len()
+        });
+        assert!(have_waited.get());
+    }
+
+    /// A handler that keeps itself awake is dropped all the same when its client resets the connection.
+    #[test]
+    fn a_busy_first_handler_is_dropped_with_its_connection() {
+        let handled = Rc::new(Cell::new(0));
+        let guard = Rc::new(());
+        let (count, held) = (Rc::clone(&handled), Rc::clone(&guard));
+        let handler = async move |_: &mut Connection, _: &mut Request| {
+            let _held = Rc::clone(&held);
+            count.set(count.get() + 1);
+            loop {
+                crate::yield_now().await;
+            }
+            #[expect(unreachable_code, reason = "the type of what a handler returns")]
+            crate::Result::Ok(())
+        };
+        let world = World::serving(handler, handled);
+        let mut client = TcpStream::connect(world.addr).unwrap();
+        ask(&mut client, "");
+        world.tick_until(|world| world.handled.get() == 1);
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        world.tick_until(|world| world.connections() == 0);
+        assert_eq!(Rc::strong_count(&guard), 2, "only the handler's own is left");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!  └──────┬───────┘                      │    └─ cut ─► Delivering ──┘  │
 //!         │ 101                          └──────────────────────────────┘
 //!         └─────────► Upgraded ── dropped ─────► Closing
+//!                        └─ ended ─► Ended ────────┘
 //! ```
 //!
 //! What of a request and its response needs no stream is in [`Exchange`](crate::http::Exchange).
@@ -17,6 +18,8 @@ use super::error::{Error, Result};
 use super::eviction::Doing;
 use super::limits;
 use super::link::Link;
+#[cfg(feature = "http2")]
+use super::mux::Busyness;
 use super::options::Options;
 use super::request_memory::InFlight;
 use super::shared::Shared;
@@ -45,6 +48,9 @@ pub(super) enum Step {
     Park,
     /// The connection is over.
     Close,
+    /// Streams of HTTP/2 were opened or have ended.
+    #[cfg(feature = "http2")]
+    Streams,
 }
 
 /// The life of the byte stream.
@@ -54,6 +60,10 @@ pub(super) enum Phase {
     Open,
     /// The stream belongs to an [`Upgraded`](super::upgrade::Upgraded).
     Upgraded,
+    /// The other protocol has ended, but a handler may still run, or somebody may own a half of the stream. `lost`: the
+    /// peer is gone, and queued output is pointless.
+    #[cfg(feature = "websocket")]
+    Ended { lost: bool },
     /// No more requests are read. Queued output is still sent, and up to `discard` bytes of input are thrown away; then
     /// the stream is closed.
     Closing { discard: u64 },
@@ -63,6 +73,27 @@ pub(super) enum Phase {
     Linger { left: u64, request_read: bool },
     /// To be closed at once.
     Dead,
+    /// The stream carries HTTP/2, and requests are streams of their own.
+    #[cfg(feature = "http2")]
+    Http2,
+    /// It is not a byte stream, but one request of HTTP/2.
+    #[cfg(feature = "http2")]
+    Stream,
+}
+
+impl Phase {
+    /// Whether a handler may answer.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Phase::Open) || self.is_stream()
+    }
+
+    /// Whether it is one request of HTTP/2.
+    pub(super) fn is_stream(self) -> bool {
+        #[cfg(feature = "http2")]
+        return matches!(self, Phase::Stream);
+        #[cfg(not(feature = "http2"))]
+        false
+    }
 }
 
 /// What still has to go to the access log.
@@ -172,6 +203,15 @@ impl Http1 {
         matches!(self.input.bytes(), b"" | b"\r" | b"\r\n")
     }
 
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_gone(&self) -> bool {
+        #[cfg(feature = "websocket")]
+        if self.phase == (Phase::Ended { lost: true }) {
+            return true;
+        }
+        self.phase == Phase::Dead
+    }
+
     /// Whether no request is being read or answered: between requests, or before the first.
     pub(super) fn waits_for_request(&self) -> bool {
         matches!(self.phase, Phase::Open) && self.in_flight.is_none() && self.has_blank_input()
@@ -191,6 +231,8 @@ impl Http1 {
     pub(super) fn has_read_all(&self) -> bool {
         match self.phase {
             Phase::Upgraded => false,
+            #[cfg(feature = "websocket")]
+            Phase::Ended { .. } => false,
             Phase::Linger { request_read, .. } => request_read,
             _ => !matches!(self.receiving(), Receiving::Head | Receiving::Body(_)),
         }
@@ -204,6 +246,12 @@ impl Http1 {
             Phase::Linger { .. } | Phase::Delivering => {
                 return Doing::Lingering { since: began(self.deadlines.get(Timer::End), limits::LINGER_TIMEOUT) };
             }
+            #[cfg(feature = "http2")]
+            Phase::Http2 => return self.doing_as_http2(now),
+            #[cfg(feature = "http2")]
+            Phase::Stream => return Doing::Served,
+            #[cfg(feature = "websocket")]
+            Phase::Ended { .. } => {}
             Phase::Open | Phase::Closing { .. } | Phase::Upgraded => {}
         }
         let site = Rc::clone(&self.site.borrow());
@@ -221,6 +269,24 @@ impl Http1 {
             began(self.deadlines.get(Timer::Body), site.options.body_timeout)
         } else {
             return Doing::Served;
+        };
+        Doing::Moving { pace: self.pace(now), still_since }
+    }
+
+    /// The same for a connection of HTTP/2, whose streams have no part in it of their own.
+    #[cfg(feature = "http2")]
+    fn doing_as_http2(&mut self, now: u64) -> Doing {
+        let keep_alive = self.options().keep_alive;
+        let has_output = self.has_output();
+        let Some(in_flight) = &self.in_flight else { return Doing::Idle { since: 0 } };
+        let still_since = match in_flight.role.busyness() {
+            Busyness::Idle if !has_output => {
+                let end = self.deadlines.get(Timer::End);
+                return Doing::Idle { since: end.saturating_sub(millis(keep_alive)).min(now) };
+            }
+            _ if has_output && self.deadlines.get(Timer::Write) != NEVER => in_flight.still_since,
+            Busyness::Blocked { since } => since,
+            Busyness::Idle | Busyness::Busy => return Doing::Served,
         };
         Doing::Moving { pace: self.pace(now), still_since }
     }
@@ -333,8 +399,14 @@ impl Http1 {
 
     fn is_below_low_water(&self) -> bool {
         let Some(in_flight) = &self.in_flight else { return true };
-        in_flight.output.mem() <= self.options().high_water / limits::LOW_WATER_DIVISOR
+        in_flight.output.mem() <= self.high_water() / limits::LOW_WATER_DIVISOR
             && in_flight.output.files() < limits::QUEUED_FILES
+    }
+
+    /// Bytes of memory that may be queued before a handler has to wait.
+    pub(super) fn high_water(&self) -> usize {
+        let all = self.options().high_water;
+        if self.phase.is_stream() { all / limits::STREAM_SHARE } else { all }
     }
 
     /// Starts the write timeout.
@@ -364,6 +436,9 @@ impl Http1 {
         self.stop_probing();
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.exchange.cut();
+        }
+        if self.phase.is_stream() {
+            return;
         }
         // Closing with unread input would send a reset, which destroys what the client has not received yet.
         self.phase = Phase::Closing { discard: limits::LINGER_MAX };
@@ -415,6 +490,7 @@ impl Http1 {
             peer: in_flight.client.as_ref().unwrap_or(&self.link.peer),
             method: known.map_or("", |head| head.method()),
             target: known.map_or("", |head| head.target()),
+            version: known.map_or("HTTP/1.1", |head| head.version()),
             minor_version: known.map_or(1, |head| head.minor_version()),
             status: if exchange.sending() == Sending::Head { 499 } else { exchange.response().status() },
             bytes: in_flight.body_bytes(),

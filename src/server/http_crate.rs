@@ -27,7 +27,11 @@ impl TryFrom<&Request> for ::http::Request<()> {
         let mut head = ::http::Request::new(());
         *head.method_mut() = Method::try_from(request)?;
         *head.uri_mut() = Uri::try_from(request)?;
-        *head.version_mut() = if request.minor_version() == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+        *head.version_mut() = match (request.major_version(), request.minor_version()) {
+            (2, _) => Version::HTTP_2,
+            (_, 0) => Version::HTTP_10,
+            _ => Version::HTTP_11,
+        };
         *head.headers_mut() = HeaderMap::try_from(request)?;
         Ok(head)
     }

@@ -27,6 +27,22 @@ pub(crate) const MAX_BODY: u64 = 1 << 20;
 /// Bytes of memory that wait for one connection before `send` waits.
 pub(crate) const HIGH_WATER: usize = 32 << 10;
 
+/// The part of that which one stream of HTTP/2 may have: a connection can have 64 of them.
+pub(crate) const STREAM_SHARE: usize = 4;
+
+/// Streams of HTTP/2 for each connection that there may be, on all connections together. A page opens dozens for a moment,
+/// and most connections have none.
+#[cfg(feature = "http2")]
+pub(crate) const STREAMS_A_CONNECTION: usize = 16;
+
+/// Frames of HTTP/2, in bytes, that wait before no more is read from a client: answers to its PINGs, heads of responses.
+#[cfg(feature = "http2")]
+pub(crate) const WAITING_FRAMES: usize = 32 << 10;
+
+/// Bytes of a response of HTTP/2 that is sent before more urgent ones, as it takes no time.
+#[cfg(feature = "http2")]
+pub(crate) const SMALL_RESPONSE: usize = 4 << 10;
+
 /// A waiting `send` resumes at this fraction of the high-water mark: low enough to write in large pieces.
 pub(crate) const LOW_WATER_DIVISOR: usize = 4;
 

@@ -7,9 +7,10 @@
 //! | `options`, `limits`, `error`, `access` | settings, bounds, errors, the access log's record |
 //! | `log_limit` | how many log lines a client may cause |
 //! | `pace`, `eviction` | how fast a client is; which connection is closed for a new one at the limit |
-//! | `deadlines` | when a connection must be checked even if nothing happens |
+//! | `deadline_table` | when a connection must be checked even if nothing happens |
 //! | `waiter` | what a handler waits for |
-//! | `in_flight` | the memory of a request in flight |
+//! | `mux` | what the streams of a connection of HTTP/2 share |
+//! | `request_memory` | the memory of a request in flight |
 //! | `shared` | what all connections share |
 //! | `link` | the byte stream: transport, readiness, flush |
 //! | `site_options` | how a site is served |
@@ -17,10 +18,11 @@
 //! | `respond`, `request_body` | what a handler does to its response, and to its request's body |
 //! | `requests`, `ending` | requests one after another; how a connection ends |
 //! | `timeouts` | timeouts, and what they do |
+//! | `http2` | a connection of HTTP/2 and its streams |
 //! | `connection`, `request`, `form`, `upgrade` | what handlers see |
 //! | `websocket` | messages on an upgraded connection |
 //! | `http_crate` | conversions from and to the types of the crate `http` |
-//! | `handler` | a handler: started, polled when it was woken, dropped when done |
+//! | `run_handler` | a handler: started, polled when it was woken, dropped when done |
 //! | `site` | a site: options and a handler |
 //! | `session` | a connection and the handler that runs for it |
 //! | `endpoints`, `accept` | listeners; new connections |
@@ -39,12 +41,16 @@ mod event_loop;
 mod eviction;
 mod form;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 #[cfg(feature = "http")]
 mod http_crate;
 mod limits;
 mod link;
 mod listeners;
 mod log_limit;
+#[cfg(feature = "http2")]
+mod mux;
 mod options;
 mod pace;
 mod request;
@@ -64,6 +70,8 @@ mod upgrade;
 mod waiter;
 #[cfg(feature = "websocket")]
 mod websocket;
+#[cfg(all(test, feature = "websocket"))]
+mod websocket_simulation;
 
 pub use access::Access;
 pub use connection::Connection;
@@ -178,7 +186,7 @@ impl Server {
         self.event_loop.endpoints().bind(&self.site, ipaddr.into(), port).map(|listening| listening.addr())
     }
 
-    /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `http/1.1`).
+    /// Listens like [`bind`](Server::bind) for TLS, with the options' certificates (TLS 1.2 and 1.3, ALPN `h2` and `http/1.1`).
     ///
     /// # Errors
     /// Those of [`bind`](Server::bind); one line that names the file and what is wrong with it.

@@ -50,6 +50,9 @@ pub struct Options {
     pub(crate) key: Option<PathBuf>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsFiles,
+    /// Speak HTTP/2 to clients that begin with its preface, without TLS.
+    #[cfg(feature = "http2")]
+    pub(crate) prior_knowledge: bool,
     pub(crate) server_header: bool,
     pub(crate) access_log: Option<AccessLog>,
 }
@@ -97,6 +100,8 @@ impl Default for Options {
             key: None,
             #[cfg(feature = "tls")]
             tls: TlsFiles::default(),
+            #[cfg(feature = "http2")]
+            prior_knowledge: false,
             server_header: true,
             access_log: None,
         }
@@ -321,6 +326,21 @@ impl Options {
     #[cfg(feature = "tls")]
     pub fn insecure(mut self, yes: bool) -> Self {
         self.tls.insecure = yes;
+        self
+    }
+
+    /// Offer HTTP/2 to clients of TLS listeners, by ALPN (RFC 9113 §3.2); default true.
+    #[cfg(feature = "http2")]
+    pub fn http2(mut self, yes: bool) -> Self {
+        self.tls.no_http2 = !yes;
+        self
+    }
+
+    /// Speak HTTP/2 to clients of any listener that begin with its preface (RFC 9113 §3.3); default false. For tests: no
+    /// browser does so.
+    #[cfg(feature = "http2")]
+    pub fn http2_prior_knowledge(mut self, yes: bool) -> Self {
+        self.prior_knowledge = yes;
         self
     }
 

@@ -70,14 +70,24 @@ impl Request {
         self.head.path_bytes()
     }
 
-    /// The major version: 1.
+    /// The major version: 1, or 2 for HTTP/2.
     pub fn major_version(&self) -> u8 {
-        1
+        if self.head.is_of_stream() { 2 } else { 1 }
     }
 
-    /// The minor version: 0 or 1.
+    /// The minor version: 0 or 1. It is 0 for HTTP/2.
     pub fn minor_version(&self) -> u8 {
-        self.head.minor_version()
+        if self.head.is_of_stream() { 0 } else { self.head.minor_version() }
+    }
+
+    /// The version as text: `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
+    pub fn version(&self) -> &'static str {
+        self.head.version()
+    }
+
+    /// The length of the body, if the request says it.
+    pub fn content_length(&self) -> Option<u64> {
+        self.head.content_length()
     }
 
     /// The requested host: from an absolute target, else from `Host` (RFC 9112 §3.2.2).

@@ -1,5 +1,7 @@
 //! The memory of a request in flight: its exchange and queued output.
 
+#[cfg(feature = "http2")]
+use super::mux::Role;
 use super::pace::Pace;
 use crate::buf::Output;
 use crate::http::{self, Carry, Exchange, Persistence, SendError};
@@ -26,6 +28,9 @@ pub(super) struct InFlight {
     pub(super) queued: u32,
     /// Since when the client was not seen to read anything; valid while the write timeout runs.
     pub(super) still_since: u64,
+    /// Its part in a connection of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(super) role: Role,
 }
 
 impl InFlight {
@@ -41,6 +46,10 @@ impl InFlight {
         self.exchange.restart(0);
         self.output.clear();
         self.restart_count();
+        #[cfg(feature = "http2")]
+        {
+            self.role = Role::None;
+        }
     }
 
     /// Starts the byte counts of the access log over.
@@ -56,12 +65,20 @@ impl InFlight {
 
     /// Queues `100 Continue`.
     pub(super) fn push_continue(&mut self) {
+        #[cfg(feature = "http2")]
+        if self.role.send_continue() {
+            return;
+        }
         self.output.push(http::CONTINUE);
         self.head_bytes += http::CONTINUE.len() as u64;
     }
 
     /// Queues the response's head.
     pub(super) fn push_head(&mut self, frame: &http::Frame, persistence: Persistence, date_server: &[u8]) {
+        #[cfg(feature = "http2")]
+        if self.role.send_head(self.exchange.response(), frame, date_server) {
+            return;
+        }
         let before = self.output.mem();
         let response = self.exchange.response();
         self.output.push_with(|out| http::write_head(out, response, frame, persistence, date_server));

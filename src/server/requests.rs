@@ -8,6 +8,7 @@ use super::shared::Shared;
 use super::waiter::{Waiter, Want};
 use crate::http::{self, CloseReason, Next, Receiving, Reject, Sending};
 use log::Level;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// One step of a connection that requests may follow on. `busy`: a handler is running.
@@ -102,6 +103,11 @@ fn read_head(http1: &mut Http1, shared: &Shared) -> Step {
         Ok(n) => n,
         Err(step) => return step,
     };
+    #[cfg(feature = "http2")]
+    if http1.served == 0 && super::http2::is_spoken(http1, &scratch[..n]) {
+        super::http2::begin(http1, shared, &scratch[..n]);
+        return Step::Again;
+    }
     head_has_begun(http1, shared);
     if !http1.input.is_empty() {
         http1.input.push(&scratch[..n]);
@@ -153,6 +159,22 @@ fn head_has_begun(http1: &mut Http1, shared: &Shared) {
 fn find_head(http1: &mut Http1, shared: &Shared, bytes: &[u8]) -> Scanned {
     let site = http1.site.borrow();
     let options = &site.options;
+    if http1.scanner.is_fresh() {
+        let mut head = shared.head.borrow_mut();
+        if Rc::get_mut(&mut head).is_none() {
+            // A handler has kept it.
+            *head = Rc::default();
+        }
+        if let Some(length) = Rc::get_mut(&mut head).and_then(|head| head.parse_usual(bytes, &options.head)) {
+            let now = shared.now();
+            let in_flight = http1.in_flight.get_or_insert_with(|| shared.take_spare());
+            in_flight.begin(now);
+            in_flight.exchange.begin_usual(&mut head, !options.keep_alive.is_zero(), now);
+            drop(site);
+            has_begun(http1);
+            return Scanned::Head { used: length };
+        }
+    }
     // On the stack while it runs, which saves loads and stores.
     let mut scanner = http1.scanner;
     let found = scanner.find(bytes, &options.head);
@@ -178,13 +200,18 @@ fn find_head(http1: &mut Http1, shared: &Shared, bytes: &[u8]) -> Scanned {
     {
         return Scanned::Refused { reject, used: 0 };
     }
-    http1.unlogged = Unlogged::Exchange;
-    http1.served = http1.served.saturating_add(1);
-    http1.deadlines.set(Timer::Head, NEVER);
+    has_begun(http1);
     match begun {
         Ok(()) => Scanned::Head { used: length },
         Err(reject) => Scanned::Refused { reject, used: length },
     }
+}
+
+/// An exchange has begun.
+fn has_begun(http1: &mut Http1) {
+    http1.unlogged = Unlogged::Exchange;
+    http1.served = http1.served.saturating_add(1);
+    http1.deadlines.set(Timer::Head, NEVER);
 }
 
 /// The client half-closed between requests or within a head: it expects no response.
@@ -210,16 +237,31 @@ fn refuse(http1: &mut Http1, shared: &Shared, reject: Reject) -> Step {
     if reject.close {
         in_flight.exchange.must_close(CloseReason::Refused);
     }
-    let text = format!("{} {}: {}\n", reject.status, http::status_reason(reject.status), reject.reason);
-    if let Err(error) = respond::answer_text(http1, shared, reject.status, &text) {
-        http1.debug(format_args!("cannot answer: {error}"));
-        http1.phase = Phase::Dead;
+    if !answer_refusal(http1, shared, reject) {
         return Step::Close;
     }
     if reject.close {
         http1.phase = Phase::Closing { discard: limits::LINGER_MAX };
     }
     Step::Again
+}
+
+/// Answers with the text of a refusal; false if that is not possible.
+fn answer_refusal(http1: &mut Http1, shared: &Shared, reject: Reject) -> bool {
+    let text = format!("{} {}: {}\n", reject.status, http::status_reason(reject.status), reject.reason);
+    let answered = respond::answer_text(http1, shared, reject.status, &text);
+    if let Err(error) = &answered {
+        http1.debug(format_args!("cannot answer: {error}"));
+        http1.phase = Phase::Dead;
+    }
+    answered.is_ok()
+}
+
+/// Answers a request of HTTP/2 without a handler.
+#[cfg(feature = "http2")]
+pub(super) fn refuse_stream(http1: &mut Http1, shared: &Shared, reject: Reject) {
+    http1.note(shared, Level::Info, format_args!("{} {}", reject.status, reject.reason));
+    answer_refusal(http1, shared, reject);
 }
 
 /// Answers a head that did not arrive in time.

@@ -35,7 +35,7 @@ pub(super) fn commit(http1: &mut Http1, shared: &Shared, length: Option<u64>) ->
 
 /// Bytes of body that fit below the high-water mark.
 pub(super) fn room(http1: &Http1) -> usize {
-    let waiting = |in_flight: &InFlight| http1.options().high_water.saturating_sub(in_flight.output.mem());
+    let waiting = |in_flight: &InFlight| http1.high_water().saturating_sub(in_flight.output.mem());
     http1.in_flight.as_deref().map_or(0, waiting)
 }
 
@@ -87,7 +87,7 @@ pub(super) fn end(http1: &mut Http1, shared: &Shared) -> Result<()> {
 
 /// Ends the response with what the handler returned.
 pub(super) fn finish(http1: &mut Http1, shared: &Shared, outcome: Result<Outcome>) {
-    if http1.phase != Phase::Open {
+    if !http1.phase.is_open() {
         return;
     }
     let done = match outcome {
@@ -116,6 +116,8 @@ fn finish_failed(http1: &mut Http1, shared: &Shared, error: &Error) -> Result<()
             http1.must_close(CloseReason::HandlerFailed);
             fail(http1, shared, status)?;
         }
+        // Its answer said what is wrong, and promised what follows.
+        Sending::Done if matches!(error, Error::Refused(_)) => {}
         Sending::Done => {
             http1.debug(format_args!("handler failed after its response: {error}"));
             http1.must_close(CloseReason::HandlerFailed);
@@ -165,10 +167,10 @@ pub(super) fn answer_text(http1: &mut Http1, shared: &Shared, status: u16, text:
 
 /// Ready when output is below the high-water mark and another file may be queued.
 pub(super) fn poll_room(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<()>> {
-    if http1.phase == Phase::Dead {
+    if http1.is_gone() {
         return Poll::Ready(Err(Error::Closed));
     }
-    let high_water = http1.options().high_water;
+    let high_water = http1.high_water();
     let output = &http1.in_flight()?.output;
     if output.mem() < high_water && output.files() < limits::QUEUED_FILES {
         return if http1.link.credit > 0 { Poll::Ready(Ok(())) } else { another_turn(cx) };
@@ -179,7 +181,7 @@ pub(super) fn poll_room(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<
 
 /// Ready when all output was handed to the kernel.
 pub(super) fn poll_flushed(http1: &mut Http1, cx: &mut Context<'_>) -> Poll<Result<()>> {
-    if http1.phase == Phase::Dead {
+    if http1.is_gone() {
         return Poll::Ready(Err(Error::Closed));
     }
     if !http1.has_output() {

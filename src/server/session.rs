@@ -3,6 +3,8 @@
 use super::connection::Connection;
 use super::ending;
 use super::http1::{Http1, Phase, Step};
+#[cfg(feature = "http2")]
+use super::http2;
 use super::limits;
 use super::request::Request;
 use super::requests;
@@ -63,8 +65,13 @@ impl Sessions {
         Sessions { shared, table: RefCell::default(), wakers: RefCell::default() }
     }
 
+    /// Connections. Streams of HTTP/2 are none.
     pub(super) fn len(&self) -> usize {
-        self.table.borrow().len()
+        let all = self.table.borrow().len();
+        #[cfg(feature = "http2")]
+        return all - self.shared.streams.get();
+        #[cfg(not(feature = "http2"))]
+        all
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -153,12 +160,12 @@ impl Sessions {
             let Some(session) = table.get_mut(key) else { return };
             (Rc::clone(&session.http1), Rc::clone(&session.wakers), session.running.take())
         };
-        let over = {
+        let (over, was_queued) = {
             let mut http1 = http1.borrow_mut();
             // Requests of its handler are met in this drive.
-            http1.is_queued = true;
+            let was_queued = std::mem::replace(&mut http1.is_queued, true);
             http1.link.credit = limits::TURN;
-            http1.phase == Phase::Dead
+            (http1.phase == Phase::Dead, was_queued)
         };
         // If the connection is over, its handler is dropped.
         let step = if over { Step::Close } else { self.steps(key, &http1, &wakers, &mut running) };
@@ -166,7 +173,9 @@ impl Sessions {
             self.close(key, &http1, running);
             return;
         }
-        self.park(key, &http1, running, step == Step::Again);
+        let again = step == Step::Again;
+        // One that is not done in its second turn either is watched, too: its client may leave.
+        self.park(key, &http1, running, again, !again || was_queued);
     }
 
     /// Steps until there is nothing to do or the budget is spent; never returns `Start`.
@@ -175,13 +184,15 @@ impl Sessions {
             poll(running, wakers, http1, &self.shared);
             let (step, spent) = {
                 let mut http1 = http1.borrow_mut();
-                (step(&mut http1, &self.shared, running.is_some()), http1.link.credit == 0)
+                (self.step(&mut http1, key, running.is_some()), http1.link.credit == 0)
             };
             match step {
                 Step::Start => {
                     *running = self.start(key, http1);
                     wakers.mark.set_woken();
                 }
+                #[cfg(feature = "http2")]
+                Step::Streams => self.tend_streams(key, http1),
                 Step::Again if spent => return Step::Again,
                 Step::Again => {}
                 Step::Park if running.is_some() && wakers.mark.is_woken() && !spent => {}
@@ -190,6 +201,26 @@ impl Sessions {
             }
         }
         Step::Again
+    }
+
+    /// One step of a connection. `busy`: a handler is running.
+    fn step(&self, http1: &mut Http1, _key: Key, busy: bool) -> Step {
+        let shared = &*self.shared;
+        timeouts::check(http1, shared);
+        match http1.phase {
+            Phase::Open => requests::step(http1, shared, busy),
+            #[cfg(feature = "websocket")]
+            Phase::Ended { lost } if !busy => upgrade::end(http1, lost),
+            #[cfg(feature = "websocket")]
+            Phase::Ended { .. } => upgrade::step(http1, shared),
+            Phase::Upgraded => upgrade::step(http1, shared),
+            Phase::Closing { .. } | Phase::Delivering | Phase::Linger { .. } => ending::step(http1, shared),
+            Phase::Dead => Step::Close,
+            #[cfg(feature = "http2")]
+            Phase::Http2 => http2::step(http1, shared, _key, &|key| self.find(key)),
+            #[cfg(feature = "http2")]
+            Phase::Stream => http2::step_stream(http1, shared, busy),
+        }
     }
 
     /// Starts the handler for the request whose head was read.
@@ -203,8 +234,64 @@ impl Sessions {
         Some(self.table.borrow().get(key)?.handler.borrow().start(con, Request::new(head)))
     }
 
+    // --- streams of HTTP/2 ------------------------------------------------------------------------
+
+    #[cfg(feature = "http2")]
+    fn find(&self, key: Key) -> Option<Rc<RefCell<Http1>>> {
+        self.table.borrow().get(key).map(|session| Rc::clone(&session.http1))
+    }
+
+    /// Closes the sessions of streams that have ended, and opens one for a request.
+    #[cfg(feature = "http2")]
+    fn tend_streams(&self, key: Key, http1: &Rc<RefCell<Http1>>) {
+        let (closing, opening) = http2::take_jobs(&http1.borrow());
+        closing.into_iter().for_each(|stream| self.shut(stream));
+        let Some(opening) = opening else { return };
+        let opened = self.open_stream(key, &http1.borrow(), &opening);
+        http2::settle(&http1.borrow(), opening.stream, opened);
+        // At once, so that the responses to requests that came together leave together.
+        if let Some(session) = opened {
+            self.drive(session);
+            // What is left of a request is looked at before its answer ends the stream: it may be malformed.
+            if opening.ends {
+                http2::send_small(&http1.borrow(), opening.stream, &self.shared, &|key| self.find(key));
+            }
+            let (closing, _) = http2::take_jobs(&http1.borrow());
+            closing.into_iter().for_each(|stream| self.shut(stream));
+        }
+    }
+
+    /// Opens a session for a request, and starts its handler.
+    #[cfg(feature = "http2")]
+    fn open_stream(&self, key: Key, parent: &Http1, opening: &http2::Opening) -> Option<Key> {
+        let handler = Rc::clone(&self.table.borrow().get(key)?.handler);
+        let (http1, refusal) = http2::open(parent, opening, &self.shared)?;
+        let stream = self.open(handler, http1).ok()?;
+        self.shared.streams.set(self.shared.streams.get() + 1);
+        let http1 = self.find(stream)?;
+        if let Some(refusal) = refusal {
+            requests::refuse_stream(&mut http1.borrow_mut(), &self.shared, refusal);
+            return Some(stream);
+        }
+        let running = self.start(stream, &http1);
+        let mut table = self.table.borrow_mut();
+        let session = table.get_mut(stream)?;
+        session.running = running;
+        session.wakers.mark.set_woken();
+        Some(stream)
+    }
+
+    /// Closes the sessions of a connection's streams; or tells the connection that one of them is closed, and returns true.
+    #[cfg(feature = "http2")]
+    fn close_streams(&self, http1: &Rc<RefCell<Http1>>) -> bool {
+        let is_stream = http2::close_stream(&http1.borrow(), &self.shared);
+        let tenants = http2::tenants(&http1.borrow());
+        tenants.into_iter().for_each(|stream| self.shut(stream));
+        is_stream
+    }
+
     /// Puts the handler back, and arms the connection's next deadline.
-    fn park(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>, again: bool) {
+    fn park(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>, again: bool, watch: bool) {
         let mut table = self.table.borrow_mut();
         let Some(session) = table.get_mut(key) else { return };
         session.running = running;
@@ -213,7 +300,8 @@ impl Sessions {
         session.arm(&self.shared, key, http1.deadlines.next());
         if again {
             http1.make_ready(&self.shared, key);
-        } else if !http1.link.is_watched {
+        }
+        if watch && !http1.link.is_watched {
             self.watch(key, &mut http1);
         }
     }
@@ -243,8 +331,15 @@ impl Sessions {
         }
     }
 
-    /// Closes idle connections.
+    /// Closes idle connections. Those of HTTP/2 are told first.
     pub(super) fn shut_idle(&self) {
+        #[cfg(feature = "http2")]
+        for (key, session) in self.table.borrow().iter() {
+            let mut http1 = session.http1.borrow_mut();
+            if http1.phase == Phase::Http2 {
+                http1.make_ready(&self.shared, key);
+            }
+        }
         let is_idle = |session: &Session| session.http1.borrow().is_silent();
         let idle: Vec<Key> =
             self.table.borrow().iter().filter(|(_, session)| is_idle(session)).map(|(key, _)| key).collect();
@@ -272,10 +367,14 @@ impl Sessions {
     /// Frees the slot: first the handler with all that it owns, then the connection.
     fn close(&self, key: Key, http1: &Rc<RefCell<Http1>>, running: Option<Running>) {
         drop_contained(running);
+        #[cfg(feature = "http2")]
+        let is_stream = self.close_streams(http1);
+        #[cfg(not(feature = "http2"))]
+        let is_stream = false;
         {
             // An `Upgraded` may outlive the session (two of the references are the table's and ours). The key is then
             // given to another session, which must not see this stream's events.
-            let outlived = Rc::strong_count(http1) > 2;
+            let outlived = Rc::strong_count(http1) > 2 && !is_stream;
             let mut http1 = http1.borrow_mut();
             http1.phase = Phase::Dead;
             http1.must_close(CloseReason::Lost);
@@ -305,16 +404,5 @@ impl Sessions {
             http1.debug(format_args!("cannot deregister the connection: {error}"));
         }
         http1.link.transport.shut();
-    }
-}
-
-/// One step of a connection. `busy`: a handler is running.
-fn step(http1: &mut Http1, shared: &Shared, busy: bool) -> Step {
-    timeouts::check(http1, shared);
-    match http1.phase {
-        Phase::Open => requests::step(http1, shared, busy),
-        Phase::Upgraded => upgrade::step(http1, shared),
-        Phase::Closing { .. } | Phase::Delivering | Phase::Linger { .. } => ending::step(http1, shared),
-        Phase::Dead => Step::Close,
     }
 }

@@ -5,7 +5,7 @@ use super::log_limit::LineCounts;
 use super::request_memory::InFlight;
 #[cfg(feature = "websocket")]
 use crate::buf::Output;
-use crate::http::date;
+use crate::http::{Head, date};
 use crate::net::PeerAddr;
 use crate::rt::{Due, Key, Runtime};
 use std::cell::{Cell, Ref, RefCell, RefMut};
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     /// Connections to be driven in this tick.
     pub(super) ready: RefCell<VecDeque<Key>>,
     scratch: RefCell<Box<[u8]>>,
+    /// Where heads are parsed. It becomes that of the exchange.
+    pub(super) head: RefCell<Rc<Head>>,
     /// Boxed: only the box moves between here and a connection.
     #[expect(clippy::vec_box, reason = "an unboxed one would be copied")]
     spare: RefCell<Vec<Box<InFlight>>>,
@@ -28,6 +30,11 @@ pub(crate) struct Shared {
     date: RefCell<Date>,
     /// At least a quarter of the allowed connections were in use when the last one was accepted.
     pub(super) filling_up: Cell<bool>,
+    /// Streams of HTTP/2 on all connections, and how many there may be.
+    #[cfg(feature = "http2")]
+    pub(super) streams: Cell<usize>,
+    #[cfg(feature = "http2")]
+    pub(super) max_streams: Cell<usize>,
     /// Once the server is stopping: when requests in flight are dropped.
     stop_deadline: Cell<Option<u64>>,
     /// Log lines caused by clients.
@@ -40,11 +47,16 @@ impl Shared {
             runtime,
             ready: RefCell::default(),
             scratch: RefCell::new(vec![0; limits::SCRATCH].into_boxed_slice()),
+            head: RefCell::default(),
             spare: RefCell::default(),
             #[cfg(feature = "websocket")]
             spare_output: RefCell::default(),
             date: RefCell::default(),
             filling_up: Cell::default(),
+            #[cfg(feature = "http2")]
+            streams: Cell::default(),
+            #[cfg(feature = "http2")]
+            max_streams: Cell::new(limits::MAX_CONNECTIONS * limits::STREAMS_A_CONNECTION),
             stop_deadline: Cell::new(None),
             log_lines: RefCell::default(),
         }

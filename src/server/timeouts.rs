@@ -45,6 +45,7 @@ fn expire(http1: &mut Http1, shared: &Shared, now: u64) {
             http1.note(shared, Level::Info, format_args!("write timeout: client stopped reading"));
             http1.drop_client();
         }
+    } else if expire_http2(http1, now) {
     } else if http1.phase == Phase::Delivering {
         http1.deadlines.set(Timer::End, NEVER);
     } else if http1.probe && due(Timer::End, http1) {
@@ -63,6 +64,22 @@ fn expire(http1: &mut Http1, shared: &Shared, now: u64) {
         http1.late = Late::TimedOut;
         http1.wake();
     }
+}
+
+/// Ends an idle connection of HTTP/2, or one whose client does not finish what it began; false if it is none, or if another
+/// deadline has passed.
+fn expire_http2(http1: &mut Http1, now: u64) -> bool {
+    #[cfg(feature = "http2")]
+    if http1.phase == Phase::Http2 {
+        let in_the_middle = http1.deadlines.get(Timer::Head) <= now;
+        http1.deadlines.set(if in_the_middle { Timer::Head } else { Timer::End }, NEVER);
+        if let Some(in_flight) = &http1.in_flight {
+            in_flight.role.give_up(in_the_middle);
+        }
+        return true;
+    }
+    let _ = (http1, now);
+    false
 }
 
 /// Whether a read deadline has to wait until what has arrived was read.

@@ -68,6 +68,16 @@ impl Upgraded {
         }
     }
 
+    /// Ready when the connection is broken, as by a reset. Until then the task is woken when that happens.
+    pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut http1 = self.0.http1.borrow_mut();
+        if http1.phase == Phase::Dead {
+            return Poll::Ready(());
+        }
+        http1.waiter.wait_for_end(cx);
+        Poll::Pending
+    }
+
     /// Ends our direction once everything written has been passed to the kernel; the client may still send.
     ///
     /// # Errors
@@ -243,6 +253,18 @@ impl Stream {
             http1.make_ready(&self.shared, self.key);
         }
     }
+
+    /// The other protocol has ended: the connection ends when no handler runs, though somebody may own the stream.
+    #[cfg(feature = "websocket")]
+    pub(super) fn end(&self, lost: bool) {
+        let mut http1 = self.http1.borrow_mut();
+        if http1.phase == Phase::Upgraded {
+            http1.phase = Phase::Ended { lost };
+            // A half may wait to write.
+            http1.wake();
+            http1.make_ready(&self.shared, self.key);
+        }
+    }
 }
 
 impl fmt::Debug for Stream {
@@ -254,10 +276,15 @@ impl fmt::Debug for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let mut http1 = self.http1.borrow_mut();
-        if http1.phase == Phase::Upgraded {
-            http1.phase = Phase::Closing { discard: limits::LINGER_MAX };
-            http1.make_ready(&self.shared, self.key);
+        match http1.phase {
+            Phase::Upgraded => http1.phase = Phase::Closing { discard: limits::LINGER_MAX },
+            #[cfg(feature = "websocket")]
+            Phase::Ended { lost } => {
+                end(&mut http1, lost);
+            }
+            _ => return,
         }
+        http1.make_ready(&self.shared, self.key);
     }
 }
 
@@ -266,6 +293,17 @@ pub(super) fn begin(http1: &mut Http1) -> Result<()> {
     http1.in_flight()?.exchange.hand_over();
     http1.phase = Phase::Upgraded;
     Ok(())
+}
+
+/// Ends the connection after another protocol has ended.
+#[cfg(feature = "websocket")]
+pub(super) fn end(http1: &mut Http1, lost: bool) -> Step {
+    if lost {
+        http1.drop_client();
+    } else {
+        http1.phase = Phase::Closing { discard: limits::LINGER_MAX };
+    }
+    Step::Again
 }
 
 /// One step of a connection that speaks another protocol.

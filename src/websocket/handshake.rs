@@ -44,12 +44,12 @@ pub fn is_websocket(head: &Head) -> bool {
     head.is_get() && head.wants_upgrade() && values(head, "upgrade").any(offers)
 }
 
-/// Judges a request.
+/// Judges a request. `tls`: the client's connection is encrypted.
 ///
 /// # Errors
 /// 426 for a request that wants something else, or another version; the answer names the supported one. 400 for a
 /// malformed one, 403 for a page of another origin.
-pub fn judge(head: &Head, rules: &Rules) -> Result<Accepted, Refused> {
+pub fn judge(head: &Head, rules: &Rules, tls: bool) -> Result<Accepted, Refused> {
     if !is_websocket(head) {
         return Err((426, "this speaks WebSocket alone\n"));
     }
@@ -60,7 +60,7 @@ pub fn judge(head: &Head, rules: &Rules) -> Result<Accepted, Refused> {
     let (Some(key), None) = (keys.next().filter(|key| is_key(key)), keys.next()) else {
         return Err((400, "not one Sec-WebSocket-Key of 16 bytes\n"));
     };
-    if !rules.any_origin && !values(head, "origin").all(|origin| is_allowed(origin, head, rules)) {
+    if !rules.any_origin && !values(head, "origin").all(|origin| is_allowed(origin, head, rules, tls)) {
         return Err((403, "pages of this origin may not connect\n"));
     }
     Ok(Accepted { accept: accept(key), protocol: protocol(head, rules) })
@@ -73,8 +73,12 @@ fn protocol(head: &Head, rules: &Rules) -> Option<usize> {
 }
 
 /// Whether a page may connect: it came from this host, or the rules name its origin (RFC 6454 §6.2).
-fn is_allowed(origin: &[u8], head: &Head, rules: &Rules) -> bool {
-    let host = [b"http://".as_slice(), b"https://"].into_iter().find_map(|scheme| origin.strip_prefix(scheme));
+///
+/// On an encrypted connection it must have come encrypted itself: anybody on the way can write other pages. Without TLS, a
+/// proxy in front may have it, so that both schemes are right.
+fn is_allowed(origin: &[u8], head: &Head, rules: &Rules, tls: bool) -> bool {
+    let plain = if tls { None } else { origin.strip_prefix(b"http://") };
+    let host = plain.or_else(|| origin.strip_prefix(b"https://"));
     let ours = head.header_bytes("host").filter(|host| !host.is_empty());
     let is_own = host.is_some_and(|host| ours.is_some_and(|ours| ours.eq_ignore_ascii_case(host)));
     is_own || rules.origins.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(origin))
@@ -121,7 +125,7 @@ mod tests {
     }
 
     fn status(fields: &str, rules: &Rules) -> u16 {
-        judge(&head("GET /chat HTTP/1.1", fields), rules).map_or_else(|(status, _)| status, |_| 101)
+        judge(&head("GET /chat HTTP/1.1", fields), rules, false).map_or_else(|(status, _)| status, |_| 101)
     }
 
     const UPGRADE: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n";
@@ -129,7 +133,7 @@ mod tests {
     #[test]
     fn the_sample_of_the_rfc() {
         let fields = format!("{UPGRADE}Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n");
-        let accepted = judge(&head("GET /chat HTTP/1.1", &fields), &Rules::default()).unwrap();
+        let accepted = judge(&head("GET /chat HTTP/1.1", &fields), &Rules::default(), false).unwrap();
         assert_eq!(accepted.accept, *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(accepted.protocol, None);
     }
@@ -175,6 +179,7 @@ mod tests {
     fn origins() {
         let own = Rules::default();
         let named = Rules { origins: vec!["https://a.example".into(), "null".into()], ..Rules::default() };
+        let plain = Rules { origins: vec!["http://b.example".into()], ..Rules::default() };
         let any = Rules { any_origin: true, ..Rules::default() };
         let good = format!("{UPGRADE}Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n");
         for (origin, with_own, with_named) in [
@@ -195,6 +200,13 @@ mod tests {
             assert_eq!(got, [with_own, with_named, 101], "{origin:?}");
         }
         assert_eq!(status(&good, &own), 101, "not a browser");
+        for (origin, rules, with_tls) in
+            [("http://h.example", &own, false), ("https://h.example", &own, true), ("http://b.example", &plain, true)]
+        {
+            let head = head("GET /chat HTTP/1.1", &format!("{good}Origin: {origin}\r\n"));
+            assert!(judge(&head, rules, false).is_ok(), "{origin}");
+            assert_eq!(judge(&head, rules, true).is_ok(), with_tls, "{origin}");
+        }
     }
 
     #[test]
@@ -208,7 +220,7 @@ mod tests {
             ("Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Protocol: wamp,soap\r\n", Some(1)),
             ("Sec-WebSocket-Protocol: Chat\r\n", None),
         ] {
-            let accepted = judge(&head("GET / HTTP/1.1", &format!("{good}{offered}")), &rules).unwrap();
+            let accepted = judge(&head("GET / HTTP/1.1", &format!("{good}{offered}")), &rules, false).unwrap();
             assert_eq!(accepted.protocol, chosen, "{offered:?}");
         }
     }

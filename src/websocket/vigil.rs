@@ -56,8 +56,13 @@ impl Vigil {
         if gives_up {
             return Todo::GiveUp;
         }
+        Todo::Ping(self.ask(now))
+    }
+
+    /// Gives a peer that was asked its whole time from `now` on. Returns when to check again.
+    pub fn ask(&mut self, now: u64) -> u64 {
         self.asked = Some(now);
-        Todo::Ping(now.saturating_add(self.times.pong_within))
+        now.saturating_add(self.times.pong_within)
     }
 }
 

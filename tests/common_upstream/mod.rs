@@ -141,6 +141,11 @@ impl Peer {
         }
     }
 
+    /// Waits for more; false at the end.
+    pub fn goes_on(&mut self) -> bool {
+        !self.pending.is_empty() || self.more()
+    }
+
     #[track_caller]
     pub fn read_exact(&mut self, n: usize) -> Vec<u8> {
         while self.pending.len() < n {

@@ -58,6 +58,13 @@ eco_take_sections() {
 	uci -q commit ecohttpd && uci -q commit uhttpd
 }
 
+# LuCI is several times as fast with /ubus, which is part of ecohttpd. Who sets ubus_prefix for uhttpd has decided.
+eco_add_ubus() {
+	uci -q get uhttpd.main >/dev/null && ! uci -q get uhttpd.main.ubus_prefix >/dev/null || return 0
+	uci -q get ecohttpd.main >/dev/null || uci -q set ecohttpd.main=uhttpd
+	uci -q get ecohttpd.main.ubus_prefix >/dev/null || uci -q set ecohttpd.main.ubus_prefix=/ubus
+}
+
 # Enables the sections of uhttpd again.
 eco_restore_sections() {
 	local entry
@@ -296,6 +303,7 @@ eco_take_over() {
 	rm -f "$draft"
 	uci -q get ecohttpd.global >/dev/null || uci -q set ecohttpd.global=ecohttpd
 	uci -q set ecohttpd.global.use_uhttpd_config=1
+	eco_add_ubus
 	eco_take_sections || {
 		# Part of it may have been written. The rest must not be written later.
 		eco_restore_sections

@@ -21,12 +21,23 @@ pub struct Environment(Vec<u8>);
 impl Environment {
     /// The environment of a script for a request. `length`: that of a chunked body.
     pub fn new(con: &Connection, req: &Request, script: &Script<'_>, length: Option<u64>) -> Environment {
+        Environment::make(con, req, script, length, false)
+    }
+
+    /// The parameters for a FastCGI server, which may be another host: it does not learn the password of a login here, and
+    /// no client tells it where a request comes from.
+    #[cfg(feature = "proxy")]
+    pub fn for_server(con: &Connection, req: &Request, script: &Script<'_>, length: Option<u64>) -> Environment {
+        Environment::make(con, req, script, length, true)
+    }
+
+    fn make(con: &Connection, req: &Request, script: &Script<'_>, length: Option<u64>, to_server: bool) -> Environment {
         // Usually one allocation.
         let mut env = Environment(Vec::with_capacity(2048));
         env.text("PATH", PATH);
         env.text("GATEWAY_INTERFACE", "CGI/1.1");
         env.text("SERVER_SOFTWARE", "ecohttpd");
-        env.text("SERVER_PROTOCOL", if req.minor_version() == 0 { "HTTP/1.0" } else { "HTTP/1.1" });
+        env.text("SERVER_PROTOCOL", req.version());
         env.text("REQUEST_METHOD", script.method(req));
         env.put("QUERY_STRING", &[script.query]);
         env.put("REQUEST_URI", &[req.target_bytes()]);
@@ -51,28 +62,31 @@ impl Environment {
         if let Some((user, password)) = script.login {
             env.text("AUTH_TYPE", "Basic");
             env.text("REMOTE_USER", user);
-            env.text("HTTP_AUTH_USER", user);
-            env.put("HTTP_AUTH_PASS", &[password]);
+            if !to_server {
+                env.text("HTTP_AUTH_USER", user);
+                env.put("HTTP_AUTH_PASS", &[password]);
+            }
         }
         env.body(req, script, length);
         // The host of an absolute target overrides the field (RFC 9112 §3.2.2).
         if let Some(host) = req.host() {
             env.text("HTTP_HOST", host);
         }
-        env.fields(req);
+        env.fields(req, |name| {
+            may_pass(name) && !(to_server && (claims_origin(name) || script.login.is_some() && name == "authorization"))
+        });
         env
     }
 
     /// Type and length of the body. `length`: of one that was held until it was known.
     fn body(&mut self, req: &Request, script: &Script<'_>, length: Option<u64>) {
-        for (variable, field) in [("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length")] {
-            if !script.as_get
-                && let Some(value) = req.header_bytes(field)
-            {
-                self.put(variable, &[value]);
-            }
+        if script.as_get {
+            return;
         }
-        if let Some(length) = length {
+        if let Some(value) = req.header_bytes("content-type") {
+            self.put("CONTENT_TYPE", &[value]);
+        }
+        if let Some(length) = length.or(req.content_length()) {
             self.number("CONTENT_LENGTH", length);
         }
     }
@@ -83,10 +97,10 @@ impl Environment {
     }
 
     /// The fields of the request. Repeated ones are joined into one.
-    fn fields(&mut self, req: &Request) {
+    fn fields(&mut self, req: &Request, passes: impl Fn(&str) -> bool) {
         for (at, (name, _)) in req.headers_bytes().enumerate() {
             let repeated = req.headers_bytes().take(at).any(|(before, _)| before == name);
-            if repeated || !may_pass(name) {
+            if repeated || !passes(name) {
                 continue;
             }
             let separator = if name == "cookie" { &b"; "[..] } else { b", " };
@@ -154,6 +168,12 @@ impl Environment {
 fn may_pass(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !WITHHELD.contains(&name)
+}
+
+/// Whether a field, its name in lower case, says where a request comes from: any client may send it. `REMOTE_ADDR` and
+/// `HTTPS` say what a trusted proxy said.
+fn claims_origin(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
 }
 
 #[cfg(test)]

@@ -10,10 +10,13 @@
 //! | `queue` | the limit of scripts at once, and who waits |
 //! | `slow_clients` | scripts that wait for slow clients, and do not count |
 //! | `environment` | its environment variables |
+//! | `pipes` | its pipes |
 //! | `process` | the process, until it is reaped |
 //! | `relay` | moving the body to it and its output to the client |
 //! | `head_syntax` | the head of its output: collected and parsed |
 //! | `head` | that head becomes the head of the response |
+//! | `forked` | a process that a worker has forked |
+//! | `told` | what the worker tells of it |
 //! | `stderr` | its standard error, which goes to the log |
 //!
 //! ```text
@@ -23,9 +26,12 @@
 
 mod body_file;
 mod environment;
+#[cfg(feature = "workers")]
+mod forked;
 mod head;
 mod head_syntax;
 mod minimum_rate;
+mod pipes;
 mod process;
 mod queue;
 mod relay;
@@ -34,14 +40,30 @@ mod script;
 mod serve;
 mod slow_clients;
 mod stderr;
+#[cfg(feature = "workers")]
+mod told;
 
+#[cfg(feature = "workers")]
+pub use forked::{Forked, WorkerPid};
+#[cfg(feature = "workers")]
+pub use pipes::{Ours, Theirs, input, output, pipes};
+#[cfg(feature = "workers")]
+pub use process::{Patience, Process};
 pub use script::Script;
-pub use serve::{Cgi, Limits, Served};
+pub use serve::{Cgi, Limits, Served, Turn};
+#[cfg(feature = "workers")]
+pub use serve::{Running, not_started};
+#[cfg(feature = "workers")]
+pub use stderr::Followed;
+#[cfg(feature = "workers")]
+pub use told::Told;
+#[cfg(any(feature = "proxy", feature = "workers"))]
+pub use {environment::Environment, request_body::ScriptInput};
 #[cfg(feature = "proxy")]
 pub use {
-    environment::Environment,
     head::set_head,
     head_syntax::{Collector, ScriptHead},
-    request_body::ScriptInput,
+    minimum_rate::MinimumRate,
+    slow_clients::{SLOW_AFTER, Slow, SlowClient},
     stderr::ErrorLines,
 };

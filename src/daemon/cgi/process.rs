@@ -1,5 +1,7 @@
 //! A script's process, from its start until it is reaped, whatever happens to the request.
 
+#[cfg(feature = "workers")]
+use super::forked::Forked;
 use super::queue::Permit;
 use crate::daemon::log;
 use crate::daemon::sys::process::{self, EPERM, Ended, Pid, SIGKILL, SIGTERM, Setup};
@@ -35,20 +37,17 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program. It keeps its permit until it has been reaped.
+    /// Starts a program. It keeps its permit, if it has one, until it has been reaped.
     pub fn start(
         program: &CStr,
         setup: &Setup<'_>,
         patience: Patience,
         name: &Rc<str>,
-        permit: Permit,
+        permit: Option<Permit>,
     ) -> io::Result<Process> {
         let pid = process::spawn(program, setup)?;
         match Watch::new(pid) {
-            Ok(watch) => {
-                let child = LiveProcess { pid, watch, doomed: true, name: Rc::clone(name), permit };
-                Ok(Process { child: Some(child), patience })
-            }
+            Ok(watch) => Ok(Process::watched(watch, patience, name, permit)),
             Err(error) => {
                 ecohttpd::spawn(undo(pid, permit)).detach();
                 Err(error)
@@ -56,9 +55,34 @@ impl Process {
         }
     }
 
+    /// A process that a worker has forked.
+    #[cfg(feature = "workers")]
+    pub fn forked(forked: Forked, patience: Patience, name: &Rc<str>, permit: Permit) -> Process {
+        Process::watched(Watch::Forked(forked), patience, name, Some(permit))
+    }
+
+    fn watched(watch: Watch, patience: Patience, name: &Rc<str>, permit: Option<Permit>) -> Process {
+        Process { child: Some(LiveProcess { watch, doomed: true, name: Rc::clone(name), permit }), patience }
+    }
+
+    /// Gives it the request that it serves from now on.
+    #[cfg(feature = "workers")]
+    pub fn serves(&mut self, name: &Rc<str>, permit: Permit) {
+        if let Some(child) = &mut self.child {
+            child.name = Rc::clone(name);
+            child.permit = Some(permit);
+        }
+    }
+
+    /// Its id, if it is our child and has not been reaped.
+    #[cfg(feature = "workers")]
+    pub fn pid(&self) -> Option<Pid> {
+        self.child.as_ref().and_then(|child| child.watch.pid())
+    }
+
     /// Its permit, until it has ended.
     pub fn permit(&self) -> Option<&Permit> {
-        self.child.as_ref().map(|child| &child.permit)
+        self.child.as_ref().and_then(|child| child.permit.as_ref())
     }
 
     /// Ready when it has ended. How it ended is returned once.
@@ -91,7 +115,7 @@ impl Drop for Process {
 }
 
 /// Kills a process whose end can't be watched, most likely because no descriptor is left.
-async fn undo(pid: Pid, _permit: Permit) {
+async fn undo(pid: Pid, _permit: Option<Permit>) {
     let _ = process::kill_group(pid, SIGKILL);
     while process::reap(pid).is_none() {
         ecohttpd::sleep(GLANCE).await;
@@ -100,29 +124,29 @@ async fn undo(pid: Pid, _permit: Permit) {
 
 /// A process that has not been reaped.
 struct LiveProcess {
-    pid: Pid,
     watch: Watch,
     /// It must not outlive this program.
     doomed: bool,
     /// The script and its client, for the log.
     name: Rc<str>,
-    permit: Permit,
+    permit: Option<Permit>,
 }
 
 impl LiveProcess {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        let pid = self.pid;
         let ended = match &self.watch {
             Watch::None => return Poll::Ready(Ended::Exited),
-            Watch::Pidfd(pidfd) => {
-                let reap = |_: &OwnedFd| process::reap(pid).ok_or(io::ErrorKind::WouldBlock.into());
+            Watch::Pidfd(pid, pidfd) => {
+                let reap = |_: &OwnedFd| process::reap(*pid).ok_or(io::ErrorKind::WouldBlock.into());
                 ready!(pin!(pidfd.read_with(reap)).poll(cx)).unwrap_or(Ended::Exited)
             }
-            Watch::Signal(wakers) => {
+            Watch::Signal(pid, wakers) => {
                 wakers.add(cx.waker());
-                let Some(ended) = process::reap(pid) else { return Poll::Pending };
+                let Some(ended) = process::reap(*pid) else { return Poll::Pending };
                 ended
             }
+            #[cfg(feature = "workers")]
+            Watch::Forked(forked) => ready!(forked.poll_end(cx)),
         };
         self.watch = Watch::None;
         Poll::Ready(ended)
@@ -144,7 +168,7 @@ impl LiveProcess {
 
     /// Waits for its end after SIGTERM, and kills it and its group when its time is up.
     async fn end(mut self, grace: Duration) {
-        let pid = self.pid;
+        let pid = self.watch.pid();
         if ecohttpd::timeout(grace, self.ended()).await.is_err() {
             self.signal(SIGKILL);
             self.ended().await;
@@ -152,6 +176,7 @@ impl LiveProcess {
         }
         // Its permit is free. Processes that it started may use the rest of the grace time.
         drop(self);
+        let Some(pid) = pid else { return };
         let mut left = grace;
         while !left.is_zero() && process::kill_group(pid, 0).is_ok() {
             ecohttpd::sleep(GLANCE).await;
@@ -163,10 +188,12 @@ impl LiveProcess {
     }
 
     fn signal(&self, signal: i32) {
-        if matches!(self.watch, Watch::None) {
-            return;
+        #[cfg(feature = "workers")]
+        if let Watch::Forked(forked) = &self.watch {
+            return forked.kill();
         }
-        if let Err(error) = process::kill_group(self.pid, signal)
+        if let Some(pid) = self.watch.pid()
+            && let Err(error) = process::kill_group(pid, signal)
             && error.raw_os_error() == Some(EPERM)
         {
             log::warn!("{}: cannot be killed: {error}", self.name);
@@ -186,8 +213,10 @@ impl Drop for LiveProcess {
 enum Watch {
     /// It has been reaped.
     None,
-    Pidfd(AsyncFd<OwnedFd>),
-    Signal(Rc<ExitWakers>),
+    Pidfd(Pid, AsyncFd<OwnedFd>),
+    Signal(Pid, Rc<ExitWakers>),
+    #[cfg(feature = "workers")]
+    Forked(Forked),
 }
 
 thread_local! {
@@ -198,14 +227,22 @@ thread_local! {
 impl Watch {
     fn new(pid: Pid) -> io::Result<Watch> {
         // Linux before 5.3, or a sandbox that does not allow the call.
-        let Ok(pidfd) = process::pidfd(pid) else { return Watch::signal() };
-        AsyncFd::new(pidfd).map(Watch::Pidfd)
+        let Ok(pidfd) = process::pidfd(pid) else { return Watch::signal(pid) };
+        AsyncFd::new(pidfd).map(|pidfd| Watch::Pidfd(pid, pidfd))
+    }
+
+    /// The process, if it is our child and has not been reaped.
+    fn pid(&self) -> Option<Pid> {
+        match self {
+            Watch::Pidfd(pid, _) | Watch::Signal(pid, _) => Some(*pid),
+            _ => None,
+        }
     }
 
     /// One listener for all sites and reloads.
-    fn signal() -> io::Result<Watch> {
+    fn signal(pid: Pid) -> io::Result<Watch> {
         if let Some(wakers) = SIGNAL.with_borrow(Weak::upgrade) {
-            return Ok(Watch::Signal(wakers));
+            return Ok(Watch::Signal(pid, wakers));
         }
         let (receiver, sender) = UnixStream::pair()?;
         receiver.set_nonblocking(true)?;
@@ -222,7 +259,7 @@ impl Watch {
             }
         })
         .detach();
-        Ok(Watch::Signal(wakers))
+        Ok(Watch::Signal(pid, wakers))
     }
 }
 
@@ -269,14 +306,15 @@ mod tests {
         let setup = Setup { args: &args, environment: b"", folder: c"/", held: None, stdin, stdout, stderr };
         let patience = Patience { alone: Duration::from_secs(60), grace: Duration::from_secs(3) };
         let permit = queue.permit(WHOLE).await.unwrap();
-        Process::start(c"/bin/sleep", &setup, patience, &"test".into(), permit).unwrap()
+        Process::start(c"/bin/sleep", &setup, patience, &"test".into(), Some(permit)).unwrap()
     }
 
     /// On old kernels, which have no pidfds.
     async fn by_signal(queue: &Rc<Queue>, seconds: &CStr) -> Process {
         let mut process = sleeping(queue, seconds).await;
         if let Some(child) = &mut process.child {
-            child.watch = Watch::signal().unwrap();
+            let pid = child.watch.pid().unwrap();
+            child.watch = Watch::signal(pid).unwrap();
         }
         process
     }
@@ -313,9 +351,11 @@ mod tests {
     fn one_listens_for_all_and_ends_with_the_loop() {
         for _ in 0..2 {
             on_loop(async || {
-                let Ok(Watch::Signal(first)) = Watch::signal() else { panic!("no signal") };
+                let some = sleeping(&Queue::new(1, 1), c"0.05").await;
+                let pid = some.child.as_ref().unwrap().watch.pid().unwrap();
+                let Ok(Watch::Signal(_, first)) = Watch::signal(pid) else { panic!("no signal") };
                 for _ in 0..3 {
-                    let Ok(Watch::Signal(next)) = Watch::signal() else { panic!("no signal") };
+                    let Ok(Watch::Signal(_, next)) = Watch::signal(pid) else { panic!("no signal") };
                     assert!(Rc::ptr_eq(&first, &next));
                 }
                 by_signal(&Queue::new(1, 1), c"0.05").await;

@@ -35,8 +35,8 @@ pub enum End {
     Local(String),
     /// The output was not a valid response. Nothing was sent.
     Bad(Bad),
-    /// A signal ended the script. `begun`: the response had begun.
-    Killed { signal: i32, begun: bool },
+    /// The script was killed, or failed in another way that it could not tell. `begun`: the response had begun.
+    Killed { ended: Ended, begun: bool },
     /// The script made no progress, or the client (`client`) sent too little. `begun`: the response had begun.
     Overdue { begun: bool, client: bool },
 }
@@ -77,8 +77,8 @@ pub struct RelayProgress {
     on_client: bool,
     /// The script has ended; that many bytes are still read.
     after_end: Option<usize>,
-    /// The signal that ended it.
-    killed: Option<i32>,
+    /// How it ended, if not by itself.
+    killed: Option<Ended>,
     /// Further output is not sent.
     no_more: bool,
     /// Since when that is so, if the script has not ended.
@@ -264,7 +264,7 @@ impl Relay<'_> {
         {
             progress.after_end = Some(LEFT_BEHIND);
             progress.moved = Instant::now();
-            progress.killed = if let Ended::Killed(signal) = ended { Some(signal) } else { None };
+            progress.killed = Some(ended).filter(|ended| *ended != Ended::Exited);
         }
         progress.after_end.is_some()
     }
@@ -347,8 +347,8 @@ impl Relay<'_> {
 
     /// The output has ended, which may also end the head.
     fn end(&mut self, con: &mut Connection, cx: &mut Context<'_>) -> Result<End> {
-        if let Some(signal) = self.progress.killed.filter(|_| self.progress.left != Some(0)) {
-            return Ok(End::Killed { signal, begun: self.progress.head.is_none() });
+        if let Some(ended) = self.progress.killed.filter(|_| self.progress.left != Some(0)) {
+            return Ok(End::Killed { ended, begun: self.progress.head.is_none() });
         }
         if let Some(head) = &mut self.progress.head {
             if let Err(bad) = head.end() {

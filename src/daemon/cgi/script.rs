@@ -42,7 +42,7 @@ impl<'a> Script<'a> {
     }
 
     pub fn has_body(&self, req: &Request) -> bool {
-        let length = req.header("content-length").is_some_and(|length| length.bytes().any(|digit| digit != b'0'));
+        let length = req.content_length().is_some_and(|length| length > 0);
         !self.as_get && (length || req.header_bytes("transfer-encoding").is_some())
     }
 

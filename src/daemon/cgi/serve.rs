@@ -2,6 +2,7 @@
 
 use super::body_file::Hold;
 use super::environment::Environment;
+use super::pipes::{Ours, pipes};
 use super::process::{Patience, Process};
 use super::queue::{Permit, PermitRequest, Queue};
 use super::relay::{End, Relay, RelayProgress};
@@ -10,14 +11,13 @@ use super::script::Script;
 use super::stderr::Followed;
 use crate::daemon::escape::Escaped;
 use crate::daemon::log;
-use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Setup};
-use ecohttpd::{AsyncFd, Connection, Error, Request, Result};
+use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, Ended, Setup};
+use ecohttpd::{Connection, Error, Request, Result};
 use std::cell::RefCell;
 use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, ErrorKind, PipeReader, PipeWriter};
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -74,6 +74,35 @@ pub enum Served {
     Local(String),
 }
 
+/// What was read of a request's body before it is somebody's turn.
+#[cfg(feature = "proxy")]
+pub struct ReadBody {
+    pub input: ScriptInput,
+    /// It is all of the body.
+    pub is_whole: bool,
+    /// The length of a chunked one, all of which was read.
+    pub length: Option<u64>,
+}
+
+/// A request that may be served now.
+pub struct Turn {
+    /// Client and script, for the log.
+    pub name: Rc<str>,
+    pub permit: Permit,
+    /// The length of a chunked body.
+    pub length: Option<u64>,
+    pub body: Option<ScriptInput>,
+    pub client: Option<IpAddr>,
+}
+
+/// A request that a process serves.
+pub struct Running {
+    pub name: Rc<str>,
+    pub process: Process,
+    pub ours: Ours,
+    pub client: Option<IpAddr>,
+}
+
 impl Cgi {
     /// The scripts of a site; none runs yet.
     pub fn new(limits: Limits) -> Cgi {
@@ -87,66 +116,120 @@ impl Cgi {
         }
     }
 
-    /// Answers a request by running a script, once its turn has come.
+    /// Answers a request by running a script, once its turn has come, or at once with the `turn` that it has.
     ///
     /// If the future is dropped, everything is released, and a running script is ended.
     ///
     /// # Errors
     /// Those of the connection; a script that stops in the middle of its response, and a client that reads too slowly.
-    pub async fn serve(&self, con: &mut Connection, req: &mut Request, script: &Script<'_>) -> Result<Served> {
-        let name: Rc<str> = format!("{}: {}", con.remote_addr(), Escaped(script.name)).into();
+    pub async fn serve(
+        &self,
+        con: &mut Connection,
+        req: &mut Request,
+        script: &Script<'_>,
+        turn: Option<Turn>,
+    ) -> Result<Served> {
         if let Some((status, reason)) = script.refusal() {
             if con.takes_log_line() {
-                log::warn!("{name}: {status}: {reason}");
+                log::warn!("{}: {status}: {reason}", name_of(con, script));
             }
             return Ok(Served::Failed(status));
         }
+        let turn = match turn {
+            Some(turn) => turn,
+            None => match self.turn(con, req, script).await? {
+                Ok(turn) => turn,
+                Err(served) => return Ok(served),
+            },
+        };
+        let name = Rc::clone(&turn.name);
+        let environment = Environment::new(con, req, script, turn.length);
+        match self.start(script, environment.bytes(), turn) {
+            Ok(running) => self.relay(con, req, running).await,
+            Err(error) => Ok(not_started(con, &name, &error)),
+        }
+    }
+
+    /// Waits until a request may be served: its body has begun to come, and there is a permit. Or what came of it instead.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn turn(
+        &self,
+        con: &mut Connection,
+        req: &Request,
+        script: &Script<'_>,
+    ) -> Result<std::result::Result<Turn, Served>> {
+        let name = name_of(con, script);
         // A browser that leaves looks like a client that half-closes. An HTTP/1.0 client can't be probed: if it has left,
         // its script runs until it sends something or times out.
         con.notice_departure();
         // Clients on this host are proxies for many.
         let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
         if self.queue.is_full(client) {
-            return Ok(turn_away(con, &name));
+            return Ok(Err(turn_away(con, &name)));
         }
         let beginning = match self.beginning(con, req, script, client, &name).await? {
             Ok(beginning) => beginning,
-            Err(status) => return Ok(Served::Failed(status)),
+            Err(status) => return Ok(Err(Served::Failed(status))),
         };
         let upload = beginning.as_ref().is_some_and(|beginning| !beginning.is_whole());
         let Some(permit) = self.queue.permit(PermitRequest { client, upload }).await else {
-            return Ok(turn_away(con, &name));
+            return Ok(Err(turn_away(con, &name)));
         };
         let length = beginning.as_ref().and_then(Beginning::found_length);
-        let environment = Environment::new(con, req, script, length);
-        let body = beginning.map(Beginning::take);
-        let started = self.start(script, environment.bytes(), body, permit, client, &name);
-        drop(environment);
-        let mut relay = match started {
-            Ok(relay) => relay,
-            Err(error) => return Ok(not_started(con, &name, &error)),
-        };
+        Ok(Ok(Turn { name, permit, length, body: beginning.map(Beginning::take), client }))
+    }
+
+    /// Moves body and response between the client and the process that serves it, until the end.
+    ///
+    /// # Errors
+    /// As for `serve`.
+    pub async fn relay(&self, con: &mut Connection, req: &Request, running: Running) -> Result<Served> {
+        let Running { name, process, ours, client } = running;
+        if let Some(errors) = ours.errors {
+            self.followed.follow(errors, Rc::clone(&name));
+        }
+        let timeout = self.limits.timeout;
+        let progress = RelayProgress::new(ours.up, timeout, client);
+        let (stdin, stdout, scratch) = (ours.body, ours.output, &self.scratch);
+        let mut relay = Relay { name: &name, process, stdin, stdout, timeout, scratch, progress };
         relay.progress.head_only = req.method() == "HEAD";
         let end = relay.run(con).await?;
         self.finish(relay, end, &name)
     }
 
-    /// All of a chunked body, whose length a FastCGI server is told first; or the status of an error, which has been logged.
+    /// How long processes may run on.
+    pub fn patience(&self) -> Patience {
+        Patience { alone: self.limits.timeout, grace: self.limits.grace }
+    }
+
+    /// Those whose standard error is logged.
+    #[cfg(feature = "workers")]
+    pub fn followed(&self) -> &Followed {
+        &self.followed
+    }
+
+    /// The beginning of a body, or all of a chunked one, for a FastCGI server; or the status of an error, which has been
+    /// logged.
     ///
     /// # Errors
     /// Those of the connection.
     #[cfg(feature = "proxy")]
-    pub async fn whole_body(
+    pub async fn read_body(
         &self,
         con: &mut Connection,
         req: &Request,
         script: &Script<'_>,
         name: &str,
-    ) -> Result<std::result::Result<Option<(u64, ScriptInput)>, u16>> {
+    ) -> Result<std::result::Result<Option<ReadBody>, u16>> {
         let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
         let beginning = self.beginning(con, req, script, client, name).await?;
-        let whole = |beginning: Beginning<'_>| Some((beginning.found_length()?, beginning.take()));
-        Ok(beginning.map(|beginning| beginning.and_then(whole)))
+        let read = |beginning: Beginning<'_>| {
+            let (is_whole, length) = (beginning.is_whole(), beginning.found_length());
+            ReadBody { input: beginning.take(), is_whole, length }
+        };
+        Ok(beginning.map(|beginning| beginning.map(read)))
     }
 
     /// The part of the body that is read before the script starts; or the status of an error, which has been logged.
@@ -177,15 +260,8 @@ impl Cgi {
         }
     }
 
-    fn start<'a>(
-        &'a self,
-        script: &Script<'_>,
-        environment: &[u8],
-        body: Option<ScriptInput>,
-        mut permit: Permit,
-        client: Option<IpAddr>,
-        name: &'a Rc<str>,
-    ) -> io::Result<Relay<'a>> {
+    fn start(&self, script: &Script<'_>, environment: &[u8], turn: Turn) -> io::Result<Running> {
+        let Turn { name, mut permit, body, client, .. } = turn;
         let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
         let (file, folder) = (text(script.file)?, text(script.docroot)?);
         let interpreter = script.interpreter.map(text).transpose()?;
@@ -193,35 +269,19 @@ impl Cgi {
         let program = interpreter.as_deref().unwrap_or(path);
         // The script's own name, for programs that behave by their name.
         let args = if interpreter.is_some() { &[program, path][..] } else { &[file.as_c_str()] };
-        let (stdout, their_stdout) = output()?;
-        let stdin = input(body, &mut permit)?;
-        let (stderr, their_stderr) = self.error_output(name)?;
+        let (mut ours, theirs) = pipes(body, &self.followed, &name)?;
+        permit.body = ours.taken.take();
         let setup = Setup {
             args,
             environment,
             folder: &folder,
             held: script.held,
-            stdin: stdin.theirs.as_fd(),
-            stdout: their_stdout.as_fd(),
-            stderr: their_stderr.as_fd(),
+            stdin: theirs.stdin.as_fd(),
+            stdout: theirs.stdout.as_fd(),
+            stderr: theirs.stderr.as_fd(),
         };
-        let patience = Patience { alone: self.limits.timeout, grace: self.limits.grace };
-        let process = Process::start(program, &setup, patience, name, permit)?;
-        if let Some(stderr) = stderr {
-            self.followed.follow(stderr, Rc::clone(name));
-        }
-        let timeout = self.limits.timeout;
-        let progress = RelayProgress::new(stdin.first, timeout, client);
-        Ok(Relay { name, process, stdin: stdin.ours, stdout, timeout, scratch: &self.scratch, progress })
-    }
-
-    /// Standard error: a pipe to the log, or nothing if too many scripts have one.
-    fn error_output(&self, name: &str) -> io::Result<(Option<AsyncFd<PipeReader>>, OwnedFd)> {
-        if self.followed.has_room() {
-            return output().map(|(ours, theirs)| (Some(ours), theirs));
-        }
-        log::warn!("{name}: standard error discarded: too many others are logged");
-        Ok((None, File::options().write(true).open("/dev/null")?.into()))
+        let process = Process::start(program, &setup, self.patience(), &name, Some(permit))?;
+        Ok(Running { name, process, ours, client })
     }
 
     fn finish(&self, relay: Relay<'_>, end: End, name: &str) -> Result<Served> {
@@ -242,14 +302,18 @@ impl Cgi {
                 log::error!("{name}: {what}: response cut short");
                 return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
-            End::Killed { signal, begun } => {
+            End::Killed { ended, begun } => {
                 relay.leave();
+                let how = match ended {
+                    Ended::Killed(signal) => format!("killed by signal {signal}"),
+                    _ => "failed".into(),
+                };
                 if begun {
-                    log::error!("{name}: killed by signal {signal} in the middle of its response, which is cut short");
+                    log::error!("{name}: {how} in the middle of its response, which is cut short");
                     // Only closing the connection tells the client.
                     return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
                 }
-                log::error!("{name}: 502: killed by signal {signal} before its response");
+                log::error!("{name}: 502: {how} before its response");
                 return Ok(Served::Failed(502));
             }
             End::Overdue { begun, client } => {
@@ -267,36 +331,9 @@ impl Cgi {
     }
 }
 
-/// Where a script gets its body from.
-struct Stdin {
-    /// `None` if nothing needs to be written: there is no body, or all of it is in a file.
-    ours: Option<AsyncFd<PipeWriter>>,
-    theirs: OwnedFd,
-    /// What must be written first.
-    first: Vec<u8>,
-}
-
-fn input(body: Option<ScriptInput>, permit: &mut Permit) -> io::Result<Stdin> {
-    Ok(match body {
-        Some(ScriptInput::Piped(first)) => {
-            let (reader, writer) = io::pipe()?;
-            sys::set_nonblocking(writer.as_fd())?;
-            Stdin { ours: Some(AsyncFd::new(writer)?), theirs: reader.into(), first }
-        }
-        Some(ScriptInput::Held(held)) => {
-            let (file, taken) = held.into_input()?;
-            permit.body = Some(taken);
-            Stdin { ours: None, theirs: file.into(), first: Vec::new() }
-        }
-        None => Stdin { ours: None, theirs: File::open("/dev/null")?.into(), first: Vec::new() },
-    })
-}
-
-/// A pipe for output: our end, which does not block, and the script's, which does.
-fn output() -> io::Result<(AsyncFd<PipeReader>, OwnedFd)> {
-    let (reader, writer) = io::pipe()?;
-    sys::set_nonblocking(reader.as_fd())?;
-    Ok((AsyncFd::new(reader)?, writer.into()))
+/// The client and what it asked for, for the log.
+fn name_of(con: &Connection, script: &Script<'_>) -> Rc<str> {
+    format!("{}: {}", con.remote_addr(), Escaped(script.name)).into()
 }
 
 fn turn_away(con: &Connection, name: &str) -> Served {
@@ -306,7 +343,8 @@ fn turn_away(con: &Connection, name: &str) -> Served {
     Served::Failed(503)
 }
 
-fn not_started(con: &Connection, name: &str, error: &io::Error) -> Served {
+/// The answer when no process could be started, which is logged.
+pub fn not_started(con: &Connection, name: &str, error: &io::Error) -> Served {
     if con.takes_log_line() {
         log::error!("{name}: cannot run it: {error}");
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Where some requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
-    /// A path, without a slash at its end; or, for FastCGI, an extension with its dot.
+    /// A path, without a slash at its end; or, for FastCGI, extensions with their dots, separated by a blank.
     pub from: String,
     /// At least one. They take turns.
     pub servers: Vec<BackendServer>,

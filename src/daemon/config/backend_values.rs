@@ -1,7 +1,7 @@
 //! Parsing the values of `proxy` and `fastcgi`.
 
 use super::backend::{Backend, BackendServer, Place, Trust};
-use super::values::{Expected, prefix};
+use super::values::{Expected, is_extension, prefix};
 
 /// `/PREFIX=URL...`, with the words `host=NAME`, `ca=/FILE`, `insecure`.
 pub fn proxy(text: &str) -> Result<Backend, Expected> {
@@ -14,7 +14,8 @@ pub fn proxy(text: &str) -> Result<Backend, Expected> {
 
 fn read_proxy(text: &str) -> Option<Backend> {
     let (from, to) = text.split_once('=')?;
-    let mut backend = Backend::new(prefix(from).ok()?, text);
+    // It is part of the line that servers get.
+    let mut backend = Backend::new(replacement(from).ok()?, text);
     let mut first = true;
     for word in to.split_whitespace() {
         match word.split_once('=') {
@@ -38,8 +39,12 @@ fn read_proxy(text: &str) -> Option<Backend> {
 pub fn fastcgi(text: &str) -> Result<Backend, Expected> {
     read_fastcgi(text).ok_or_else(|| {
         // Its files are programs all the same and must not be served as text.
-        let extension = text.split('=').next().filter(|from| is_extension(from));
-        let nearest = extension.map(|extension| format!("{extension}=unix:/dev/null"));
+        let from = text.split('=').next().unwrap_or_default();
+        let nearest = match prefix(from) {
+            Ok(from) if !from.is_empty() => Some(from),
+            _ => nearest_extensions(from),
+        };
+        let nearest = nearest.map(|from| format!("{from}=unix:/dev/null"));
         let right = ".EXT=ADDR or /PREFIX=ADDR, such as .php=unix:/run/php-fpm.sock or /app=127.0.0.1:9000";
         Expected { right: right.into(), nearest }
     })
@@ -47,7 +52,7 @@ pub fn fastcgi(text: &str) -> Result<Backend, Expected> {
 
 fn read_fastcgi(text: &str) -> Option<Backend> {
     let (from, to) = text.split_once('=')?;
-    let from = if is_extension(from) { from.to_owned() } else { prefix(from).ok()? };
+    let from = extensions(from).or_else(|| prefix(from).ok())?;
     let mut backend = Backend::new(from, text);
     for word in to.split_whitespace() {
         let place = match word.strip_prefix("unix:") {
@@ -109,8 +114,16 @@ fn tcp(text: &str, default: Option<u16>) -> Option<Place> {
     right.then(|| Place::Tcp(bare.unwrap_or(host).to_owned(), port))
 }
 
-fn is_extension(text: &str) -> bool {
-    text.len() > 1 && text.starts_with('.') && !text.contains('/')
+/// Extensions, separated by one blank.
+fn extensions(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    (!words.is_empty() && words.iter().all(|word| is_extension(word))).then(|| words.join(" "))
+}
+
+/// The extensions that were meant, if a dot was left out, or what stands before it is too much.
+fn nearest_extensions(text: &str) -> Option<String> {
+    let meant = |word: &str| format!(".{}", word.rsplit('.').next().unwrap_or_default());
+    extensions(&text.split_whitespace().map(meant).collect::<Vec<_>>().join(" "))
 }
 
 fn is_host(text: &str) -> bool {
@@ -170,6 +183,8 @@ mod tests {
             "/a=http://[::g]",
             "/a=http://::1",
             "/a?=http://h",
+            "/a b=http://h",
+            "/\u{e4}=http://h",
         ];
         for text in wrong {
             assert!(proxy(text).is_err(), "{text}");
@@ -182,14 +197,30 @@ mod tests {
             (".php=unix:/run/php-fpm.sock", "\".php\" unix:/run/php-fpm.sock kept"),
             (".php=127.0.0.1:9000 [::1]:9001", "\".php\" 127.0.0.1:9000 [::1]:9001 kept"),
             ("/app/=h:9000", "\"/app\" h:9000 kept"),
+            (".php =unix:/x", "\".php\" unix:/x kept"),
+            (" .php  .inc.php=unix:/x", "\".php .inc.php\" unix:/x kept"),
         ];
         for (text, wanted) in rows {
             assert_eq!(shown(&fastcgi(text).unwrap()), wanted, "{text}");
         }
-        for text in ["", ".php", ".php=", ".php=h", ".php=unix:x", "php=h:1", ".=h:1", ".php=http://h:1"] {
-            assert!(fastcgi(text).is_err(), "{text}");
+        // What was meant, whose files are not served as text.
+        let rows = [
+            ("", None),
+            (".=h:1", None),
+            (".php", Some(".php")),
+            (".php=", Some(".php")),
+            (".php=h", Some(".php")),
+            (".php .phtml=h", Some(".php .phtml")),
+            (".php=unix:x", Some(".php")),
+            (".php=http://h:1", Some(".php")),
+            ("php=h:1", Some(".php")),
+            ("*.php=h:1", Some(".php")),
+            (".php,=h:1", None),
+            ("/index.php=127.0.0.1", Some("/index.php")),
+        ];
+        for (text, from) in rows {
+            let nearest = fastcgi(text).unwrap_err().nearest;
+            assert_eq!(nearest.map(|nearest| fastcgi(&nearest).unwrap().from).as_deref(), from, "{text}");
         }
-        let nearest = fastcgi(".php=nonsense").unwrap_err().nearest.unwrap();
-        assert!(fastcgi(&nearest).is_ok(), "its files are not served as text");
     }
 }

@@ -1,8 +1,10 @@
 //! Checks that need more than one value: what is missing, and what conflicts.
 
-use super::backend::Trust;
+use super::backend::{Backend, Trust};
+use super::backend_values;
 use super::httpd_conf::{self, HttpdConf};
-use super::model::{BODY_TEMP_PATH, Config, INDEX, Interpreter, Listen, SiteConfig};
+use super::model::{BODY_TEMP_PATH, Config, Handler, INDEX, Interpreter, Language, Listen, SiteConfig};
+use super::options::rooted;
 use super::values;
 use crate::daemon::auth::{Database, RealmLine, Realms};
 use crate::daemon::escape::Shown;
@@ -14,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Where logins are read from when no file is named. It may be missing.
 const HTTPD_CONF: &str = "/etc/httpd.conf";
 
-/// LuCI's handler, which also runs as CGI.
+/// LuCI's prefix: without a handler it runs as CGI.
 const LUCI: &str = "/cgi-bin/luci";
 
 /// Makes paths absolute, as a daemon leaves its folder, and fills in the default file of logins.
@@ -59,6 +61,7 @@ fn make_absolute(site: &mut SiteConfig, folder: &Path) {
     let tls = &mut site.tls;
     let files = tls.cert.iter_mut().chain(&mut tls.key).chain(&mut tls.ca).chain(conf);
     let files = files.chain([&mut site.ubus.socket, &mut site.body_temp_path]);
+    let files = files.chain(site.handlers.iter_mut().filter_map(|handler| handler.file.as_mut()));
     files.for_each(|path| *path = folder.join(&path));
     let root = folder.join(&site.docroot);
     // Without dots, but with symbolic links: they may change.
@@ -68,14 +71,11 @@ fn make_absolute(site: &mut SiteConfig, folder: &Path) {
 fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     read_httpd_conf(site, said);
     site.index.extend(INDEX.map(String::from));
+    complete_handlers(site, said);
     let warnings = &mut said.warnings;
-    for (option, value) in &site.embedded {
-        let prefix = value.split('=').next().unwrap_or(value);
-        if *option == "json_script" || prefix != LUCI {
-            let text =
-                format!("{} needs an embedded interpreter, which is not supported: ignored", Shown(value.as_bytes()));
-            warnings.push(wrong(site, option, option, &text));
-        }
+    for script in &site.json_scripts {
+        let text = format!("{} is not supported: ignored", Shown(script.as_bytes()));
+        warnings.push(wrong(site, "-H", "json_script", &text));
     }
     if cfg!(not(feature = "tls")) && !site.tls.listen.is_empty() {
         warnings.push(wrong(site, "-s", "listen_https", "built without TLS: HTTPS is not served"));
@@ -85,13 +85,26 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
         warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: ignored"));
         site.ubus.prefix = None;
     }
+    for (option, uci, backends, which) in
+        [("--proxy", "proxy", &site.proxies, "last"), ("--fastcgi", "fastcgi", &site.fastcgi, "first")]
+    {
+        for (at, Backend { from, .. }) in backends.iter().enumerate() {
+            if backends.iter().take(at).any(|other| other.from == *from) {
+                let from = if from.is_empty() { "/" } else { from };
+                let text = format!("{} is given more than once: the {which} line counts", Shown(from.as_bytes()));
+                warnings.push(wrong(site, option, uci, &text));
+            }
+        }
+    }
     if cfg!(not(feature = "proxy")) && !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
         warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));
-        close_backends(site);
+        // What a FastCGI server was to run is no text all the same: it stays, and is answered with an error.
+        site.proxies.clear();
     }
-    if cfg!(not(feature = "tls")) && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
+    if cfg!(not(feature = "proxy-tls"))
+        && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
     {
-        said.errors.push(wrong(site, "--proxy", "proxy", "built without TLS: https:// can't be reached"));
+        said.errors.push(wrong(site, "--proxy", "proxy", "built without proxy-tls: https:// can't be reached"));
         site.proxies.retain(|backend| !backend.servers.iter().any(|server| server.tls));
     }
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
@@ -110,11 +123,33 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     }
 }
 
-/// Has nobody get as text what a server was to run.
-fn close_backends(site: &mut SiteConfig) {
-    site.proxies.clear();
-    let extensions = site.fastcgi.drain(..).map(|backend| backend.from).filter(|from| from.starts_with('.'));
-    site.interpreters.extend(extensions.map(|extension| Interpreter { extension, program: "/dev/null".into() }));
+/// Leaves out handlers that can't answer. LuCI runs as CGI without its handler: OpenWrt configures one that no release has.
+fn complete_handlers(site: &mut SiteConfig, said: &mut Config) {
+    let handlers = std::mem::take(&mut site.handlers);
+    let (is_whole, built) = (|one: &Handler| one.prefix.is_some() && one.file.is_some(), cfg!(feature = "workers"));
+    for handler in handlers {
+        let [option, other] = handler_options(handler.language);
+        let is_luci = handler.prefix.as_deref() == Some(LUCI);
+        if !is_whole(&handler) {
+            let text = format!("ignored: expected a path and its handler ({}, {})", other.0, other.1);
+            said.warnings.push(wrong(site, option.0, option.1, &text));
+        } else if is_luci && !(built && handler.file.as_ref().is_some_and(|file| file.is_file())) {
+            // No warning: nothing is missing.
+        } else if !built {
+            let text = format!("{}: built without workers: ignored", handler.prefix.as_deref().map_or("/", rooted));
+            said.warnings.push(wrong(site, option.0, option.1, &text));
+        } else {
+            site.handlers.push(handler);
+        }
+    }
+}
+
+/// Letter and name of the option for the prefix of a handler, and of that for its file.
+fn handler_options(language: Language) -> [(&'static str, &'static str); 2] {
+    match language {
+        Language::Lua => [("-l", "lua_prefix"), ("-L", "lua_handler")],
+        Language::Ucode => [("-o", "ucode_prefix"), ("-O", "ucode_handler")],
+    }
 }
 
 /// Reports secrets that are in a folder that is served.
@@ -161,7 +196,8 @@ fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
             return;
         }
     };
-    let HttpdConf { realms, access, index, error_page, interpreters, warnings, errors } = httpd_conf::parse(&text);
+    let HttpdConf { realms, access, index, error_page, interpreters, proxies, warnings, errors } =
+        httpd_conf::parse(&text);
     said.errors.extend(errors.iter().map(|error| format!("{}: {error}", path.display())));
     let mut warn = |text: &str| said.warnings.push(format!("{}: {text}", path.display()));
     warnings.iter().for_each(|warning| warn(warning));
@@ -175,6 +211,12 @@ fn read_httpd_conf(site: &mut SiteConfig, said: &mut Config) {
                 expected.nearest.ok_or(())
             })
             .ok();
+    }
+    for proxy in proxies {
+        match backend_values::proxy(&proxy) {
+            Ok(backend) => site.proxies.push(backend),
+            Err(expected) => warn(&format!("P: {} is wrong: expected {expected}", Shown(proxy.as_bytes()))),
+        }
     }
     for (extension, program) in interpreters {
         site.interpreters.push(Interpreter { extension, program: PathBuf::from(program) });
@@ -273,6 +315,11 @@ pub fn absences(config: &Config) -> Vec<String> {
         // The default may be missing: few servers need it.
         if site.body_temp_path.as_os_str() != BODY_TEMP_PATH && !site.body_temp_path.is_dir() {
             say("--body-temp-path", "body_temp_path", &site.body_temp_path, "a folder that exists");
+        }
+        for Handler { language, file, .. } in &site.handlers {
+            let [_, (letter, uci)] = handler_options(*language);
+            let missing = file.as_ref().filter(|file| !file.is_file());
+            missing.into_iter().for_each(|file| say(letter, uci, file, "a file that exists"));
         }
         for backend in &site.proxies {
             if let (Trust::Ca(file), true) = (&backend.trust, backend.servers.iter().any(|server| server.tls))

@@ -142,6 +142,8 @@ fn md5(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "workers")]
+    use super::super::model::Language;
     use super::*;
     use crate::daemon::log::AccessTarget;
 
@@ -220,11 +222,25 @@ mod tests {
     }
 
     #[test]
-    fn interpreters_that_are_not_embedded_are_warned_of() {
-        assert!(config("-l /cgi-bin/luci -L /x -o /cgi-bin/luci -O /y").warnings.is_empty());
-        let warnings = config("-o /metrics -O /x -H /h.json").warnings;
-        assert!(warnings[0].contains("-o") || warnings[0].contains("ucode_prefix"), "{warnings:?}");
-        assert!(warnings[0].contains("/metrics") && warnings[1].contains("/h.json"), "{warnings:?}");
+    fn handlers_that_cannot_answer_are_left_out() {
+        let luci = config("-l /cgi-bin/luci -L /no/such -o /cgi-bin/luci=/no/such");
+        assert!(luci.warnings.is_empty() && luci.sites[0].handlers.is_empty(), "{luci:?}");
+        for (words, named) in [("-o /metrics", "-o"), ("-L /x", "-l"), ("-H /h.json", "/h.json")] {
+            let config = config(words);
+            assert!(config.warnings[0].contains(named) && config.sites[0].handlers.is_empty(), "{config:?}");
+        }
+    }
+
+    #[cfg(feature = "workers")]
+    #[test]
+    fn handlers_are_pairs() {
+        let of = |words| site(words).handlers.into_iter().map(|one| (one.language, one.prefix, one.file));
+        let lua = |prefix: &str, file: &str| (Language::Lua, Some(prefix.into()), Some(file.into()));
+        let ucode = (Language::Ucode, Some("/metrics".into()), Some("/m".into()));
+        let words = "-l / -L /a -o /metrics -O /m -l /b=/c -L x -l /y/";
+        assert_eq!(of(words).collect::<Vec<_>>(), [lua("", "/a"), ucode, lua("/b", "/c"), lua("/y", "/tmp/x")]);
+        let workers = site("--lua-worker /bin/l --ucode-worker=/bin/u");
+        assert_eq!((workers.lua_worker.as_str(), workers.ucode_worker.as_str()), ("/bin/l", "/bin/u"));
     }
 
     #[test]
@@ -251,6 +267,8 @@ mod tests {
         ("-p x", &["-p", "\"x\"", "[ADDR:]PORT"]),
         ("-p 80 -p 80", &["-p", "80", "already"]),
         ("-x cgi", &["-x", "\"cgi\"", "slash"]),
+        ("-o metrics=/x", &["-o", "\"metrics=/x\"", "/PATH=/FILE"]),
+        ("--lua-worker lua", &["--lua-worker", "\"lua\"", "/usr/bin/lua"]),
         ("--header x", &["--header", "NAME: VALUE"]),
         ("-c /no/such/file", &["-c", "/no/such/file"]),
         ("-z", &["-z"]),

@@ -16,6 +16,8 @@ pub struct HttpdConf {
     pub error_page: Option<String>,
     /// `*.php:/usr/bin/php-cgi`: the extension with its dot, and the program.
     pub interpreters: Vec<(String, String)>,
+    /// `P:/url:http://host:port/path`, as the option `proxy` has it: `/url=http://host:port/path`.
+    pub proxies: Vec<String>,
     /// What is wrong with lines that were ignored.
     pub warnings: Vec<String>,
     /// What is wrong with lines that protect something. Where it is known what, that is closed to everyone.
@@ -71,6 +73,10 @@ impl HttpdConf {
             });
             let (extension, program) = rule.ok_or(Wrong::Ignored("not of the form *.extension:/program"))?;
             self.interpreters.push((extension.into(), program.into()));
+        } else if let Some(rule) = line.strip_prefix("P:") {
+            let (from, to) =
+                rule.split_once(':').ok_or(Wrong::Ignored("not of the form P:/url:http://host:port/path"))?;
+            self.proxies.push(format!("{from}=http://{}", to.strip_prefix("http://").unwrap_or(to)));
         } else if line.starts_with('/') {
             let Some(realm) = realm(line) else {
                 return Err(self.close(line.split(':').next().unwrap_or(line)));
@@ -100,9 +106,9 @@ impl HttpdConf {
     }
 }
 
-/// Whether busybox httpd reads the line as something that is not supported here: a home, a proxy, a file type.
+/// Whether busybox httpd reads the line as something that is not supported here: a home, a file type.
 fn is_kind_of_busybox(line: &str) -> bool {
-    ["H:", "P:", "."].iter().any(|start| line.starts_with(start))
+    ["H:", "."].iter().any(|start| line.starts_with(start))
 }
 
 /// Splits a line about an address. Spaces and comments do not count.
@@ -139,6 +145,7 @@ mod tests {
         shown.extend(conf.index.iter().map(|name| format!("I {name}")));
         shown.extend(conf.error_page.iter().map(|url| format!("E {url}")));
         shown.extend(conf.interpreters.iter().map(|(extension, program)| format!("{extension} {program}")));
+        shown.extend(conf.proxies.iter().map(|proxy| format!("P {proxy}")));
         shown.extend(conf.warnings.iter().map(|warning| format!("! {warning}")));
         shown.extend(conf.errors.iter().map(|error| format!("!! {error}")));
         shown.join("; ")
@@ -159,7 +166,8 @@ mod tests {
             (b"E404:/a\nE404:/b\n", "E /b", "the last error page"),
             (b"*.php:/usr/bin/php-cgi\n", ".php /usr/bin/php-cgi", "an interpreter"),
             (b".ext:text/x\n", "! line 1: only busybox httpd knows this kind of line: ignored", "a type"),
-            (b"P:/a:http://b:80\n", "! line 1: only busybox httpd knows this kind of line: ignored", "a proxy"),
+            (b"P:/a:http://b:80/c\nP:/d:e/\n", "P /a=http://b:80/c; P /d=http://e/", "proxies"),
+            (b"P:/a\n", "! line 1: not of the form P:/url:http://host:port/path: ignored", "no server"),
             (b"x\n", "! line 1: unknown kind of line: ignored", "what nobody knows"),
             (b"D:*\n", "/ Deny *", "deny all"),
             (b"A:192.168.\nD:10.0.0.0/255.0.0.0\n", "/ AllowToo 192.168.0.0/16; / Deny 10.0.0.0/8", "addresses"),

@@ -26,12 +26,16 @@ mod sections;
 mod uci;
 mod values;
 
-#[cfg(all(feature = "proxy", feature = "tls"))]
+#[cfg(feature = "proxy-tls")]
 pub use backend::Trust;
 #[cfg(feature = "proxy")]
 pub use backend::{Backend, BackendServer, Place};
 pub use check::{absences, problems};
 pub use cli::{CommandLine, parse};
+#[cfg(feature = "workers")]
+pub use model::Language;
 #[cfg(feature = "ubus")]
 pub use model::UbusConfig;
 pub use model::{Alias, Command, Config, Header, Listen, SiteConfig, TlsConfig, seconds};
+#[cfg(feature = "workers")]
+pub use options::rooted;

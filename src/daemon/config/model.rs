@@ -106,8 +106,13 @@ pub struct SiteConfig {
     /// The interval of TCP keep-alive probes; 0: none.
     pub tcp_keepalive: u32,
     pub access_log: Option<AccessTarget>,
-    /// URL prefixes whose handlers need an embedded interpreter, and the option that names them.
-    pub embedded: Vec<(&'static str, String)>,
+    /// What uhttpd's interpreters answer inside the server, and workers here.
+    pub handlers: Vec<Handler>,
+    /// The commands of the workers.
+    pub lua_worker: String,
+    pub ucode_worker: String,
+    /// Scripts of uhttpd that are not supported.
+    pub json_scripts: Vec<String>,
 }
 
 /// Index files that are tried after the configured ones.
@@ -160,7 +165,10 @@ impl Default for SiteConfig {
             send_timeout: 300,
             tcp_keepalive: 0,
             access_log: None,
-            embedded: Vec::new(),
+            handlers: Vec::new(),
+            lua_worker: "/usr/bin/lua /usr/share/ecohttpd/worker.lua".into(),
+            ucode_worker: "/usr/bin/ucode /usr/share/ecohttpd/worker.uc".into(),
+            json_scripts: Vec::new(),
         }
     }
 }
@@ -181,6 +189,8 @@ pub struct TlsConfig {
     pub ca: Option<PathBuf>,
     /// OpenSSL's names of the cipher suites to offer. If empty: all.
     pub ciphers: Vec<String>,
+    /// Offer no HTTP/2.
+    pub no_http2: bool,
     /// Redirect HTTP to HTTPS.
     pub redirect: bool,
     /// The `max-age` of `Strict-Transport-Security`; `None` sends none.
@@ -248,6 +258,8 @@ pub struct Alias {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub prefix: String,
+    /// Only for requests whose query has this parameter; empty: for all.
+    pub parameter: String,
     pub name: String,
     pub value: String,
 }
@@ -258,6 +270,34 @@ pub struct Interpreter {
     /// With its dot.
     pub extension: String,
     pub program: PathBuf,
+}
+
+/// `-l` and `-L`, `-o` and `-O`: a file whose function answers all requests below a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handler {
+    pub language: Language,
+    /// One of the two may be missing until the whole site is read.
+    pub prefix: Option<String>,
+    pub file: Option<PathBuf>,
+}
+
+/// The language of a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    Lua,
+    Ucode,
+}
+
+impl SiteConfig {
+    /// The handler of that language to which an option adds: the last one, if that lacks what the option says.
+    pub fn handler(&mut self, language: Language, lacks: fn(&Handler) -> bool) -> Option<&mut Handler> {
+        let last = self.handlers.iter().rposition(|handler| handler.language == language);
+        if last.and_then(|last| self.handlers.get(last)).is_some_and(lacks) {
+            return self.handlers.get_mut(last?);
+        }
+        self.handlers.push(Handler { language, prefix: None, file: None });
+        self.handlers.last_mut()
+    }
 }
 
 /// JSON-RPC over ubus.

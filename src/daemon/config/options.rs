@@ -4,7 +4,7 @@
 //! A new option is a field of `model::SiteConfig` with its default, and a row here.
 
 use super::backend_values as backend;
-use super::model::SiteConfig;
+use super::model::{Handler, Header, Language, SiteConfig};
 use super::values::{self, Expected, MAX_SECS};
 use crate::daemon::access::{Network, Rule, RuleKind};
 use crate::daemon::log::AccessTarget;
@@ -110,6 +110,7 @@ pub const ROWS: &[Row] = &[
     row(NONE, "ca", "ca", "FILE", "authorities that sign client certificates, PEM", OptionalFile(|s| &mut s.tls.ca)),
     row(NONE, "require-client-cert", "require_client_cert", "/PREFIX", "require a client certificate below /PREFIX; needs --ca", List(client_cert, |s, show| each_path(&s.client_certs, show))),
     row('P', "ciphers", "ciphers", "LIST", "TLS 1.2 cipher suites, OpenSSL's names separated by colons", Value(ciphers, |s, show| if !s.tls.ciphers.is_empty() { show(&s.tls.ciphers.join(":")) })),
+    row(NONE, "http2", "http2", "0|1", "offer HTTP/2 to clients of HTTPS", Value(|s, v| put(&mut s.tls.no_http2, values::flag(v).map(|yes| !yes)), |s, show| show(&u8::from(!s.tls.no_http2)))),
     row(NONE, "self-signed", "self_signed", "", "make a self-signed certificate and key if one is missing", Flag(|s| &mut s.tls.self_signed)),
     row('q', "redirect-https", "redirect_https", "", "redirect HTTP to HTTPS, except ACME challenges", Flag(|s| &mut s.tls.redirect)),
     row(NONE, "hsts", "hsts", "SECS", "tell browsers to use HTTPS only, for this long", OptionalNumber(0, MAX_HSTS, |s| &mut s.tls.hsts)),
@@ -127,7 +128,7 @@ pub const ROWS: &[Row] = &[
     row('b', "list-charset", "list_charset", "NAME", "charset of directory listings", Text(values::charset, |s| &mut s.list_charset)),
     row(NONE, "private-files", "private_files", "", "also serve files that not every user may read", Flag(|s| &mut s.private_files)),
     row(NONE, "no-gzip", "no_gzip", "", "do not serve FILE.br, FILE.zst, FILE.gz in place of FILE", Flag(|s| &mut s.no_gzip)),
-    row(NONE, "header", "header", "'[/PREFIX ]NAME: VALUE'", "add a header field to responses below /PREFIX", List(|s, v| push(&mut s.headers, values::header(v)), headers)),
+    row(NONE, "header", "header", "'[/PREFIX[?PARAMETER] ]NAME: VALUE'", "add a header field to responses below /PREFIX", List(|s, v| push(&mut s.headers, values::header(v)), headers)),
     row(NONE, "no-server-header", "no_server_header", "", "send no Server field", Flag(|s| &mut s.no_server_header)),
     row('R', "rfc1918-filter", "rfc1918_filter", "", "refuse private clients at public addresses (DNS rebinding)", Flag(|s| &mut s.rfc1918_filter)),
     row(NONE, "allow", "allow", "'[/PREFIX ]ADDR...'", "allow only these below /PREFIX: ADDR, ADDR/BITS, *, unix", List(|s, v| access(s, RuleKind::Allow, v), |s, show| rules(s, false, show))),
@@ -153,11 +154,13 @@ pub const ROWS: &[Row] = &[
     row(NONE, "send-timeout", "send_timeout", "SECS", "time for a client to read some of its response", Number(1, MAX_SECS, |s| &mut s.send_timeout)),
     row('A', "tcp-keepalive", "tcp_keepalive", "SECS", "interval of TCP keep-alive probes; 0: none", Number(0, MAX_PROBE_INTERVAL, |s| &mut s.tcp_keepalive)),
     row(NONE, "access-log", "access_log", "WHERE", "log requests to stdout, syslog or /FILE; 0: no", MaybeValue(|s, v| put(&mut s.access_log, values::access_log(v)), access_log)),
-    row('l', "lua-prefix", "lua_prefix", "/PATH", "(uhttpd's; not supported)", List(|s, v| embedded(s, "lua_prefix", v), |s, show| embedded_values(s, "lua_prefix", show))),
-    row('L', "lua-handler", "lua_handler", "FILE", "(uhttpd's; not supported)", Value(ignored, |_, _| ())),
-    row('o', "ucode-prefix", "ucode_prefix", "/PATH", "(uhttpd's; not supported)", List(|s, v| embedded(s, "ucode_prefix", v), |s, show| embedded_values(s, "ucode_prefix", show))),
-    row('O', "ucode-handler", "ucode_handler", "FILE", "(uhttpd's; not supported)", Value(ignored, |_, _| ())),
-    row('H', "json-script", "json_script", "FILE", "(uhttpd's; not supported)", List(|s, v| embedded(s, "json_script", v), |s, show| embedded_values(s, "json_script", show))),
+    row('l', "lua-prefix", "lua_prefix", "/PATH[=FILE]", "answer requests below /PATH by the Lua handler FILE, or that of -L", List(|s, v| handler(s, Language::Lua, v), |s, show| handlers(s, Language::Lua, show))),
+    row('L', "lua-handler", "lua_handler", "FILE", "the handler of -l", Value(|s, v| handler_file(s, Language::Lua, v), |_, _| ())),
+    row('o', "ucode-prefix", "ucode_prefix", "/PATH[=FILE]", "answer requests below /PATH by the ucode handler FILE, or that of -O", List(|s, v| handler(s, Language::Ucode, v), |s, show| handlers(s, Language::Ucode, show))),
+    row('O', "ucode-handler", "ucode_handler", "FILE", "the handler of -o", Value(|s, v| handler_file(s, Language::Ucode, v), |_, _| ())),
+    row(NONE, "lua-worker", "lua_worker", "COMMAND", "what runs Lua handlers", Text(values::command, |s| &mut s.lua_worker)),
+    row(NONE, "ucode-worker", "ucode_worker", "COMMAND", "what runs ucode handlers", Text(values::command, |s| &mut s.ucode_worker)),
+    row('H', "json-script", "json_script", "FILE", "(uhttpd's; not supported)", List(|s, v| { s.json_scripts.push(v.to_owned()); Ok(()) }, |s, show| each(&s.json_scripts, show))),
     row(NONE, "config", "", "FILE", "read the options from a file in UCI syntax, as /etc/config/uhttpd", Process(Action::Config)),
     row('f', "foreground", "", "", "stay in the foreground", Process(Action::Foreground)),
     row(NONE, "user", "", "NAME", "become this user once everything is open", Process(Action::User)),
@@ -286,8 +289,9 @@ fn aliases(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
 }
 
 fn headers(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
-    for header in &site.headers {
-        show(&format_args!("{} {}: {}", rooted(&header.prefix), header.name, header.value));
+    for Header { prefix, parameter, name, value } in &site.headers {
+        let mark = if parameter.is_empty() { "" } else { "?" };
+        show(&format_args!("{}{mark}{parameter} {name}: {value}", rooted(prefix)));
     }
 }
 
@@ -338,18 +342,31 @@ fn access_log(site: &SiteConfig, show: &mut dyn FnMut(&dyn Display)) {
     }
 }
 
-/// Notes the URL prefix of a handler that uhttpd embeds.
-fn embedded(site: &mut SiteConfig, option: &'static str, value: &str) -> Result<(), Expected> {
-    site.embedded.push((option, value.to_owned()));
+/// Adds a handler, or its prefix.
+fn handler(site: &mut SiteConfig, language: Language, value: &str) -> Result<(), Expected> {
+    let (prefix, file) = values::handler(value)?;
+    let lacks: fn(&Handler) -> bool = if file.is_some() { |_| false } else { |handler| handler.prefix.is_none() };
+    if let Some(handler) = site.handler(language, lacks) {
+        handler.prefix = Some(prefix);
+        handler.file = file.or(handler.file.take());
+    }
     Ok(())
 }
 
-fn embedded_values(site: &SiteConfig, option: &str, show: &mut dyn FnMut(&dyn Display)) {
-    site.embedded.iter().filter(|(name, _)| *name == option).for_each(|(_, value)| show(value));
+fn handler_file(site: &mut SiteConfig, language: Language, value: &str) -> Result<(), Expected> {
+    let file = values::file(value)?;
+    if let Some(handler) = site.handler(language, |handler| handler.file.is_none()) {
+        handler.file = Some(file);
+    }
+    Ok(())
 }
 
-fn ignored(_: &mut SiteConfig, _: &str) -> Result<(), Expected> {
-    Ok(())
+fn handlers(site: &SiteConfig, language: Language, show: &mut dyn FnMut(&dyn Display)) {
+    for handler in site.handlers.iter().filter(|handler| handler.language == language) {
+        if let (Some(prefix), Some(file)) = (&handler.prefix, &handler.file) {
+            show(&format_args!("{}={}", rooted(prefix), file.display()));
+        }
+    }
 }
 
 /// The help: each option with a line.

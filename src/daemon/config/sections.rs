@@ -25,7 +25,7 @@ const WITH_BLANKS: [&str; 5] = ["header", "allow", "deny", "proxy", "fastcgi"];
 const SPLIT: [&str; 6] = ["listen_http", "listen_https", "index_page", "alias", "interpreter", "json_script"];
 
 /// Options whose wrong values close what they were to protect.
-const PROTECTING: [&str; 4] = ["allow", "deny", "trusted_proxy", "require_client_cert"];
+const PROTECTING: [&str; 6] = ["allow", "deny", "trusted_proxy", "require_client_cert", "fastcgi", "interpreter"];
 
 /// Options for which text that is not UTF-8 is harmless: a title, and a folder, which is not found then.
 const MAY_BE_GARBLED: [&str; 2] = ["realm", "home"];
@@ -141,7 +141,9 @@ fn set(site: &mut SiteConfig, row: &Row, at: &OptionLine<'_>, said: &mut Config)
             said.errors.push(at.wrong(text, &"UTF-8".into()));
             if PROTECTING.contains(&row.uci) {
                 // This fails, and closes what was to be protected.
-                let _ = row.set(site, text);
+                if let Err(Expected { nearest: Some(nearest), .. }) = row.set(site, text) {
+                    let _ = row.set(site, &nearest);
+                }
             }
             continue;
         }
@@ -340,7 +342,7 @@ mod tests {
         let site = site(
             "config uhttpd\n list listen_https '443 [::1]:444'\n list index_page 'a b'\n list alias '/a /b=/c'\n\
              list interpreter '.a=/x .b=/y'\n list json_script '/a /b'\n list server_name 'x y'\n\
-             list header '/a X: y z'\n list lua_prefix '/l x'\n list ucode_prefix '/u x'\n list alias '/d e=/f'\n\
+             list header '/a X: y z'\n list lua_prefix '/l x=/f'\n list ucode_prefix '/u=/f x'\n list alias '/d e=/f'\n\
              list interpreter '.c=/x y'\n",
         );
         assert_eq!((site.tls.listen.len(), site.index, site.server_names.len()), (2, vec!["a".into(), "b".into()], 2));
@@ -350,9 +352,11 @@ mod tests {
         assert_eq!((aliases, extensions), (vec!["/a", "/b", "/d e"], vec![".a", ".b", ".c"]));
         assert_eq!(site.interpreters[2].program, Path::new("/x y"));
         assert_eq!(site.headers.len(), 1);
-        // Those of the embedded interpreters are not split by the script either.
-        let embedded: Vec<&str> = site.embedded.iter().map(|(_, value)| value.as_str()).collect();
-        assert_eq!(embedded, ["/a", "/b", "/l x", "/u x"]);
+        // Handlers are not split by the script either.
+        assert_eq!(site.json_scripts, ["/a", "/b"]);
+        let handlers: Vec<_> = site.handlers.iter().map(|one| (one.prefix.as_deref(), one.file.as_deref())).collect();
+        let path = |path| Some(Path::new(path));
+        assert_eq!(handlers, [(Some("/l x"), path("/f")), (Some("/u"), path("/f x"))]);
     }
 
     #[test]

@@ -124,18 +124,39 @@ pub fn alias(text: &str) -> Result<Alias, Expected> {
     }
 }
 
-pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
+/// The prefix of a handler, and perhaps its file.
+pub fn handler(text: &str) -> Result<(String, Option<PathBuf>), Expected> {
+    let expected = |_| Expected::from("/PATH=/FILE");
     match text.split_once('=') {
-        Some((extension, program)) if extension.len() > 1 && extension.starts_with('.') && program.starts_with('/') => {
-            Ok(Interpreter { extension: extension.to_owned(), program: file(program)? })
-        }
-        _ => {
-            // Its files are programs all the same and must not be served as text.
-            let extension = text.split('=').next().unwrap_or_default().trim_start_matches('.');
-            let nearest = (!extension.is_empty()).then(|| format!(".{extension}=/dev/null"));
-            Err(Expected { right: ".EXT=/PATH, such as .php=/usr/bin/php-cgi".into(), nearest })
-        }
+        None => Ok((prefix(text).map_err(expected)?, None)),
+        Some((path, name)) => Ok((prefix(path).map_err(expected)?, Some(file(name).map_err(expected)?))),
     }
+}
+
+/// A program and its arguments.
+pub fn command(text: &str) -> Result<String, Expected> {
+    if !text.starts_with('/') || text.contains('\0') {
+        return Err("a program's path and its arguments, such as /usr/bin/lua /usr/share/ecohttpd/worker.lua".into());
+    }
+    Ok(text.to_owned())
+}
+
+pub fn interpreter(text: &str) -> Result<Interpreter, Expected> {
+    let (extension, program) = text.split_once('=').unwrap_or((text, ""));
+    let extension = extension.trim();
+    if is_extension(extension) && program.starts_with('/') {
+        return Ok(Interpreter { extension: extension.to_owned(), program: file(program)? });
+    }
+    // Its files are programs all the same and must not be served as text.
+    let meant = format!(".{}", extension.rsplit('.').next().unwrap_or_default());
+    let nearest = is_extension(&meant).then(|| format!("{meant}=/dev/null"));
+    Err(Expected { right: ".EXT=/PATH, such as .php=/usr/bin/php-cgi".into(), nearest })
+}
+
+/// Whether it is an extension, with its dot, that names of files may have.
+pub fn is_extension(text: &str) -> bool {
+    let rest = text.strip_prefix('.').unwrap_or_default();
+    !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Fields that frame a message or that the server sets itself: a second one would conflict.
@@ -146,7 +167,7 @@ const OWN: &[&str] = &[
 ];
 
 pub fn header(text: &str) -> Result<Header, Expected> {
-    let right = "[/PREFIX ]NAME: VALUE, such as '/static Cache-Control: max-age=3600', but not a field that the server sets itself";
+    let right = "[/PREFIX[?PARAMETER] ]NAME: VALUE, such as '/static Cache-Control: max-age=3600', but not a field that the server sets itself";
     let header = read_header(text).filter(|header| !OWN.iter().any(|own| header.name.eq_ignore_ascii_case(own)));
     header.ok_or_else(|| right.into())
 }
@@ -156,12 +177,17 @@ fn read_header(text: &str) -> Option<Header> {
         Some((path, field)) if path.starts_with('/') => (path, field),
         _ => ("/", text),
     };
+    let (path, parameter) = path.split_once('?').map_or((path, None), |(path, name)| (path, Some(name)));
+    // A name without a value, as it is written in the query.
+    let parameter = parameter
+        .map_or(Some(""), |name| Some(name).filter(|name| !name.is_empty() && !name.contains(['=', '&', '?', '#'])))?;
     let (name, value) = field.split_once(':')?;
     let (name, value) = (name.trim(), value.trim());
     if !is_token(name.as_bytes()) || value.bytes().any(|b| b < b' ' || b == 0x7f) {
         return None;
     }
-    Some(Header { prefix: prefix(path).ok()?, name: name.to_owned(), value: value.to_owned() })
+    let (name, value) = (name.to_owned(), value.to_owned());
+    Some(Header { prefix: prefix(path).ok()?, parameter: parameter.to_owned(), name, value })
 }
 
 /// Addresses, and the path that is allowed or denied to them.
@@ -290,6 +316,13 @@ mod tests {
         assert_eq!(read("/a/ X-A: b c"), expected("/a", "X-A", "b c"));
         assert_eq!(read("X-A:b:c"), expected("", "X-A", "b:c"));
         assert_eq!(read("/ X-A:"), expected("", "X-A", ""));
+        let parameter = |text| header(text).map(|header| (header.prefix, header.parameter));
+        assert_eq!(parameter("/a/?v X-A: b?c"), Ok(("/a".into(), "v".into())));
+        assert_eq!(parameter("/?v X-A: b"), Ok((String::new(), "v".into())));
+        assert_eq!(parameter("/a X-A: ?b"), Ok(("/a".into(), String::new())));
+        for bad in ["/a? X-A: b", "/a?v= X-A: b", "/a?v&w X-A: b", "?v X-A: b"] {
+            assert!(header(bad).is_err(), "{bad}");
+        }
         for bad in
             ["", "X-A", "X A: b", ": b", "X-A: b\nc", "/a", "/a X", "Content-Length: 5", "/x TRANSFER-ENCODING: a"]
         {

@@ -20,7 +20,6 @@ pub struct FastCgiWire<'a> {
     errors: Option<ErrorLines>,
     /// The path of a local redirect.
     local: Option<String>,
-    refused: bool,
     ended: bool,
     to_head: bool,
 }
@@ -36,7 +35,6 @@ impl<'a> FastCgiWire<'a> {
             left: None,
             errors: None,
             local: None,
-            refused: false,
             ended: false,
             to_head,
         }
@@ -45,11 +43,6 @@ impl<'a> FastCgiWire<'a> {
     /// Where the request goes on (RFC 3875 §6.2.2), if it does.
     pub fn take_local(&mut self) -> Option<String> {
         self.local.take()
-    }
-
-    /// Whether the server did not run the program.
-    pub fn is_refused(&self) -> bool {
-        self.refused
     }
 
     /// Logs the last line of standard error.
@@ -87,8 +80,7 @@ impl<'a> FastCgiWire<'a> {
     fn end<'b>(&mut self, status: u32, refusal: u8, con: &mut Connection) -> Result<Taken<'b>, Fault> {
         self.ended = true;
         if refusal != 0 {
-            self.refused = true;
-            return Err(Fault::Wrong("it refuses the request, as it is overloaded or not a responder"));
+            return Err(Fault::Refused("it refuses the request, as it is overloaded or not a responder"));
         }
         if status != 0 {
             log::warn!("{}: ended with status {status}", self.name);
@@ -132,6 +124,8 @@ impl Wire for FastCgiWire<'_> {
             }
             let before = *input;
             match self.records.take(input).map_err(Wrong)? {
+                // Nothing more of it is sent, and it may go on for ever.
+                Piece::More if self.to_head && self.head.is_none() => return Ok(Taken::End),
                 Piece::More => return Ok(Taken::More),
                 Piece::Error(text) => self.errors.get_or_insert_with(ErrorLines::new).push(text, self.name),
                 Piece::End { status, refusal } => return self.end(status, refusal, con),
@@ -153,6 +147,10 @@ impl Wire for FastCgiWire<'_> {
 
     fn ends_here(&self) -> bool {
         false
+    }
+
+    fn keeps(&self) -> bool {
+        self.ended
     }
 }
 

@@ -92,7 +92,7 @@ impl fmt::Display for CombinedLine<'_> {
         if access.method.is_empty() {
             f.write_str("\"-\"")?;
         } else {
-            write!(f, "\"{} {} HTTP/1.{}\"", Quoted(access.method), Quoted(access.target), access.minor_version)?;
+            write!(f, "\"{} {} {}\"", Quoted(access.method), Quoted(access.target), access.version)?;
         }
         write!(f, " {} {}", access.status, access.bytes)?;
         for field in [access.referer, access.user_agent] {

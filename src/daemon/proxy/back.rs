@@ -1,21 +1,23 @@
 //! Fields of a response that name places: the server names them as it knows them, the client must see them as ours.
 
 use crate::daemon::config::Backend;
+use crate::daemon::upstream::Pool;
 
 /// How places of a server become ours.
-#[derive(Clone, Copy)]
 pub struct Back<'a> {
     /// Our path, without a slash at its end.
     from: &'a str,
     /// The server's, which `from` stands for; `None`: it is the same.
     to: Option<&'a str>,
-    /// What the server may call itself: its address, and the `Host` that it was sent.
-    authorities: [&'a str; 2],
+    /// The servers' addresses.
+    servers: Vec<&'a str>,
+    /// The `Host` that the server was sent.
+    host: &'a str,
 }
 
 impl<'a> Back<'a> {
-    pub fn new(backend: &'a Backend, authorities: [&'a str; 2]) -> Back<'a> {
-        Back { from: &backend.from, to: backend.path.as_deref(), authorities }
+    pub fn new(backend: &'a Backend, pool: &'a Pool, host: &'a str) -> Back<'a> {
+        Back { from: &backend.from, to: backend.path.as_deref(), servers: pool.names().collect(), host }
     }
 
     /// The field's value for the client; `None` if it stays as it is. The name is in any case.
@@ -38,29 +40,39 @@ impl<'a> Back<'a> {
         let path = if value.starts_with('/') { value } else { self.path_of(value)? };
         let ours = self.path(path);
         // Of a server that calls itself by its own name at least that must go.
-        if value.starts_with('/') { ours } else { Some(ours.unwrap_or_else(|| path.to_owned())) }
+        let ours = if value.starts_with('/') { ours? } else { ours.unwrap_or_else(|| path.to_owned()) };
+        // `//x` and `/\x` would be another host.
+        let rest = ours.trim_start_matches(['/', '\\']);
+        let start = if rest.len() == ours.len() { "" } else { "/" };
+        Some([start, rest].concat())
     }
 
     /// The path, query and fragment of a URL of the server.
-    fn path_of<'b>(&self, url: &'b str) -> Option<&'b str> {
+    fn path_of<'b>(&'b self, url: &'b str) -> Option<&'b str> {
         let (scheme, rest) = url.split_once("://")?;
         let port = if scheme.eq_ignore_ascii_case("http") {
-            ":80"
+            "80"
         } else if scheme.eq_ignore_ascii_case("https") {
-            ":443"
+            "443"
         } else {
             return None;
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end)?;
-        let bare = |name: &'b str| name.strip_suffix(port).unwrap_or(name);
-        let is_server = self
-            .authorities
-            .iter()
-            .any(|known| known.strip_suffix(port).unwrap_or(known).eq_ignore_ascii_case(bare(authority)));
-        is_server
-            .then_some(if path.starts_with('/') { path } else { "/" })
-            .filter(|_| path.is_empty() || path.starts_with('/'))
+        let split = |authority: &'b str| match authority.rsplit_once(':') {
+            Some((host, number)) if !number.ends_with(']') => (host, number),
+            _ => (authority, port),
+        };
+        let (host, number) = split(authority);
+        // It may add its own port to the `Host` that it was sent, as nginx does.
+        let (sent, sent_port) = split(self.host);
+        let is_server = self.servers.iter().any(|server| {
+            let (server, server_port) = split(server);
+            host.eq_ignore_ascii_case(server) && number == server_port
+                || host.eq_ignore_ascii_case(sent) && (number == sent_port || number == server_port)
+        });
+        let path = if path.is_empty() { "/" } else { path };
+        (is_server && path.starts_with('/')).then_some(path)
     }
 
     /// A path of the server as ours; `None` if it stays as it is.
@@ -93,6 +105,11 @@ impl<'a> Back<'a> {
 
     /// `name=value; Path=/place; ...`
     fn cookie(&self, value: &str) -> Option<String> {
+        // Browsers take such a one for all of a host or not at all.
+        const OF_HOST: &str = "__Host-";
+        if value.trim_start().get(..OF_HOST.len()).is_some_and(|start| start.eq_ignore_ascii_case(OF_HOST)) {
+            return None;
+        }
         let mut out = String::with_capacity(value.len() + self.from.len());
         let mut changed = false;
         for (number, part) in value.split(';').enumerate() {
@@ -118,7 +135,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(back: Back<'_>, rows: &[(&str, &str, Option<&str>)]) {
+    fn check(back: &Back<'_>, rows: &[(&str, &str, Option<&str>)]) {
         for (name, value, wanted) in rows {
             assert_eq!(back.field(name, value.as_bytes()).as_deref(), *wanted, "{name}: {value}");
         }
@@ -126,9 +143,9 @@ mod tests {
 
     #[test]
     fn of_a_replaced_path() {
-        let back = Back { from: "/app", to: Some(""), authorities: ["10.0.0.2:3000", "router.lan"] };
+        let back = Back { from: "/app", to: Some(""), servers: vec!["10.0.0.2:3000"], host: "router.lan" };
         #[rustfmt::skip]
-        check(back, &[
+        check(&back, &[
             ("Location", "/", Some("/app/")),
             ("location", "/login?next=/x#y", Some("/app/login?next=/x#y")),
             ("Location", "http://10.0.0.2:3000/login", Some("/app/login")),
@@ -137,6 +154,7 @@ mod tests {
             ("Location", "http://ROUTER.lan:80/login", Some("/app/login")),
             ("Location", "https://router.lan:443/", Some("/app/")),
             ("Location", "https://router.lan:444/", None),
+            ("Location", "http://router.lan:3000/x", Some("/app/x")),
             ("Location", "http://10.0.0.2/login", None),
             ("Location", "http://router.lan.evil/login", None),
             ("Location", "http://router.lan@evil/login", None),
@@ -159,6 +177,7 @@ mod tests {
             ("Set-Cookie", "a=b; Path=/; HttpOnly", Some("a=b; Path=/app/; HttpOnly")),
             ("Set-Cookie", "a=b;path=/x", Some("a=b;path=/app/x")),
             ("Set-Cookie", "path=/; a", None),
+            ("Set-Cookie", "__Host-sid=x; Path=/; Secure", None),
             ("Set-Cookie", "a=b; Path=/app", None),
             ("Set-Cookie", "a=b", None),
             ("X-Location", "/", None),
@@ -167,9 +186,9 @@ mod tests {
 
     #[test]
     fn of_a_path_for_another() {
-        let back = Back { from: "/cam", to: Some("/axis/live"), authorities: ["cam.lan:443", "cam.lan"] };
+        let back = Back { from: "/cam", to: Some("/axis/live"), servers: vec!["cam.lan:443"], host: "cam.lan" };
         #[rustfmt::skip]
-        check(back, &[
+        check(&back, &[
             ("Location", "/axis/live/x", Some("/cam/x")),
             ("Location", "/axis/live", Some("/cam")),
             ("Location", "/axis/lively", None),
@@ -183,17 +202,28 @@ mod tests {
 
     #[test]
     fn of_a_path_that_is_kept() {
-        let back = Back { from: "/app", to: None, authorities: ["10.0.0.2:3000", "router.lan"] };
+        let back = Back { from: "/app", to: None, servers: vec!["10.0.0.2:3000"], host: "router.lan" };
         #[rustfmt::skip]
-        check(back, &[
+        check(&back, &[
             ("Location", "/app/x", None),
             ("Location", "/x", None),
             ("Location", "http://10.0.0.2:3000/app/x", Some("/app/x")),
             ("Location", "http://router.lan/x", Some("/x")),
+            ("Location", "http://router.lan//evil/x", Some("/evil/x")),
+            ("Location", "http://router.lan/\\evil/x", Some("/evil/x")),
             ("Location", "http://evil/x", None),
             ("Set-Cookie", "a=b; Path=/", None),
         ]);
-        let root = Back { from: "", to: Some("/base"), authorities: ["h:80", "h"] };
-        check(root, &[("Location", "/base/x", Some("/x")), ("Location", "/base", Some("/")), ("Location", "/x", None)]);
+        let root = Back { from: "", to: Some("/base"), servers: vec!["h:80"], host: "h" };
+        check(
+            &root,
+            &[
+                ("Location", "/base/x", Some("/x")),
+                ("Location", "/base//evil/", Some("/evil/")),
+                ("Location", "/base/\\evil/", Some("/evil/")),
+                ("Location", "/base", Some("/")),
+                ("Location", "/x", None),
+            ],
+        );
     }
 }

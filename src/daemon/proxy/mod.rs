@@ -15,15 +15,13 @@ mod tunnel;
 mod wire;
 
 use super::config::{Backend, seconds};
-use super::escape::Escaped;
-use super::log;
 use super::prefix::UrlPrefix;
-use super::upstream::{End, Fault, PIECE, Pool, Pooled, Relay, Scratch, Unreachable};
+use super::upstream::{Outcome, PIECE, Pool, Scratch, Upload, exchange, tell};
 use back::Back;
-use ecohttpd::{CleanPath, Connection, Request, Result};
+use ecohttpd::{CleanPath, Connection, PeerAddr, Request, Result};
 use request::Outgoing;
 use std::cell::RefCell;
-use std::io::{self, ErrorKind};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 use wire::HttpWire;
@@ -69,7 +67,8 @@ impl Forwarding {
 
     /// Has a server answer a request, or returns the status of an error that the caller answers. The log says why.
     ///
-    /// `is_ours`: `Authorization` is for this server. If the future is dropped, so is the connection to the server.
+    /// `is_ours`: `Authorization` is for this server. `has_fields`: some of the response are set. If the future is dropped,
+    /// so is the connection to the server.
     ///
     /// # Errors
     /// Those of the connection; a server that fails in the middle of its response.
@@ -80,18 +79,23 @@ impl Forwarding {
         path: &CleanPath,
         proxied: &Proxied,
         is_ours: bool,
+        has_fields: bool,
     ) -> Result<Option<u16>> {
-        let mut outgoing = Outgoing {
+        let first = proxied.pool.names().next().filter(|name| !name.starts_with("unix:")).unwrap_or("localhost");
+        let asked = req.host().filter(|host| !host.is_empty());
+        let outgoing = Outgoing {
             req,
             path,
             backend: &proxied.backend,
             is_ours,
-            host: "",
+            host: proxied.backend.host.as_deref().or(asked).unwrap_or(first),
             client: *con.remote_addr(),
             tls: con.is_tls(),
+            has_fields,
         };
+        let name = RequestName { client: outgoing.client, path: &proxied.backend.from };
         if outgoing.loops() {
-            self.tell(con, proxied, 508, "the request came through here too often");
+            tell(con, &name, 508, "the request came through here too often");
             return Ok(Some(508));
         }
         if let Some(place) = outgoing.folder() {
@@ -99,73 +103,31 @@ impl Forwarding {
         }
         // A client that leaves takes its request along.
         con.notice_departure();
-        let has_body = outgoing.has_body();
-        let mut fresh = false;
-        loop {
-            let mut pooled = match proxied.pool.connect(fresh, self.timeout).await {
-                Ok(pooled) => pooled,
-                Err(Unreachable { timed_out, why }) => {
-                    let status = if timed_out { 504 } else { 502 };
-                    self.tell(con, proxied, status, &why);
-                    return Ok(Some(status));
-                }
-            };
-            let name = proxied.pool.name(&pooled);
-            outgoing.host = proxied.backend.host.as_deref().or(req.host()).unwrap_or(name);
-            let back = Back::new(&proxied.backend, [name, outgoing.host]);
-            let mut wire = HttpWire::new(back, &outgoing);
-            let mut relay = Relay::new(&mut pooled.stream, &mut wire, &self.scratch, outgoing.head(), has_body);
-            let ran = relay.run(con, self.timeout).await;
-            let (begun, sent_all, surplus) = (relay.begun, relay.has_sent_all(), relay.into_surplus());
-            match ran {
-                Ok(End::Done) => {
-                    if wire.keeps() && sent_all && surplus.is_empty() {
-                        proxied.pool.keep(pooled);
-                    }
-                    return Ok(None);
-                }
-                Ok(End::Switch) => {
-                    let client = con.upgrade().await?;
-                    let scratch = Rc::clone(&self.scratch);
-                    let tunnel = tunnel::run(client, pooled.stream, surplus, scratch, self.idle_timeout);
-                    ecohttpd::spawn(tunnel).detach();
-                    return Ok(None);
-                }
-                // RFC 9112 §9.3.1: it may have closed an idle connection as the request was on its way.
-                Err(Fault::Unheard) if pooled.reused && !fresh && !has_body && outgoing.is_idempotent() => fresh = true,
-                Err(Fault::Client(error)) => return Err(error),
-                Err(fault) => return self.fail(con, proxied, &pooled, &fault, begun),
+        let mut wire = HttpWire::new(Back::new(&proxied.backend, &proxied.pool, outgoing.host), &outgoing);
+        let can_repeat = outgoing.is_idempotent();
+        let upload = Upload { up: outgoing.head(), has_body: outgoing.has_body(), held: None, can_repeat };
+        match exchange(&proxied.pool, con, &mut wire, upload, &self.scratch, self.timeout, &name).await? {
+            Outcome::Done => Ok(None),
+            Outcome::Failed(status) => Ok(Some(status)),
+            Outcome::Switched(pooled, surplus) => {
+                let client = con.upgrade().await?;
+                let scratch = Rc::clone(&self.scratch);
+                let tunnel = tunnel::run(client, pooled.stream, surplus, scratch, self.idle_timeout);
+                ecohttpd::spawn(tunnel).detach();
+                Ok(None)
             }
         }
     }
+}
 
-    fn fail(
-        &self,
-        con: &Connection,
-        proxied: &Proxied,
-        pooled: &Pooled,
-        fault: &Fault,
-        begun: bool,
-    ) -> Result<Option<u16>> {
-        let (status, what) = match fault {
-            Fault::Overdue => (504, "no progress"),
-            Fault::Unheard => (502, "closed the connection before its response"),
-            Fault::Short => (502, "closed the connection within its response"),
-            Fault::Wrong(what) => (502, *what),
-            Fault::Client(_) => (502, ""),
-        };
-        proxied.pool.has_failed(pooled);
-        let server = proxied.pool.name(pooled);
-        let cut = if begun { ": response cut short" } else { "" };
-        self.tell(con, proxied, status, &format!("{server}: {what}{cut}"));
-        // Only closing the connection tells the client that it is not all.
-        if begun { Err(io::Error::from(ErrorKind::UnexpectedEof).into()) } else { Ok(Some(status)) }
-    }
+/// What the log calls a request.
+struct RequestName<'a> {
+    client: PeerAddr,
+    path: &'a str,
+}
 
-    fn tell(&self, con: &Connection, proxied: &Proxied, status: u16, what: &str) {
-        if con.takes_log_line() {
-            let peer = con.remote_addr();
-            log::error!("{peer}: {}: {status}: {}", proxied.backend.from, Escaped(what.as_bytes()));
-        }
+impl fmt::Display for RequestName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.client, self.path)
     }
 }

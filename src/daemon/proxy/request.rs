@@ -45,6 +45,8 @@ pub struct Outgoing<'a> {
     pub host: &'a str,
     pub client: PeerAddr,
     pub tls: bool,
+    /// Fields of the response are set already.
+    pub has_fields: bool,
 }
 
 impl Outgoing<'_> {
@@ -66,8 +68,7 @@ impl Outgoing<'_> {
     }
 
     pub fn has_body(&self) -> bool {
-        let length = self.req.header_bytes("content-length");
-        length.is_some_and(|length| length.iter().any(|&digit| digit != b'0')) || self.is_chunked()
+        self.req.content_length().is_some_and(|length| length > 0) || self.is_chunked()
     }
 
     pub fn is_chunked(&self) -> bool {
@@ -101,8 +102,9 @@ impl Outgoing<'_> {
         self.push_target(&mut out);
         put(&mut out, &[b" HTTP/1.1\r\nHost: ", self.host.as_bytes(), b"\r\n"]);
         let upgrades = self.wants_upgrade();
+        let lists = self.names_fields();
         for (name, value) in self.req.headers_bytes() {
-            if self.may_pass(name) || upgrades && name == "upgrade" {
+            if self.may_pass(name) && !(lists && self.is_of_connection(name)) || upgrades && name == "upgrade" {
                 put(&mut out, &[name.as_bytes(), b": ", value, b"\r\n"]);
             }
         }
@@ -112,8 +114,9 @@ impl Outgoing<'_> {
         }
         if self.is_chunked() {
             put(&mut out, &[b"Transfer-Encoding: chunked\r\n"]);
-        } else if let Some(length) = self.req.header_bytes("content-length") {
-            put(&mut out, &[b"Content-Length: ", length, b"\r\n"]);
+        } else if let Some(length) = self.req.content_length() {
+            // As a number has one form only. Writing to memory does not fail.
+            let _ = write!(out, "Content-Length: {length}\r\n");
         }
         put(&mut out, &[b"\r\n"]);
         out
@@ -125,19 +128,22 @@ impl Outgoing<'_> {
         for (_, value) in self.req.headers_bytes().filter(|(name, _)| *name == "via") {
             put(out, &[value, b", "]);
         }
-        let version = if self.req.minor_version() == 0 { b"1.0 " } else { b"1.1 " };
-        put(out, &[version, PSEUDONYM.as_bytes(), b"\r\n"]);
+        let version = self.req.version().trim_start_matches("HTTP/");
+        put(out, &[version.as_bytes(), b" ", PSEUDONYM.as_bytes(), b"\r\n"]);
         let proto: &[u8] = if self.tls { b"https" } else { b"http" };
-        let start = out.len();
-        // Writing to memory does not fail.
-        let _ = match self.client.ip() {
-            Some(ip) => write!(out, "X-Forwarded-For: {ip}\r\nForwarded: for=").and_then(|()| match ip {
-                IpAddr::V4(ip) => write!(out, "{ip}"),
-                IpAddr::V6(ip) => write!(out, "\"[{ip}]\""),
-            }),
-            None => write!(out, "Forwarded: for=unknown"),
-        };
-        debug_assert!(out.len() > start);
+        match self.client.ip() {
+            Some(ip) => {
+                put(out, &[b"X-Forwarded-For: "]);
+                let start = out.len();
+                push_ip(out, ip);
+                let end = out.len();
+                let quotes: [&[u8]; 2] = if ip.is_ipv6() { [b"\"[", b"]\""] } else { [b"", b""] };
+                put(out, &[b"\r\nForwarded: for=", quotes[0]]);
+                out.extend_from_within(start..end);
+                put(out, &[quotes[1]]);
+            }
+            None => put(out, &[b"Forwarded: for=unknown"]),
+        }
         if let Some(host) = self.req.host().filter(|host| !host.is_empty()) {
             put(out, &[b";host=\"", host.as_bytes(), b"\""]);
         }
@@ -191,17 +197,21 @@ impl Outgoing<'_> {
 
     /// Whether a field, its name in lower case, is passed on as it is.
     fn may_pass(&self, name: &str) -> bool {
-        // Servers make the same variable of `a_b` as of `a-b`.
-        let is = |known: &str| {
-            name.len() == known.len() && name.bytes().zip(known.bytes()).all(|(a, b)| a == b || a == b'_' && b == b'-')
-        };
-        let claims = name
-            .get(..FORWARDED.len())
-            .is_some_and(|start| start.bytes().zip(FORWARDED.bytes()).all(|(a, b)| a == b || a == b'_' && b == b'-'));
-        !(claims
-            || DROPPED.iter().any(|known| is(known))
-            || self.is_ours && name == "authorization"
-            || self.is_of_connection(name))
+        // Servers make the same variable of `a_b` as of `a-b`, some also of `a.b`.
+        let alike = |(a, b): (u8, u8)| a == b || b == b'-' && !a.is_ascii_alphanumeric();
+        let is = |known: &str| name.len() == known.len() && name.bytes().zip(known.bytes()).all(alike);
+        let claims = name.get(..FORWARDED.len()).is_some_and(|start| start.bytes().zip(FORWARDED.bytes()).all(alike));
+        !(claims || DROPPED.iter().any(|known| is(known)) || self.is_ours && name == "authorization")
+    }
+
+    /// Whether `Connection` lists more than what every client may say.
+    fn names_fields(&self) -> bool {
+        const KNOWN: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
+        let mut lists = self.req.headers_bytes().filter(|(known, _)| *known == "connection");
+        lists.any(|(_, value)| {
+            let mut options = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+            options.any(|option| !KNOWN.iter().any(|known| option.eq_ignore_ascii_case(known)))
+        })
     }
 
     fn is_of_connection(&self, name: &str) -> bool {
@@ -209,6 +219,25 @@ impl Outgoing<'_> {
         lists.any(|(_, value)| {
             value.split(|&byte| byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
         })
+    }
+}
+
+/// Without the machinery of formats for the usual kind, as this is in every request.
+fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    let IpAddr::V4(ip) = ip else {
+        // Writing to memory does not fail.
+        let _ = write!(out, "{ip}");
+        return;
+    };
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        for (least, digit) in [(100, octet / 100), (10, octet / 10 % 10), (0, octet % 10)] {
+            if octet >= least {
+                out.push(b'0' + digit);
+            }
+        }
     }
 }
 

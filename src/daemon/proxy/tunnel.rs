@@ -60,6 +60,10 @@ struct Broken;
 impl Tunnel {
     /// Ready when there is nothing more to do.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Also while neither direction waits for the client.
+        if self.client.poll_broken(cx).is_ready() {
+            return Poll::Ready(());
+        }
         let up = self.poll_up(cx);
         let down = self.poll_down(cx);
         match (up, down) {
@@ -84,7 +88,7 @@ impl Tunnel {
                 self.up.waits.extend_from_slice(came.get(sent..).unwrap_or_default());
                 self.moved = Instant::now();
             } else if self.up.waits.is_empty() {
-                self.server.shutdown().map_err(|_| Broken)?;
+                ready!(self.server.poll_shutdown(cx)).map_err(|_| Broken)?;
                 self.up.done = true;
             } else {
                 let sent = ready!(self.server.poll_write(cx, &self.up.waits)).map_err(|_| Broken)?;

@@ -34,6 +34,8 @@ pub struct HttpWire<'a> {
     chunked: bool,
     to_head: bool,
     upgrades: bool,
+    /// Fields are set that those of the server replace.
+    replaces: bool,
     state: State,
     interim: u32,
     keep_alive: bool,
@@ -56,15 +58,11 @@ impl<'a> HttpWire<'a> {
             chunked: request.is_chunked(),
             to_head: request.req.method() == "HEAD",
             upgrades: request.wants_upgrade(),
+            replaces: request.has_fields,
             state: State::Head(Vec::new(), ReplyScanner::default()),
             interim: 0,
             keep_alive: false,
         }
-    }
-
-    /// Whether another request may follow.
-    pub fn keeps(&self) -> bool {
-        self.keep_alive
     }
 
     /// Takes a head off the input, once it is whole.
@@ -131,8 +129,10 @@ impl<'a> HttpWire<'a> {
             let dropped = DROPPED.iter().any(|known| name.eq_ignore_ascii_case(known));
             !dropped && !head.is_of_connection(name) || head.status() == 101 && name.eq_ignore_ascii_case("upgrade")
         };
-        for (name, _) in head.fields().filter(|(name, _)| passes(name)) {
-            con.remove_header(name)?;
+        if self.replaces {
+            for (name, _) in head.fields().filter(|(name, _)| passes(name)) {
+                con.remove_header(name)?;
+            }
         }
         for (name, value) in head.fields().filter(|(name, _)| passes(name)) {
             match self.back.field(name, value) {
@@ -200,5 +200,9 @@ impl Wire for HttpWire<'_> {
 
     fn ends_here(&self) -> bool {
         matches!(self.state, State::UntilClose)
+    }
+
+    fn keeps(&self) -> bool {
+        self.keep_alive
     }
 }

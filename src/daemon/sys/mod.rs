@@ -4,6 +4,8 @@
 pub mod crypt;
 #[cfg(feature = "ubus")]
 pub mod float;
+#[cfg(feature = "workers")]
+pub mod packets;
 pub mod process;
 pub mod service;
 pub mod thread;

@@ -15,6 +15,20 @@ pub use libc::{EAGAIN, EMFILE, ENFILE, ENOMEM, EPERM, SIGKILL, SIGTERM};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid(libc::pid_t);
 
+#[cfg(feature = "workers")]
+impl Pid {
+    /// The id of a process that is no child of this one, as others tell it.
+    pub fn told(number: i32) -> Pid {
+        Pid(number)
+    }
+
+    /// Kills this process alone. If there is none, nothing happens.
+    pub fn kill(self) {
+        // SAFETY: kill(2) touches no memory.
+        unsafe { libc::kill(self.0, SIGKILL) };
+    }
+}
+
 /// What a new process starts with, besides its program.
 pub struct Setup<'a> {
     /// `argv`, its first word included.
@@ -150,6 +164,9 @@ pub enum Ended {
     Exited,
     /// By this signal.
     Killed(c_int),
+    /// Before it had done its work; it is unknown how.
+    #[cfg(feature = "workers")]
+    Failed,
 }
 
 /// Reaps the process if it has ended.

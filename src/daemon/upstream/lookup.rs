@@ -25,7 +25,18 @@ struct State {
     /// Counts the results, so that none is taken that was there before.
     number: u32,
     found: Result<Vec<SocketAddr>, String>,
-    waiting: Vec<Waker>,
+    /// The requests that wait, each with a number of its own.
+    waiting: Vec<(u32, Waker)>,
+    next: u32,
+}
+
+/// A request that waits. Dropped, it leaves nothing behind.
+struct Waiting<'a>(&'a Mutex<State>, u32);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        lock(self.0).waiting.retain(|(number, _)| *number != self.1);
+    }
 }
 
 impl Lookup {
@@ -38,20 +49,23 @@ impl Lookup {
     /// # Errors
     /// What the resolver says, or that no thread can be started.
     pub async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let before = {
+        let (before, waiting) = {
             let mut state = lock(&self.state);
             if !state.running {
                 let (shared, host, port) = (Arc::clone(&self.state), self.host.clone(), self.port);
                 thread::spawn(STACK, Box::new(move || look_up(&shared, &host, port)))?;
                 state.running = true;
             }
-            state.number
+            state.next = state.next.wrapping_add(1);
+            let number = state.next;
+            state.waiting.push((number, Waker::noop().clone()));
+            (state.number, Waiting(&self.state, number))
         };
         poll_fn(|cx| {
             let mut state = lock(&self.state);
             if state.number == before {
-                if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    state.waiting.push(cx.waker().clone());
+                if let Some((_, waker)) = state.waiting.iter_mut().find(|(number, _)| *number == waiting.1) {
+                    waker.clone_from(cx.waker());
                 }
                 return Poll::Pending;
             }
@@ -63,7 +77,7 @@ impl Lookup {
 
 impl Default for State {
     fn default() -> Self {
-        State { running: false, number: 0, found: Ok(Vec::new()), waiting: Vec::new() }
+        State { running: false, number: 0, found: Ok(Vec::new()), waiting: Vec::new(), next: 0 }
     }
 }
 
@@ -73,7 +87,7 @@ fn look_up(shared: &Mutex<State>, host: &str, port: u16) {
     state.running = false;
     state.number = state.number.wrapping_add(1);
     state.found = found.map_err(|error| error.to_string());
-    state.waiting.drain(..).for_each(Waker::wake);
+    state.waiting.drain(..).for_each(|(_, waker)| waker.wake());
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -84,6 +98,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 mod tests {
     use super::*;
     use crate::daemon::testing::on_loop;
+    use std::task::Context;
 
     #[test]
     fn names_are_found_again_each_time() {
@@ -95,6 +110,24 @@ mod tests {
             }
             let number = lock(&lookup.state).number;
             assert_eq!(number, 2);
+        });
+    }
+
+    #[test]
+    fn requests_that_leave_are_forgotten() {
+        on_loop(async || {
+            let lookup = Lookup::new("localhost", 80);
+            // As if a look-up took long.
+            lock(&lookup.state).running = true;
+            let mut stays = Box::pin(lookup.addresses());
+            let waker = Waker::noop();
+            assert!(stays.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+            for _ in 0..100 {
+                assert!(Box::pin(lookup.addresses()).as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+            }
+            assert_eq!(lock(&lookup.state).waiting.len(), 1);
+            look_up(&lookup.state, "localhost", 80);
+            assert!(stays.as_mut().poll(&mut Context::from_waker(waker)).is_ready());
         });
     }
 

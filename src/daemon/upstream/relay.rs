@@ -1,5 +1,7 @@
 //! Moves a request's body to a server and its response to the client, both ways at once, in bounded memory.
 
+use super::client_pace::{ClientPace, TOO_MANY};
+use super::pool::Waits;
 use ecohttpd::{Connection, Error, Result, Upstream, sleep};
 use std::cell::RefCell;
 use std::fs::File;
@@ -53,6 +55,9 @@ pub trait Wire {
 
     /// The server has closed its side: whether that is the response's end.
     fn ends_here(&self) -> bool;
+
+    /// Whether another request may follow on the connection.
+    fn keeps(&self) -> bool;
 }
 
 /// How an exchange ended well.
@@ -75,8 +80,12 @@ pub enum Fault {
     Short,
     /// The response is malformed.
     Wrong(&'static str),
+    /// The server does not want to answer.
+    Refused(&'static str),
     /// The server moved nothing for too long.
     Overdue,
+    /// The client did, in this way.
+    Slow(&'static str),
 }
 
 impl From<Error> for Fault {
@@ -107,6 +116,8 @@ pub struct Relay<'a> {
     down: Vec<u8>,
     /// What came after it.
     input: Vec<u8>,
+    /// It must be parsed even if it is empty: that may have been the end.
+    unread: bool,
     /// The response's head is out.
     pub begun: bool,
     /// Something came of the server.
@@ -115,8 +126,11 @@ pub struct Relay<'a> {
     deaf: bool,
     /// When the server last moved a byte.
     moved: Instant,
-    /// Waiting for the client, whose connection has timeouts of its own.
+    /// Waiting for the client.
     on_client: bool,
+    pace: ClientPace,
+    /// Until something came of the server.
+    pub waits: Option<Waits>,
 }
 
 impl<'a> Relay<'a> {
@@ -127,6 +141,7 @@ impl<'a> Relay<'a> {
         scratch: &'a Scratch,
         up: Vec<u8>,
         has_body: bool,
+        pace: ClientPace,
     ) -> Relay<'a> {
         Relay {
             stream,
@@ -138,30 +153,43 @@ impl<'a> Relay<'a> {
             held: None,
             down: Vec::new(),
             input: Vec::new(),
+            unread: false,
             begun: false,
             heard: false,
             deaf: false,
             moved: Instant::now(),
             on_client: false,
+            pace,
+            waits: None,
         }
     }
 
     /// Moves bytes until the exchange ends. The server may be silent for `timeout` at a time.
     pub async fn run(&mut self, con: &mut Connection, timeout: Duration) -> std::result::Result<End, Fault> {
         let mut timer = pin!(sleep(timeout));
+        let mut due = self.moved + timeout;
         poll_fn(|cx| {
+            if self.pace.is_cut_off(cx.waker()) {
+                return Poll::Ready(Err(Fault::Slow(TOO_MANY)));
+            }
             if let Poll::Ready(end) = self.poll(con, cx) {
                 return Poll::Ready(end);
             }
+            self.pace.count(self.on_client);
             loop {
+                if let Some(sooner) = self.pace.deadline().filter(|at| *at < due) {
+                    timer.set(sleep(sooner.saturating_duration_since(Instant::now())));
+                    due = sooner;
+                }
                 ready!(timer.as_mut().poll(cx));
                 // What was moved since the timer was set has extended the time.
-                let quiet = if self.on_client { Duration::ZERO } else { self.moved.elapsed() };
-                let left = timeout.saturating_sub(quiet);
-                if left.is_zero() {
+                let now = Instant::now();
+                due = if self.on_client { now } else { self.moved } + timeout;
+                if due <= now {
                     return Poll::Ready(Err(Fault::Overdue));
                 }
-                timer.set(sleep(left));
+                self.pace.check(con, now).map_err(Fault::Slow)?;
+                timer.set(sleep(due - now));
             }
         })
         .await
@@ -218,11 +246,16 @@ impl<'a> Relay<'a> {
             } else {
                 self.up.clear();
             }
+            if came {
+                self.pace.gave(self.up.len());
+            }
             if read.is_pending() {
                 self.on_client = true;
+                self.pace.awaits_body();
             }
             ready!(read)?;
             if !came {
+                self.pace.gave(0);
                 self.wire.end_body(&mut self.up);
                 self.body_open = false;
             }
@@ -237,7 +270,7 @@ impl<'a> Relay<'a> {
                 let down = std::mem::take(&mut self.down);
                 ready!(self.offer(con, cx, &down)?);
             }
-            if !self.input.is_empty() {
+            if std::mem::take(&mut self.unread) {
                 let input = std::mem::take(&mut self.input);
                 if let Some(end) = ready!(self.digest(con, cx, &input))? {
                     return Poll::Ready(Ok(end));
@@ -259,6 +292,7 @@ impl<'a> Relay<'a> {
                 return Poll::Ready(end);
             }
             self.heard = true;
+            self.waits = None;
             if let Some(end) = ready!(self.digest(con, cx, scratch.get(..n).unwrap_or_default()))? {
                 return Poll::Ready(Ok(end));
             }
@@ -282,6 +316,7 @@ impl<'a> Relay<'a> {
                 Taken::Body(piece) => {
                     let offered = self.offer(con, cx, piece)?;
                     if offered.is_pending() {
+                        self.unread = true;
                         self.input.extend_from_slice(input);
                         return Poll::Pending;
                     }
@@ -302,9 +337,13 @@ impl<'a> Relay<'a> {
     fn offer(&mut self, con: &mut Connection, cx: &mut Context<'_>, mut piece: &[u8]) -> Result<Poll<()>> {
         while !piece.is_empty() {
             match con.poll_send(cx, piece)? {
-                Poll::Ready(sent) => piece = piece.get(sent..).unwrap_or_default(),
+                Poll::Ready(sent) => {
+                    self.pace.took(sent);
+                    piece = piece.get(sent..).unwrap_or_default();
+                }
                 Poll::Pending => {
                     self.on_client = true;
+                    self.pace.awaits_room();
                     self.down.extend_from_slice(piece);
                     return Ok(Poll::Pending);
                 }

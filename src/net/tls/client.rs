@@ -56,7 +56,11 @@ impl ServerTrust {
 }
 
 /// One session.
-pub(crate) struct TlsClient(Box<ClientConnection>);
+pub(crate) struct TlsClient {
+    session: Box<ClientConnection>,
+    /// The server is told that nothing more comes.
+    closes: bool,
+}
 
 impl TlsClient {
     /// `name`: the server's, or its address.
@@ -65,40 +69,45 @@ impl TlsClient {
             ServerName::try_from(name.to_owned()).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         let mut session = ClientConnection::new(Arc::clone(&trust.0), name).map_err(io::Error::other)?;
         session.set_buffer_limit(Some(BUFFER));
-        Ok(TlsClient(Box::new(session)))
+        Ok(TlsClient { session: Box::new(session), closes: false })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
-        self.0.is_handshaking()
+        self.session.is_handshaking()
     }
 
     /// Takes decrypted bytes; `WouldBlock` if there are none. Without `close_notify` the end is an error.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.reader().read(buffer)
+        self.session.reader().read(buffer)
     }
 
     /// Takes ciphertext from the socket.
     pub(crate) fn receive(&mut self, mut socket: &mut dyn Read) -> io::Result<usize> {
-        let count = self.0.read_tls(&mut socket)?;
-        self.0.process_new_packets().map(|_| count).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+        let count = self.session.read_tls(&mut socket)?;
+        self.session.process_new_packets().map(|_| count).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
     }
 
     /// Takes bytes to be sent; none while others wait.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.writer().write(bytes)
+        self.session.writer().write(bytes)
     }
 
     pub(crate) fn wants_write(&self) -> bool {
-        self.0.wants_write()
+        self.session.wants_write()
     }
 
     /// Sends some of what waits.
     pub(crate) fn send(&mut self, mut socket: &mut dyn Write) -> io::Result<usize> {
-        self.0.write_tls(&mut socket)
+        self.session.write_tls(&mut socket)
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
     }
 
     pub(crate) fn close(&mut self) {
-        self.0.send_close_notify();
+        self.closes = true;
+        self.session.send_close_notify();
     }
 }
 

@@ -10,6 +10,10 @@ use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+/// The name of HTTP/2 in ALPN (RFC 9113 §3.1).
+#[cfg(feature = "http2")]
+pub(super) const H2: &[u8] = b"h2";
+
 /// A configuration made from files.
 pub(super) struct Loaded {
     pub(super) server: Arc<ServerConfig>,
@@ -36,6 +40,10 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
     // The server's order of suites, not the client's: this machine is the slower one.
     config.ignore_client_order = true;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    #[cfg(feature = "http2")]
+    if !files.no_http2 {
+        config.alpn_protocols.insert(0, H2.to_vec());
+    }
     // Stateless resumption by tickets under rotating keys: clients could fill a session cache. Two tickets, as OpenSSL
     // sends: a browser uses each only once, and opens a second connection in parallel.
     config.ticketer = ring::Ticketer::new().map_err(io::Error::other)?;

@@ -5,16 +5,16 @@
 
 mod alerts;
 mod certificates;
-#[cfg(feature = "client")]
+#[cfg(feature = "client-tls")]
 mod client;
 mod clients;
 mod config;
 mod tls_files;
 
 pub use certificates::{read_cert, read_key};
-#[cfg(feature = "client")]
+#[cfg(feature = "client-tls")]
 pub use client::ServerTrust;
-#[cfg(feature = "client")]
+#[cfg(feature = "client-tls")]
 pub(crate) use client::TlsClient;
 pub(crate) use tls_files::TlsFiles;
 
@@ -39,8 +39,9 @@ const BUFFER: usize = 16 << 10;
 /// Bytes of a file encrypted at a time: one record.
 const FILE_STEP: usize = 16 << 10;
 
-/// Full handshakes started in one tick: their public-key operations block the loop longer than anything else.
-const HANDSHAKES_A_TICK: u32 = 2;
+/// Steps of handshakes in one tick: their public-key operations block the loop longer than anything else. A handshake
+/// takes two, one for the ClientHello and one for what the client sends last.
+const STEPS_A_TICK: u32 = 2;
 
 /// Socket reads for one read of the server. Bounded, as records may carry no payload.
 const RECORDS_A_READ: u32 = 64;
@@ -59,13 +60,13 @@ pub(crate) struct TlsContext {
 struct PerThread {
     /// A piece of a file on its way into a record.
     scratch: RefCell<Box<[u8]>>,
-    handshakes_left: Cell<u32>,
+    steps_left: Cell<u32>,
 }
 
 impl PerThread {
     fn new() -> Rc<PerThread> {
         let scratch = RefCell::new(vec![0; FILE_STEP].into_boxed_slice());
-        Rc::new(PerThread { scratch, handshakes_left: Cell::new(HANDSHAKES_A_TICK) })
+        Rc::new(PerThread { scratch, steps_left: Cell::new(STEPS_A_TICK) })
     }
 }
 
@@ -97,7 +98,7 @@ impl TlsContext {
     pub(crate) fn new_tick() {
         PER_THREAD.with(|shared| {
             if let Some(shared) = shared.get() {
-                shared.handshakes_left.set(HANDSHAKES_A_TICK);
+                shared.steps_left.set(STEPS_A_TICK);
             }
         });
     }
@@ -234,8 +235,12 @@ impl Tls {
         self.unasked || matches!(self.state, Stage::Ended | Stage::Broken | Stage::Failed)
     }
 
-    /// Reads and decrypts records, or continues the handshake.
+    /// Reads and decrypts records, or continues the handshake if this tick may take another step of one.
     fn receive(&mut self) -> io::Result<()> {
+        let handshakes = self.session.is_handshaking();
+        if handshakes && self.context.per_thread.steps_left.get() == 0 {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
         if self.state == Stage::Fresh {
             self.begin()?;
             if self.state == Stage::Refused {
@@ -244,7 +249,11 @@ impl Tls {
         }
         // A little at a time, as rustls requires: decrypted bytes are taken before more are read.
         let n = self.session.read_tls(&mut Noting { stream: &mut self.stream, drained: &mut self.drained })?;
-        if let Err(error) = self.session.process_new_packets() {
+        let processed = self.session.process_new_packets();
+        if handshakes && (processed.is_err() || !self.waits_for_more()) {
+            self.context.per_thread.steps_left.update(|left| left.saturating_sub(1));
+        }
+        if let Err(error) = processed {
             self.fail(&error);
             let kind = match error {
                 rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => REFUSED,
@@ -262,6 +271,11 @@ impl Tls {
         Ok(())
     }
 
+    /// Whether the handshake has not got enough for its next step. What comes in small pieces is counted once.
+    fn waits_for_more(&self) -> bool {
+        self.session.is_handshaking() && !self.session.wants_write()
+    }
+
     /// Sends an alert. If it can't be sent, the reset has to do.
     fn fail(&mut self, error: &rustls::Error) {
         self.state = Stage::Failed;
@@ -271,17 +285,13 @@ impl Tls {
         }
     }
 
-    /// Checks the first byte, and starts a handshake if this tick may start another one.
+    /// Checks the first byte.
     fn begin(&mut self) -> io::Result<()> {
-        let Some(left) = self.context.per_thread.handshakes_left.get().checked_sub(1) else {
-            return Err(io::ErrorKind::ResourceBusy.into());
-        };
         let mut first = [0];
         if self.stream.peek(&mut first)? > 0 && first[0].is_ascii_alphabetic() {
             self.refuse_plain();
             return Ok(());
         }
-        self.context.per_thread.handshakes_left.set(left);
         self.state = Stage::Running;
         Ok(())
     }
@@ -327,6 +337,12 @@ impl Tls {
     /// Fails after a fatal alert.
     fn may_write(&self) -> io::Result<()> {
         if self.state == Stage::Failed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
+    /// Whether ALPN has chosen HTTP/2 (RFC 9113 §3.2).
+    #[cfg(feature = "http2")]
+    pub(crate) fn has_agreed_on_http2(&self) -> bool {
+        self.session.alpn_protocol() == Some(config::H2)
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -401,3 +417,7 @@ impl Sink for Tls {
         self.send_pending()
     }
 }
+
+#[cfg(test)]
+#[path = "share_tests.rs"]
+mod tests;

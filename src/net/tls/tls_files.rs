@@ -13,4 +13,7 @@ pub(crate) struct TlsFiles {
     pub(crate) insecure: bool,
     /// The TLS 1.2 suites to offer, by their OpenSSL names; empty means all.
     pub(crate) ciphers: Vec<String>,
+    /// Offer HTTP/1.1 only.
+    #[cfg(feature = "http2")]
+    pub(crate) no_http2: bool,
 }

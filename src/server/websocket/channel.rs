@@ -7,7 +7,7 @@ use super::super::respond;
 use super::super::upgrade::{self, Stream};
 use super::super::waiter::Want;
 use crate::websocket::{Opcode, close, frame, violation};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll};
 
 /// An upgraded stream that carries frames. Each frame is queued as a whole, so frames of two tasks never mix.
@@ -16,15 +16,22 @@ pub(super) struct Channel {
     stream: Stream,
     /// Since when our Close is on its way.
     closing: Cell<Option<u64>>,
-    /// The handler sent a ping that was not answered.
-    pub(super) pinged: Cell<bool>,
-    /// The peer does not answer: queued output will not be received.
-    pub(super) is_lost: Cell<bool>,
+    /// The payload of the handler's last ping, until that is answered.
+    pub(super) pinged: RefCell<Option<Vec<u8>>>,
+}
+
+/// What has become of all that was sent, in bytes since some time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Delivery {
+    /// What the client has received.
+    pub(super) received: u64,
+    /// All of it, with what still waits.
+    pub(super) all: u64,
 }
 
 impl Channel {
     pub(super) fn new(stream: Stream) -> Channel {
-        Channel { stream, closing: Cell::default(), pinged: Cell::default(), is_lost: Cell::default() }
+        Channel { stream, closing: Cell::default(), pinged: RefCell::default() }
     }
 
     /// The loop's clock.
@@ -61,6 +68,11 @@ impl Channel {
     /// Whether the kernel has announced no more input.
     pub(super) fn is_silent(&self) -> bool {
         !self.stream.http1.borrow().link.readable
+    }
+
+    /// Has the next read ask the kernel, whatever it has announced.
+    pub(super) fn look_again(&self) {
+        self.stream.http1.borrow_mut().link.readable = true;
     }
 
     // --- sending ------------------------------------------------------------------------------------
@@ -117,9 +129,30 @@ impl Channel {
         respond::poll_room(&mut self.stream.http1.borrow_mut(), cx)
     }
 
+    /// How much of the output the client has received.
+    pub(super) fn delivery(&self) -> Delivery {
+        let http1 = self.stream.http1.borrow();
+        let Some(in_flight) = &http1.in_flight else { return Delivery::default() };
+        let sent = in_flight.output.sent();
+        // If the kernel can't tell, what it took counts as received.
+        let queued = match http1.link.transport.queued() {
+            u32::MAX => 0,
+            queued => u64::from(queued),
+        };
+        Delivery { received: sent.saturating_sub(queued), all: sent.saturating_add(in_flight.output.mem() as u64) }
+    }
+
     /// Ready when all output was passed to the kernel.
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         respond::poll_flushed(&mut self.stream.http1.borrow_mut(), cx)
+    }
+
+    // --- the end ----------------------------------------------------------------------------------
+
+    /// Nothing more will be received: the connection ends with the handler, though the writing half may be kept.
+    /// `lost`: the client does not answer.
+    pub(super) fn end(&self, lost: bool) {
+        self.stream.end(lost);
     }
 
     // --- time -------------------------------------------------------------------------------------
@@ -138,12 +171,6 @@ impl Channel {
 /// A WebSocket that is dropped without a Close ends normally.
 impl Drop for Channel {
     fn drop(&mut self) {
-        if self.is_lost.get() {
-            let mut http1 = self.stream.http1.borrow_mut();
-            http1.drop_client();
-            http1.make_ready(&self.stream.shared, self.stream.key);
-        } else {
-            self.close(&close::payload(violation::NORMAL, ""));
-        }
+        self.close(&close::payload(violation::NORMAL, ""));
     }
 }

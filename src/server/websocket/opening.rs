@@ -25,7 +25,7 @@ impl Connection {
     /// the error: 426 for a request that wants none or another version, 400 for a malformed one, 403 for a page of
     /// another origin ([`WebSocketOptions::origin`]). [`Error::HeadSent`] once the head is out.
     pub async fn websocket(&mut self, options: &WebSocketOptions) -> Result<WebSocket> {
-        let judged = handshake::judge(&*self.head()?, &options.rules);
+        let judged = handshake::judge(&*self.head()?, &options.rules, self.is_tls());
         let accepted = match judged {
             Ok(_) if !self.has_read_request() => Err((400, "a request for a WebSocket has no body\n")),
             judged => judged,

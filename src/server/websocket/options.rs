@@ -63,7 +63,11 @@ impl WebSocketOptions {
     /// times.
     ///
     /// By default, only pages from the same host and port may connect: browsers let every page connect anywhere, with
-    /// the user's cookies. Clients that send no origin are not browsers, and may connect.
+    /// the user's cookies. If the connection [is encrypted](crate::Connection::is_tls), the page must have come by HTTPS.
+    /// Clients that send no origin are not browsers, and may connect.
+    ///
+    /// That does not protect from DNS rebinding: a page whose name suddenly leads to this server's address has that name
+    /// as its own origin. A server in a private network should answer only requests whose `Host` it knows.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.rules.origins.push(origin.into());
         self

@@ -1,8 +1,9 @@
 //! The direction from the client.
 
 use super::super::error::{Error, Result};
+use super::super::respond::another_turn;
 use super::super::upgrade::{Side, Waiting};
-use super::channel::Channel;
+use super::channel::{Channel, Delivery};
 use super::options::WebSocketOptions;
 use crate::websocket::{Close, Decoder, Event, Opcode, Todo, Vigil, Violation, close};
 use std::future::poll_fn;
@@ -18,7 +19,7 @@ pub enum Message {
     Text(String),
     /// Bytes.
     Binary(Vec<u8>),
-    /// The answer to the handler's [`ping`](crate::WebSocket::ping).
+    /// The answer to the handler's last [`ping`](crate::WebSocket::ping), with the same payload.
     Pong(Vec<u8>),
 }
 
@@ -34,6 +35,10 @@ pub struct WebSocketReader {
     vigil: Vigil,
     /// The payload of the client's last ping, if there was no room for the answer yet.
     pong: Option<Vec<u8>>,
+    /// What the client had received when it was last found to be receiving, and what was sent before its ping.
+    delivery: Delivery,
+    /// When a deadline had passed, and what had arrived by then was still to be read.
+    last_look: Option<u64>,
     state: State,
     close: Option<Close>,
 }
@@ -55,6 +60,8 @@ impl WebSocketReader {
             decoder: Decoder::new(options.limits),
             vigil,
             pong: None,
+            delivery: Delivery::default(),
+            last_look: None,
             state: State::Open,
             close: None,
         }
@@ -83,6 +90,9 @@ impl WebSocketReader {
             State::Closed => return Poll::Ready(Ok(None)),
             State::Broken => return Poll::Ready(Err(Error::Closed)),
         }
+        if self.is_late_to_close() {
+            return Poll::Ready(self.give_up());
+        }
         loop {
             self.answer_ping();
             let mut came = Ok(None);
@@ -98,7 +108,7 @@ impl WebSocketReader {
                 }
             });
             match polled {
-                Poll::Ready(Ok(true)) => self.vigil.heard(self.channel.now()),
+                Poll::Ready(Ok(true)) => self.heard(),
                 Poll::Ready(ended) => return Poll::Ready(self.end_of_stream(ended)),
                 Poll::Pending => return self.wait(cx),
             }
@@ -111,6 +121,7 @@ impl WebSocketReader {
                 }
                 Err(Violation { code, reason }) => {
                     self.channel.close(&close::payload(code, reason));
+                    self.channel.end(false);
                     return Poll::Ready(self.broken(Error::BadFrame(reason)));
                 }
             }
@@ -127,10 +138,15 @@ impl WebSocketReader {
                 self.pong = Some(payload);
                 None
             }
-            Event::Pong(payload) => self.channel.pinged.replace(false).then_some(Some(Message::Pong(payload))),
+            // Others answer our own pings, or nobody's: RFC 6455 §5.5.3.
+            Event::Pong(payload) => {
+                let answered = self.channel.pinged.borrow_mut().take_if(|pinged| *pinged == payload);
+                answered.map(|payload| Some(Message::Pong(payload)))
+            }
             Event::Close(close) => {
                 let echo = close.as_ref().map_or_else(Vec::new, |close| close::payload(close.code, ""));
                 self.channel.close(&echo);
+                self.channel.end(false);
                 self.close = close;
                 self.state = State::Closed;
                 Some(None)
@@ -150,6 +166,7 @@ impl WebSocketReader {
 
     fn end_of_stream(&mut self, ended: Result<bool>) -> Result<Option<Message>> {
         if ended.is_ok() && self.channel.closing().is_some() {
+            self.channel.end(false);
             self.state = State::Closed;
             return Ok(None);
         }
@@ -171,18 +188,68 @@ impl WebSocketReader {
         if !self.channel.is_silent() {
             return Poll::Pending;
         }
-        match self.vigil.look(self.channel.now(), self.channel.closing()) {
+        let now = self.channel.now();
+        match self.vigil.look(now, self.channel.closing()) {
             Todo::Wait(until) => self.channel.wake_at(until),
             Todo::Ping(until) => {
+                self.delivery = self.channel.delivery();
                 // It fails if the connection has ended, which the next read shows.
                 let _ = self.channel.push(Opcode::Ping, b"");
                 self.channel.wake_at(until);
             }
-            Todo::GiveUp => {
-                self.channel.is_lost.set(self.channel.closing().is_none());
-                return Poll::Ready(self.broken(Error::Timeout));
+            Todo::GiveUp if self.last_look.is_none() => {
+                self.take_last_look();
+                return another_turn(cx);
             }
+            Todo::GiveUp if self.is_receiving() => {
+                let until = self.vigil.ask(now);
+                self.last_look = None;
+                self.channel.wake_at(until);
+            }
+            Todo::GiveUp => return Poll::Ready(self.give_up()),
         }
         Poll::Pending
+    }
+
+    // --- time ---------------------------------------------------------------------------------------
+
+    fn heard(&mut self) {
+        self.vigil.heard(self.channel.now());
+        if self.channel.closing().is_none() {
+            self.last_look = None;
+        }
+    }
+
+    /// Whether the ping is still behind other output, and the client has received some of that.
+    fn is_receiving(&mut self) -> bool {
+        if self.channel.closing().is_some() || self.delivery.received >= self.delivery.all {
+            return false;
+        }
+        let received = self.channel.delivery().received;
+        std::mem::replace(&mut self.delivery.received, received) < received
+    }
+
+    /// Whether the time for an answer to our Close was over before this turn, however much else comes.
+    fn is_late_to_close(&mut self) -> bool {
+        let (now, closing) = (self.channel.now(), self.channel.closing());
+        if closing.is_none() || self.vigil.look(now, closing) != Todo::GiveUp {
+            return false;
+        }
+        if self.last_look.is_none() {
+            self.take_last_look();
+        }
+        self.last_look < Some(now)
+    }
+
+    /// Has what came in time read first: the loop may have been held up, and with many events at once the kernel reports
+    /// some only in the next turn.
+    fn take_last_look(&mut self) {
+        self.last_look = Some(self.channel.now());
+        self.channel.look_again();
+    }
+
+    fn give_up(&mut self) -> Result<Option<Message>> {
+        self.channel.end(self.channel.closing().is_none());
+        self.broken(Error::Timeout)
     }
 }

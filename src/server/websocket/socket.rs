@@ -7,13 +7,13 @@ use super::options::WebSocketOptions;
 use super::reader::{Message, WebSocketReader};
 use super::writer::WebSocketWriter;
 use crate::websocket::Close;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// A connection that carries messages both ways: RFC 6455. [`Connection::websocket`](crate::Connection::websocket) opens it.
 ///
-/// While idle it owns no buffer. Dropping it sends a Close with code 1000, and then closes the connection.
+/// While idle it owns no buffer. Dropping it sends a Close with code 1000, "normal", and then closes the connection. A
+/// handler that fails should [`close`](WebSocket::close) it with 1011 instead, so that pages know to connect again.
 ///
 /// ```no_run
 /// # use ecohttpd::{Connection, Message, Request, Result, WebSocketOptions};
@@ -51,7 +51,8 @@ impl WebSocket {
     /// Waits for a message; `None` when the client has closed the WebSocket, or has answered our Close.
     ///
     /// While this waits, pings are answered, and a silent client is sent pings. If the call is dropped before it is
-    /// ready, nothing is lost. When the server [stops](crate::Handle::stop), the client is sent a Close with code 1001.
+    /// ready, nothing is lost. Many messages may come at once: then it is ready that often in a row, and no other task runs in
+    /// between unless the caller yields. When the server [stops](crate::Handle::stop), the client is sent a Close with code 1001.
     ///
     /// # Errors
     /// [`Error::BadFrame`](crate::Error::BadFrame) if the client broke the protocol or a limit; it was told so.
@@ -79,7 +80,8 @@ impl WebSocket {
         self.writer.send_binary(bytes).await
     }
 
-    /// Queues a ping, of at most 125 bytes; [`recv`](WebSocket::recv) returns the answer.
+    /// Queues a ping, of at most 125 bytes; [`recv`](WebSocket::recv) returns the answer, which has the same payload.
+    /// After several pings it returns only the answer to the last one: the client need not answer the others.
     ///
     /// Silent clients are sent pings automatically: see [`ping_interval`](WebSocketOptions::ping_interval).
     ///
@@ -100,7 +102,7 @@ impl WebSocket {
     /// Closes: sends a Close, waits for the client's, and closes the connection. Messages that arrive meanwhile are
     /// dropped.
     ///
-    /// `code` is 1000 for a normal end, 1001 if the server goes away, or one of the application's from 3000 to 4999
+    /// `code` is 1000 for a normal end, 1001 if the server goes away, 1011 if it failed, or one of the application's from 3000 to 4999
     /// (RFC 6455 §7.4). `reason` is cut to 123 bytes.
     ///
     /// # Errors
@@ -108,7 +110,7 @@ impl WebSocket {
     pub async fn close(mut self, code: u16, reason: &str) -> Result<()> {
         self.writer.close(code, reason).await?;
         while self.recv().await?.is_some() {}
-        poll_fn(|cx| self.writer.channel.poll_flushed(cx)).await
+        Ok(())
     }
 
     /// The code and reason of the client's Close, if it gave any.

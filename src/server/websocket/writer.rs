@@ -47,8 +47,9 @@ impl WebSocketWriter {
         if payload.len() > MAX_CONTROL {
             return Err(Error::Io(io::ErrorKind::InvalidInput.into()));
         }
-        self.channel.pinged.set(true);
-        self.send(Opcode::Ping, payload).await
+        self.send(Opcode::Ping, payload).await?;
+        self.channel.pinged.replace(Some(payload.to_vec()));
+        Ok(())
     }
 
     /// Starts to close; the reading half sees the end. A second call does nothing.

@@ -1,0 +1,13 @@
+print("while loading")
+function handle_request(env)
+  uhttpd.send("Status: 201 Made\r\n")
+  print("Content-Type: text/x-lua\r\n\r")
+  assert(uhttpd.sendc == uhttpd.send and uhttpd.send("1234") == 4)
+  uhttpd.send(uhttpd.urlencode("a b/~_%\255") .. uhttpd.urldecode("%41+%2f%zz" == 0 and "" or "%41+%2f"))
+  uhttpd.send(tostring(pcall(uhttpd.urldecode, "a%4")))
+  uhttpd.send(" " .. env.HTTP_VERSION .. env.headers["x-y"] .. env.headers.URL .. env.headers["content-length"])
+  local size, piece = uhttpd.recv(3)
+  uhttpd.send(" " .. size .. piece)
+  size, piece = uhttpd.recv()
+  uhttpd.send(" " .. size .. piece .. " " .. uhttpd.recv())
+end
