@@ -462,7 +462,7 @@ def strict_memory():
         every = [(kind, crowd(kind)) for kind in CROWDS]
         answers_still()
         measure(f"all {len(every) * CONNECTIONS} at once, overcommit_memory=2")
-        # An upload would not end beside them all: the buffers of 200 stalled downloads take the kernel's memory for TCP.
+        # An upload comes when they have gone: beside them all, one did not end within a minute.
         logins()
         for kind, made in every:
             still_there(kind, made)
