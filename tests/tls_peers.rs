@@ -164,13 +164,13 @@ fn openssl_s_client() {
     let ask = |args: &str| s_client(id.temp.path(), server.addr, args);
     for (version, name, tickets) in [("-tls1_2", "TLSv1.2", 0), ("-tls1_3", "TLSv1.3", 2)] {
         let verify = "-CAfile ca.crt -verify_return_error -verify_hostname localhost -servername localhost";
-        let (first, ok) = ask(&format!("{version} {verify} -alpn h2,http/1.1 -sess_out session"));
+        let (first, ok) = ask(&format!("{version} {verify} -alpn http/1.1 -sess_out session"));
         assert!(ok && first.contains("HTTP/1.1 200 OK") && first.contains("\r\n\r\nhi"), "{first}");
         assert!(first.contains(&format!("New, {name}")) && first.contains("Verify return code: 0 (ok)"), "{first}");
         assert!(first.contains("ALPN protocol: http/1.1"), "{first}");
         assert_eq!(first.matches("New Session Ticket arrived").count(), tickets, "{first}");
         assert!(!first.contains("unexpected eof") && !first.contains("Max Early Data: 1"), "{first}");
-        let (second, ok) = ask(&format!("{version} {verify} -alpn h2,http/1.1 -sess_in session"));
+        let (second, ok) = ask(&format!("{version} {verify} -alpn http/1.1 -sess_in session"));
         assert!(ok && second.contains(&format!("Reused, {name}")) && second.contains("\r\n\r\nhi"), "{second}");
         // A ticket is bound to its name (RFC 6066 §3).
         let (other, _) = ask(&format!("{version} -servername exact.test -sess_in session"));
@@ -242,10 +242,12 @@ fn curl_and_the_daemon() {
         "--tlsv1.2 --tls-max 1.2 --ciphers ECDHE-ECDSA-CHACHA20-POLY1305",
         "--tlsv1.3 --tls13-ciphers TLS_AES_256_GCM_SHA384",
         "--tlsv1.3 --tls13-ciphers TLS_CHACHA20_POLY1305_SHA256",
+        "--http1.1",
         "--http2",
     ] {
+        let is_http2 = cfg!(feature = "http2") && version != "--http1.1";
         let said = curl(&format!("{version} -o got https://{addr}/large -w %{{http_version}}-%{{http_code}}"));
-        assert_eq!(said, "1.1-200", "{version}");
+        assert_eq!(said, if is_http2 { "2-200" } else { "1.1-200" }, "{version}");
         assert!(fs::read(id.path("got")).unwrap() == data, "{version}");
         assert_eq!(curl(&format!("{version} https://{addr}/small")), "content");
         assert_eq!(curl(&format!("{version} -r 2-4 https://{addr}/small")), "nte");
