@@ -316,7 +316,8 @@ impl Throttle {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use std::task::Wake;
 
     /// A simulated clock, a hash that takes half a second, and logins at their times.
@@ -334,7 +335,8 @@ mod tests {
     /// Whether a login was woken, and until when it sleeps.
     struct Woken {
         so: AtomicBool,
-        until: AtomicU64,
+        // MIPS has no atomic integer of 64 bits.
+        until: Mutex<u64>,
     }
 
     impl Wake for Woken {
@@ -365,7 +367,7 @@ mod tests {
 
         fn login(&mut self, client: LoginClient, right: bool) {
             let number = self.turns.enter(client, true, self.now);
-            let woken = Arc::new(Woken { so: AtomicBool::new(true), until: AtomicU64::default() });
+            let woken = Arc::new(Woken { so: AtomicBool::new(true), until: Mutex::default() });
             self.waiting.push((number, Login { client, right, came: self.now }, woken));
         }
 
@@ -387,13 +389,13 @@ mod tests {
             let (turns, now, hashing) = (&mut self.turns, self.now, &mut self.hashing);
             let (refused, mut some) = (&mut self.refused, false);
             self.waiting.retain(|(number, login, woken)| {
-                if !woken.so.swap(false, Relaxed) && now < woken.until.load(Relaxed) {
+                if !woken.so.swap(false, Relaxed) && now < *woken.until.lock().unwrap() {
                     return true;
                 }
                 some = true;
                 match turns.poll(*number, now, &Waker::from(Arc::clone(woken))) {
                     Turn::Later(until) => {
-                        woken.until.store(until, Relaxed);
+                        *woken.until.lock().unwrap() = until;
                         return true;
                     }
                     Turn::Refused => refused.push(*login),
