@@ -34,6 +34,7 @@ outside_of_a_server_the_runtime_panics              needs panics that unwind
 a_reply_without_a_body_is_whole                     needs panics that unwind
 what_was_sent_arrives_and_the_end_tells             needs panics that unwind
 what_can_not_be_completed_is_reset                  needs panics that unwind
+the_panic_of_a_task_reaches_who_awaits_it           needs panics that unwind
 a_panic_ends_no_more_than_its_own                   needs panics that unwind
 daemon::ubus::client::tests::however_a_connection_ends_it_is_over   needs panics that unwind
 without_descriptors_it_answers_503                  restarts itself, which needs binfmt_misc
