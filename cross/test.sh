@@ -39,6 +39,7 @@ a_panic_ends_no_more_than_its_own                   needs panics that unwind
 daemon::ubus::client::tests::however_a_connection_ends_it_is_over   needs panics that unwind
 without_descriptors_it_answers_503                  restarts itself, which needs binfmt_misc
 running_out_of_descriptors                          restarts itself, which needs binfmt_misc
+an_idle_one_owns_no_buffers                         measures its memory, which is the emulator's
 symbolic_links                                      wants openat2(2), unknown to qemu 7: without, links may lead out and back in
 "
 
