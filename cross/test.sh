@@ -40,6 +40,7 @@ daemon::ubus::client::tests::however_a_connection_ends_it_is_over   needs panics
 without_descriptors_it_answers_503                  restarts itself, which needs binfmt_misc
 running_out_of_descriptors                          restarts itself, which needs binfmt_misc
 an_idle_one_owns_no_buffers                         measures its memory, which is the emulator's
+files_that_the_kernel_makes_up                      compares with /proc/self/stat, which qemu makes up for those who open it by its path
 symbolic_links                                      wants openat2(2), unknown to qemu 7: without, links may lead out and back in
 "
 
