@@ -484,7 +484,7 @@ another_server_at_boot() {
     while :; do busybox nc -l -p 8086; done &
     sleep 0.3
     reboot
-    # Of its addresses one is not to be had: it serves at the others, and tries that one again.
+    # One of its addresses can't be bound: it serves at the others, and tries that one again.
     check "somebody serves LuCI" answer_has 80 / '<h1>LuCI</h1>'
     served_by ecohttpd
     check_now "it says so" said 'cannot listen on 127.0.0.1:8086'

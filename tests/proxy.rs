@@ -4,29 +4,16 @@
 mod common;
 mod common_config;
 mod common_files;
+mod common_proxy;
 mod common_upstream;
 
 use common::{End, Framing, MOMENT};
 use common_config::{Router, ask, until};
-use common_files::{Daemon, request};
+use common_files::request;
+use common_proxy::{HELLO, site, site_at};
 use common_upstream::{Backend, closed_port};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello";
-
-/// A site that forwards `/app`, with these further arguments.
-fn site(more: &[&str]) -> (Router, Daemon, Backend) {
-    site_at("/app=@", more)
-}
-
-/// A site with that value of `--proxy`; `@` stands for the URL of the server.
-fn site_at(value: &str, more: &[&str]) -> (Router, Daemon, Backend) {
-    let (router, backend) = (Router::new(), Backend::tcp());
-    let value = value.replace('@', &backend.url());
-    let daemon = router.start_by(&[&["--proxy", &value], more].concat());
-    (router, daemon, backend)
-}
 
 #[test]
 fn a_request_and_its_response_are_passed_on() {

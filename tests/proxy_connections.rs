@@ -5,28 +5,15 @@
 mod common;
 mod common_config;
 mod common_files;
+mod common_proxy;
 mod common_upstream;
 
 use common::MOMENT;
 use common_config::Router;
-use common_files::{Daemon, request};
+use common_files::request;
+use common_proxy::{HELLO, site};
 use common_upstream::{Backend, closed_port};
 use std::thread;
-
-const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello";
-
-/// A site that forwards `/app`, with these further arguments.
-fn site(more: &[&str]) -> (Router, Daemon, Backend) {
-    site_at("/app=@", more)
-}
-
-/// A site with that value of `--proxy`; `@` stands for the URL of the server.
-fn site_at(value: &str, more: &[&str]) -> (Router, Daemon, Backend) {
-    let (router, backend) = (Router::new(), Backend::tcp());
-    let value = value.replace('@', &backend.url());
-    let daemon = router.start_by(&[&["--proxy", &value], more].concat());
-    (router, daemon, backend)
-}
 
 #[test]
 fn a_request_is_repeated_once_if_the_server_closed_an_idle_connection() {

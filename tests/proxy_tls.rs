@@ -57,7 +57,7 @@ fn a_server_is_verified_unless_that_is_not_wanted() {
         assert_eq!(ask(front.addr, "GET", &format!("/{name}/file.txt"), &[]).status, 502, "{name}");
     }
     until("it is logged", || router.log().contains("invalid peer certificate"));
-    // Who speaks no TLS.
+    // A server that does not speak TLS.
     let mut client = front.connect();
     client.send(request("GET", "/plain/", &[], true));
     let mut peer = backend.accept();

@@ -173,7 +173,7 @@ impl Scripts {
         }
     }
 
-    /// Looks for the index of a folder: a script, a file, or `File` if there is none.
+    /// Looks for the index of a folder: a script, a file, or `File` if the folder has no index.
     pub fn find_index(&self, con: &Connection, files: &Files, folder: &[u8]) -> Found<'_> {
         for name in &self.index {
             let slash: &[u8] = if folder.is_empty() { b"" } else { b"/" };

@@ -36,7 +36,7 @@ pub struct Chunked {
 pub struct Piece {
     /// Where the payload starts.
     pub start: usize,
-    /// Where the payload ends; `start` if there is none.
+    /// Where the payload ends; `start` if it is empty.
     pub end: usize,
     /// How many bytes of the input were consumed.
     pub used: usize,

@@ -39,7 +39,7 @@ impl From<Reject> for BadReply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "RFC 9112 knows no other")]
 pub enum ReplyBody {
-    /// There is none.
+    /// No body.
     None,
     /// So many bytes.
     Length(u64),

@@ -88,7 +88,7 @@ impl Upstream {
     /// Goes over to TLS with the server of that name or address.
     ///
     /// # Errors
-    /// If the name is none; if the server is not to be trusted, or speaks no TLS; those of the stream.
+    /// The name is not a host name or address; the server is not trusted, or does not speak TLS; errors of the stream.
     #[cfg(feature = "client-tls")]
     pub async fn with_tls(mut self, trust: &ServerTrust, name: &str) -> io::Result<Upstream> {
         self.tls = Some(TlsClient::new(trust, name)?);

@@ -83,7 +83,7 @@ impl Role {
         }
     }
 
-    /// Sends a response's head by its stream; false if there is none.
+    /// Sends a response's head if this is a stream; returns whether it is.
     pub(super) fn send_head(&self, response: &ResponseHead, frame: &Frame, date_server: &[u8]) -> bool {
         let Role::Stream(mux, id) = self else { return false };
         let ends = matches!(frame.encoder, Encoder::Nothing | Encoder::Length { left: 0 });
@@ -91,7 +91,7 @@ impl Role {
         true
     }
 
-    /// Sends `100 Continue` by its stream; false if there is none.
+    /// Sends `100 Continue` if this is a stream; returns whether it is.
     pub(super) fn send_continue(&self) -> bool {
         let Role::Stream(mux, id) = self else { return false };
         mux.borrow_mut().proto.send_continue(*id);

@@ -264,7 +264,7 @@ impl Connection {
         self.shared.changed.notify_all();
     }
 
-    /// Waits while this connection is not to be read.
+    /// Waits while this connection must not be read.
     fn listen(&self) {
         let mut state = self.shared.lock();
         while state.manners.deaf == Some(self.number) && !state.stopped {

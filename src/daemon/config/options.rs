@@ -232,7 +232,7 @@ impl Row {
         }
     }
 
-    /// The value where nothing is configured; empty if there is none.
+    /// The value where nothing is configured; empty for an option without a default.
     pub fn default(&self, defaults: &mut SiteConfig) -> String {
         let mut text = String::new();
         if self.takes() != Takes::Flag {

@@ -22,7 +22,7 @@ impl Pid {
         Pid(number)
     }
 
-    /// Kills this process alone. If there is none, nothing happens.
+    /// Kills this process alone. Does nothing if it does not exist.
     pub fn kill(self) {
         // SAFETY: kill(2) touches no memory.
         unsafe { libc::kill(self.0, SIGKILL) };

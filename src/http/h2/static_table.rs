@@ -94,7 +94,7 @@ const fn by_length() -> ([u8; ENTRIES.len()], [u8; LONGEST + 2]) {
     (indices, starts)
 }
 
-/// The index of the entry with this name, which is in lower case and no pseudo-field; 0 if there is none.
+/// The index of the entry with this name, or 0. The name is in lower case, and not that of a pseudo-field.
 pub fn name_index(name: &[u8]) -> usize {
     let (indices, starts) = &BY_LENGTH;
     let (Some(&start), Some(&end)) = (starts.get(name.len()), starts.get(name.len() + 1)) else { return 0 };
