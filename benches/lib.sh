@@ -101,7 +101,7 @@ free_port() {
 # KIND is ecohttpd, hello, nginx, lighttpd, h2o or ceiling (whose arguments are ARG). If $tls is not empty it is HTTPS
 # alone, with tickets for resumption (all have them by default), and TLS 1.3 with those that know it.
 # With $http2 nginx speaks HTTP/2, too, as the others do by themselves.
-under=() tls= http2=
+under=() tls="" http2=""
 serve() {
     local kind=$1 cmd i listen=-p secure=()
     shift

@@ -3,7 +3,7 @@
 #
 # It says READY on the console when the server answers, or GONE. Then it runs the lines that come on the second serial
 # port, and says what each of them printed and its status; see checks.py.
-# shellcheck shell=busybox
+# shellcheck shell=dash
 
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
