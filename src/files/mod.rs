@@ -50,7 +50,7 @@ pub use clean_path::CleanPath;
 
 use crate::http::Coding;
 use crate::server::{Connection, Error, Options, Request, Result};
-use lookup::Found;
+use lookup::FoundFile;
 use std::ffi::CString;
 use std::fmt;
 use std::io;
@@ -140,7 +140,7 @@ impl Files {
     /// Those of [`Connection::serve_file`]; [`Error::BadStatus`] for a status below 200.
     pub async fn serve_as(&self, con: &mut Connection, path: &CleanPath, status: u16) -> Result<bool> {
         let found = path.name().and_then(|name| lookup::look_up(con, &self.0, name, Coding::Identity));
-        let Ok(Found::File(hot)) = found else { return Ok(false) };
+        let Ok(FoundFile::File(hot)) = found else { return Ok(false) };
         con.set_status(status)?;
         serve::serve_whole(con, &hot)?;
         Ok(true)
