@@ -16,8 +16,8 @@ const data = text => `§${text}§`;
 
 const STATUS = {
 	version: data('9.9'), pid: 77, started: 1795984403, uptime: 5, loaded: 1795984403, memory: 1507328,
-	connections: { open: 3, max: 100, idle: 1, tls: 2, http2: 1 }, requests: { total: 20, '2xx': 18, '4xx': 1, '5xx': 1 },
-	bytes: { received: 1234, sent: 56789 }, scripts: { running: 1, waiting: 2 },
+	connections: { open: 3, max: 100, idle: 1, tls: 2, http2: 1, refused: 0 }, requests: { total: 20, '2xx': 18, '4xx': 1, '5xx': 1 },
+	bytes: { received: 1234, sent: 56789 }, scripts: { running: 1, waiting: 2, killed: 0 }, handshakes: { full: 1, resumed: 0, failed: 4 }, throttled_logins: 0, log_dropped: 0,
 	sites: [ { name: data('main'), listen: [ data('0.0.0.0:80'), data('[::]:80') ], requests: 20 } ],
 	errors: [ { time: 1795984403, level: 'error', message: data('<b>cannot listen on 0.0.0.0:443: in use') } ]
 };
@@ -96,6 +96,7 @@ class Router {
 		const options = this.options = {};
 		class Widget {
 			value(key, text) { (this.choices ||= []).push(text); }
+			isActive() { return this.entered != null; }
 			formvalue() { return this.entered; }
 			write(section, value) { this.written = value; }
 			remove() { this.written = null; }
@@ -147,13 +148,20 @@ const tests = {
 		for (const { name, widget, label, description } of tabs.flatMap(tab => tab.options)) {
 			assert(!(name in shown), `${name} is there twice`);
 			assert(label && (description == null || description != label), name);
-			shown[name] = [ 'file', 'log' ].includes(widget) ? 'value' : widget;
+			shown[name] = widget == 'log' ? 'value' : widget;
 		}
 		for (const name in LEFT_OUT) {
 			assert(name in known, `${name} is no option any more`);
 			delete known[name];
 		}
 		assert.deepEqual(shown, { ...known, ...BESIDE }, 'docs/options.md and the page differ');
+
+		/* An empty field shows the default, if that is a value. */
+		const defaults = Object.fromEntries(rows.map(([ , , , name, normal ]) => [ name, normal.split('in a file: ').pop() ]));
+		Object.assign(defaults, { realm: '', access_log: '' });
+		for (const { name, widget, example } of tabs.flatMap(tab => tab.options))
+			if ([ 'value', 'log' ].includes(widget))
+				assert.equal(example || '', defaults[name], name);
 	},
 
 	async texts_are_plain() {
@@ -220,9 +228,10 @@ const tests = {
 		const { view, page } = await router.open('status');
 		const text = page.textContent;
 		checkTranslated(page);
-		for (const expected of [ '9.9', '0.0.0.0:80', 'a.lan', '«self-signed»', '«%d days left»'.replace('%d', 300), '«expired»', 'no such file',
+		for (const expected of [ '9.9', '0.0.0.0:80', 'a.lan', '«self-signed»', '«%d days left»'.replace('%d', 300), '«expired»', 'no such file', '«Failed TLS handshakes» 4',
 			'<b>cannot listen on', '«Another program uses this address' ])
 			assert(text.includes(expected), `${expected} is not in ${text}`);
+		assert(!text.includes('Lost log lines'), 'there are none');
 		const warnings = page.all('div').filter(node => /alert-message/.test(node.attributes.class)).map(node => node.textContent);
 		assert.equal(warnings.length, 3, warnings);
 		assert(warnings[0].includes('/b.crt') && warnings[1].includes('/c.crt') && warnings[2].includes('/d.crt'), warnings);
@@ -281,7 +290,7 @@ const tests = {
 			[ { instances: {} }, '0', /uHTTPd is the web server/, [ '«Replace uHTTPd»' ], true ],
 			[ { instances: {} }, '1', /it was stopped/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
 			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 1 } } }, '1', /ended with exit code 1.*The configuration is wrong/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
-			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 2 } } }, '1', /could not use an address/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
+			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 2 } } }, '1', /could not use an address.*The configuration has errors/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
 			[ { instances: { server: { running: false, command: [ 'x' ] } } }, '1', /system log/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
 			[ { instances: { server: { running: true, pid: 7 } } }, '1', /process 7.*not on ubus/, [ '«Switch back to uHTTPd»' ], false ]
 		];
@@ -361,6 +370,10 @@ const tests = {
 		assert.equal(state(http2), '1,1');
 		assert.equal(state(no_gzip), '1,0');
 		assert.equal(state(enabled), '1,1', 'the sections of uhttpd are disabled while ecohttpd serves them');
+
+		/* A section that has just been added is saved before it is shown. */
+		await http2.parse('other');
+		assert.equal(http2.written, undefined);
 
 		/* Stored is only what differs. */
 		for (const [ option, entered, written ] of [ [ redirect_https, '1', null ], [ redirect_https, '0', '0' ], [ http2, '0', '0' ], [ http2, '1', null ], [ no_gzip, '1', '1' ] ]) {

@@ -33,6 +33,10 @@ const Flag = form.Flag.extend({
 	},
 
 	parse: function(sectionId) {
+		/* A section that has just been added is saved before it is shown. */
+		if (!this.isActive(sectionId))
+			return Promise.resolve();
+
 		const value = this.formvalue(sectionId);
 		return Promise.resolve(value == this.base(sectionId) ? this.remove(sectionId) : this.write(sectionId, value));
 	}
@@ -60,7 +64,7 @@ function addLogTargets(option) {
 	option.value('/tmp/ecohttpd.log');
 }
 
-const WIDGETS = { flag: Flag, on: Flag, value: Value, list: form.DynamicList, file: Value, log: Value, logins: form.DynamicList };
+const WIDGETS = { flag: Flag, on: Flag, value: Value, list: form.DynamicList, log: Value, logins: form.DynamicList };
 
 function addOption(section, tab, { widget, name, check, label, description, example }) {
 	const option = section.taboption(tab, WIDGETS[widget], name, label, description);
@@ -97,6 +101,7 @@ function addSites(map) {
 
 	section.addremove = true;
 	section.anonymous = false;
+	section.addbtntitle = _('Add site');
 	options.tabs.forEach(tab => {
 		section.tab(tab.name, tab.title, tab.description);
 		tab.options.forEach(option => addOption(section, tab.name, option));
@@ -110,6 +115,7 @@ function addLoginSections(map) {
 
 	section.addremove = true;
 	section.anonymous = false;
+	section.addbtntitle = _('Add login');
 
 	const add = (name, label, check, more) => {
 		const option = Object.assign(section.option(form.Value, name, label), { rmempty: false }, more);
