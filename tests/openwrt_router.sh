@@ -81,15 +81,17 @@ FILE
     chmod +x "$1/bin/logger" "$1/bin/nc" "$1/sbin/service" "$1/sbin/supervise"
 }
 
-# uci: changes wait in /tmp/.uci until they are committed. /tmp/flash-full makes commits fail.
+# uci: changes wait in /tmp/.uci, or the folder of -P, until they are committed. /tmp/flash-full makes commits fail.
 uci() {
     cat >"$1/sbin/uci" <<'FILE'
 #!/bin/sh
 [ "$1" != -q ] || { shift; exec 2>/dev/null; }
+changes=/tmp/.uci
+[ "$1" != -P ] || { changes=$2; shift 2; }
 command=$1 argument=$2
 package=${argument%%[.=]*}
 file=/etc/config/$package
-staged=/tmp/.uci/$package
+staged=$changes/$package
 case "$command" in
 commit)
     [ -n "$package" ] || set -- commit $(ls /tmp/.uci 2>/dev/null)
@@ -109,7 +111,7 @@ esac
 case "$command" in
 export | show | get) exec awk -v command="$command" -v argument="$argument" -v package="$package" -f /sbin/uci.awk "$from" ;;
 esac
-mkdir -p /tmp/.uci
+mkdir -p "$changes"
 awk -v command="$command" -v argument="$argument" -v package="$package" -f /sbin/uci.awk "$from" >"$staged.new" &&
     mv "$staged.new" "$staged" || { rm -f "$staged.new"; exit 1; }
 FILE

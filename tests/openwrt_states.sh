@@ -614,6 +614,30 @@ there_and_back() {
     check_now "not by itself" is "$(option ecohttpd.global.use_uhttpd_config)" 0
 }
 
+# What LuCI's button asks: the configuration with the changes of its session, which nobody has applied.
+checked_before_it_is_applied() {
+    local session=0123456789abcdef0123456789abcdef
+    uhttpd_runs
+    pkg opkg install
+    in_charge
+    check_now "nothing is wrong" is "$(service ecohttpd check)" ''
+    mkdir -p "/var/run/rpcd/uci-$session"
+    uci -P "/var/run/rpcd/uci-$session" set ecohttpd.main.http_keepalive=x
+    check_now "the change is wrong" not service ecohttpd check 01234567
+    check_now "why" is "$(service ecohttpd check 01234567)" \
+        'uhttpd.main.http_keepalive: "x" is wrong: expected a whole number from 0 to 86400'
+    for other in '' 0123456 ffffffff '*' "../uci-$session" '????????'; do
+        check_now "not the session $other" service ecohttpd check "$other"
+    done
+    uci -P "/var/run/rpcd/uci-$session" set ecohttpd.main.http_keepalive=7
+    check_now "the change is right" service ecohttpd check 01234567
+    check_now "it is not applied" not option ecohttpd.main.http_keepalive
+    service ecohttpd give_back
+    given_back
+    check_now "without being in charge" is "$(service ecohttpd check)" ''
+    check_now "no draft is left" is "$(ls /var/etc | grep check)" ''
+}
+
 # The daemon of another processor, under an emulator.
 foreign() {
     pkg opkg install
