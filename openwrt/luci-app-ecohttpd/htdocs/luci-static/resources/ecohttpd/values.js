@@ -39,8 +39,16 @@ function isIPv4(text) {
 }
 
 function isIPv6(text) {
-	/* The browser knows. It would leave out tabs and the like, so only its characters are let through. */
-	return /^[\da-f:.]+$/i.test(text) && URL.canParse('http://[' + text + ']');
+	/* The browser knows. It would leave out tabs and the like, so no other characters reach it. */
+	if (!/^[\da-f:.]+$/i.test(text))
+		return false;
+
+	try {
+		return new URL('http://[' + text + ']') != null;
+	}
+	catch (error) {
+		return false;
+	}
 }
 
 function isMask(text) {
@@ -183,7 +191,7 @@ const KINDS = {
 	log: [ text => isFlag(text) || /^(?:syslog|stdout)$/.test(text) || text[0] == '/', _('Choose one of the list, or enter the full path of a file.') ],
 	proxy: [ isProxy, _('Enter /PATH=ADDRESS, such as /app=http://127.0.0.1:3000/ or /app=unix:/run/app.sock.') ],
 	fastcgi: [ isFastCGI, _('Enter .EXTENSION=ADDRESS or /PATH=ADDRESS, such as .php=unix:/run/php-fpm.sock or /app=127.0.0.1:9000.') ],
-	ciphers: [ () => true, '' ],
+	any: [ () => true, '' ],
 	user: [ text => !text.includes(':'), _('Enter a name without a colon.') ],
 	seconds: [ 0, 86400 ],
 	positiveSeconds: [ 1, 86400 ]
