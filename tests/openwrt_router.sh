@@ -263,7 +263,8 @@ stop() {
     procd_kill "$name" "$1"
 }
 reload() { if type reload_service >/dev/null 2>&1; then reload_service; else start; fi; }
-case " start stop reload restart boot enable disable enabled $EXTRA_COMMANDS " in
+running() { procd_lock; }
+case " start stop reload restart boot enable disable enabled running $EXTRA_COMMANDS " in
 *" $action "*) "$action" "$@" ;;
 *) echo "no such command: $action" >&2; exit 1 ;;
 esac
@@ -309,6 +310,8 @@ procd_close_service() {
         [ ! -d "$folder" ] || instance_update "$folder" "/tmp/procd/$service/${folder##*/}"
     done
     rm -rf "$next"
+    # What procd itself does then: another process of that name, which waits for the lock.
+    setsid "/etc/init.d/$service" running </dev/null >/dev/null 2>&1 1000>&- &
 }
 procd_kill() {
     local folder service=$1

@@ -264,10 +264,17 @@ eco_await() {
 	done
 }
 
+# eco_pids PROGRAM: the processes that execute it. pidof also finds scripts of that name, such as those in /etc/init.d.
+eco_pids() {
+	# A readlink for each would be slow.
+	# shellcheck disable=SC2012
+	ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n "s#.* /proc/\([0-9]*\)/exe -> .*/$1\( (deleted)\)\{0,1\}\$#\1#p"
+}
+
 # eco_await_end PROGRAM: waits until it has released its ports.
 eco_await_end() {
 	local seconds=0
-	while pidof "$1" >/dev/null && [ "$seconds" -lt "$ECO_STOPPING" ]; do
+	while [ -n "$(eco_pids "$1")" ] && [ "$seconds" -lt "$ECO_STOPPING" ]; do
 		seconds=$((seconds + 1))
 		sleep 1
 	done
@@ -362,7 +369,7 @@ eco_take_over() {
 	# ecohttpd first: after a power failure in between both start, and the sections decide which one serves.
 	"$ECO_INIT" enable
 	if [ -x "$UHTTPD_INIT" ]; then
-		! pidof uhttpd >/dev/null || was_running=1
+		[ -z "$(eco_pids uhttpd)" ] || was_running=1
 		"$UHTTPD_INIT" disable
 		"$UHTTPD_INIT" stop
 		[ "$was_running" = 0 ] || eco_await_end uhttpd
