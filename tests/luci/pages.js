@@ -47,7 +47,7 @@ class Router {
 
 		return {
 			window: { location: { host: 'router.lan' } },
-			L: { hasViewPermission: () => this.permitted, toArray: value => value == null ? [] : [ value ].flat() },
+			L: { hasViewPermission: () => this.permitted },
 			view: { extend: extend(class {
 				addFooter() { return this.footer; }
 				handleSave() { router.asked.push('save'); return Promise.resolve(); }
@@ -112,7 +112,7 @@ class Router {
 		}
 		return {
 			Map: class { section() { return new Section(); } render() { return 'map'; } },
-			Value: Widget, Flag: Widget, DummyValue: Widget, DynamicList: class extends Widget {},
+			Value: Widget, Flag: Widget, DummyValue: Widget, DynamicList: Widget,
 			TypedSection: 1, GridSection: 1, NamedSection: 1
 		};
 	}
@@ -362,8 +362,8 @@ const tests = {
 
 	async settings_show_what_is_in_effect() {
 		const router = new Router({
-			uhttpd: { main: { '.type': 'uhttpd', '.name': 'main', redirect_https: 'on', home: '/srv', listen_http: [ '80', '81' ], enabled: '0' }, defaults: { '.type': 'cert', home: '/x' } },
-			ecohttpd: { main: { '.type': 'uhttpd', no_gzip: '1' }, me: { '.type': 'httpauth', '.name': 'me', prefix: '/p' } }
+			uhttpd: { main: { '.type': 'uhttpd', '.name': 'main', redirect_https: 'on', home: '/srv', realm: 'a b', listen_http: [ '80', '81' ], enabled: '0' }, defaults: { '.type': 'cert', home: '/x' } },
+			ecohttpd: { main: { '.type': 'uhttpd', no_gzip: '1', header: 'X-A: b c', listen_http: '82 83', alias: '/a b', deny: [ '/ *' ] }, me: { '.type': 'httpauth', '.name': 'me', prefix: '/p' } }
 		});
 		await router.open('settings');
 		const { redirect_https, http2, no_gzip, enabled, home, header, httpauth, _inherited } = router.options;
@@ -386,6 +386,10 @@ const tests = {
 		assert.equal(home.renderWidget('main', 0, null), '/srv');
 		assert.equal(home.renderWidget('defaults', 0, null), '/www', 'a section of another type');
 		assert.deepEqual(httpauth.choices, [ 'me (/p)' ]);
+		assert(/\nrealm a b\n|^realm a b\n/.test(_inherited.cfgvalue('main').textContent));
+		/* A list may be written as an option, which must not be broken into words. */
+		for (const [ name, loaded ] of Object.entries({ header: [ 'X-A: b c' ], listen_http: [ '82', '83' ], alias: [ '/a b' ], deny: [ '/ *' ], allow: undefined }))
+			assert.deepEqual(router.options[name].load('main'), loaded, name);
 		assert(/listen_http 80\nlisten_http 81/.test(_inherited.cfgvalue('main').textContent));
 		assert(!/enabled/.test(_inherited.cfgvalue('main').textContent));
 		assert.equal(header.validate('main', ''), true);

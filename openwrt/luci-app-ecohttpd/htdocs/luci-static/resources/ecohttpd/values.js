@@ -172,6 +172,9 @@ function isFlag(text) {
 	return /^(?:1|on|true|yes|enabled|0|off|false|no|disabled)?$/i.test(text);
 }
 
+/* Kinds of lists whose values contain spaces. */
+const WITH_SPACES = [ 'header', 'access', 'proxy', 'fastcgi' ];
+
 const KINDS = {
 	file: [ text => text != '', _('Enter the path of a file or folder.') ],
 	path: [ isPath, _('Enter a path that starts with a slash, without "?" and "#".') ],
@@ -198,6 +201,11 @@ const KINDS = {
 };
 
 return baseclass.extend({
+	/* The values of a list that is written as an option. */
+	list: function(kind, text) {
+		return WITH_SPACES.includes(kind) ? [ text ] : splitWords(text);
+	},
+
 	/*
 	 * Whether a value is right: true, or what would be. `kind` is a name of KINDS, or the smallest and the largest number.
 	 */

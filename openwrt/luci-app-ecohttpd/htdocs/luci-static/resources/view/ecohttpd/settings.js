@@ -53,6 +53,16 @@ const Value = form.Value.extend({
 	}
 });
 
+/* A list that may be written as an option, in which the server finds the values. LuCI would split it at each space. */
+const List = form.DynamicList.extend({
+	__name__: 'CBI.EcohttpdList',
+
+	load: function(sectionId) {
+		const value = uci.get(PACKAGE, sectionId, this.option);
+		return typeof(value) == 'string' ? values.list(this.kind, value) : value;
+	}
+});
+
 function addLogins(option) {
 	uci.sections(PACKAGE, 'httpauth').concat(uci.sections(BASE, 'httpauth')).forEach(login =>
 		option.value(login['.name'], '%s (%s)'.format(login['.name'], login.prefix || '-')));
@@ -64,7 +74,7 @@ function addLogTargets(option) {
 	option.value('/tmp/ecohttpd.log');
 }
 
-const WIDGETS = { flag: Flag, on: Flag, value: Value, list: form.DynamicList, log: Value, logins: form.DynamicList };
+const WIDGETS = { flag: Flag, on: Flag, value: Value, list: List, log: Value, logins: List };
 
 function addOption(section, tab, { widget, name, check, label, description, example }) {
 	const option = section.taboption(tab, WIDGETS[widget], name, label, description);
@@ -72,6 +82,7 @@ function addOption(section, tab, { widget, name, check, label, description, exam
 	option.unset = widget == 'on' ? '1' : '0';
 	option.inherits = name != 'enabled';
 	option.example = option.placeholder = example;
+	option.kind = check;
 	if (check)
 		option.validate = (sectionId, text) => text == null || text === '' || values.check(check, text);
 	if (widget == 'logins')
@@ -89,7 +100,7 @@ function addInherited(section) {
 	option.cfgvalue = sectionId => {
 		const base = uci.get(BASE, sectionId) || {};
 		const lines = Object.keys(base).filter(name => name[0] != '.' && name != 'enabled')
-			.flatMap(name => L.toArray(base[name]).map(value => name + ' ' + value));
+			.flatMap(name => [ base[name] ].flat().map(value => name + ' ' + value));
 		return lines.length ? E('pre', { 'style': 'white-space:pre-wrap;overflow-wrap:anywhere' }, [ lines.join('\n') ]) :
 			E('em', {}, [ _('Nothing: this site is only configured here.') ]);
 	};
