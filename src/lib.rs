@@ -55,7 +55,7 @@
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
 //! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
 //! | `client-tls` | such connections over TLS |
-//! | `daemon`, `proxy`, `proxy-tls`, `status`, `ubus`, `workers` | the program `ecohttpd`, its proxy, status, `/ubus` and handlers; nothing for users of the library |
+//! | `daemon`, `proxy`, `proxy-tls`, `status`, `terminal`, `ubus`, `workers` | the program `ecohttpd`, its proxy, status, what it shows in a terminal, `/ubus` and handlers; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

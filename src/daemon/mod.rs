@@ -22,6 +22,7 @@
 //! | `proxy`, `fastcgi` | servers behind this one, by HTTP and by FastCGI |
 //! | `upstream` | connections to them, for any protocol |
 //! | `log` | diagnostics and access logs |
+//! | `terminal` | what a person at a terminal is told: colours, the address for a phone |
 //! | `addresses`, `base64`, `escape`, `prefix`, `context` | what several of them need |
 //! | `sys` | system calls |
 
@@ -60,6 +61,8 @@ mod signals;
 mod site_headers;
 mod sys;
 mod tasks;
+#[cfg(feature = "terminal")]
+mod terminal;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "ubus")]

@@ -45,6 +45,9 @@ impl Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessConfig {
     pub foreground: bool,
+    /// Print the address for other devices.
+    #[cfg(feature = "terminal")]
+    pub open: bool,
     pub syslog: bool,
     pub user: Option<String>,
     pub pid_file: Option<PathBuf>,

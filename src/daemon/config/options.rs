@@ -56,6 +56,8 @@ pub type Show = fn(&SiteConfig, &mut dyn FnMut(&dyn Display));
 pub enum Action {
     Config,
     Foreground,
+    #[cfg(feature = "terminal")]
+    Open,
     User,
     PidFile,
     Syslog,
@@ -163,6 +165,8 @@ pub const ROWS: &[Row] = &[
     row('H', "json-script", "json_script", "FILE", "(uhttpd's; not supported)", List(|s, v| { s.json_scripts.push(v.to_owned()); Ok(()) }, |s, show| each(&s.json_scripts, show))),
     row(NONE, "config", "", "FILE", "read the options from a file in UCI syntax, as /etc/config/uhttpd", Process(Action::Config)),
     row('f', "foreground", "", "", "stay in the foreground", Process(Action::Foreground)),
+    #[cfg(feature = "terminal")]
+    row(NONE, "open", "", "", "print the address for a phone or another device, with a QR code in a terminal", Process(Action::Open)),
     row(NONE, "user", "", "NAME", "become this user once everything is open", Process(Action::User)),
     row(NONE, "pid-file", "", "FILE", "write the process id there", Process(Action::PidFile)),
     row(NONE, "syslog", "", "", "log to syslog instead of standard error", Process(Action::Syslog)),

@@ -39,6 +39,8 @@ pub fn init(sink: LogSink) {
     };
     if let Ok(mut outlet) = DIAGNOSTICS.0.lock() {
         outlet.redirect(target);
+        #[cfg(feature = "terminal")]
+        outlet.colour(crate::daemon::terminal::shows_colours(&std::io::stderr()));
     }
     if log::set_logger(&DIAGNOSTICS).is_ok() {
         log::set_max_level(LevelFilter::Info);

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `diagnostics` | lines about what happens, by `log::error!` and its like |
 //! | `access` | a line for each request |
+//! | `terminal_line` | such a line for a person |
 //! | `outlet` | where lines go, and how many were lost |
 //! | `line` | one line, bounded and without control characters |
 //! | `syslog` | datagrams to the system's logger |
@@ -15,6 +16,8 @@ pub mod diagnostics;
 mod line;
 mod outlet;
 mod syslog;
+#[cfg(feature = "terminal")]
+mod terminal_line;
 
 pub use access::{AccessLog, AccessTarget};
 pub use diagnostics::{LogSink, init};
