@@ -58,11 +58,11 @@ const show = s => {
     fact("Files from memory", s.file_cache.hits, s.file_cache.misses + " from disk"));
   last = { s, now };
   table("clients", [
-    ["Address", x => x.address], ["State", x => x.state], ["Age", x => time(x.age), "n"], ["Request", x => x.request],
+    ["Address", x => x.address], ["State", x => x.state], ["Age", x => time(x.age), "n"], ["Request", x => x.request, "w"],
     ["Protocol", x => x.protocol + (x.tls ? ", TLS" : "")],
     ["Received", x => bytes(x.received), "n"], ["Sent", x => bytes(x.sent), "n"]], s.clients, "none");
-  table("sites", [["Name", x => x.name], ["Addresses", x => x.listen.join(", ")], ["Requests", x => x.requests, "n"]], s.sites, "none");
-  table("errors", [["Time", x => new Date(x.time * 1000).toLocaleString()], ["Message", x => x.message]], s.errors, "none");
+  table("sites", [["Name", x => x.name], ["Addresses", x => x.listen.join(", "), "w"], ["Requests", x => x.requests, "n"]], s.sites, "none");
+  table("errors", [["Time", x => new Date(x.time * 1000).toLocaleString()], ["Message", x => x.message, "w"]], s.errors, "none");
 };
 const source = new EventSource(location.pathname);
 source.onmessage = event => show(JSON.parse(event.data));
