@@ -108,6 +108,7 @@ pub mod syntax {
 pub mod x509 {
     pub use crate::net::tls::{read_cert, read_key};
     pub use crate::net::x509::{
-        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, self_signed, self_signed_by, subject,
+        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, issuer, key_kind, self_signed, self_signed_by,
+        subject,
     };
 }

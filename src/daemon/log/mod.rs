@@ -7,6 +7,7 @@
 //! | `diagnostics` | lines about what happens, by `log::error!` and its like |
 //! | `access` | a line for each request |
 //! | `outlet` | where lines go, and how many were lost |
+//! | `recent` | the last errors and warnings |
 //! | `line` | one line, bounded and without control characters |
 //! | `syslog` | datagrams to the system's logger |
 
@@ -14,6 +15,8 @@ mod access;
 pub mod diagnostics;
 mod line;
 mod outlet;
+#[cfg(feature = "status")]
+pub mod recent;
 mod syslog;
 
 pub use access::{AccessLog, AccessTarget};
