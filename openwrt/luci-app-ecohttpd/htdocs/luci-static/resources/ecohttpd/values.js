@@ -178,6 +178,7 @@ const WITH_SPACES = [ 'header', 'access', 'proxy', 'fastcgi' ];
 const KINDS = {
 	file: [ text => text != '', _('Enter the path of a file or folder.') ],
 	path: [ isPath, _('Enter a path that starts with a slash, without "?" and "#".') ],
+	page: [ text => isPath(text) && !(/^\/*$/).test(text), _('Enter a path such as /metrics, without "?" and "#".') ],
 	index: [ text => splitWords(text).every(word => word[0] != '/'), _('Enter a file name without a slash at its beginning.') ],
 	listen: [ text => splitWords(text).every(isListen), _('Enter a port, or an address and a port: 8080, 192.168.1.1:8080 or [::1]:8080.') ],
 	alias: [ text => splitWords(text).every(word => splitAt(word, '=').every(isPath)), _('Enter /PATH or /PATH=/OTHER.') ],
