@@ -39,8 +39,16 @@ function isIPv4(text) {
 }
 
 function isIPv6(text) {
-	/* The browser knows. It would leave out tabs and the like, so only its characters are let through. */
-	return /^[\da-f:.]+$/i.test(text) && URL.canParse('http://[' + text + ']');
+	/* The browser knows. It would leave out tabs and the like, so no other characters reach it. */
+	if (!/^[\da-f:.]+$/i.test(text))
+		return false;
+
+	try {
+		return new URL('http://[' + text + ']') != null;
+	}
+	catch (error) {
+		return false;
+	}
 }
 
 function isMask(text) {
@@ -164,6 +172,9 @@ function isFlag(text) {
 	return /^(?:1|on|true|yes|enabled|0|off|false|no|disabled)?$/i.test(text);
 }
 
+/* Kinds of lists whose values contain spaces. */
+const WITH_SPACES = [ 'header', 'access', 'proxy', 'fastcgi' ];
+
 const KINDS = {
 	file: [ text => text != '', _('Enter the path of a file or folder.') ],
 	path: [ isPath, _('Enter a path that starts with a slash, without "?" and "#".') ],
@@ -183,13 +194,18 @@ const KINDS = {
 	log: [ text => isFlag(text) || /^(?:syslog|stdout)$/.test(text) || text[0] == '/', _('Choose one of the list, or enter the full path of a file.') ],
 	proxy: [ isProxy, _('Enter /PATH=ADDRESS, such as /app=http://127.0.0.1:3000/ or /app=unix:/run/app.sock.') ],
 	fastcgi: [ isFastCGI, _('Enter .EXTENSION=ADDRESS or /PATH=ADDRESS, such as .php=unix:/run/php-fpm.sock or /app=127.0.0.1:9000.') ],
-	ciphers: [ () => true, '' ],
+	any: [ () => true, '' ],
 	user: [ text => !text.includes(':'), _('Enter a name without a colon.') ],
 	seconds: [ 0, 86400 ],
 	positiveSeconds: [ 1, 86400 ]
 };
 
 return baseclass.extend({
+	/* The values of a list that is written as an option. */
+	list: function(kind, text) {
+		return WITH_SPACES.includes(kind) ? [ text ] : splitWords(text);
+	},
+
 	/*
 	 * Whether a value is right: true, or what would be. `kind` is a name of KINDS, or the smallest and the largest number.
 	 */
