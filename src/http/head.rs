@@ -21,7 +21,7 @@ use super::usual::{self, USUAL_MAX};
 pub struct Head {
     /// The head as received, but with field names in lower case.
     bytes: Vec<u8>,
-    fields: Vec<Field>,
+    fields: Vec<FieldSpan>,
     /// The path decoded; empty unless it holds percent-encoding.
     decoded: Vec<u8>,
     /// The decoded path with U+FFFD for what is not UTF-8; empty unless that is needed.
@@ -79,7 +79,7 @@ impl Head {
             if self.fields.len() >= limits.fields.min(FIELDS_MAX) {
                 return None;
             }
-            self.fields.push(Field { name, value });
+            self.fields.push(FieldSpan { name, value });
             let (name, text) = (self.bytes.get(name.range())?, self.bytes.get(value.range())?);
             if name != b"host" {
                 self.facts.directives.read(name, text, &mut body).ok()?;
@@ -294,7 +294,8 @@ impl Head {
         let mut directives = Directives::default();
         let mut host = None;
         for header in headers {
-            let field = Field { name: Span::of(header.name.as_bytes(), bytes), value: Span::of(header.value, bytes) };
+            let field =
+                FieldSpan { name: Span::of(header.name.as_bytes(), bytes), value: Span::of(header.value, bytes) };
             self.fields.push(field);
             let Some(name) = self.bytes.get_mut(field.name.range()) else {
                 continue;
@@ -321,7 +322,7 @@ impl Head {
         Ok(())
     }
 
-    fn is_named(&self, field: &Field, name: &str) -> bool {
+    fn is_named(&self, field: &FieldSpan, name: &str) -> bool {
         field.name.len() == name.len() && self.slice(field.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
@@ -358,7 +359,7 @@ struct HeadFacts {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Field {
+struct FieldSpan {
     name: Span,
     value: Span,
 }
