@@ -95,7 +95,7 @@ pub use websocket::Close;
 /// Small rules of HTTP's syntax, for programs that read or write some of it themselves.
 pub mod syntax {
     pub use crate::http::date::http_date;
-    pub use crate::http::headers::{decimal, is_token};
+    pub use crate::http::headers::{decimal, is_token, push_decimal};
     pub use crate::http::query::{decode_form, decode_percent};
 }
 

@@ -22,7 +22,7 @@
 //! | `proxy`, `fastcgi` | servers behind this one, by HTTP and by FastCGI |
 //! | `upstream` | connections to them, for any protocol |
 //! | `log` | diagnostics and access logs |
-//! | `addresses`, `base64`, `escape`, `prefix`, `context` | what several of them need |
+//! | `addresses`, `base64`, `escape`, `field_names`, `prefix`, `context` | what several of them need |
 //! | `sys` | system calls |
 
 mod access;
@@ -39,6 +39,7 @@ mod escape;
 mod exit;
 #[cfg(feature = "proxy")]
 mod fastcgi;
+mod field_names;
 mod flaws;
 mod https_policy;
 mod log;

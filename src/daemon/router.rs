@@ -172,7 +172,7 @@ impl Router {
             }
             _ if !is_path => return Box::pin(self.files.serve(con, req)).await,
             Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
-            Ok(path) if self.is_plain(con, &path) => {
+            Ok(path) if self.is_plain(&path) => {
                 self.headers.add(con, req, &path)?;
                 match refused(self.files.try_serve(con, req, &path).await)? {
                     Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
@@ -272,12 +272,12 @@ impl Router {
     }
 
     /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
-    fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
+    fn is_plain(&self, path: &CleanPath) -> bool {
         if self.is_ubus(path) || self.is_proxied(path) || self.has_handler(path) {
             return false;
         }
         let open = !self.is_guarded() && self.aliases.is_empty();
-        open && matches!(self.scripts.find(con, &self.files, path), Found::File)
+        open && self.scripts.cannot_concern(path)
     }
 
     /// Whether parts of the site are closed to some clients.
@@ -498,10 +498,8 @@ impl Router {
         }
         #[cfg(feature = "proxy")]
         if let Some(at) = located.fastcgi {
-            if !located.is_program
-                && let Some((status, _)) = script.refusal()
-            {
-                return Ok(Served::Failed(status));
+            if !located.is_program && !located.is_file {
+                return Ok(Served::Failed(403));
             }
             let script = Script { held: None, ..script };
             return self.fastcgi.serve(con, req, &script, &self.cgi, at).await;
