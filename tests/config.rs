@@ -229,6 +229,7 @@ fn sections_have_their_own_free_port() {
 #[rustfmt::skip]
 const WRONG: &[(&str, &[&str])] = &[
     ("option http_keepalive soon", &["uhttpd:5:", "uhttpd.main.http_keepalive", "\"soon\"", "0 to 86400"]),
+    ("option http2 maybe", &["uhttpd.main.http2", "\"maybe\"", "0 or 1"]),
     ("option script_timeout 1.5", &["script_timeout", "\"1.5\""]),
     ("option chunked_body_limit 4m", &["chunked_body_limit", "\"4m\"", "64 to 16777216"]),
     ("option access_log 'var/log'", &["access_log", "\"var/log\"", "syslog"]),
@@ -292,7 +293,6 @@ fn what_uhttpd_takes_is_no_fault() {
         ("option send_timeout 0", ["send_timeout", "\"0\"", "1 to"], "send_timeout '1'"),
         ("option tcp_keepalive 99999", ["tcp_keepalive", "\"99999\"", "32767"], "tcp_keepalive '32767'"),
         ("option redirect_https maybe", ["redirect_https", "\"maybe\"", "0 or 1"], "redirect_https '0'"),
-        ("option http2 maybe", ["http2", "\"maybe\"", "0 or 1"], "http2 '1'"),
         ("option no_dirlists 2", ["no_dirlists", "\"2\"", "0 or 1"], "no_dirlists '1'"),
         ("list listen_http :::8099", ["listen_http", "\":::8099\"", "PORT"], "'[::]:8099'"),
         ("option fallback '/app.html?x'", ["fallback", "query", "\"/app.html\""], "fallback '/app.html'"),
