@@ -87,7 +87,7 @@ struct Run<'a> {
 type NextPath = (CleanPath, Option<Redirected>);
 
 /// Why a client is refused.
-enum Refusal {
+enum AccessRefused {
     /// It must log in.
     Ask,
     /// It must wait that many seconds, after too many failed logins.
@@ -521,12 +521,12 @@ impl Router {
         req: &Request,
         path: &CleanPath,
         asked: &CleanPath,
-    ) -> std::result::Result<Option<VerifiedLogin>, Refusal> {
+    ) -> std::result::Result<Option<VerifiedLogin>, AccessRefused> {
         if let Some(access) = &self.access
             && let Err(why) = [path, asked].iter().try_for_each(|name| access.judge(con, req, name.relative()))
         {
             access.tell(con, req, why);
-            return Err(Refusal::Denied(why));
+            return Err(AccessRefused::Denied(why));
         }
         let Some(auth) = &self.auth else { return Ok(None) };
         let name = auth.closer(path.relative(), asked.relative());
@@ -535,22 +535,22 @@ impl Router {
         match auth.check(name, req.header_bytes("authorization"), sender).await {
             Verdict::Open => Ok(None),
             Verdict::Granted { user, pass } => Ok(Some((user, pass))),
-            Verdict::Ask => Err(Refusal::Ask),
-            Verdict::Wait(wait) => Err(Refusal::Wait(wait.as_secs() + 1)),
+            Verdict::Ask => Err(AccessRefused::Ask),
+            Verdict::Wait(wait) => Err(AccessRefused::Wait(wait.as_secs() + 1)),
         }
     }
 
     /// Answers a refusal, or returns the status of an error that the caller answers.
-    async fn refuse(&self, con: &mut Connection, refusal: Refusal) -> Result<Option<u16>> {
+    async fn refuse(&self, con: &mut Connection, refusal: AccessRefused) -> Result<Option<u16>> {
         self.headers.clear(con)?;
         let (status, text) = match refusal {
-            Refusal::Denied(Denied::Address) => return Ok(Some(403)),
-            Refusal::Denied(Denied::Certificate) => (403, "A client certificate is required.\n"),
-            Refusal::Ask => {
+            AccessRefused::Denied(Denied::Address) => return Ok(Some(403)),
+            AccessRefused::Denied(Denied::Certificate) => (403, "A client certificate is required.\n"),
+            AccessRefused::Ask => {
                 con.add_header("WWW-Authenticate", &self.challenge)?;
                 (401, "Authorization Required\n")
             }
-            Refusal::Wait(seconds) => {
+            AccessRefused::Wait(seconds) => {
                 con.add_header("Retry-After", seconds)?;
                 (429, "Too many failed logins\n")
             }

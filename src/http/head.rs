@@ -23,7 +23,7 @@ pub struct Head {
     bytes: Vec<u8>,
     /// The same instead of `bytes`, once it is parsed, if it is UTF-8: parts of it need not be checked again.
     text: String,
-    fields: Vec<Field>,
+    fields: Vec<FieldSpan>,
     /// The path decoded; empty unless it holds percent-encoding.
     decoded: Vec<u8>,
     /// The decoded path with U+FFFD for what is not UTF-8; empty unless that is needed.
@@ -82,7 +82,7 @@ impl Head {
             if self.fields.len() >= limits.fields.min(FIELDS_MAX) {
                 return None;
             }
-            self.fields.push(Field { name, value });
+            self.fields.push(FieldSpan { name, value });
             let (name, text) = (self.bytes.get(name.range())?, self.bytes.get(value.range())?);
             if name != b"host" {
                 self.facts.directives.read(name, text, &mut body).ok()?;
@@ -309,7 +309,8 @@ impl Head {
         let mut directives = Directives::default();
         let mut host = None;
         for header in headers {
-            let field = Field { name: Span::of(header.name.as_bytes(), bytes), value: Span::of(header.value, bytes) };
+            let field =
+                FieldSpan { name: Span::of(header.name.as_bytes(), bytes), value: Span::of(header.value, bytes) };
             self.fields.push(field);
             let Some(name) = self.bytes.get_mut(field.name.range()) else {
                 continue;
@@ -336,7 +337,7 @@ impl Head {
         Ok(())
     }
 
-    fn is_named(&self, field: &Field, name: &str) -> bool {
+    fn is_named(&self, field: &FieldSpan, name: &str) -> bool {
         field.name.len() == name.len() && self.slice(field.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
@@ -375,7 +376,7 @@ struct HeadFacts {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Field {
+struct FieldSpan {
     name: Span,
     value: Span,
 }

@@ -1,5 +1,6 @@
 //! What futures need from the loop, and how they find it.
 
+use super::lag::Lag;
 use super::reactor::Reactor;
 use super::slots::Key;
 use super::tasks::{Boxed, Tasks};
@@ -27,6 +28,8 @@ pub(crate) struct Runtime {
     moment: Cell<u32>,
     /// How often the loop has waited for events. It wraps.
     turn: Cell<u32>,
+    /// The turns so far.
+    pub(crate) lag: Lag,
 }
 
 impl Runtime {
@@ -42,6 +45,7 @@ impl Runtime {
             now: Cell::new(0),
             moment: Cell::new(1),
             turn: Cell::new(0),
+            lag: Lag::default(),
         }))
     }
 
@@ -130,7 +134,9 @@ impl Runtime {
 
     /// Waits for events until the next timer is due, and at most for `timeout`; not at all when something is ready.
     pub(crate) fn wait(&self, ready: bool, timeout: Option<Duration>) -> io::Result<()> {
+        let began = self.now.get();
         let mut wait = self.idle_time(ready);
+        let mut ended = self.now.get();
         if let Some(timeout) = timeout {
             wait = Some(wait.map_or(timeout, |wait| wait.min(timeout)));
         }
@@ -139,6 +145,11 @@ impl Runtime {
         self.turn.set(self.turn.get().wrapping_add(1));
         self.wakes.awake();
         self.read_clock();
+        if wait == Some(Duration::ZERO) {
+            // The clock may not have been read before, and nothing was waited for.
+            ended = self.now.get();
+        }
+        self.lag.add(ended.saturating_sub(began));
         polled
     }
 }
