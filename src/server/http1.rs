@@ -138,12 +138,12 @@ pub(super) struct Http1 {
     pub(super) waiter: Waiter,
     /// Requests read so far.
     pub(super) served: u32,
-    /// When it was accepted, in milliseconds of the loop's clock.
+    /// When it was accepted, in seconds of the loop's clock.
     #[cfg(feature = "stats")]
-    pub(super) opened: u64,
-    /// How many were accepted so far, with this one; 0 for a stream.
+    pub(super) opened: u32,
+    /// How many were accepted so far, with this one; 0 for a stream. It may wrap.
     #[cfg(feature = "stats")]
-    pub(super) number: u64,
+    pub(super) number: u32,
 }
 
 impl Http1 {
@@ -165,7 +165,7 @@ impl Http1 {
             waiter: Waiter::default(),
             served: 0,
             #[cfg(feature = "stats")]
-            opened: now,
+            opened: u32::try_from(now / 1000).unwrap_or(u32::MAX),
             #[cfg(feature = "stats")]
             number: 0,
         };
