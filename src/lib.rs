@@ -99,7 +99,7 @@ pub use websocket::Close;
 pub mod syntax {
     pub use crate::http::accept::media_weight;
     pub use crate::http::date::http_date;
-    pub use crate::http::headers::{decimal, is_token};
+    pub use crate::http::headers::{decimal, is_token, push_decimal};
     pub use crate::http::query::{decode_form, decode_percent};
 }
 

@@ -229,6 +229,7 @@ fn sections_have_their_own_free_port() {
 #[rustfmt::skip]
 const WRONG: &[(&str, &[&str])] = &[
     ("option http_keepalive soon", &["uhttpd:5:", "uhttpd.main.http_keepalive", "\"soon\"", "0 to 86400"]),
+    ("option http2 maybe", &["uhttpd.main.http2", "\"maybe\"", "0 or 1"]),
     ("option script_timeout 1.5", &["script_timeout", "\"1.5\""]),
     ("option chunked_body_limit 4m", &["chunked_body_limit", "\"4m\"", "64 to 16777216"]),
     ("option access_log 'var/log'", &["access_log", "\"var/log\"", "syslog"]),

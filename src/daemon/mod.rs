@@ -25,7 +25,7 @@
 //! | `terminal` | what a person at a terminal is told: colours, the address for a phone |
 //! | `status` | what the program says about itself: metrics, a page, an object on ubus |
 //! | `counters`, `events` | what happened, for `status` |
-//! | `addresses`, `base64`, `escape`, `prefix`, `context` | what several of them need |
+//! | `addresses`, `base64`, `escape`, `field_names`, `prefix`, `context` | what several of them need |
 //! | `sys` | system calls |
 
 mod access;
@@ -44,6 +44,7 @@ mod events;
 mod exit;
 #[cfg(feature = "proxy")]
 mod fastcgi;
+mod field_names;
 mod flaws;
 mod https_policy;
 mod log;

@@ -185,7 +185,7 @@ impl Router {
             }
             _ if !is_path => return Box::pin(self.files.serve(con, req)).await,
             Ok(path) if self.answers_preflight(con, req, &path)? => return Ok(()),
-            Ok(path) if self.is_plain(con, &path) => {
+            Ok(path) if self.is_plain(&path) => {
                 self.headers.add(con, req, &path)?;
                 match refused(self.files.try_serve(con, req, &path).await)? {
                     Some(404) => self.fall_back(con, req)?.ok_or(Some(404)),
@@ -475,10 +475,8 @@ impl Router {
         }
         #[cfg(feature = "proxy")]
         if let Some(at) = located.fastcgi {
-            if !located.is_program
-                && let Some((status, _)) = script.refusal()
-            {
-                return Ok(Served::Failed(status));
+            if !located.is_program && !located.is_file {
+                return Ok(Served::Failed(403));
             }
             let script = Script { held: None, ..script };
             return self.fastcgi.serve(con, req, &script, &self.cgi, at).await;

@@ -26,6 +26,8 @@ pub(crate) struct Runtime {
     now: Cell<u64>,
     /// Not zero. It may wrap: nothing keeps one for long.
     moment: Cell<u32>,
+    /// How often the loop has waited for events. It wraps.
+    turn: Cell<u32>,
     /// The turns so far.
     pub(crate) lag: Lag,
 }
@@ -42,6 +44,7 @@ impl Runtime {
             start: Instant::now(),
             now: Cell::new(0),
             moment: Cell::new(1),
+            turn: Cell::new(0),
             lag: Lag::default(),
         }))
     }
@@ -92,6 +95,12 @@ impl Runtime {
         self.moment.set(self.moment.get().wrapping_add(1).max(1));
     }
 
+    /// A number that changes each time the loop waits for events: all that had happened before is known then.
+    #[cfg(feature = "client")]
+    pub(crate) fn turn(&self) -> u32 {
+        self.turn.get()
+    }
+
     pub(crate) fn read_clock(&self) {
         self.now.set(millis(self.start.elapsed()));
     }
@@ -132,6 +141,7 @@ impl Runtime {
         }
         let polled = self.reactor.poll(wait);
         self.next_moment();
+        self.turn.set(self.turn.get().wrapping_add(1));
         self.wakes.awake();
         self.read_clock();
         // If the clock was not read before, nothing was waited for.

@@ -1,17 +1,16 @@
 //! Which paths of a site are no files.
 
 use super::Router;
-use crate::daemon::scripts::Found;
-use ecohttpd::{CleanPath, Connection};
+use ecohttpd::CleanPath;
 
 impl Router {
     /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
-    pub(super) fn is_plain(&self, con: &Connection, path: &CleanPath) -> bool {
+    pub(super) fn is_plain(&self, path: &CleanPath) -> bool {
         if self.is_ubus(path) || self.is_status(path) || self.is_proxied(path) || self.has_handler(path) {
             return false;
         }
         let open = !self.is_guarded() && self.aliases.is_empty();
-        open && matches!(self.scripts.find(con, &self.files, path), Found::File)
+        open && self.scripts.cannot_concern(path)
     }
 
     #[cfg(feature = "ubus")]
