@@ -62,6 +62,14 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("ECOHTTPD_SOAK=120 cargo test --test soak", Tests("soak")),
     ("ECOHTTPD_MIPS=$(cross/build.sh mips-unknown-linux-musl) cargo test --test openwrt", Script(CI, "cargo test --locked --test openwrt")),
     (".ci/run", Script(CI, "main \"$@\"")),
+    ("packaging/release.sh", Script("packaging/reproducible.sh", "packaging/release.sh\"")),
+    ("REHEARSAL=1 packaging/release.sh x86_64-unknown-linux-musl", Script("packaging/reproducible.sh", "REHEARSAL=1 CARGO_HOME=")),
+    ("packaging/reproducible.sh", Script(CI, "packaging/reproducible.sh")),
+    ("cargo publish", Script("packaging/release.sh", "cargo publish --dry-run --locked")),
+    ("cargo publish --dry-run", Script("packaging/release.sh", "cargo publish --dry-run --locked")),
+    ("dpkg -i ecohttpd_0.1.0_amd64.deb", Tests("debian")),
+    ("systemctl enable --now ecohttpd", Tests("debian")),
+    ("systemctl reload ecohttpd", Tests("debian")),
     ("cargo doc --open", Script(CI, "cargo doc --no-deps --locked")),
     ("cargo fmt", Script(CI, "cargo fmt --check")),
     ("cargo clippy --locked --all-targets -- -D warnings", Script(CI, "cargo clippy --locked --all-targets -- -D warnings")),
@@ -113,6 +121,8 @@ const STARTS: &[&str] = &[
     "cross/",
     "ecohttpd -",
     "fuzz/run",
+    "packaging/",
+    "systemctl ",
     "service ",
     "tests/file_systems.sh",
     "tests/openwrt_sizes.sh",
@@ -123,7 +133,7 @@ const MARKS: &[&str] = &["sh", "uci", "rust", "toml", "text"];
 
 /// Files that are named in documents are below these.
 const FOLDERS: &[&str] =
-    &[".ci/", "benches/", "cross/", "docs/", "examples/", "fuzz/", "openwrt/", "src/", "tests/", "target/"];
+    &[".ci/", "benches/", "cross/", "docs/", "examples/", "fuzz/", "openwrt/", "packaging/", "src/", "tests/", "target/"];
 
 /// Words that nobody says, and what to say instead.
 const STILTED: &[(&str, &str)] = &[
@@ -400,7 +410,7 @@ fn is_snake(span: &str) -> bool {
 fn reached() -> BTreeMap<String, String> {
     let mut rest = BTreeMap::new();
     let mut reached = BTreeMap::new();
-    for folder in ["tests", "benches", "cross", "fuzz", "openwrt/ecohttpd", "openwrt/ecohttpd/files"] {
+    for folder in ["tests", "benches", "cross", "fuzz", "packaging", "openwrt/ecohttpd", "openwrt/ecohttpd/files"] {
         for path in fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()) {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
