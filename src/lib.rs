@@ -51,10 +51,11 @@
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http2` (default) | HTTP/2 for HTTPS: `Options::http2` |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
+//! | `stats` | what the server is doing: `Server::monitor`, `Options::tally` |
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
 //! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
 //! | `client-tls` | such connections over TLS |
-//! | `daemon`, `proxy`, `proxy-tls`, `terminal`, `ubus`, `workers` | the program `ecohttpd`, its proxy, what it shows in a terminal, `/ubus` and handlers; nothing for users of the library |
+//! | `daemon`, `proxy`, `proxy-tls`, `status`, `terminal`, `ubus`, `workers` | the program `ecohttpd`, its proxy, status, what it shows in a terminal, `/ubus` and handlers; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -87,6 +88,8 @@ pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
     Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };
+#[cfg(feature = "stats")]
+pub use server::{ConnectionInfo, ConnectionState, Monitor, Stats, Tally};
 #[cfg(feature = "websocket")]
 pub use server::{Message, WebSocket, WebSocketOptions, WebSocketReader, WebSocketWriter};
 #[cfg(feature = "websocket")]

@@ -110,7 +110,7 @@ probe() {
     echo "all well"
 }
 
-# fails COMMAND ARG...: it must not succeed. (A `!` is nothing that `set -e` minds.)
+# fails COMMAND ARG...: it must not succeed. (`set -e` ignores a command behind `!`.)
 fails() {
     if "$@"; then return 1; fi
 }

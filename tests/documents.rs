@@ -105,6 +105,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     // OpenWrt's buildroot is not here: the package is made by the same Makefile, with a stand-in for what that includes.
     ("./scripts/feeds update -a && ./scripts/feeds install ecohttpd luci-app-ecohttpd", Script("tests/openwrt_package.sh", "make -s -C openwrt/ecohttpd")),
     ("make package/ecohttpd/compile", Script("tests/openwrt_package.sh", "make -s -C openwrt/ecohttpd")),
+    ("service ecohttpd check", Script("tests/openwrt_states.sh", "service ecohttpd check")),
     ("service ecohttpd give_back", Script("tests/openwrt_states.sh", "service ecohttpd give_back")),
     ("service ecohttpd take_over", Script("tests/openwrt_states.sh", "service ecohttpd take_over")),
     ("service uhttpd reload", Script("tests/openwrt_states.sh", "service uhttpd reload")),
@@ -132,8 +133,19 @@ const STARTS: &[&str] = &[
 const MARKS: &[&str] = &["sh", "uci", "rust", "toml", "text"];
 
 /// Files that are named in documents are below these.
-const FOLDERS: &[&str] =
-    &[".ci/", "benches/", "cross/", "docs/", "examples/", "fuzz/", "openwrt/", "packaging/", "src/", "tests/", "target/"];
+const FOLDERS: &[&str] = &[
+    ".ci/",
+    "benches/",
+    "cross/",
+    "docs/",
+    "examples/",
+    "fuzz/",
+    "openwrt/",
+    "packaging/",
+    "src/",
+    "tests/",
+    "target/",
+];
 
 /// Words that nobody says, and what to say instead.
 const STILTED: &[(&str, &str)] = &[

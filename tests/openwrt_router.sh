@@ -81,15 +81,17 @@ FILE
     chmod +x "$1/bin/logger" "$1/bin/nc" "$1/sbin/service" "$1/sbin/supervise"
 }
 
-# uci: changes wait in /tmp/.uci until they are committed. /tmp/flash-full makes commits fail.
+# uci: changes wait in /tmp/.uci, or the folder of -P, until they are committed. /tmp/flash-full makes commits fail.
 uci() {
     cat >"$1/sbin/uci" <<'FILE'
 #!/bin/sh
 [ "$1" != -q ] || { shift; exec 2>/dev/null; }
+changes=/tmp/.uci
+[ "$1" != -P ] || { changes=$2; shift 2; }
 command=$1 argument=$2
 package=${argument%%[.=]*}
 file=/etc/config/$package
-staged=/tmp/.uci/$package
+staged=$changes/$package
 case "$command" in
 commit)
     [ -n "$package" ] || set -- commit $(ls /tmp/.uci 2>/dev/null)
@@ -109,7 +111,7 @@ esac
 case "$command" in
 export | show | get) exec awk -v command="$command" -v argument="$argument" -v package="$package" -f /sbin/uci.awk "$from" ;;
 esac
-mkdir -p /tmp/.uci
+mkdir -p "$changes"
 awk -v command="$command" -v argument="$argument" -v package="$package" -f /sbin/uci.awk "$from" >"$staged.new" &&
     mv "$staged.new" "$staged" || { rm -f "$staged.new"; exit 1; }
 FILE
@@ -261,7 +263,8 @@ stop() {
     procd_kill "$name" "$1"
 }
 reload() { if type reload_service >/dev/null 2>&1; then reload_service; else start; fi; }
-case " start stop reload restart boot enable disable enabled $EXTRA_COMMANDS " in
+running() { procd_lock; }
+case " start stop reload restart boot enable disable enabled running $EXTRA_COMMANDS " in
 *" $action "*) "$action" "$@" ;;
 *) echo "no such command: $action" >&2; exit 1 ;;
 esac
@@ -307,6 +310,8 @@ procd_close_service() {
         [ ! -d "$folder" ] || instance_update "$folder" "/tmp/procd/$service/${folder##*/}"
     done
     rm -rf "$next"
+    # What procd itself does then: another process of that name, which waits for the lock.
+    setsid "/etc/init.d/$service" running </dev/null >/dev/null 2>&1 1000>&- &
 }
 procd_kill() {
     local folder service=$1

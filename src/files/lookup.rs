@@ -6,7 +6,7 @@ use super::hot_file::HotFile;
 use super::store::Store;
 use super::{mime, precompressed};
 use crate::http::Coding;
-use crate::server::{Connection, Error, Request};
+use crate::server::{Connection, Count, Error, Request};
 use crate::sys;
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -79,6 +79,7 @@ pub(super) fn look_up(con: &Connection, store: &Rc<Store>, name: &CStr, coding: 
     let cached = store.cache.borrow().get(name, coding);
     if let Some(hot) = cached {
         if store.may_share_stat && hot.was_seen(con.moment()) {
+            con.count(Count::FileHit);
             return Ok(FoundFile::File(hot));
         }
         let mut root = store.root(con);
@@ -88,6 +89,7 @@ pub(super) fn look_up(con: &Connection, store: &Rc<Store>, name: &CStr, coding: 
                 hot.set_checked(now);
             }
             hot.set_seen(con.moment());
+            con.count(Count::FileHit);
             return Ok(FoundFile::File(hot));
         }
         drop(root);
@@ -119,6 +121,7 @@ fn load(con: &Connection, store: &Rc<Store>, name: &CStr, coding: Coding) -> io:
     if !store.may_read(hot.mode()) {
         return refused();
     }
+    con.count(Count::FileMiss);
     let hot = Rc::new(hot);
     if hot.is_settled() {
         store.cache.borrow_mut().insert(&hot);

@@ -1,5 +1,6 @@
 //! What futures need from the loop, and how they find it.
 
+use super::lag::Lag;
 use super::reactor::Reactor;
 use super::slots::Key;
 use super::tasks::{Boxed, Tasks};
@@ -25,6 +26,8 @@ pub(crate) struct Runtime {
     now: Cell<u64>,
     /// Not zero. It may wrap: nothing keeps one for long.
     moment: Cell<u32>,
+    /// The turns so far.
+    pub(crate) lag: Lag,
 }
 
 impl Runtime {
@@ -39,6 +42,7 @@ impl Runtime {
             start: Instant::now(),
             now: Cell::new(0),
             moment: Cell::new(1),
+            lag: Lag::default(),
         }))
     }
 
@@ -121,7 +125,9 @@ impl Runtime {
 
     /// Waits for events until the next timer is due, and at most for `timeout`; not at all when something is ready.
     pub(crate) fn wait(&self, ready: bool, timeout: Option<Duration>) -> io::Result<()> {
+        let began = self.now.get();
         let mut wait = self.idle_time(ready);
+        let mut ended = self.now.get();
         if let Some(timeout) = timeout {
             wait = Some(wait.map_or(timeout, |wait| wait.min(timeout)));
         }
@@ -129,6 +135,11 @@ impl Runtime {
         self.next_moment();
         self.wakes.awake();
         self.read_clock();
+        if wait == Some(Duration::ZERO) {
+            // The clock may not have been read before, and nothing was waited for.
+            ended = self.now.get();
+        }
+        self.lag.add(ended.saturating_sub(began));
         polled
     }
 }

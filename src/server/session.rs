@@ -379,6 +379,9 @@ impl Sessions {
             http1.phase = Phase::Dead;
             http1.must_close(CloseReason::Lost);
             http1.log_access(&self.shared);
+            if !is_stream {
+                self.shared.counters.close(http1.link.traffic);
+            }
             if http1.is_whole() {
                 http1.link.transport.say_goodbye();
             } else if http1.ends_by_reset() {
