@@ -55,7 +55,7 @@
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
 //! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
 //! | `client-tls` | such connections over TLS |
-//! | `daemon`, `proxy`, `proxy-tls`, `status`, `ubus`, `workers` | the program `ecohttpd`, its proxy, status, `/ubus` and handlers; nothing for users of the library |
+//! | `daemon`, `proxy`, `proxy-tls`, `status`, `terminal`, `ubus`, `workers` | the program `ecohttpd`, its proxy, status, what it shows in a terminal, `/ubus` and handlers; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -99,7 +99,7 @@ pub use websocket::Close;
 pub mod syntax {
     pub use crate::http::accept::media_weight;
     pub use crate::http::date::http_date;
-    pub use crate::http::headers::{decimal, is_token};
+    pub use crate::http::headers::{decimal, is_token, push_decimal};
     pub use crate::http::query::{decode_form, decode_percent};
 }
 
@@ -108,6 +108,7 @@ pub mod syntax {
 pub mod x509 {
     pub use crate::net::tls::{read_cert, read_key};
     pub use crate::net::x509::{
-        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, self_signed, self_signed_by, subject,
+        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, issuer, key_kind, self_signed, self_signed_by,
+        subject,
     };
 }

@@ -41,7 +41,7 @@ const CI: &str = ".ci/run";
 /// Every command of the documents.
 #[rustfmt::skip]
 const COMMANDS: &[(&str, Proof)] = &[
-    ("cargo run --release -- -f -p 127.0.0.1:8080 -h .", Serves),
+    ("cargo run --release -- -f -p 8080 -h .", Serves),
     ("cargo run --release -- -f -p 127.0.0.1:8080 -h examples/www", Serves),
     ("cargo run --release -- -f -s 127.0.0.1:8443 --self-signed -C target/cert.pem -K target/key.pem -h examples", Serves),
     ("ecohttpd -f -p 127.0.0.1:8080 -h /www", Serves),
@@ -445,6 +445,7 @@ fn elsewhere(router: &Router, arguments: Vec<String>) -> Vec<String> {
     let replace = |word: String| {
         let replaced = match word.as_str() {
             "127.0.0.1:8080" | "127.0.0.1:8443" => "127.0.0.1:0".to_owned(),
+            "8080" if before == "-p" => "0".to_owned(),
             "/www" => router.path("root"),
             "/etc/config/uhttpd" => router.path("uhttpd"),
             path if path.starts_with("target/") => router.path(&path["target/".len()..]),

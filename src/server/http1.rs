@@ -141,6 +141,9 @@ pub(super) struct Http1 {
     /// When it was accepted, in milliseconds of the loop's clock.
     #[cfg(feature = "stats")]
     pub(super) opened: u64,
+    /// How many were accepted so far, with this one; 0 for a stream.
+    #[cfg(feature = "stats")]
+    pub(super) number: u64,
 }
 
 impl Http1 {
@@ -163,6 +166,8 @@ impl Http1 {
             served: 0,
             #[cfg(feature = "stats")]
             opened: now,
+            #[cfg(feature = "stats")]
+            number: 0,
         };
         http1.deadlines.set(Timer::Head, deadline(now, header_timeout));
         http1

@@ -16,10 +16,6 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// Bits of a connection's number that name its slot. Those above say which of the slot's tenants it is. Together they stay
-/// below 2^53, up to where JavaScript has all whole numbers.
-const SLOT_BITS: u32 = 22;
-
 /// Watches a [`Server`](crate::Server): what happened so far, and its connections. Clones watch the same server.
 ///
 /// Once the server is gone, there is nothing to see: all numbers are zero, and no connection is found.
@@ -111,7 +107,7 @@ impl ConnectionState {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// A number below 2^53 that no other connection has for a long time.
+    /// Its number: the first connection that the server accepted has 1.
     pub id: u64,
     /// The peer: behind a proxy, the proxy.
     pub peer: PeerAddr,
@@ -172,9 +168,14 @@ impl Monitor {
         let mut found = Vec::new();
         let Some(event_loop) = self.0.upgrade() else { return found };
         let now = event_loop.shared.now();
-        event_loop.each_connection(&mut |key, http1| found.push(info(key, http1, now)));
+        let mut keys = Vec::new();
+        event_loop.each_connection(&mut |key, http1| {
+            keys.push(key);
+            found.push(info(http1, now));
+        });
         event_loop.each_stream(&mut |parent, http1| {
-            if let Some(connection) = found.iter_mut().find(|connection| connection.id == number(parent)) {
+            let at = keys.iter().position(|key| *key == parent);
+            if let Some(connection) = at.and_then(|at| found.get_mut(at)) {
                 connection.requests += 1;
                 connection.request = request(http1);
                 connection.tally = tally(http1);
@@ -188,7 +189,11 @@ impl Monitor {
     pub fn close(&self, id: u64) -> bool {
         let Some(event_loop) = self.0.upgrade() else { return false };
         let mut wanted = None;
-        event_loop.each_connection(&mut |key, _| wanted = wanted.or((number(key) == id).then_some(key)));
+        event_loop.each_connection(&mut |key, http1| {
+            if http1.number == id {
+                wanted = Some(key);
+            }
+        });
         let Some(key) = wanted else { return false };
         let table = event_loop.sessions.table.borrow();
         let Some(Ok(mut http1)) = table.get(key).map(|session| session.http1.try_borrow_mut()) else { return false };
@@ -233,15 +238,11 @@ impl EventLoop {
     }
 }
 
-fn number(key: Key) -> u64 {
-    u64::from(key.generation()) << SLOT_BITS | key.index() as u64
-}
-
-fn info(key: Key, http1: &Http1, now: u64) -> ConnectionInfo {
+fn info(http1: &Http1, now: u64) -> ConnectionInfo {
     let Traffic { received, sent } = http1.link.traffic;
     let request = request(http1);
     ConnectionInfo {
-        id: number(key),
+        id: http1.number,
         peer: http1.link.peer,
         tally: tally(http1),
         state: state(http1),

@@ -88,7 +88,7 @@ function certificateWarning(certificate) {
 		return '';
 
 	const what = certificate.days_left < 0 ? _('The certificate %s has expired.') : _('The certificate %s expires soon.');
-	const todo = certificate.self_signed ? _('Check that the clock of the router is right, and that the server may write the file.') :
+	const todo = certificate.self_signed ? _('The server renews it if "Self-signed certificate" is set, the clock is right, and the flash has space.') :
 		_('Renew it. If that should happen by itself, see the log of the ACME client.');
 
 	return what.format(certificate.file) + ' ' + todo;
