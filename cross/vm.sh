@@ -6,7 +6,8 @@
 #
 # mipsel is a MIPS 24Kc, as in routers, emulated. Debian has no kernel for mips, which is big-endian. What a kernel
 # without procd can't tell is in tests/openwrt.sh. Environment: that of lib.sh and of tests/vm.sh; ECOHTTPD_BIN (default:
-# cross/build.sh makes it), RESULT: a file for the verdicts and the table of memory.
+# cross/build.sh makes it), RESULT: a file for the verdicts and the table of memory, QUICK=yes: without the check that takes
+# minutes.
 # shellcheck source=lib.sh source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 # shellcheck disable=SC2034 # vm.sh's

@@ -41,7 +41,7 @@ const CI: &str = ".ci/run";
 /// Every command of the documents.
 #[rustfmt::skip]
 const COMMANDS: &[(&str, Proof)] = &[
-    ("cargo run --release -- -f -p 127.0.0.1:8080 -h .", Serves),
+    ("cargo run --release -- -f -p 8080 -h .", Serves),
     ("cargo run --release -- -f -p 127.0.0.1:8080 -h examples/www", Serves),
     ("cargo run --release -- -f -s 127.0.0.1:8443 --self-signed -C target/cert.pem -K target/key.pem -h examples", Serves),
     ("ecohttpd -f -p 127.0.0.1:8080 -h /www", Serves),
@@ -97,6 +97,7 @@ const COMMANDS: &[(&str, Proof)] = &[
     // OpenWrt's buildroot is not here: the package is made by the same Makefile, with a stand-in for what that includes.
     ("./scripts/feeds update -a && ./scripts/feeds install ecohttpd luci-app-ecohttpd", Script("tests/openwrt_package.sh", "make -s -C openwrt/ecohttpd")),
     ("make package/ecohttpd/compile", Script("tests/openwrt_package.sh", "make -s -C openwrt/ecohttpd")),
+    ("service ecohttpd check", Script("tests/openwrt_states.sh", "service ecohttpd check")),
     ("service ecohttpd give_back", Script("tests/openwrt_states.sh", "service ecohttpd give_back")),
     ("service ecohttpd take_over", Script("tests/openwrt_states.sh", "service ecohttpd take_over")),
     ("service uhttpd reload", Script("tests/openwrt_states.sh", "service uhttpd reload")),
@@ -444,6 +445,7 @@ fn elsewhere(router: &Router, arguments: Vec<String>) -> Vec<String> {
     let replace = |word: String| {
         let replaced = match word.as_str() {
             "127.0.0.1:8080" | "127.0.0.1:8443" => "127.0.0.1:0".to_owned(),
+            "8080" if before == "-p" => "0".to_owned(),
             "/www" => router.path("root"),
             "/etc/config/uhttpd" => router.path("uhttpd"),
             path if path.starts_with("target/") => router.path(&path["target/".len()..]),

@@ -1,8 +1,8 @@
 # Stands in for ucode and worker.uc: the same protocol, for handlers in Python. It shows what the server relies on: a packet
-# of variables with four descriptors comes in, "ready", "pid NUMBER" and "end" go out.
+# with the object of a request and four descriptors comes in, "ready", "pid NUMBER" and "end" go out.
 #
 # A handler has the global functions send and recv, and defines handle_request(env).
-import os, signal, socket, sys, traceback
+import json, os, signal, socket, sys, traceback
 
 handler, docroot = sys.argv[1:3]
 control = socket.socket(fileno=3)
@@ -28,7 +28,7 @@ while True:
         control.close()
         for number in range(3):
             os.dup2(files[number], number)
-        env = dict(line.split("=", 1) for line in packet.decode("latin-1").split("\0") if "=" in line)
+        env = json.loads(packet.decode("latin-1"))
         try:
             scope["handle_request"](env)
         except Exception:

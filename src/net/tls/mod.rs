@@ -9,6 +9,7 @@ mod certificates;
 mod client;
 mod clients;
 mod config;
+mod handshakes;
 #[cfg(feature = "ktls")]
 mod kernel;
 mod tls_files;
@@ -23,9 +24,10 @@ pub(crate) use tls_files::TlsFiles;
 use crate::buf::Sink;
 use crate::http::date;
 use config::{Loaded, load};
+use handshakes::{HandshakeEnd, Handshakes};
 use mio::net::TcpStream;
-use rustls::ServerConnection;
 use rustls::pki_types::UnixTime;
+use rustls::{HandshakeKind, ServerConnection};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
@@ -63,12 +65,13 @@ struct PerThread {
     /// A piece of a file on its way into a record.
     scratch: RefCell<Box<[u8]>>,
     steps_left: Cell<u32>,
+    handshakes: Handshakes,
 }
 
 impl PerThread {
     fn new() -> Rc<PerThread> {
         let scratch = RefCell::new(vec![0; FILE_STEP].into_boxed_slice());
-        Rc::new(PerThread { scratch, steps_left: Cell::new(STEPS_A_TICK) })
+        Rc::new(PerThread { scratch, steps_left: Cell::new(STEPS_A_TICK), handshakes: Handshakes::default() })
     }
 }
 
@@ -103,6 +106,12 @@ impl TlsContext {
                 shared.steps_left.set(STEPS_A_TICK);
             }
         });
+    }
+
+    /// The handshakes of the thread's servers so far: full ones, resumed ones, and those that failed.
+    #[cfg(feature = "stats")]
+    pub(crate) fn handshakes() -> [u64; 3] {
+        PER_THREAD.with(|shared| shared.get().map_or([0; 3], |shared| shared.handshakes.counts()))
     }
 
     pub(crate) fn accept(self: &Rc<Self>, stream: TcpStream) -> io::Result<Tls> {
@@ -261,6 +270,9 @@ impl Tls {
             self.context.per_thread.steps_left.update(|left| left.saturating_sub(1));
         }
         if let Err(error) = processed {
+            if handshakes {
+                self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
+            }
             self.fail(&error);
             let kind = match error {
                 rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => REFUSED,
@@ -276,8 +288,13 @@ impl Tls {
         if self.session.is_handshaking() {
             self.send_pending()?;
             if n == 0 {
+                self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+        } else if handshakes {
+            let is_resumed = self.session.handshake_kind() == Some(HandshakeKind::Resumed);
+            let end = if is_resumed { HandshakeEnd::Resumed } else { HandshakeEnd::Full };
+            self.context.per_thread.handshakes.add(end);
         }
         // The tickets of a finished handshake leave with the first response.
         Ok(())
@@ -320,6 +337,7 @@ impl Tls {
         let _ = self.stream.write(&reply);
         let _ = self.stream.shutdown(Shutdown::Write);
         self.state = Stage::Refused;
+        self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
     }
 
     /// Discards what a refused client still sends. Closing at once would send a reset, which may overtake the response.
