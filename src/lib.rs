@@ -50,11 +50,13 @@
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http2` (default) | HTTP/2 for HTTPS: `Options::http2` |
+//! | `ktls` | kernel TLS: where Linux has it, it encrypts large files for HTTPS |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
+//! | `stats` | what the server is doing: `Server::monitor`, `Options::tally` |
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
 //! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
 //! | `client-tls` | such connections over TLS |
-//! | `daemon`, `proxy`, `proxy-tls`, `ubus`, `workers` | the program `ecohttpd`, its proxy, `/ubus` and handlers; nothing for users of the library |
+//! | `daemon`, `proxy`, `proxy-tls`, `status`, `terminal`, `ubus`, `workers` | the program `ecohttpd`, its proxy, status, what it shows in a terminal, `/ubus` and handlers; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -87,6 +89,8 @@ pub use server::{
     Access, Connection, Error, FormEvent, Handle, IntoOutcome, Listeners, Listening, Options, Outcome, Refusal,
     Request, Result, Server, Site, Upgraded, UpgradedReader, UpgradedWriter, listen, timeout,
 };
+#[cfg(feature = "stats")]
+pub use server::{ConnectionInfo, ConnectionState, Monitor, Stats, Tally};
 #[cfg(feature = "websocket")]
 pub use server::{Message, WebSocket, WebSocketOptions, WebSocketReader, WebSocketWriter};
 #[cfg(feature = "websocket")]
@@ -94,8 +98,9 @@ pub use websocket::Close;
 
 /// Small rules of HTTP's syntax, for programs that read or write some of it themselves.
 pub mod syntax {
+    pub use crate::http::accept::media_weight;
     pub use crate::http::date::http_date;
-    pub use crate::http::headers::{decimal, is_token};
+    pub use crate::http::headers::{decimal, is_token, push_decimal};
     pub use crate::http::query::{decode_form, decode_percent};
 }
 
@@ -104,6 +109,7 @@ pub mod syntax {
 pub mod x509 {
     pub use crate::net::tls::{read_cert, read_key};
     pub use crate::net::x509::{
-        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, self_signed, self_signed_by, subject,
+        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, issuer, key_kind, self_signed, self_signed_by,
+        subject,
     };
 }

@@ -7,7 +7,7 @@ use common::system::mkfifo;
 use common::{Response, pattern};
 use common_files::{Site, mtime, set_mtime};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -369,6 +369,96 @@ fn listings() {
     let reply = site.get("/sub/");
     assert_eq!(reply.status, 403);
     assert!(!reply.text().contains("secret-name"));
+}
+
+#[test]
+fn listings_are_searched() {
+    let site = Site::new(|options| options.dir_listing(true));
+    for name in ["sub/Holiday 1.jpg", "sub/holiday 2.jpg", "sub/work.txt", "sub/holidays/x"] {
+        site.write(name, "x");
+    }
+    fs::write(site.root.join(OsStr::from_bytes(b"sub/latin\xe9")), "x").unwrap();
+    #[rustfmt::skip]
+    let rows = [
+        ("?q=holiday", "holidays/ Holiday%201.jpg holiday%202.jpg"), ("?q=HOLIDAY+2", "holiday%202.jpg"),
+        ("?q=.jpg&O=D", "holiday%202.jpg Holiday%201.jpg"), ("?q=", "holidays/ Holiday%201.jpg holiday%202.jpg latin%E9 work.txt"),
+        ("?q=%E9", "latin%E9"), ("?q=nowhere", ""), ("?q=%22%3E%3Cscript%3E", ""),
+    ];
+    for (query, expected) in rows {
+        let page = site.get(&format!("/sub/{query}"));
+        let body = page.text().split("<tbody>").nth(1).unwrap();
+        let links: Vec<&str> = body.split("href=\"./").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(links.join(" "), expected, "{query}");
+        assert_eq!(body.contains("Nothing found"), expected.is_empty(), "{query}");
+        assert!(!page.text().contains("<script"), "{query}");
+    }
+}
+
+/// More than a page lists: the search still finds each of them, up to a bound.
+#[test]
+fn large_folders_are_searched() {
+    let site = Site::new(|options| options.dir_listing(true));
+    for n in 0..4100 {
+        File::create(site.path(&format!("file-{n}"))).unwrap();
+    }
+    let rows = |page: &Response| page.text().matches("title=\"0 bytes\"").count();
+    let page = site.get("/");
+    assert_eq!(rows(&page), 4000);
+    assert!(page.text().contains("and more, not listed"));
+    for (query, count) in [("?q=file-4099", 1), ("?q=e-40", 111), ("?q=file-3", 1111), ("?q=file-1&C=S", 1111)] {
+        let page = site.get(&format!("/{query}"));
+        assert_eq!(rows(&page), count, "{query}");
+        assert!(!page.text().contains("and more"), "{query}");
+    }
+    let json = site.ask("GET", "/", &["Accept: application/json"]);
+    assert_eq!((json.text().matches("\"name\"").count(), json.header("x-truncated")), (4000, Some("true")));
+}
+
+#[test]
+fn listings_as_json() {
+    let site = Site::new(|options| options.dir_listing(true));
+    for (name, size) in [("sub/big", 3000), ("sub/a \"quoted\" <b>", 1), ("sub/zdir/x", 1), ("index/index.html", 1)] {
+        site.write(name, vec![0; size]);
+    }
+    fs::write(site.root.join(OsStr::from_bytes(b"sub/latin\xe9")), "").unwrap();
+    set_mtime(&site.path("sub/big"), 784_111_777);
+    let ask = |target: &str, fields: &[&str]| {
+        let reply = site.ask("GET", target, fields);
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{target}");
+        assert_eq!((reply.header("vary"), reply.header("x-truncated")), (Some("Accept"), None), "{target}");
+        let json: Vec<serde_json::Value> = serde_json::from_slice(&reply.body).unwrap();
+        json
+    };
+    let json = ask("/sub/", &["Accept: application/json"]);
+    let names: Vec<&str> = json.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["zdir", "a \"quoted\" <b>", "big", "latin\u{fffd}"]);
+    assert_eq!(json[0]["type"], "directory");
+    assert_eq!(json[0].get("size"), None);
+    let big =
+        serde_json::json!({"name": "big", "type": "file", "mtime": "Sun, 06 Nov 1994 08:49:37 GMT", "size": 3000});
+    assert_eq!(json[2], big);
+    assert_eq!(ask("/sub/?q=big&C=S", &["Accept: application/json, text/plain, */*"]), [big]);
+    assert!(ask("/sub/?q=none", &["Accept: application/json"]).is_empty());
+    // What it is told by `Accept`.
+    #[rustfmt::skip]
+    let rows: &[(&[&str], bool, &str)] = &[
+        (&[], false, "nothing"),
+        (&["Accept: */*"], false, "anything"),
+        (&["Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], false, "a browser"),
+        (&["Accept: text/html, application/json;q=0.9"], false, "HTML rather"),
+        (&["Accept: text/html;q=0.5, application/json;q=0.9"], true, "JSON rather"),
+        (&["Accept: text/html, application/json"], true, "both as good"),
+        (&["Accept: application/json;q=0"], false, "JSON refused"),
+    ];
+    for (fields, json, name) in rows {
+        let content_type = if *json { "application/json" } else { "text/html; charset=utf-8" };
+        for method in ["GET", "HEAD"] {
+            let reply = site.ask(method, "/sub/", fields);
+            assert_eq!(reply.header("content-type"), Some(content_type), "{method}: {name}");
+            assert_eq!(reply.header("vary"), Some("Accept"), "{method}: {name}");
+        }
+    }
+    assert_eq!(site.ask("GET", "/index/", &["Accept: application/json"]).body, [0], "an index comes first");
 }
 
 #[test]

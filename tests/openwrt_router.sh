@@ -62,12 +62,20 @@ name=$1
 shift
 exec "/etc/init.d/$name" "$@"
 FILE
+    cat >"$1/bin/ubus" <<'FILE'
+#!/bin/sh
+[ "$1 $2 $3" = "call service delete" ] || exit 1
+. /lib/functions/procd.sh
+procd_lock() { :; }
+procd_kill "$(echo "$4" | sed 's/.*"name":"\([^"]*\)".*/\1/')"
+FILE
     # One instance: runs it, and again when it ends by itself, three times.
     cat >"$1/sbin/supervise" <<'FILE'
 #!/bin/sh
 folder=$1
 shift
-trap 'kill "$child" 2>/dev/null; wait "$child"; exit 0' TERM
+trap '[ -z "$child" ] || { kill "$child" 2>/dev/null; wait "$child"; }; exit 0' TERM
+while [ -n "$(ls "${folder%/*}.leaving" 2>/dev/null)" ]; do sleep 0.1; done
 count=0
 while [ "$count" -lt 3 ]; do
     "$@" >>/tmp/syslog 2>&1 &
@@ -78,18 +86,20 @@ while [ "$count" -lt 3 ]; do
     sleep 1
 done
 FILE
-    chmod +x "$1/bin/logger" "$1/bin/nc" "$1/sbin/service" "$1/sbin/supervise"
+    chmod +x "$1/bin/ubus" "$1/bin/logger" "$1/bin/nc" "$1/sbin/service" "$1/sbin/supervise"
 }
 
-# uci: changes wait in /tmp/.uci until they are committed. /tmp/flash-full makes commits fail.
+# uci: changes wait in /tmp/.uci, or the folder of -P, until they are committed. /tmp/flash-full makes commits fail.
 uci() {
     cat >"$1/sbin/uci" <<'FILE'
 #!/bin/sh
 [ "$1" != -q ] || { shift; exec 2>/dev/null; }
+changes=/tmp/.uci
+[ "$1" != -P ] || { changes=$2; shift 2; }
 command=$1 argument=$2
 package=${argument%%[.=]*}
 file=/etc/config/$package
-staged=/tmp/.uci/$package
+staged=$changes/$package
 case "$command" in
 commit)
     [ -n "$package" ] || set -- commit $(ls /tmp/.uci 2>/dev/null)
@@ -109,7 +119,7 @@ esac
 case "$command" in
 export | show | get) exec awk -v command="$command" -v argument="$argument" -v package="$package" -f /sbin/uci.awk "$from" ;;
 esac
-mkdir -p /tmp/.uci
+mkdir -p "$changes"
 awk -v command="$command" -v argument="$argument" -v package="$package" -f /sbin/uci.awk "$from" >"$staged.new" &&
     mv "$staged.new" "$staged" || { rm -f "$staged.new"; exit 1; }
 FILE
@@ -261,7 +271,8 @@ stop() {
     procd_kill "$name" "$1"
 }
 reload() { if type reload_service >/dev/null 2>&1; then reload_service; else start; fi; }
-case " start stop reload restart boot enable disable enabled $EXTRA_COMMANDS " in
+running() { procd_lock; }
+case " start stop reload restart boot enable disable enabled running $EXTRA_COMMANDS " in
 *" $action "*) "$action" "$@" ;;
 *) echo "no such command: $action" >&2; exit 1 ;;
 esac
@@ -307,13 +318,22 @@ procd_close_service() {
         [ ! -d "$folder" ] || instance_update "$folder" "/tmp/procd/$service/${folder##*/}"
     done
     rm -rf "$next"
+    # What procd itself does then: another process of that name, which waits for the lock.
+    setsid "/etc/init.d/$service" running </dev/null >/dev/null 2>&1 1000>&- &
 }
 procd_kill() {
     local folder service=$1
     procd_lock
     for folder in "/tmp/procd/$1"/${2:-*}; do
-        [ ! -d "$folder" ] || instance_stop "$folder"
+        [ ! -d "$folder" ] || instance_leave "$folder"
     done
+}
+# It does not wait for the end. Another start does, in supervise.
+instance_leave() {
+    local leaving="/tmp/procd/$service.leaving/$$.${1##*/}"
+    mkdir -p "${leaving%/*}"
+    mv "$1" "$leaving"
+    (instance_stop "$leaving") </dev/null >/dev/null 2>&1 1000>&- &
 }
 instance_sum() {
     (cd "$1" && cat command jail jail_mount capabilities seccomp 2>/dev/null; cat "$1/file" 2>/dev/null | xargs md5sum 2>/dev/null) | md5sum
@@ -323,21 +343,26 @@ instance_update() {
     instance_sum "$1" >"$1/sum"
     if instance_runs "$2"; then
         cmp -s "$1/sum" "$2/sum" && return
-        cp "$1"/* "$2/"
-        if [ -e "$1/reload_signal" ]; then
+        # The signal of before, and nothing else, whatever has changed.
+        if [ -e "$2/reload_signal" ]; then
             echo "procd: HUP to $service" >>/tmp/syslog
             kill -HUP "$(cat "$2/child")"
+            instance_new "$1" "$2"
             return
         fi
         instance_stop "$2"
     fi
     mkdir -p "$2"
-    cp "$1"/* "$2/"
+    instance_new "$1" "$2"
     echo "procd: start of $service" >>/tmp/syslog
     set --  "$2"
     while read -r value; do set -- "$@" "$value"; done <"$1/command"
     setsid /sbin/supervise "$@" </dev/null >/dev/null 2>&1 1000>&- &
     echo $! >"$1/supervisor"
+}
+instance_new() {
+    rm -f "$2"/jail "$2"/jail_mount "$2"/reload_signal
+    cp "$1"/* "$2/"
 }
 instance_stop() {
     local tries=0

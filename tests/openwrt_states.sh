@@ -21,7 +21,7 @@ reboot() {
     for script in /tmp/procd/*/*/supervisor; do
         [ ! -e "$script" ] || kill "$(cat "$script")"
     done
-    while pidof ecohttpd uhttpd >/dev/null; do sleep 0.1; done
+    while runs ecohttpd uhttpd; do sleep 0.1; done
     cp /tmp/syslog /packages/syslog.before 2>/dev/null
     rm -rf /tmp/* /tmp/.uci
     for script in /etc/uci-defaults/*; do
@@ -81,7 +81,10 @@ holds() { eco_holders | grep -q "^$2 .* $1\$"; }
 holds_everywhere() { eco_holders | grep -q "^$2 any6\\{0,1\\} $1\$"; }
 answers() { printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "${2:-/}" "${3:-localhost}" | busybox nc -w 5 127.0.0.1 "$1"; }
 answer_has() { answers "$1" "$2" "$4" | grep -q -e "$3"; }
-process() { pidof "$1" | tr ' ' '\n' | sort -n | head -n 1; }
+process() { eco_pids "$1" | sort -n | head -n 1; }
+served_anew() { runs ecohttpd && ! is "$(process ecohttpd)" "$1"; }
+# Whether one of these programs runs.
+runs() { for program; do [ -z "$(eco_pids "$program")" ] || return 0; done; return 1; }
 
 # Port 80 is served by that program, and by it alone.
 served_by() {
@@ -89,7 +92,7 @@ served_by() {
     [ "$1" = uhttpd ] && other=ecohttpd
     check "$1 listens" holds "$1" 80
     check "LuCI's page" answer_has 80 / '<h1>LuCI</h1>'
-    check_now "$other is gone" not pidof "$other"
+    check_now "$other is gone" not runs "$other"
 }
 
 # LuCI is served by us, now and whatever others do to uhttpd.
@@ -103,7 +106,7 @@ in_charge() {
         check_now "uhttpd does not" not test -e /etc/rc.d/S50uhttpd
         service uhttpd reload
         service uhttpd restart
-        check_now "the trap is closed" not pidof uhttpd
+        check_now "the trap is closed" not runs uhttpd
     fi
 }
 
@@ -159,7 +162,7 @@ uhttpd_absent() {
     in_charge
     pkg opkg remove
     check_now "it says that nobody serves" said 'no web server is left'
-    check_now "nothing of it is left" not pidof ecohttpd
+    check_now "nothing of it is left" not runs ecohttpd
     check_now "a uhttpd that came would serve" is "$(option uhttpd.main.enabled)" ""
 }
 
@@ -174,7 +177,7 @@ uhttpd_not_in_use() {
     /etc/init.d/uhttpd stop
     /etc/init.d/uhttpd disable
     pkg opkg install
-    check_now "nobody opens LuCI to the network" not pidof ecohttpd uhttpd
+    check_now "nobody opens LuCI to the network" not runs ecohttpd uhttpd
     check_now "it says how to" said 'service ecohttpd take_over'
     service ecohttpd take_over
     in_charge
@@ -273,7 +276,7 @@ END
     given_back
 }
 
-# It listens, and then stands still. By name only: the stand-in for procd does not always end a process that is stopped.
+# It listens, and then stands still.
 program_stalls() {
     mkdir /packages/stalled
     cp /packages/ecohttpd.bin /packages/stalled/ecohttpd
@@ -300,6 +303,20 @@ busy_at_a_change() {
     kill -CONT "$(process ecohttpd)"
     check_now "nobody waited for it" not said 'does not answer'
     in_charge
+}
+
+# procd does not wait for the end of a server that is stopped: this one is killed after five seconds.
+restart_of_one_that_stalls() {
+    uhttpd_runs
+    pkg opkg install
+    in_charge
+    kill -STOP "$(process ecohttpd)"
+    printf '#!/bin/sh\ncase "$*" in *--dump*) exec /packages/ecohttpd.bin "$@" ;; esac\nexit 139\n' >/usr/sbin/ecohttpd.new
+    chmod +x /usr/sbin/ecohttpd.new
+    mv /usr/sbin/ecohttpd.new /usr/sbin/ecohttpd
+    service ecohttpd restart
+    given_back
+    check_now "it says so" said 'switched back to uhttpd'
 }
 
 program_does_not_serve_opkg() { program_does_not_serve opkg; }
@@ -339,7 +356,7 @@ END
     check_now "the one that was off" not holds ecohttpd 8081
     pkg opkg remove
     given_back
-    check_now "nothing of it is left" not pidof ecohttpd
+    check_now "nothing of it is left" not runs ecohttpd
 }
 
 upgrade() {
@@ -372,7 +389,7 @@ removal() {
     in_charge
     pkg "$1" remove
     given_back
-    check_now "nothing runs of it" not pidof ecohttpd
+    check_now "nothing runs of it" not runs ecohttpd
     check_now "nothing starts" not test -e /etc/rc.d/S50ecohttpd
     reboot
     given_back
@@ -419,7 +436,7 @@ switched_back_by_hand() {
     in_charge
     service ecohttpd disable
     reboot
-    check_now "disabled is disabled" not pidof ecohttpd uhttpd
+    check_now "disabled is disabled" not runs ecohttpd uhttpd
     service uhttpd enable
     reboot
     given_back
@@ -589,7 +606,10 @@ jail() {
     chmod +x /sbin/ujail
     uci set uhttpd.main.home=/srv/static
     uci delete ecohttpd.main.ubus_prefix
+    local before
+    before=$(process ecohttpd)
     changed uhttpd
+    check "in the jail from now on" served_anew "$before"
     check_now "files alone are" is "$(cat /tmp/procd/ecohttpd/server/jail)" 'ecohttpd log ronly'
     check_now "with what it serves" grep -qx /srv/static /tmp/procd/ecohttpd/server/jail_mount
     check_now "and its key" grep -qx /etc/uhttpd.key /tmp/procd/ecohttpd/server/jail_mount
@@ -610,6 +630,30 @@ there_and_back() {
     reboot
     given_back
     check_now "not by itself" is "$(option ecohttpd.global.use_uhttpd_config)" 0
+}
+
+# What LuCI's button asks: the configuration with the changes of its session, which nobody has applied.
+checked_before_it_is_applied() {
+    local session=0123456789abcdef0123456789abcdef
+    uhttpd_runs
+    pkg opkg install
+    in_charge
+    check_now "nothing is wrong" is "$(service ecohttpd check)" ''
+    mkdir -p "/var/run/rpcd/uci-$session"
+    uci -P "/var/run/rpcd/uci-$session" set ecohttpd.main.http_keepalive=x
+    check_now "the change is wrong" not service ecohttpd check 01234567
+    check_now "why" is "$(service ecohttpd check 01234567)" \
+        'uhttpd.main.http_keepalive: "x" is wrong: expected a whole number from 0 to 86400'
+    for other in '' 0123456 ffffffff '*' "../uci-$session" '????????'; do
+        check_now "not the session $other" service ecohttpd check "$other"
+    done
+    uci -P "/var/run/rpcd/uci-$session" set ecohttpd.main.http_keepalive=7
+    check_now "the change is right" service ecohttpd check 01234567
+    check_now "it is not applied" not option ecohttpd.main.http_keepalive
+    service ecohttpd give_back
+    given_back
+    check_now "without being in charge" is "$(service ecohttpd check)" ''
+    check_now "no draft is left" not ls /var/etc/*.check.*
 }
 
 # The daemon of another processor, under an emulator.

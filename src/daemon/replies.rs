@@ -1,6 +1,7 @@
 //! Short responses of the program itself.
 
 use super::escape::Html;
+use ecohttpd::syntax::media_weight;
 use ecohttpd::{Connection, Request, Result};
 
 /// `Retry-After` of 503, in seconds: pages and most scripts take less.
@@ -44,11 +45,5 @@ pub async fn respond(con: &mut Connection, status: u16, content_type: &str, body
 
 /// Whether a client accepts HTML, as browsers do only for pages: requests for images and by programs get an error.
 pub fn asks_for_page(req: &Request) -> bool {
-    req.header_bytes("accept").unwrap_or_default().split(|&byte| byte == b',').any(|member| {
-        const HTML: &[u8] = b"text/html";
-        let (range, rest) = member.trim_ascii().split_at_checked(HTML.len()).unwrap_or_default();
-        // RFC 9110 §12.4.2: a weight of zero means not acceptable.
-        let refused = || !rest.iter().any(|byte| matches!(byte, b'1'..=b'9')) && rest.ends_with(b"0");
-        range.eq_ignore_ascii_case(HTML) && matches!(rest.first(), None | Some(b';' | b' ')) && !refused()
-    })
+    media_weight(req.header_bytes("accept").unwrap_or_default(), "text/html") > 0
 }

@@ -21,7 +21,7 @@ pub(super) struct DocumentRoot {
     follow_symlinks: bool,
     /// Clients may use only folders that all users of the system may enter.
     world_readable: bool,
-    held: Option<Held>,
+    held: Option<OpenedRoot>,
     /// When the path was last compared with the folder held, in milliseconds of the loop's clock.
     checked: Option<u64>,
     /// There is no openat2(2): Linux before 5.6, or a sandbox that refuses it.
@@ -32,7 +32,7 @@ pub(super) struct DocumentRoot {
     used: bool,
 }
 
-struct Held {
+struct OpenedRoot {
     dir: File,
     id: (u64, u64),
 }
@@ -233,7 +233,7 @@ impl DocumentRoot {
         let id = (meta.dev(), meta.ino());
         if self.held.as_ref().is_none_or(|held| held.id != id) {
             let dir = File::options().read(true).custom_flags(sys::O_PATH | sys::O_DIRECTORY).open(&self.path)?;
-            self.held = Some(Held { dir, id });
+            self.held = Some(OpenedRoot { dir, id });
             self.forget();
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::http::headers::push_hex;
 
 /// What stat(2) reported of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct FileStat {
     /// Inode number.
     pub(super) ino: u64,
     /// Length in bytes.
@@ -22,7 +22,7 @@ pub(super) struct Facts {
 ///
 /// It consists of inode, size, modification time and its nanoseconds, all in hexadecimal, and of the coding's suffix. So
 /// a file that is replaced within a second, or by one of the same age, gets another tag.
-pub(super) fn etag(facts: &Facts, coding: Coding) -> String {
+pub(super) fn etag(facts: &FileStat, coding: Coding) -> String {
     let mtime = facts.mtime.cast_unsigned();
     let mut tag = Vec::with_capacity(64);
     let mut before = b'"';
@@ -87,10 +87,10 @@ mod tests {
 
     #[test]
     fn tags() {
-        let facts = Facts { ino: 0x99_e913, size: 10, mtime: 784_111_777, mtime_nsec: 0 };
+        let facts = FileStat { ino: 0x99_e913, size: 10, mtime: 784_111_777, mtime_nsec: 0 };
         assert_eq!(etag(&facts, Coding::Identity), "\"99e913-a-2ebc98a1-0\"");
         assert_eq!(etag(&facts, Coding::Gzip), "\"99e913-a-2ebc98a1-0.gz\"");
-        let zero = Facts { ino: 0, size: 0, mtime: -1, mtime_nsec: 16 };
+        let zero = FileStat { ino: 0, size: 0, mtime: -1, mtime_nsec: 16 };
         assert_eq!(etag(&zero, Coding::Brotli), "\"0-0-ffffffffffffffff-10.br\"");
     }
 

@@ -1,6 +1,6 @@
 //! A file ready to be sent, and whether it is still the same on disk.
 
-use super::header_lines::{self, Facts};
+use super::header_lines::{self, FileStat};
 use super::limits::ROOT_CHECK;
 use super::sendfile_or_read::Content;
 use super::settled::{is_settled, unix_now};
@@ -17,7 +17,7 @@ pub(super) struct HotFile {
     pub(super) name: CString,
     pub(super) coding: Coding,
     stat: Stat,
-    pub(super) facts: Facts,
+    pub(super) facts: FileStat,
     pub(super) content_type: &'static str,
     pub(super) etag: String,
     /// The header lines of a 200.
@@ -48,7 +48,7 @@ impl HotFile {
         if !stat.is_file() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let mut facts = Facts { ino: stat.ino, size: stat.size, mtime: stat.mtime.0, mtime_nsec: stat.mtime.1 };
+        let mut facts = FileStat { ino: stat.ino, size: stat.size, mtime: stat.mtime.0, mtime_nsec: stat.mtime.1 };
         let etag = header_lines::etag(&facts, coding);
         // RFC 9110 §8.8.2.1: not later than `Date`.
         facts.mtime = facts.mtime.min(i64::try_from(unix_now()).unwrap_or(i64::MAX));

@@ -1,115 +1,19 @@
-//! The HTML page that lists a directory.
+//! A listing as a page of HTML.
 
 use super::header_lines::modified_secs;
 use super::limits::MAX_CRUMBS;
+use super::selection::{Entry, Order, Selection, SortKey};
 use crate::http::date::civil;
 use std::borrow::Cow;
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 use std::io::Write as _;
-
-/// One file or directory of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name: one path segment, any bytes.
-    pub name: Vec<u8>,
-    /// It is a directory.
-    pub dir: bool,
-    /// Length in bytes.
-    pub size: u64,
-    /// Modification time in Unix seconds.
-    pub mtime: i64,
-}
-
-/// What a listing is sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortKey {
-    /// The bytes of the name.
-    Name,
-    /// The length.
-    Size,
-    /// The modification time.
-    Time,
-}
-
-/// How a listing is sorted; by name and ascending if the query does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
-    /// The column that it is sorted by.
-    pub key: SortKey,
-    /// Whether the largest or newest comes first.
-    pub descending: bool,
-}
-
-/// Reads the order from a query as in Apache's listings: `C=` and one of `N S M`, `O=` and one of `A D`.
-pub fn order_from_query(query: &str) -> Order {
-    let mut order = Order { key: SortKey::Name, descending: false };
-    for piece in query.split(['&', ';']) {
-        match piece {
-            "C=N" => order.key = SortKey::Name,
-            "C=S" => order.key = SortKey::Size,
-            "C=M" => order.key = SortKey::Time,
-            "O=A" => order.descending = false,
-            "O=D" => order.descending = true,
-            _ => {}
-        }
-    }
-    order
-}
-
-/// Sorts the entries, directories first.
-///
-/// Uses a heap: the standard library's sorts are faster, but six times the code.
-pub fn sort(entries: Vec<Entry>, order: Order) -> Vec<Entry> {
-    let heap: BinaryHeap<Ranked> = entries.into_iter().map(|entry| Ranked { entry, order }).collect();
-    heap.into_sorted_vec().into_iter().map(|ranked| ranked.entry).collect()
-}
-
-/// An entry that knows its place in an order.
-struct Ranked {
-    entry: Entry,
-    order: Order,
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let (a, b) = (&self.entry, &other.entry);
-        let by_key = match self.order.key {
-            SortKey::Name => a.name.cmp(&b.name),
-            // The size of a directory means nothing and is not shown.
-            SortKey::Size if a.dir => Ordering::Equal,
-            SortKey::Size => a.size.cmp(&b.size),
-            SortKey::Time => a.mtime.cmp(&b.mtime),
-        };
-        let by_key = match self.order.descending {
-            true => by_key.reverse(),
-            false => by_key,
-        };
-        b.dir.cmp(&a.dir).then(by_key).then_with(|| a.name.cmp(&b.name))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Ranked {}
 
 /// Writes a listing in pieces: its head, a row for each entry, its foot.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
     /// The decoded path of the directory, from `/` to `/`.
     pub path: &'a [u8],
-    /// How the rows are sorted.
-    pub order: Order,
+    /// Which entries are shown, in which order.
+    pub selection: &'a Selection,
     /// The charset of the names. With `utf-8`, invalid bytes are shown as U+FFFD.
     ///
     /// With another one, the bytes are written as they are. ASCII must mean ASCII in it.
@@ -128,12 +32,14 @@ impl Page<'_> {
         self.push_name(out, self.path);
         out.extend_from_slice(b"</title>\n<style>\n");
         out.extend_from_slice(STYLE);
-        out.extend_from_slice(b"</style>\n</head>\n<body>\n<h1>Index of ");
+        out.extend_from_slice(b"</style>\n</head>\n<body>\n<header><h1>Index of ");
         self.push_crumbs(out);
-        out.extend_from_slice(b"</h1>\n<table>\n<thead><tr>");
-        self.push_heading(out, SortKey::Name, "Name", "N");
-        self.push_heading(out, SortKey::Size, "Size", "S");
-        self.push_heading(out, SortKey::Time, "Modified (UTC)", "M");
+        out.extend_from_slice(b"</h1>\n");
+        self.push_form(out);
+        out.extend_from_slice(b"<table>\n<thead><tr>");
+        self.push_heading(out, SortKey::Name, "Name");
+        self.push_heading(out, SortKey::Size, "Size");
+        self.push_heading(out, SortKey::Time, "Modified (UTC)");
         out.extend_from_slice(b"</tr></thead>\n<tbody>\n");
         if self.path.iter().any(|&b| b != b'/') {
             out.extend_from_slice(b"<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
@@ -161,9 +67,11 @@ impl Page<'_> {
         out.extend_from_slice(b"</td></tr>\n");
     }
 
-    /// Writes a last row that says that some are left out.
-    pub fn cut(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice("<tr><td>… and more, not listed</td><td></td><td></td></tr>\n".as_bytes());
+    /// Writes a row that says something about the others.
+    pub fn note(&self, text: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"<tr><td>");
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"</td><td></td><td></td></tr>\n");
     }
 
     /// Writes everything after the rows.
@@ -191,15 +99,38 @@ impl Page<'_> {
         }
     }
 
-    /// Writes the heading of a column: a link that sorts by it, or reverses the order if it is the current one.
-    fn push_heading(&self, out: &mut Vec<u8>, key: SortKey, label: &str, letter: &str) {
-        let (sort, next, arrow) = match (self.order.key == key, self.order.descending) {
+    /// Writes the search box, a form that keeps the order.
+    fn push_form(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"<form>");
+        let Order { key, descending } = self.selection.order;
+        for (name, value) in [(b'C', key as u8), (b'O', if descending { b'D' } else { b'A' })] {
+            out.extend_from_slice(b"<input type=\"hidden\" name=\"");
+            out.push(name);
+            out.extend_from_slice(b"\" value=\"");
+            out.push(value);
+            out.extend_from_slice(b"\">");
+        }
+        out.extend_from_slice(b"<input type=\"search\" name=\"q\" placeholder=\"Search\" value=\"");
+        self.push_name(out, &self.selection.search);
+        out.extend_from_slice(b"\"></form></header>\n");
+    }
+
+    /// Writes the heading of a column: a link that sorts by it, or reverses the order if it is the current one. It keeps
+    /// the search.
+    fn push_heading(&self, out: &mut Vec<u8>, key: SortKey, label: &str) {
+        let order = self.selection.order;
+        let (sort, next, arrow) = match (order.key == key, order.descending) {
             (true, false) => (" aria-sort=\"ascending\"", "D", " &#9650;"),
             (true, true) => (" aria-sort=\"descending\"", "A", " &#9660;"),
             (false, _) => ("", "A", ""),
         };
         // Writing to memory does not fail.
-        let _ = write!(out, "<th{sort}><a href=\"?C={letter}&amp;O={next}\">{label}</a>{arrow}</th>");
+        let _ = write!(out, "<th{sort}><a href=\"?C={}&amp;O={next}", char::from(key as u8));
+        if !self.selection.search.is_empty() {
+            out.extend_from_slice(b"&amp;q=");
+            push_url(out, &self.selection.search);
+        }
+        let _ = write!(out, "\">{label}</a>{arrow}</th>");
     }
 
     /// Writes a name as text.
@@ -215,7 +146,10 @@ impl Page<'_> {
 /// The page's style, inside of the page: a listing is one request.
 const STYLE: &[u8] = b"\
 body{margin:1em auto;max-width:60em;padding:0 1em;font:1em/1.5 system-ui,sans-serif}
-h1{font-size:1.2em;overflow-wrap:anywhere}
+header,tr{flex-wrap:wrap;justify-content:space-between}
+header{display:flex;align-items:center;margin-bottom:1em}
+h1{font-size:1.2em;margin:.3em 0;overflow-wrap:anywhere}
+input{font:inherit;padding:.2em .5em;border:1px solid #8886}
 table{width:100%;border-collapse:collapse}
 th,td{padding:.3em .5em;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;width:100%}
@@ -224,7 +158,14 @@ tbody tr:hover{background:#8882}
 a{text-decoration:none}
 a:hover{text-decoration:underline}
 td a{display:block}
-@media(max-width:30em){td:last-child,th:last-child{display:none}}
+@media(max-width:30em){
+form,input[type=search]{width:100%;box-sizing:border-box}
+tr{display:flex}
+th:first-child{width:auto}
+td+td{padding-top:0;font-size:.9em;opacity:.7}
+td:last-child{margin-left:auto}
+td:empty{display:none}
+}
 ";
 
 /// Writes text for HTML, in elements and in quoted attributes.
@@ -290,8 +231,8 @@ mod tests {
 
     use super::*;
 
-    const BY_NAME: Order = Order { key: SortKey::Name, descending: false };
-    const PAGE: Page<'_> = Page { path: b"/", order: BY_NAME, charset: "utf-8" };
+    const ALL: &Selection = &Selection { order: Order { key: SortKey::Name, descending: false }, search: Vec::new() };
+    const PAGE: Page<'_> = Page { path: b"/", selection: ALL, charset: "utf-8" };
 
     fn entry(name: &[u8], dir: bool, size: u64, mtime: i64) -> Entry {
         let name = name.to_vec();
@@ -354,49 +295,29 @@ mod tests {
     }
 
     #[test]
+    fn the_search_is_kept() {
+        let head = written(|out| PAGE.head(out));
+        let form = "<form><input type=\"hidden\" name=\"C\" value=\"N\"><input type=\"hidden\" name=\"O\" value=\"A\">\
+                    <input type=\"search\" name=\"q\" placeholder=\"Search\" value=\"\"></form>";
+        assert!(head.contains(form), "{head}");
+        let selection = Selection::from_query(b"C=M&O=D&q=%22%3E<b>%26+%25%E9");
+        let head = written(|out| Page { selection: &selection, ..PAGE }.head(out));
+        for part in [
+            "name=\"C\" value=\"M\"",
+            "name=\"O\" value=\"D\"",
+            "value=\"&quot;&gt;&lt;b&gt;&amp; %\u{fffd}\"></form>",
+            "<a href=\"?C=M&amp;O=A&amp;q=%22%3E%3Cb%3E%26%20%25%E9\">Modified",
+        ] {
+            assert!(head.contains(part), "{part} in {head}");
+        }
+    }
+
+    #[test]
     fn other_charsets_keep_the_bytes() {
         let page = Page { charset: "iso-8859-1", ..PAGE };
         let mut out = Vec::new();
         page.row(&entry(b"\xe9<", false, 0, 0), &mut out);
         assert!(out.windows(6).any(|w| w == b">\xe9&lt;"));
-    }
-
-    #[test]
-    fn orders() {
-        let order = |key, descending| Order { key, descending };
-        #[rustfmt::skip]
-        let rows: &[(&str, Order)] = &[
-            ("", BY_NAME),
-            ("C=N&O=A", BY_NAME),
-            ("C=S;O=D", order(SortKey::Size, true)),
-            ("O=D&C=M", order(SortKey::Time, true)),
-            ("O=D", order(SortKey::Name, true)),
-            ("x=1&C=M&C=X&O", order(SortKey::Time, false)),
-        ];
-        for (query, want) in rows {
-            assert_eq!(order_from_query(query), *want, "{query}");
-        }
-        let entries = [
-            entry(b"b", false, 2, 1),
-            entry(b"a", false, 2, 2),
-            entry(b"c", false, 1, 3),
-            entry(b"z", true, 1, 1),
-            entry(b"y", true, 9, 2),
-        ];
-        #[rustfmt::skip]
-        let rows: &[(SortKey, bool, &[u8])] = &[
-            (SortKey::Name, false, b"yzabc"),
-            (SortKey::Name, true, b"zycba"),
-            (SortKey::Size, false, b"yzcab"),
-            (SortKey::Size, true, b"yzabc"),
-            (SortKey::Time, false, b"zybac"),
-            (SortKey::Time, true, b"yzcab"),
-        ];
-        for &(key, descending, want) in rows {
-            let entries = sort(entries.to_vec(), order(key, descending));
-            let got: Vec<_> = entries.iter().flat_map(|e| e.name.clone()).collect();
-            assert_eq!(got, want, "{key:?} {descending}");
-        }
     }
 
     #[test]
@@ -414,8 +335,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_panic(path in proptest::collection::vec(any::<u8>(), 0..30), dir: bool, size: u64, mtime: i64, query in "([CO]=[A-Z][&;]?){0,3}") {
-            let page = Page { path: &path, order: order_from_query(&query), charset: "utf-8" };
+        fn no_panic(path in proptest::collection::vec(any::<u8>(), 0..30), dir: bool, size: u64, mtime: i64, query in "([CO]=[A-Z][&;]?){0,3}(&q=.{0,9})?") {
+            let page = Page { path: &path, selection: &Selection::from_query(query.as_bytes()), charset: "utf-8" };
             let text = written(|out| {
                 page.head(out);
                 page.row(&entry(&path, dir, size, mtime), out);

@@ -16,7 +16,9 @@
 //! | `plan`, `header_lines` | pure: which status, bytes and header lines |
 //! | `mime` | content types |
 //! | `generated` | files without a true length: those of proc and sysfs |
-//! | `list_folder`, `listing_page` | reads a folder, and its HTML |
+//! | `list_folder` | reads a folder, and answers with it |
+//! | `selection` | what a listing shows, in which order |
+//! | `listing_page`, `listing_json` | pure: a listing as HTML and as JSON |
 //! | `store` | what all of them share: one folder and its options |
 //! | `limits` | every bound, with its reason |
 
@@ -31,12 +33,14 @@ mod hot_file;
 mod limits;
 mod list_folder;
 mod listed_names;
+mod listing_json;
 mod listing_page;
 mod lookup;
 mod mime;
 mod plan;
 mod precompressed;
 mod precompressed_cache;
+mod selection;
 mod sendfile_or_read;
 mod serve;
 mod settled;
@@ -46,7 +50,7 @@ pub use clean_path::CleanPath;
 
 use crate::http::Coding;
 use crate::server::{Connection, Error, Options, Request, Result};
-use lookup::Found;
+use lookup::FoundFile;
 use std::ffi::CString;
 use std::fmt;
 use std::io;
@@ -136,7 +140,7 @@ impl Files {
     /// Those of [`Connection::serve_file`]; [`Error::BadStatus`] for a status below 200.
     pub async fn serve_as(&self, con: &mut Connection, path: &CleanPath, status: u16) -> Result<bool> {
         let found = path.name().and_then(|name| lookup::look_up(con, &self.0, name, Coding::Identity));
-        let Ok(Found::File(hot)) = found else { return Ok(false) };
+        let Ok(FoundFile::File(hot)) = found else { return Ok(false) };
         con.set_status(status)?;
         serve::serve_whole(con, &hot)?;
         Ok(true)

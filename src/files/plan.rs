@@ -1,6 +1,6 @@
 //! The answer to a request for a file that exists: which status, which bytes, which header lines.
 
-use super::header_lines::{Facts, modified_secs};
+use super::header_lines::{FileStat, modified_secs};
 use crate::http::conditional::{self, Precondition, Validators};
 use crate::http::fields::Fields;
 use crate::http::range::{self, Ranges};
@@ -52,7 +52,7 @@ pub(super) struct ByteRanges {
 pub(super) fn plan(
     fields: &impl Fields,
     get: bool,
-    facts: &Facts,
+    facts: &FileStat,
     etag: &str,
     content_type: &str,
     boundary: impl FnOnce() -> String,
@@ -131,7 +131,7 @@ mod tests {
     use crate::http::fields::{List, Listed};
     use proptest::prelude::*;
 
-    const FACTS: Facts = Facts { ino: 0x99_e913, size: 10, mtime: 784_111_777, mtime_nsec: 0 };
+    const FACTS: FileStat = FileStat { ino: 0x99_e913, size: 10, mtime: 784_111_777, mtime_nsec: 0 };
     const TAG: &str = "\"99e913-a-2ebc98a1-0\"";
 
     fn planned(fields: List<'_>, get: bool) -> Plan {
@@ -192,7 +192,7 @@ mod tests {
     proptest! {
         #[test]
         fn tag_is_strong_and_matches_itself(ino: u64, size: u64, mtime: i64, mtime_nsec in 0u32..1_000_000_000) {
-            let facts = Facts { ino, size, mtime, mtime_nsec };
+            let facts = FileStat { ino, size, mtime, mtime_nsec };
             let tag = etag(&facts, Coding::Zstd);
             let fields = [("if-none-match", tag.as_bytes())];
             prop_assert_eq!(plan(&Listed(&fields), true, &facts, &tag, "", String::new).status, 304);

@@ -6,7 +6,7 @@ use super::header_lines::{push_file, push_not_modified};
 use super::hot_file::HotFile;
 use super::list_folder;
 use super::listing_page::push_url;
-use super::lookup::{self, Found, status_of};
+use super::lookup::{self, FoundFile, status_of};
 use super::plan::{self, Body, ByteRanges, Plan};
 use super::store::Store;
 use crate::http::status_reason;
@@ -51,11 +51,11 @@ fn begin(con: &mut Connection, req: &Request, store: &Rc<Store>, path: &CleanPat
         return Err(req.refuse_method().into());
     }
     match lookup::find(con, store, req, path) {
-        Ok(Found::File(hot)) => serve_file(con, req, store, &hot),
-        Ok(Found::Generated(file)) => Ok(Rest::Generated(file)),
-        Ok(Found::Folder) if !path.is_folder() => redirect_to_slash(con, req, path.relative()),
-        Ok(Found::Folder) if store.dir_listing => Ok(Rest::Listing),
-        Ok(Found::Folder) => Err(Refusal::new(403).into()),
+        Ok(FoundFile::File(hot)) => serve_file(con, req, store, &hot),
+        Ok(FoundFile::Generated(file)) => Ok(Rest::Generated(file)),
+        Ok(FoundFile::Folder) if !path.is_folder() => redirect_to_slash(con, req, path.relative()),
+        Ok(FoundFile::Folder) if store.dir_listing => Ok(Rest::Listing),
+        Ok(FoundFile::Folder) => Err(Refusal::new(403).into()),
         Err(error) => {
             let status = status_of(&error);
             if status >= 500 && con.takes_log_line() {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::accept::parse_weight;
 use crate::http::fields::Fields;
 
 /// A content coding that a file may be stored in beside its plain form.
@@ -99,29 +100,6 @@ impl Accept {
             .map(|(named, coding)| (named.or(self.others).unwrap_or(0), coding));
         ranked.sort_by_key(|&(q, _)| Reverse(q));
         ranked.map(|(q, coding)| (q >= least).then_some(coding))
-    }
-}
-
-/// Parses `q=` and a qvalue (RFC 9110 §12.4.2), in thousandths.
-fn parse_weight(weight: &[u8]) -> Option<u16> {
-    let (name, value) = weight.split_at_checked(2)?;
-    if !name.eq_ignore_ascii_case(b"q=") {
-        return None;
-    }
-    let (whole, fraction) = value.split_first()?;
-    let digits = match fraction.split_first() {
-        None => &[][..],
-        Some((b'.', digits)) => digits,
-        Some(_) => return None,
-    };
-    if digits.len() > 3 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let thousandths = [100, 10, 1].iter().zip(digits).map(|(unit, digit)| unit * u16::from(digit - b'0')).sum();
-    match whole {
-        b'0' => Some(thousandths),
-        b'1' if thousandths == 0 => Some(1000),
-        _ => None,
     }
 }
 

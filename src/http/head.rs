@@ -21,7 +21,9 @@ use super::usual::{self, USUAL_MAX};
 pub struct Head {
     /// The head as received, but with field names in lower case.
     bytes: Vec<u8>,
-    fields: Vec<Field>,
+    /// The same instead of `bytes`, once it is parsed, if it is UTF-8: parts of it need not be checked again.
+    text: String,
+    fields: Vec<FieldSpan>,
     /// The path decoded; empty unless it holds percent-encoding.
     decoded: Vec<u8>,
     /// The decoded path with U+FFFD for what is not UTF-8; empty unless that is needed.
@@ -44,6 +46,7 @@ impl Head {
         self.bytes.extend_from_slice(bytes);
         let parsed = self.parse_text(bytes, limits);
         if parsed.is_ok() {
+            self.check_text();
             return parsed;
         }
         let Some(text) = acceptable_text(bytes) else { return parsed };
@@ -79,7 +82,7 @@ impl Head {
             if self.fields.len() >= limits.fields.min(FIELDS_MAX) {
                 return None;
             }
-            self.fields.push(Field { name, value });
+            self.fields.push(FieldSpan { name, value });
             let (name, text) = (self.bytes.get(name.range())?, self.bytes.get(value.range())?);
             if name != b"host" {
                 self.facts.directives.read(name, text, &mut body).ok()?;
@@ -95,7 +98,16 @@ impl Head {
         self.facts.minor = 1;
         self.facts.host = Some(host?);
         self.facts.framing = body.framing(1).ok()?;
+        self.check_text();
         (!self.facts.directives.unknown_expectation).then_some(length)
+    }
+
+    /// All of the head was read.
+    fn check_text(&mut self) {
+        match String::from_utf8(std::mem::take(&mut self.bytes)) {
+            Ok(text) => self.text = text,
+            Err(error) => self.bytes = error.into_bytes(),
+        }
     }
 
     /// Parses `bytes`, a version of `self.bytes` of the same length.
@@ -267,6 +279,9 @@ impl Head {
     }
 
     fn clear(&mut self) {
+        if !self.text.is_empty() {
+            self.bytes = std::mem::take(&mut self.text).into_bytes();
+        }
         self.bytes.clear();
         self.fields.clear();
         self.decoded.clear();
@@ -294,7 +309,8 @@ impl Head {
         let mut directives = Directives::default();
         let mut host = None;
         for header in headers {
-            let field = Field { name: Span::of(header.name.as_bytes(), bytes), value: Span::of(header.value, bytes) };
+            let field =
+                FieldSpan { name: Span::of(header.name.as_bytes(), bytes), value: Span::of(header.value, bytes) };
             self.fields.push(field);
             let Some(name) = self.bytes.get_mut(field.name.range()) else {
                 continue;
@@ -321,17 +337,19 @@ impl Head {
         Ok(())
     }
 
-    fn is_named(&self, field: &Field, name: &str) -> bool {
+    fn is_named(&self, field: &FieldSpan, name: &str) -> bool {
         field.name.len() == name.len() && self.slice(field.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        self.bytes.get(span.range()).unwrap_or_default()
+        let bytes = if self.text.is_empty() { &self.bytes } else { self.text.as_bytes() };
+        bytes.get(span.range()).unwrap_or_default()
     }
 
     /// A span that the parser found to be ASCII.
     fn text(&self, span: Span) -> &str {
-        from_utf8(self.slice(span)).unwrap_or_default()
+        let known = self.text.get(span.range()).filter(|text| !text.is_empty());
+        known.unwrap_or_else(|| from_utf8(self.slice(span)).unwrap_or_default())
     }
 }
 
@@ -358,7 +376,7 @@ struct HeadFacts {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Field {
+struct FieldSpan {
     name: Span,
     value: Span,
 }

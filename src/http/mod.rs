@@ -16,6 +16,7 @@
 //! | [`encoder`] | how a response's body is delimited, and its head as bytes |
 //! | [`keep_alive`] | what follows an exchange: the one place where keep-alive is decided |
 //! | [`exchange`] | one request and its response, as a value |
+//! | [`accept`] | what a client accepts, by weight |
 //! | [`conditional`], [`range`], [`coding`] | which part and form of a representation a request wants; they read [`fields`] |
 //! | [`multipart`], [`parameters`], [`query`] | forms, in bodies and in targets |
 //! | [`date`] | dates as HTTP writes them |
@@ -23,6 +24,7 @@
 //! | [`limits`] | every bound, with its reason |
 //! | `h2` | HTTP/2: frames, field compression, streams |
 
+pub mod accept;
 pub mod chunked;
 pub mod coding;
 pub mod conditional;
@@ -53,6 +55,7 @@ pub mod status;
 pub mod target;
 pub mod usual;
 
+pub use accept::media_weight;
 pub use chunked::{BadChunk, Chunked};
 pub use coding::{Coding, acceptable};
 pub use encoder::{CHUNK_END, CONTINUE, Encoder, Frame, LAST_CHUNK, Persistence, chunk_head, write_head};

@@ -7,6 +7,7 @@
 //! | `slots` | keys that tell the tenants of a slot apart |
 //! | `wake` | the queue that wakers push to, from any thread |
 //! | `timers` | deadlines, the earliest first |
+//! | `lag` | how long turns of the loop take |
 //! | `reactor` | `mio::Poll`, and the table of awaited descriptors |
 //! | `tasks` | futures of the loop that belong to no connection |
 //! | `runtime` | all of them together |
@@ -17,6 +18,7 @@
 //! functions such as [`sleep`](sleep::sleep) find it through a thread-local that is set while the loop runs.
 
 mod async_fd;
+mod lag;
 mod reactor;
 mod runtime;
 mod sleep;
@@ -27,6 +29,8 @@ mod timers;
 mod wake;
 
 pub use async_fd::AsyncFd;
+#[cfg(feature = "stats")]
+pub use lag::LAG_BOUNDS;
 pub(crate) use reactor::{Edges, Source};
 pub(crate) use runtime::Runtime;
 pub(crate) use sleep::within;

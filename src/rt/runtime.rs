@@ -1,5 +1,6 @@
 //! What futures need from the loop, and how they find it.
 
+use super::lag::Lag;
 use super::reactor::Reactor;
 use super::slots::Key;
 use super::tasks::{Boxed, Tasks};
@@ -25,6 +26,10 @@ pub(crate) struct Runtime {
     now: Cell<u64>,
     /// Not zero. It may wrap: nothing keeps one for long.
     moment: Cell<u32>,
+    /// How often the loop has waited for events. It wraps.
+    turn: Cell<u32>,
+    /// The turns so far.
+    pub(crate) lag: Lag,
 }
 
 impl Runtime {
@@ -39,6 +44,8 @@ impl Runtime {
             start: Instant::now(),
             now: Cell::new(0),
             moment: Cell::new(1),
+            turn: Cell::new(0),
+            lag: Lag::default(),
         }))
     }
 
@@ -88,6 +95,12 @@ impl Runtime {
         self.moment.set(self.moment.get().wrapping_add(1).max(1));
     }
 
+    /// A number that changes each time the loop waits for events: all that had happened before is known then.
+    #[cfg(feature = "client")]
+    pub(crate) fn turn(&self) -> u32 {
+        self.turn.get()
+    }
+
     pub(crate) fn read_clock(&self) {
         self.now.set(millis(self.start.elapsed()));
     }
@@ -115,6 +128,7 @@ impl Runtime {
         }
         // Handlers have used up time since the tick began.
         self.read_clock();
+        self.lag.end_turn(self.now.get());
         let next = self.timers.borrow().next();
         next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
     }
@@ -127,8 +141,12 @@ impl Runtime {
         }
         let polled = self.reactor.poll(wait);
         self.next_moment();
+        self.turn.set(self.turn.get().wrapping_add(1));
         self.wakes.awake();
         self.read_clock();
+        // If the clock was not read before, nothing was waited for.
+        self.lag.end_turn(self.now.get());
+        self.lag.begin_turn(self.now.get());
         polled
     }
 }

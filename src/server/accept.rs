@@ -1,6 +1,7 @@
 //! New connections: accepting them, making room for them, keeping them waiting, pausing when the system is out of
 //! resources.
 
+use super::counters::Count;
 use super::endpoints::{Endpoints, Newcomer};
 use super::eviction::{self, Doing, Standing};
 use super::http1::Http1;
@@ -91,7 +92,11 @@ impl Acceptor {
         // With a quarter of the connections in use, clients that may have left are probed at once.
         self.shared.filling_up.set(self.sessions.len() * 4 >= self.max_connections.get());
         let Newcomer { transport, peer, options, handler } = newcomer;
-        match self.sessions.open(handler, Http1::new(transport, peer, self.shared.now(), options)) {
+        self.shared.counters.add(Count::Accepted);
+        let http1 = Http1::new(transport, peer, self.shared.now(), options);
+        #[cfg(feature = "stats")]
+        let http1 = Http1 { number: self.shared.counters.accepted(), ..http1 };
+        match self.sessions.open(handler, http1) {
             Ok(key) => self.admitted.borrow_mut().push(key),
             Err(error) if self.shared.takes_log_line(&peer) => {
                 log::warn!("{peer}: cannot take the connection: {error}")
@@ -152,6 +157,7 @@ impl Acceptor {
             // `max_by_key` returns the last maximum, which is the latest connection.
             let latest_of_most = (0..waiting.len()).max_by_key(|&at| count(&waiting[at])).unwrap_or(0);
             let refused = waiting.remove(latest_of_most);
+            self.shared.counters.add(Count::Refused);
             self.log_eviction(&refused.peer, "refused");
         }
         self.retry_later(limits::FRESH);

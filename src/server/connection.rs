@@ -1,5 +1,6 @@
 //! The connection as a handler sees it: the methods of lua-eco's class of the same name.
 
+use super::counters::Count;
 use super::deadline_table::Timer;
 use super::error::{Error, Outcome, Result};
 use super::form::FormEvent;
@@ -9,6 +10,8 @@ use super::options::Options;
 use super::request::Request;
 use super::shared::Shared;
 use super::site_options::SiteOptions;
+#[cfg(feature = "stats")]
+use super::tally::Tally;
 use super::upgrade::{self, Upgraded};
 use super::{request_body, respond};
 #[cfg(feature = "websocket")]
@@ -71,6 +74,14 @@ impl Connection {
         self.encrypted = encrypted;
         if let Some(in_flight) = &mut self.http1.borrow_mut().in_flight {
             in_flight.client = Some(addr);
+        }
+    }
+
+    /// Counts this request in another tally than that of its site: see [`Options::tally`](crate::Options::tally).
+    #[cfg(feature = "stats")]
+    pub fn count_in(&mut self, tally: &Rc<Tally>) {
+        if let Some(in_flight) = &mut self.http1.borrow_mut().in_flight {
+            in_flight.tally = Some(Rc::clone(tally));
         }
     }
 
@@ -425,6 +436,12 @@ impl Connection {
     /// The loop's clock in milliseconds, read once a tick.
     pub(crate) fn now(&self) -> u64 {
         self.shared.runtime.now()
+    }
+
+    /// Counts an event of the layer above.
+    #[inline]
+    pub(crate) fn count(&self, what: Count) {
+        self.shared.counters.add(what);
     }
 
     /// The number of the loop's current turn. Files are assumed not to change within a turn.

@@ -26,7 +26,7 @@ use super::shared::Shared;
 use super::site_options::CurrentOptions;
 use super::waiter::{Waiter, Want};
 use crate::buf::{Drained, Input};
-use crate::http::{CloseReason, Next, Receiving, Scanner, Sending};
+use crate::http::{CloseReason, Exchange, Next, Receiving, Scanner, Sending};
 use crate::net::{PeerAddr, Transport};
 use crate::rt::{Key, deadline, millis};
 use log::Level;
@@ -67,8 +67,9 @@ pub(super) enum Phase {
     /// No more requests are read. Queued output is still sent, and up to `discard` bytes of input are thrown away; then
     /// the stream is closed.
     Closing { discard: u64 },
-    /// What exists of a cut response was sent. Once the client has received it, the stream is reset.
-    Delivering,
+    /// What there is was sent. Once the client has received it, the stream is reset, if a response was cut short, or
+    /// half-closed.
+    Delivering { discard: u64 },
     /// We have half-closed. Input is discarded, so that no reset overtakes the response (RFC 9112 §9.6).
     Linger { left: u64, request_read: bool },
     /// To be closed at once.
@@ -138,6 +139,12 @@ pub(super) struct Http1 {
     pub(super) waiter: Waiter,
     /// Requests read so far.
     pub(super) served: u32,
+    /// When it was accepted, in seconds of the loop's clock.
+    #[cfg(feature = "stats")]
+    pub(super) opened: u32,
+    /// How many were accepted so far, with this one; 0 for a stream. It may wrap.
+    #[cfg(feature = "stats")]
+    pub(super) number: u32,
 }
 
 impl Http1 {
@@ -158,6 +165,10 @@ impl Http1 {
             deadlines: Deadlines::default(),
             waiter: Waiter::default(),
             served: 0,
+            #[cfg(feature = "stats")]
+            opened: u32::try_from(now / 1000).unwrap_or(u32::MAX),
+            #[cfg(feature = "stats")]
+            number: 0,
         };
         http1.deadlines.set(Timer::Head, deadline(now, header_timeout));
         http1
@@ -243,7 +254,7 @@ impl Http1 {
         let began = |deadline: u64, after: Duration| deadline.saturating_sub(millis(after)).min(now);
         match self.phase {
             Phase::Dead => return Doing::Idle { since: 0 },
-            Phase::Linger { .. } | Phase::Delivering => {
+            Phase::Linger { .. } | Phase::Delivering { .. } => {
                 return Doing::Lingering { since: began(self.deadlines.get(Timer::End), limits::LINGER_TIMEOUT) };
             }
             #[cfg(feature = "http2")]
@@ -478,6 +489,10 @@ impl Http1 {
         let unlogged = std::mem::replace(&mut self.unlogged, Unlogged::Nothing);
         // Held during the call: the log may replace the site.
         let site = Rc::clone(&self.site.borrow());
+        #[cfg(feature = "stats")]
+        if unlogged != Unlogged::Nothing {
+            self.count_request(shared, &site.options);
+        }
         let (Some(log), Some(in_flight)) = (&site.options.access_log, &mut self.in_flight) else { return };
         let exchange = &in_flight.exchange;
         let known = match unlogged {
@@ -492,7 +507,7 @@ impl Http1 {
             target: known.map_or("", |head| head.target()),
             version: known.map_or("HTTP/1.1", |head| head.version()),
             minor_version: known.map_or(1, |head| head.minor_version()),
-            status: if exchange.sending() == Sending::Head { 499 } else { exchange.response().status() },
+            status: status_of(exchange),
             bytes: in_flight.body_bytes(),
             duration: Duration::from_millis(shared.now().saturating_sub(exchange.started())),
             referer: known.and_then(|head| head.header("referer")),
@@ -510,6 +525,17 @@ impl Http1 {
         }
     }
 
+    /// Counts the exchange that ended.
+    #[cfg(feature = "stats")]
+    fn count_request(&self, shared: &Shared, options: &Options) {
+        let Some(in_flight) = &self.in_flight else { return };
+        let status = status_of(&in_flight.exchange);
+        shared.counters.requests.count(status);
+        if let Some(tally) = in_flight.tally.as_ref().or(options.tally.as_ref()) {
+            tally.count(status);
+        }
+    }
+
     /// Logs a line about this connection, unless there are too many. One function, to save code at each call.
     #[cold]
     pub(super) fn note(&self, shared: &Shared, level: Level, what: fmt::Arguments<'_>) {
@@ -523,4 +549,9 @@ impl Http1 {
     pub(super) fn debug(&self, what: fmt::Arguments<'_>) {
         log::debug!("{}: {what}", self.link.peer);
     }
+}
+
+/// The status for the logs: 499 if the client left before there was one.
+fn status_of(exchange: &Exchange) -> u16 {
+    if exchange.sending() == Sending::Head { 499 } else { exchange.response().status() }
 }

@@ -1,5 +1,6 @@
 //! The byte stream under a connection: transport, readiness, reading and flushing. It knows no HTTP.
 
+use super::counters::Traffic;
 use super::limits;
 use crate::buf::{Drained, Output, Sink};
 use crate::net::{PeerAddr, Transport};
@@ -21,6 +22,7 @@ pub(super) struct Link {
     pub(super) is_watched: bool,
     /// Bytes that may still pass in this turn before the handler yields.
     pub(super) credit: usize,
+    pub(super) traffic: Traffic,
 }
 
 /// The result of a flush.
@@ -43,6 +45,7 @@ impl Link {
             peer_closed: false,
             is_watched: false,
             credit: limits::TURN,
+            traffic: Traffic::default(),
         }
     }
 
@@ -72,6 +75,7 @@ impl Link {
         match &read {
             // epoll(7): with edge triggering a short read means the same as EAGAIN, except for the peer's half-close.
             Ok(n) => {
+                self.traffic.receive(*n);
                 self.readable = *n == buffer.len() || *n > 0 && (self.peer_closed || self.transport.has_more());
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
@@ -91,7 +95,9 @@ impl Link {
             Some(output) => {
                 let before = output.sent();
                 let drained = output.drain(&mut self.transport, limits::FLUSH_BUDGET)?;
-                Flushed { drained, moved: output.sent() > before }
+                let sent = output.sent() - before;
+                self.traffic.send(sent);
+                Flushed { drained, moved: sent > 0 }
             }
             None => {
                 let all = self.transport.flush()?;

@@ -5,6 +5,7 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `options`, `limits`, `error`, `access` | settings, bounds, errors, the access log's record |
+//! | `tally`, `counters` | what is counted |
 //! | `log_limit` | how many log lines a client may cause |
 //! | `pace`, `eviction` | how fast a client is; which connection is closed for a new one at the limit |
 //! | `deadline_table` | when a connection must be checked even if nothing happens |
@@ -28,11 +29,13 @@
 //! | `endpoints`, `accept` | listeners; new connections |
 //! | `control`, `event_loop` | commands of other threads; the loop |
 //! | `listeners` | listeners while the server runs |
+//! | `monitor` | what the server is doing |
 
 mod accept;
 mod access;
 mod connection;
 mod control;
+mod counters;
 mod deadline_table;
 mod ending;
 mod endpoints;
@@ -49,6 +52,8 @@ mod limits;
 mod link;
 mod listeners;
 mod log_limit;
+#[cfg(feature = "stats")]
+mod monitor;
 #[cfg(feature = "http2")]
 mod mux;
 mod options;
@@ -65,6 +70,8 @@ mod shared;
 mod simulation;
 mod site;
 mod site_options;
+#[cfg(feature = "stats")]
+mod tally;
 mod timeouts;
 mod upgrade;
 mod waiter;
@@ -76,13 +83,18 @@ mod websocket_simulation;
 pub use access::Access;
 pub use connection::Connection;
 pub use control::Handle;
+pub(crate) use counters::Count;
 pub use endpoints::Listening;
 pub use error::{Error, IntoOutcome, Outcome, Refusal, Result, timeout};
 pub use form::FormEvent;
 pub use listeners::Listeners;
+#[cfg(feature = "stats")]
+pub use monitor::{ConnectionInfo, ConnectionState, Monitor, Stats};
 pub use options::Options;
 pub use request::Request;
 pub use site::Site;
+#[cfg(feature = "stats")]
+pub use tally::Tally;
 pub use upgrade::{Upgraded, UpgradedReader, UpgradedWriter};
 #[cfg(feature = "websocket")]
 pub use websocket::{Message, WebSocket, WebSocketOptions, WebSocketReader, WebSocketWriter};
@@ -206,6 +218,12 @@ impl Server {
     /// A handle to change the server's listeners while it runs.
     pub fn listeners(&self) -> Listeners {
         Listeners(Rc::downgrade(&self.event_loop))
+    }
+
+    /// A handle that says what the server is doing.
+    #[cfg(feature = "stats")]
+    pub fn monitor(&self) -> Monitor {
+        Monitor(Rc::downgrade(&self.event_loop))
     }
 
     /// A handle for other threads and for handlers to control this server.

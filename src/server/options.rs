@@ -2,6 +2,8 @@
 
 use super::access::Access;
 use super::limits;
+#[cfg(feature = "stats")]
+use super::tally::Tally;
 use crate::http::HeadLimits;
 use crate::net::Bind;
 #[cfg(feature = "tls")]
@@ -55,6 +57,8 @@ pub struct Options {
     pub(crate) prior_knowledge: bool,
     pub(crate) server_header: bool,
     pub(crate) access_log: Option<AccessLog>,
+    #[cfg(feature = "stats")]
+    pub(crate) tally: Option<Rc<Tally>>,
 }
 
 impl Default for Options {
@@ -104,6 +108,8 @@ impl Default for Options {
             prior_knowledge: false,
             server_header: true,
             access_log: None,
+            #[cfg(feature = "stats")]
+            tally: None,
         }
     }
 }
@@ -392,6 +398,13 @@ impl Options {
     /// So a server can start before its network, and need not be restarted when an address comes back.
     pub fn freebind(mut self, yes: bool) -> Self {
         self.bind.freebind = yes;
+        self
+    }
+
+    /// Counts the requests of the site there, by the class of their status; default: in no tally.
+    #[cfg(feature = "stats")]
+    pub fn tally(mut self, tally: Rc<Tally>) -> Self {
+        self.tally = Some(tally);
         self
     }
 

@@ -3,6 +3,8 @@
 #[cfg(feature = "http2")]
 use super::mux::Role;
 use super::pace::Pace;
+#[cfg(feature = "stats")]
+use super::tally::Tally;
 use crate::buf::Output;
 use crate::http::{self, Carry, Exchange, Persistence, SendError};
 use crate::net::PeerAddr;
@@ -28,6 +30,9 @@ pub(super) struct InFlight {
     pub(super) queued: u32,
     /// Since when the client was not seen to read anything; valid while the write timeout runs.
     pub(super) still_since: u64,
+    /// What the request is counted in, if not in the tally of its site.
+    #[cfg(feature = "stats")]
+    pub(super) tally: Option<Rc<Tally>>,
     /// Its part in a connection of HTTP/2.
     #[cfg(feature = "http2")]
     pub(super) role: Role,
@@ -38,6 +43,10 @@ impl InFlight {
     pub(super) fn begin(&mut self, now: u64) {
         self.client = None;
         self.received = 0;
+        #[cfg(feature = "stats")]
+        {
+            self.tally = None;
+        }
         self.pace = Pace::new(now, self.output.sent());
     }
 

@@ -1,5 +1,6 @@
 //! What all connections of one server share: the clock, buffers, the `Date` line, the budget of log lines.
 
+use super::counters::Counters;
 use super::limits;
 use super::log_limit::LineCounts;
 use super::request_memory::InFlight;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     stop_deadline: Cell<Option<u64>>,
     /// Log lines caused by clients.
     pub(super) log_lines: RefCell<LineCounts>,
+    pub(super) counters: Counters,
 }
 
 impl Shared {
@@ -59,6 +61,7 @@ impl Shared {
             max_streams: Cell::new(limits::MAX_CONNECTIONS * limits::STREAMS_A_CONNECTION),
             stop_deadline: Cell::new(None),
             log_lines: RefCell::default(),
+            counters: Counters::default(),
         }
     }
 

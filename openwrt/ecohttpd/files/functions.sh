@@ -12,6 +12,8 @@ ECO_INIT=/etc/init.d/ecohttpd
 ECO_SHARE=/usr/share/ecohttpd
 # The configuration that the daemon reads: made from UCI at each start and reload. If it exists, it is valid.
 ECO_CONF=/var/etc/ecohttpd.conf
+# Where rpcd keeps what LuCI's sessions have changed and not applied: a folder for each, uci-SESSION.
+ECO_SESSIONS=/var/run/rpcd
 UHTTPD_INIT=/etc/init.d/uhttpd
 
 # Seconds until a started server must answer. A slow router takes two, and five more if procd restarts it.
@@ -77,16 +79,21 @@ eco_restore_sections() {
 	uci -q delete ecohttpd.global.taken
 }
 
+# eco_export PACKAGE: its sections, with the changes in the folder ECO_CHANGES if that is set.
+eco_export() {
+	uci ${ECO_CHANGES:+-P "$ECO_CHANGES"} export "$1"
+}
+
 # eco_generate WITH_UHTTPD: prints the configuration: the enabled sections of uhttpd (if 1) and of ecohttpd. A section of
 # ecohttpd with the name of one of uhttpd adds to it. Fails if UCI can't read a file.
 eco_generate() {
 	local text=""
 	if [ "$1" = 1 ]; then
-		text="$(uci export uhttpd)" || return 1
+		text="$(eco_export uhttpd)" || return 1
 	fi
 	if [ -e /etc/config/ecohttpd ]; then
 		text="$text
-$(uci export ecohttpd)" || return 1
+$(eco_export ecohttpd)" || return 1
 	fi
 	printf '%s\n' "$text" | awk -v taken="$(uci -q get ecohttpd.global.taken)" -f "$ECO_SHARE/sections.awk"
 }
@@ -110,17 +117,17 @@ eco_rescue() {
 	printf "\toption home '/www'\n\toption rfc1918_filter '1'\n\toption ubus_prefix '/ubus'\n"
 }
 
-# Creates the draft of the configuration, readable by root only: it may contain passwords.
+# eco_draft FILE: creates a draft of the configuration, readable by root only: it may contain passwords.
 eco_draft() {
 	mkdir -p "${ECO_CONF%/*}"
-	rm -f "$ECO_CONF.new"
-	(umask 077 && : >"$ECO_CONF.new")
+	rm -f "$1"
+	(umask 077 && : >"$1")
 }
 
 # eco_configure: makes the configuration of the daemon. Fails if there is nothing to serve.
 eco_configure() {
 	local draft="$ECO_CONF.new" with=0 error
-	eco_draft
+	eco_draft "$draft"
 	if [ "$ECO_RESCUE" = 1 ]; then
 		rm -f "$draft"
 		eco_rescue >"$ECO_CONF"
@@ -257,13 +264,66 @@ eco_await() {
 	done
 }
 
+# eco_pids PROGRAM: the processes that execute it. pidof also finds scripts of that name, such as those in /etc/init.d.
+eco_pids() {
+	# A readlink for each would be slow.
+	# shellcheck disable=SC2012
+	ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n "s#.* /proc/\([0-9]*\)/exe -> .*/$1\( (deleted)\)\{0,1\}\$#\1#p"
+}
+
+# Whether the server that runs is in the jail: procd sets no_new_privs for it.
+eco_jailed() {
+	local pid
+	for pid in $(eco_pids ecohttpd); do
+		grep -q '^NoNewPrivs:.*1' "/proc/$pid/status" && return
+	done
+	return 1
+}
+
 # eco_await_end PROGRAM: waits until it has released its ports.
 eco_await_end() {
 	local seconds=0
-	while pidof "$1" >/dev/null && [ "$seconds" -lt "$ECO_STOPPING" ]; do
+	while [ -n "$(eco_pids "$1")" ] && [ "$seconds" -lt "$ECO_STOPPING" ]; do
 		seconds=$((seconds + 1))
 		sleep 1
 	done
+}
+
+# eco_check [SESSION]: prints what is wrong with the configuration that ecohttpd has, or would have in the place of uhttpd.
+# Fails if that is an error. SESSION is how a session of LuCI begins, whose changes count, too: with all of it, others
+# could read in the list of processes what logs them in.
+eco_check() {
+	local draft="$ECO_CONF.check.$$" status=0 ECO_CHANGES=""
+	case "$1" in
+	*[!0-9a-f]*) ;;
+	????????*) for ECO_CHANGES in "$ECO_SESSIONS/uci-$1"*; do [ -d "$ECO_CHANGES" ] || ECO_CHANGES=""; done ;;
+	esac
+	eco_draft "$draft"
+	eco_wrong "$draft" || status=1
+	rm -f "$draft"
+	return "$status"
+}
+
+# eco_wrong FILE: makes the configuration there, and prints what is wrong with it. Fails if that is an error.
+eco_wrong() {
+	local said status=0
+	said="$(eco_generate 1 2>&1 >"$1")" || {
+		echo "${said:-uci could not read it}"
+		return 1
+	}
+	eco_serves "$1" || {
+		echo "no section 'config uhttpd' is enabled"
+		return 1
+	}
+	said="$("$ECO_BIN" --config "$1" --test 2>&1 >/dev/null)" || status=1
+	# The file and its lines are of no use to people: it is made from others.
+	[ -z "$said" ] || printf '%s\n' "$said" | sed "s|^ecohttpd: ||; s|^$1:[0-9: ]*||"
+	said="$(eco_strangers "$1")"
+	[ -z "$said" ] || {
+		echo "$said"
+		status=1
+	}
+	return "$status"
 }
 
 # eco_refuse TEXT: says why nothing changes.
@@ -282,7 +342,7 @@ eco_take_over() {
 		return
 	}
 	[ -e /etc/config/uhttpd ] || cp "$ECO_SHARE/uhttpd.config" /etc/config/uhttpd || return
-	eco_draft
+	eco_draft "$draft"
 	error="$(eco_generate 1 2>&1 >"$draft")" || {
 		eco_refuse "cannot read the configuration: $error"
 		return
@@ -318,7 +378,7 @@ eco_take_over() {
 	# ecohttpd first: after a power failure in between both start, and the sections decide which one serves.
 	"$ECO_INIT" enable
 	if [ -x "$UHTTPD_INIT" ]; then
-		! pidof uhttpd >/dev/null || was_running=1
+		[ -z "$(eco_pids uhttpd)" ] || was_running=1
 		"$UHTTPD_INIT" disable
 		"$UHTTPD_INIT" stop
 		[ "$was_running" = 0 ] || eco_await_end uhttpd

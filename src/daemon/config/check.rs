@@ -88,6 +88,13 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
         warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: ignored"));
         site.ubus.prefix = None;
     }
+    for (option, uci, path) in
+        [("--metrics", "metrics", &site.metrics), ("--server-status", "server_status", &site.server_status)]
+    {
+        if cfg!(not(feature = "status")) && path.is_some() {
+            warnings.push(wrong(site, option, uci, "built without status: ignored"));
+        }
+    }
     complete_backends(site, said);
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
         let text = "HTTPS needs a certificate (-C, cert) and its key (-K, key)";

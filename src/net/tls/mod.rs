@@ -9,6 +9,9 @@ mod certificates;
 mod client;
 mod clients;
 mod config;
+mod handshakes;
+#[cfg(feature = "ktls")]
+mod kernel;
 mod tls_files;
 
 pub use certificates::{read_cert, read_key};
@@ -21,9 +24,10 @@ pub(crate) use tls_files::TlsFiles;
 use crate::buf::Sink;
 use crate::http::date;
 use config::{Loaded, load};
+use handshakes::{HandshakeEnd, Handshakes};
 use mio::net::TcpStream;
-use rustls::ServerConnection;
 use rustls::pki_types::UnixTime;
+use rustls::{HandshakeKind, ServerConnection};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
@@ -61,12 +65,13 @@ struct PerThread {
     /// A piece of a file on its way into a record.
     scratch: RefCell<Box<[u8]>>,
     steps_left: Cell<u32>,
+    handshakes: Handshakes,
 }
 
 impl PerThread {
     fn new() -> Rc<PerThread> {
         let scratch = RefCell::new(vec![0; FILE_STEP].into_boxed_slice());
-        Rc::new(PerThread { scratch, steps_left: Cell::new(STEPS_A_TICK) })
+        Rc::new(PerThread { scratch, steps_left: Cell::new(STEPS_A_TICK), handshakes: Handshakes::default() })
     }
 }
 
@@ -103,6 +108,12 @@ impl TlsContext {
         });
     }
 
+    /// The handshakes of the thread's servers so far: full ones, resumed ones, and those that failed.
+    #[cfg(feature = "stats")]
+    pub(crate) fn handshakes() -> [u64; 3] {
+        PER_THREAD.with(|shared| shared.get().map_or([0; 3], |shared| shared.handshakes.counts()))
+    }
+
     pub(crate) fn accept(self: &Rc<Self>, stream: TcpStream) -> io::Result<Tls> {
         let config = Arc::clone(&self.loaded.borrow().server);
         let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
@@ -115,6 +126,8 @@ impl TlsContext {
             drained: false,
             unasked: false,
             verified: Cell::new(None),
+            #[cfg(feature = "ktls")]
+            sender: None,
         })
     }
 }
@@ -131,6 +144,9 @@ pub(crate) struct Tls {
     unasked: bool,
     /// Whether an authority signed the client's certificate, once that was checked.
     verified: Cell<Option<bool>>,
+    /// Set if the kernel encrypts.
+    #[cfg(feature = "ktls")]
+    sender: Option<kernel::Sender>,
 }
 
 /// A socket that records whether a read was short.
@@ -249,11 +265,14 @@ impl Tls {
         }
         // A little at a time, as rustls requires: decrypted bytes are taken before more are read.
         let n = self.session.read_tls(&mut Noting { stream: &mut self.stream, drained: &mut self.drained })?;
-        let processed = self.session.process_new_packets();
+        let processed = self.call(false, |session| session.process_new_packets());
         if handshakes && (processed.is_err() || !self.waits_for_more()) {
             self.context.per_thread.steps_left.update(|left| left.saturating_sub(1));
         }
         if let Err(error) = processed {
+            if handshakes {
+                self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
+            }
             self.fail(&error);
             let kind = match error {
                 rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => REFUSED,
@@ -261,11 +280,21 @@ impl Tls {
             };
             return Err(io::Error::new(kind, error));
         }
+        #[cfg(feature = "ktls")]
+        if kernel::key_changed() {
+            self.state = Stage::Failed;
+            return Err(kernel::end_of_key(&self.stream, "the client wants another"));
+        }
         if self.session.is_handshaking() {
             self.send_pending()?;
             if n == 0 {
+                self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+        } else if handshakes {
+            let is_resumed = self.session.handshake_kind() == Some(HandshakeKind::Resumed);
+            let end = if is_resumed { HandshakeEnd::Resumed } else { HandshakeEnd::Full };
+            self.context.per_thread.handshakes.add(end);
         }
         // The tickets of a finished handshake leave with the first response.
         Ok(())
@@ -279,7 +308,7 @@ impl Tls {
     /// Sends an alert. If it can't be sent, the reset has to do.
     fn fail(&mut self, error: &rustls::Error) {
         self.state = Stage::Failed;
-        let plain = alerts::raise(&mut self.session, error);
+        let plain = self.call(false, |session| alerts::raise(session, error));
         if let (Ok(true), Some(alert)) = (self.send_pending(), plain) {
             let _ = self.stream.write(&alert);
         }
@@ -308,6 +337,7 @@ impl Tls {
         let _ = self.stream.write(&reply);
         let _ = self.stream.shutdown(Shutdown::Write);
         self.state = Stage::Refused;
+        self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
     }
 
     /// Discards what a refused client still sends. Closing at once would send a reset, which may overtake the response.
@@ -324,7 +354,7 @@ impl Tls {
     /// Sends what rustls has buffered; true if nothing is left.
     pub(crate) fn send_pending(&mut self) -> io::Result<bool> {
         while self.session.wants_write() {
-            match self.session.write_tls(&mut self.stream) {
+            match self.send_records() {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -332,6 +362,36 @@ impl Tls {
             }
         }
         Ok(true)
+    }
+
+    fn send_records(&mut self) -> io::Result<usize> {
+        #[cfg(feature = "ktls")]
+        if self.sender.is_some() {
+            return self.session.write_tls(&mut kernel::Records(&self.stream));
+        }
+        self.session.write_tls(&mut self.stream)
+    }
+
+    /// Calls what may encrypt. `note`: the kernel may be given the key afterwards.
+    #[cfg(feature = "ktls")]
+    fn call<T>(&mut self, note: bool, call: impl FnOnce(&mut ServerConnection) -> T) -> T {
+        let mode = match self.sender {
+            Some(_) => kernel::Mode::Plain,
+            None if note => kernel::Mode::Note,
+            None => kernel::Mode::Encrypt,
+        };
+        kernel::in_mode(mode, || call(&mut self.session))
+    }
+
+    #[cfg(not(feature = "ktls"))]
+    fn call<T>(&mut self, _note: bool, call: impl FnOnce(&mut ServerConnection) -> T) -> T {
+        call(&mut self.session)
+    }
+
+    /// Whether the kernel encrypts.
+    #[cfg(feature = "ktls")]
+    pub(crate) fn is_in_kernel(&self) -> bool {
+        self.sender.is_some()
     }
 
     /// Fails after a fatal alert.
@@ -356,7 +416,7 @@ impl Tls {
     /// Sends `close_notify`, by which the peer can tell a complete stream from a truncated one.
     pub(crate) fn send_close_notify(&mut self) {
         if !matches!(self.state, Stage::Cut | Stage::Refused | Stage::Failed) {
-            self.session.send_close_notify();
+            self.call(false, |session| session.send_close_notify());
             // If the socket is full, the peer does not read and need not be told.
             let _ = self.send_pending();
         }
@@ -385,15 +445,24 @@ impl Tls {
 }
 
 impl Sink for Tls {
-    fn write(&mut self, slices: &[IoSlice<'_>], _more: bool) -> io::Result<usize> {
+    #[cfg_attr(not(feature = "ktls"), allow(unused_variables))]
+    fn write(&mut self, slices: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
         self.may_write()?;
-        let mut n = self.session.writer().write_vectored(slices)?;
+        #[cfg(feature = "ktls")]
+        if self.sender.is_some() && !self.send_pending()? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        #[cfg(feature = "ktls")]
+        if let Some(sender) = &mut self.sender {
+            return sender.write(&self.stream, slices, more);
+        }
+        let mut n = self.call(false, |session| session.writer().write_vectored(slices))?;
         if n == 0 {
             // The buffer is full.
             if !self.send_pending()? {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            n = self.session.writer().write_vectored(slices)?;
+            n = self.call(false, |session| session.writer().write_vectored(slices))?;
         }
         self.send_pending()?;
         Ok(n)
@@ -404,11 +473,21 @@ impl Sink for Tls {
         if !self.send_pending()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        #[cfg(feature = "ktls")]
+        if let Some(sender) = &mut self.sender {
+            return sender.send_file(&self.stream, file, offset, count);
+        }
         let count = usize::try_from(count).unwrap_or(FILE_STEP).min(FILE_STEP);
-        let mut scratch = self.context.per_thread.scratch.borrow_mut();
+        let per_thread = Rc::clone(&self.context.per_thread);
+        let mut scratch = per_thread.scratch.borrow_mut();
         let n = file.read_at(&mut scratch[..count], offset)?;
-        let n = self.session.writer().write(&scratch[..n])?;
+        let n = self.call(true, |session| session.writer().write(&scratch[..n]))?;
         drop(scratch);
+        #[cfg(feature = "ktls")]
+        if self.send_pending()? {
+            self.sender = kernel::Sender::new(&self.stream);
+        }
+        #[cfg(not(feature = "ktls"))]
         self.send_pending()?;
         Ok(n as u64)
     }

@@ -13,7 +13,7 @@ const MAX_NAME: usize = u16::MAX as usize;
 /// The value that a text consists of, without the space around it; `None` if it is not JSON. The content of strings is
 /// checked by [`is_sound`].
 pub fn check(text: &[u8]) -> Option<&[u8]> {
-    let mut reader = Reader::new(text);
+    let mut reader = JsonReader::new(text);
     let value = reader.skip(0)?;
     reader.space();
     reader.rest.is_empty().then_some(value)
@@ -21,13 +21,13 @@ pub fn check(text: &[u8]) -> Option<&[u8]> {
 
 /// Whether the strings in a value that [`check`] has accepted are UTF-8 (RFC 8259 §8.1) without U+0000.
 pub fn is_sound(value: &[u8]) -> bool {
-    let mut reader = Reader::new(value);
+    let mut reader = JsonReader::new(value);
     str::from_utf8(value).is_ok() && reader.skip(0).is_some() && !reader.nul
 }
 
 /// The elements of an array that [`check`] has accepted; `None` if it is not an array.
 pub fn elements(array: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    let mut reader = Reader::new(array.strip_prefix(b"[")?);
+    let mut reader = JsonReader::new(array.strip_prefix(b"[")?);
     Some(std::iter::from_fn(move || {
         reader.comma();
         reader.skip(0)
@@ -36,7 +36,7 @@ pub fn elements(array: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
 
 /// The members of an object that [`check`] has accepted; `None` if it is not an object.
 pub fn members(object: &[u8]) -> Option<impl Iterator<Item = (Cow<'_, [u8]>, &[u8])>> {
-    let mut reader = Reader::new(object.strip_prefix(b"{")?);
+    let mut reader = JsonReader::new(object.strip_prefix(b"{")?);
     Some(std::iter::from_fn(move || {
         reader.comma();
         let name = reader.name()?;
@@ -46,7 +46,7 @@ pub fn members(object: &[u8]) -> Option<impl Iterator<Item = (Cow<'_, [u8]>, &[u
 
 /// The content of a string; `None` if it is not a string.
 pub fn string(value: &[u8]) -> Option<Cow<'_, [u8]>> {
-    Reader::new(value).string()
+    JsonReader::new(value).string()
 }
 
 /// Writes a value that [`check`] has accepted as a field of a blob: whole numbers in 32 or 64 bits (the nearest if they do
@@ -77,15 +77,15 @@ pub fn write(value: &[u8], name: &[u8], out: &mut Writer<'_>) {
 }
 
 /// The text that is left to read. Its methods return `None` if it is not JSON.
-struct Reader<'a> {
+struct JsonReader<'a> {
     rest: &'a [u8],
     /// A string with an escape of U+0000 was read.
     nul: bool,
 }
 
-impl<'a> Reader<'a> {
-    fn new(text: &'a [u8]) -> Reader<'a> {
-        Reader { rest: text, nul: false }
+impl<'a> JsonReader<'a> {
+    fn new(text: &'a [u8]) -> JsonReader<'a> {
+        JsonReader { rest: text, nul: false }
     }
 
     fn space(&mut self) {
