@@ -222,6 +222,43 @@ fn the_stream_goes_on_until_the_server_stops() {
     assert!(daemon.wait().success(), "a page that is open does not hold it up");
 }
 
+/// Over HTTP and over HTTP/2, beside a policy of the site that allows nothing inline.
+#[test]
+fn the_page_updates_itself_in_a_browser() {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let Some(chromium) = names.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok()) else {
+        return skip("no Chromium here");
+    };
+    if Command::new("python3").arg("--version").output().is_err() {
+        return skip("no python3 here");
+    }
+    let https =
+        if cfg!(feature = "tls") { "list listen_https 127.0.0.1:0\n option cert @c\n option key @k" } else { "" };
+    let router = Router::new();
+    router.section(&format!("{LINES}\n list header \"Content-Security-Policy: default-src 'self'\"\n{https}"));
+    let daemon = router.start(1);
+    let mut urls = vec![format!("http://{}", daemon.addr)];
+    if cfg!(feature = "tls") {
+        urls.push(daemon.line().split(" at ").nth(1).unwrap().trim_end_matches('/').to_owned());
+    }
+    for (n, url) in urls.iter().enumerate() {
+        let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/status_page.py");
+        let mut driver = Command::new("python3");
+        driver.arg(script).args([chromium, &format!("{url}/server-status"), &router.path(&format!("profile{n}"))]);
+        let output = driver.stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        for (line, width) in text.lines().zip(["1280", "390"]) {
+            let parts: Vec<&str> = line.split('\t').collect();
+            let [shown, first, second, page, errors] = parts[..] else { panic!("{text}") };
+            assert_eq!((shown, errors), (width, "0"), "{line} {}", String::from_utf8_lossy(&output.stderr));
+            assert!(first.parse::<u64>().unwrap() < second.parse().unwrap(), "{line}");
+            assert!(page.contains("ecohttpd ") && page.contains("GET /server-status"), "{line}");
+            assert!(page.contains(if url.starts_with("https") { "HTTP/2, TLS" } else { "HTTP/1.1" }), "{line}");
+        }
+        assert_eq!(text.lines().count(), 2, "{text} {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn rules_of_access_hold() {
     let (_router, daemon) = started("list deny '/metrics *'\n list allow '/server-status 192.0.2.1'");

@@ -95,7 +95,7 @@ impl Acceptor {
         self.shared.counters.add(Count::Accepted);
         let http1 = Http1::new(transport, peer, self.shared.now(), options);
         #[cfg(feature = "stats")]
-        let http1 = Http1 { number: self.shared.counters.get(Count::Accepted), ..http1 };
+        let http1 = Http1 { number: self.shared.counters.accepted(), ..http1 };
         match self.sessions.open(handler, http1) {
             Ok(key) => self.admitted.borrow_mut().push(key),
             Err(error) if self.shared.takes_log_line(&peer) => {

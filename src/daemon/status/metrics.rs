@@ -1,7 +1,7 @@
 //! Metrics as Prometheus reads them: its text format, version 0.0.4, with base units. The number of labels is bounded: by
 //! the sections of the configuration, and by what is written here.
 
-use super::report::{ServerStatus, resident_memory, state_name};
+use super::report::{ServerStatus, resident_memory, state_label};
 use crate::daemon::counters::{Counted, get};
 use ecohttpd::{ConnectionState, Stats};
 
@@ -46,7 +46,7 @@ pub fn text(status: &ServerStatus) -> String {
 fn push_connections(out: &mut String, stats: &Stats) {
     begin(out, MetricKind::Gauge, "ecohttpd_connections", "Connections by what they are doing.");
     for (state, count) in ConnectionState::ALL.iter().zip(stats.states) {
-        sample(out, "ecohttpd_connections", &[("state", state_name(*state))], &count.to_string());
+        sample(out, "ecohttpd_connections", &[("state", state_label(*state))], &count.to_string());
     }
     begin(out, MetricKind::Gauge, "ecohttpd_connections_by_protocol", "Connections that use TLS, and HTTP/2.");
     for (protocol, count) in [("tls", stats.tls), ("http2", stats.http2)] {

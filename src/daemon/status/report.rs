@@ -227,9 +227,7 @@ fn write_connection_counts(out: &mut Writer<'_>, stats: &Stats) {
     let open = out.open_field(kind::TABLE, b"connections");
     numbers(out, &[("open", stats.open() as u64), ("max", stats.max_connections as u64)]);
     for (state, count) in ConnectionState::ALL.iter().zip(stats.states) {
-        // As in `state_name`, but for the one that is two words there.
-        let name = if *state == ConnectionState::Handshaking { "handshaking" } else { state_name(*state) };
-        numbers(out, &[(name, count as u64)]);
+        numbers(out, &[(state_label(*state), count as u64)]);
     }
     numbers(
         out,
@@ -256,7 +254,7 @@ fn write_errors(out: &mut Writer<'_>) {
 }
 
 /// What a state is called.
-pub fn state_name(state: ConnectionState) -> &'static str {
+fn state_name(state: ConnectionState) -> &'static str {
     match state {
         ConnectionState::Idle => "idle",
         ConnectionState::Reading => "reading",
@@ -265,6 +263,11 @@ pub fn state_name(state: ConnectionState) -> &'static str {
         ConnectionState::Handshaking => "tls handshake",
         _ => "closing",
     }
+}
+
+/// The same as one word.
+pub fn state_label(state: ConnectionState) -> &'static str {
+    if state == ConnectionState::Handshaking { "handshaking" } else { state_name(state) }
 }
 
 /// The name of a section without that of its package. The command line is one without a name.
