@@ -101,7 +101,8 @@ free_port() {
 # KIND is ecohttpd, hello, nginx, lighttpd, h2o or ceiling (whose arguments are ARG). If $tls is not empty it is HTTPS
 # alone, with tickets for resumption (all have them by default), and TLS 1.3 with those that know it.
 # With $http2 nginx speaks HTTP/2, too, as the others do by themselves.
-under=() tls="" http2=""
+# With $origin and $fpm it forwards what is below /up/, and .php files: see backends.
+under=() tls="" http2="" origin="" fpm=""
 serve() {
     local kind=$1 cmd i listen=-p secure=()
     shift
@@ -110,7 +111,11 @@ serve() {
     # shellcheck disable=SC2034 # for who sources this
     base=http${tls:+s}://127.0.0.1:$port
     case $kind in
-    ecohttpd) cmd=("$ECOHTTPD" -f -h "$dir/www" "$listen" "127.0.0.1:$port" "${secure[@]}" -k 300 -T 300 -N 12000) ;;
+    ecohttpd)
+        cmd=("$ECOHTTPD" -f -h "$dir/www" "$listen" "127.0.0.1:$port" "${secure[@]}" -k 300 -T 300 -N 12000)
+        [ -z "$origin" ] || cmd+=(--proxy "/up=http://127.0.0.1:$origin/")
+        [ -z "$fpm" ] || cmd+=(--fastcgi ".php=unix:$fpm")
+        ;;
     hello) cmd=("$HELLO" "127.0.0.1:$port") ;;
     ceiling) cmd=("$CEILING" "127.0.0.1:$port" "$@") ;;
     nginx) nginx_conf >"$dir/$port.conf" && cmd=(nginx -e stderr -p "$dir" -c "$dir/$port.conf") ;;
@@ -127,6 +132,35 @@ serve() {
     done
     echo "$kind does not start:" >&2
     tail -5 "$dir/$port.log" >&2
+    exit 1
+}
+
+# backends: starts what requests are forwarded to, on the load's core: nginx with 1 KiB files, and php-fpm with hello.php.
+# The servers that start after it use them.
+backends() {
+    local i
+    printf '<?php echo "hello\\n";' >"$dir/www/hello.php"
+    cat >"$dir/fpm.conf" <<-END
+		[global]
+		error_log = $dir/fpm.log
+		daemonize = no
+		[www]
+		listen = $dir/fpm.sock
+		pm = static
+		pm.max_children = 8
+		$([ "$EUID" != 0 ] || printf 'user = root\ngroup = root\n')
+	END
+    SERVER_CPU=$CLIENT_CPU serve nginx
+    origin=$port
+    taskset -c "$CLIENT_CPU" php-fpm8.2 -R -y "$dir/fpm.conf" 2>"$dir/fpm.err" &
+    started+=("$!")
+    # shellcheck disable=SC2034 # for who sources this
+    fpm_pid=$! fpm=$dir/fpm.sock
+    for ((i = 0; i < 300; i++)); do
+        [ ! -S "$fpm" ] || return 0
+        sleep 0.1
+    done
+    cat "$dir/fpm.err" >&2
     exit 1
 }
 
@@ -156,9 +190,38 @@ nginx_conf() {
 		        ${tls:+ssl_protocols TLSv1.2 TLSv1.3; # 1.3 was no default before nginx 1.23.4}
 		        root $dir/www;
 		        location = /hello { default_type text/plain; return 200 "hello\n"; }
+		        $(nginx_locations)
 		    }
+		    $(nginx_upstreams)
 		}
 	END
+}
+
+# What the backends answer.
+nginx_locations() {
+    [ -z "$origin" ] || cat <<-'END'
+		location /up/ {
+		    proxy_pass http://origin/;
+		    proxy_http_version 1.1;
+		    proxy_set_header Connection "";
+		    proxy_set_header Host $host;
+		    proxy_set_header X-Forwarded-For $remote_addr;
+		    proxy_set_header X-Forwarded-Proto $scheme;
+		}
+	END
+    [ -z "$fpm" ] || cat <<-'END'
+		location ~ \.php$ {
+		    include /etc/nginx/fastcgi_params;
+		    fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+		    fastcgi_keep_conn on;
+		    fastcgi_pass fpm;
+		}
+	END
+}
+
+nginx_upstreams() {
+    [ -z "$origin" ] || echo "upstream origin { server 127.0.0.1:$origin; keepalive 8; keepalive_requests 1000000000; }"
+    [ -z "$fpm" ] || echo "upstream fpm { server unix:$fpm; keepalive 8; keepalive_requests 1000000000; }"
 }
 
 # 65535 is the most that its 16 bits hold: wrk reconnects after that, which is lost in the noise.
@@ -176,8 +239,17 @@ lighttpd_conf() {
 		server.max-keep-alive-idle = 300
 		mimetype.assign = ( ".bin" => "application/octet-stream" )
 	END
+    [ -z "$origin" ] || cat <<-END
+		server.modules += ( "mod_proxy" )
+		proxy.server = ( "/up/" => (( "host" => "127.0.0.1", "port" => $origin )) )
+		proxy.header = ( "map-urlpath" => ( "/up/" => "/" ) )
+	END
+    [ -z "$fpm" ] || cat <<-END
+		server.modules += ( "mod_fastcgi" )
+		fastcgi.server = ( ".php" => (( "socket" => "$fpm" )) )
+	END
     [ -z "$tls" ] || cat <<-END
-		server.modules = ( "mod_openssl" )
+		server.modules += ( "mod_openssl" )
 		ssl.engine = "enable"
 		ssl.pemfile = "$dir/cert.pem"
 		ssl.privkey = "$dir/key.pem"
@@ -218,9 +290,9 @@ check() {
     exit 1
 }
 
-# load URL REQUESTS: exactly so many requests over 64 keep-alive connections.
+# load URL REQUESTS [CONNECTIONS]: exactly so many requests over 64 keep-alive connections.
 load() {
-    taskset -c "$CLIENT_CPU" h2load --h1 -H "$accept" -n "$2" -c 64 "$1" >"$dir/h2load.log"
+    taskset -c "$CLIENT_CPU" h2load --h1 -H "$accept" -n "$2" -c "${3:-64}" "$1" >"$dir/h2load.log"
     grep -q "^requests: .* $2 succeeded" "$dir/h2load.log" && return
     grep ^requests: "$dir/h2load.log" >&2
     exit 1

@@ -51,6 +51,8 @@ complete -c ecohttpd -s T -l network-timeout -d 'time for a request\'s head, and
 complete -c ecohttpd -l send-timeout -d 'time for a client to read some of its response' -x
 complete -c ecohttpd -s A -l tcp-keepalive -d 'interval of TCP keep-alive probes; 0: none' -x
 complete -c ecohttpd -l access-log -d 'log requests to stdout, syslog or /FILE; 0: no'
+complete -c ecohttpd -l metrics -d 'show metrics for Prometheus here; consider --allow' -x
+complete -c ecohttpd -l server-status -d 'show what the server is doing here, as a page and as JSON; consider --allow' -x
 complete -c ecohttpd -s l -l lua-prefix -d 'answer requests below /PATH by the Lua handler FILE, or that of -L' -x
 complete -c ecohttpd -s L -l lua-handler -d 'the handler of -l' -rF
 complete -c ecohttpd -s o -l ucode-prefix -d 'answer requests below /PATH by the ucode handler FILE, or that of -O' -x

@@ -52,6 +52,8 @@ _arguments -s \
     '*'--send-timeout='[time for a client to read some of its response]:SECS: ' \
     '*'{-A+,--tcp-keepalive=}'[interval of TCP keep-alive probes; 0\: none]:SECS: ' \
     '*'--access-log=-'[log requests to stdout, syslog or /FILE; 0\: no]::WHERE: ' \
+    '*'--metrics='[show metrics for Prometheus here; consider --allow]:/PATH: ' \
+    '*'--server-status='[show what the server is doing here, as a page and as JSON; consider --allow]:/PATH: ' \
     '*'{-l+,--lua-prefix=}'[answer requests below /PATH by the Lua handler FILE, or that of -L]:/PATH\[=FILE\]: ' \
     '*'{-L+,--lua-handler=}'[the handler of -l]:FILE:_files' \
     '*'{-o+,--ucode-prefix=}'[answer requests below /PATH by the ucode handler FILE, or that of -O]:/PATH\[=FILE\]: ' \

@@ -50,6 +50,7 @@
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http2` (default) | HTTP/2 for HTTPS: `Options::http2` |
+//! | `ktls` | kernel TLS: where Linux has it, it encrypts large files for HTTPS |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
 //! | `stats` | what the server is doing: `Server::monitor`, `Options::tally` |
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
@@ -99,7 +100,7 @@ pub use websocket::Close;
 pub mod syntax {
     pub use crate::http::accept::media_weight;
     pub use crate::http::date::http_date;
-    pub use crate::http::headers::{decimal, is_token};
+    pub use crate::http::headers::{decimal, is_token, push_decimal};
     pub use crate::http::query::{decode_form, decode_percent};
 }
 
@@ -108,6 +109,7 @@ pub mod syntax {
 pub mod x509 {
     pub use crate::net::tls::{read_cert, read_key};
     pub use crate::net::x509::{
-        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, self_signed, self_signed_by, subject,
+        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, issuer, key_kind, self_signed, self_signed_by,
+        subject,
     };
 }

@@ -9,10 +9,9 @@ mod common_tls;
 
 use common::{MOMENT, Running, pattern, serve};
 use common_h2::*;
-use common_tls::{Identity, TLS13, config, handshake, open, serve_tls};
+use common_tls::{Identity, h2_config, handshake, open, serve_tls};
 use ecohttpd::{Access, Connection, Error, Options, Outcome, Request, Result};
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -433,12 +432,6 @@ fn without_keep_alive_it_ends_after_the_responses() {
 }
 
 // --- TLS -------------------------------------------------------------------------------------------
-
-fn h2_config(identity: &Identity, protocols: &[&str]) -> Arc<rustls::ClientConfig> {
-    let mut config = config(&identity.ca, TLS13, None);
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    Arc::new(config)
-}
 
 #[test]
 fn alpn_chooses() {

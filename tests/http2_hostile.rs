@@ -200,9 +200,9 @@ fn streams_of_all_connections_are_bounded() {
     assert_eq!(second.ask(5, "/").text(), "hello");
 }
 
-/// At the limit of connections, one whose streams all wait for their client makes room.
+/// At the limit of connections, an idle one makes room, and then one whose streams all wait for their client.
 #[test]
-fn a_stalled_connection_makes_room() {
+fn idle_and_stalled_connections_make_room() {
     let server = serve(
         || Options::new().http2_prior_knowledge(true).max_connections(2).http_keepalive(Duration::from_secs(60)),
         handler,
@@ -215,5 +215,13 @@ fn a_stalled_connection_makes_room() {
     let mut third = Frames::connect(server.addr);
     assert_eq!(third.ask(1, "/").text(), "hello", "the idle one went");
     idle.expect_end();
+    busy.ping();
+    drop(third);
+    let mut stalled = Frames::connect_with(server.addr, &[(4, 0)]);
+    stalled.send_bytes(&(0..64).flat_map(|nth| get(nth, "/big")).collect::<Vec<u8>>());
+    stalled.ping();
+    let mut last = Frames::connect(server.addr);
+    assert_eq!(last.ask(1, "/").text(), "hello", "the stalled one went");
+    stalled.expect_end();
     busy.ping();
 }

@@ -1,5 +1,7 @@
-//! Which addresses are local.
+//! Which addresses are local, and addresses as text.
 
+use ecohttpd::syntax::push_decimal;
+use std::io::Write;
 use std::net::IpAddr;
 
 /// Whether an address is of this host or its own networks: RFC 1918, 3927, 4193, 4291 (link-local), loopback.
@@ -14,6 +16,21 @@ pub fn is_local(ip: IpAddr) -> bool {
 pub fn is_private(ip: IpAddr) -> bool {
     let shared = matches!(ip.to_canonical(), IpAddr::V4(ip) if ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64);
     shared || is_local(ip)
+}
+
+/// Appends an address: without the machinery of formats for the usual kind, as many requests need it.
+pub fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    let IpAddr::V4(ip) = ip else {
+        // Writing to memory does not fail.
+        let _ = write!(out, "{ip}");
+        return;
+    };
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        push_decimal(out, octet.into());
+    }
 }
 
 #[cfg(test)]
@@ -31,6 +48,9 @@ mod tests {
             for ip in addresses.split_whitespace() {
                 let parsed = ip.parse().unwrap();
                 assert_eq!((is_local(parsed), is_private(parsed)), verdict, "{ip}");
+                let mut text = Vec::new();
+                push_ip(&mut text, parsed);
+                assert_eq!(String::from_utf8(text).unwrap(), ip);
             }
         }
     }

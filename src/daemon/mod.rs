@@ -23,7 +23,9 @@
 //! | `upstream` | connections to them, for any protocol |
 //! | `log` | diagnostics and access logs |
 //! | `terminal` | what a person at a terminal is told: colours, the address for a phone |
-//! | `addresses`, `base64`, `escape`, `prefix`, `context` | what several of them need |
+//! | `status` | what the program says about itself: metrics, a page, an object on ubus |
+//! | `counters`, `events` | what happened, for `status` |
+//! | `addresses`, `base64`, `escape`, `field_names`, `prefix`, `context` | what several of them need |
 //! | `sys` | system calls |
 
 mod access;
@@ -36,10 +38,13 @@ mod certificates;
 mod cgi;
 mod config;
 mod context;
+mod counters;
 mod escape;
+mod events;
 mod exit;
 #[cfg(feature = "proxy")]
 mod fastcgi;
+mod field_names;
 mod flaws;
 mod https_policy;
 mod log;
@@ -59,6 +64,8 @@ mod scripts;
 mod self_signed;
 mod signals;
 mod site_headers;
+#[cfg_attr(not(feature = "status"), path = "no_status.rs")]
+mod status;
 mod sys;
 mod tasks;
 #[cfg(feature = "terminal")]

@@ -76,7 +76,7 @@ fn serve(config: &Config, line: CommandLine, signals: Signals) -> Result<(), Ser
     process::mark_inherited_descriptors();
     let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
     let mut server = Server::new(Options::new(), fallback).map_err(system)?;
-    let mut serving = Serving::new(server.listeners());
+    let mut serving = Serving::new(&server);
     check_user(config)?;
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     // Someone at a keyboard reads errors at once. A file is read when a router boots, and this server may be the only

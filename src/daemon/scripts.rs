@@ -52,6 +52,8 @@ pub struct Located<'a> {
     pub fastcgi: Option<usize>,
     /// That server has all below this path, whatever files there are.
     pub is_program: bool,
+    /// It is a regular file.
+    pub is_file: bool,
     /// Its path in URLs.
     pub name: Vec<u8>,
     pub path_info: Option<Vec<u8>>,
@@ -137,10 +139,26 @@ impl Scripts {
             interpreter: None,
             fastcgi: Some(at),
             is_program: true,
+            is_file: false,
             name: [slash(!start), prefix.as_bytes()].concat(),
             path_info: (!info.is_empty()).then_some(info),
             index: None,
         })
+    }
+
+    /// Whether a path can't be that of a script, nor of one above it, whatever files there are: [`find`](Scripts::find)
+    /// would say that it is a file.
+    pub fn cannot_concern(&self, path: &CleanPath) -> bool {
+        let relative = path.relative();
+        let below = self.prefix.holds_in_any_case(relative);
+        let is_program = || self.programs.iter().any(|(prefix, _)| prefix.holds_in_any_case(relative));
+        !below && !self.names_script(relative) && !(path.is_folder() && self.index_scripts) && !is_program()
+    }
+
+    /// Whether a path, or one above it, has the extension of a script.
+    fn names_script(&self, relative: &[u8]) -> bool {
+        let mut segments = relative.split(|&byte| byte == b'/');
+        !self.interpreters.is_empty() && segments.any(|segment| self.interpreter(segment).is_some())
     }
 
     /// Looks for a script at a path, or above it.
@@ -150,11 +168,10 @@ impl Scripts {
         }
         let relative = path.relative();
         let below = self.prefix.holds_in_any_case(relative);
-        let named = || relative.split(|&byte| byte == b'/').any(|segment| self.interpreter(segment).is_some());
-        if below || !self.interpreters.is_empty() && named() {
+        if below || self.names_script(relative) {
             match existing(con, files, relative) {
-                Ok(Some(end)) if self.is_script(relative.get(..end).unwrap_or_default()) => {
-                    return Found::Script(self.located(path, end));
+                Ok(Some((end, is_file))) if self.is_script(relative.get(..end).unwrap_or_default()) => {
+                    return Found::Script(self.located(path, end, is_file));
                 }
                 Ok(_) => {}
                 // A compressed file is no substitute for a script.
@@ -185,13 +202,13 @@ impl Scripts {
             if !self.is_script(path.relative()) {
                 return Found::Index(path);
             }
-            let located = self.program(&path).unwrap_or_else(|| self.located(&path, path.relative().len()));
+            let located = self.program(&path).unwrap_or_else(|| self.located(&path, path.relative().len(), true));
             return Found::Script(Located { index: Some(path), ..located });
         }
         Found::File
     }
 
-    fn located(&self, path: &CleanPath, end: usize) -> Located<'_> {
+    fn located(&self, path: &CleanPath, end: usize, is_file: bool) -> Located<'_> {
         let (script, rest) = path.relative().split_at_checked(end).unwrap_or((path.relative(), b""));
         let slash: &[u8] = if path.is_folder() { b"/" } else { b"" };
         let info = [rest, slash].concat();
@@ -201,6 +218,7 @@ impl Scripts {
             interpreter: interpreter.map(|one| one.program.as_path()),
             fastcgi: interpreter.and_then(|one| one.server),
             is_program: false,
+            is_file,
             name: [b"/", script].concat(),
             path_info: (!info.is_empty()).then_some(info),
             index: None,
@@ -208,15 +226,15 @@ impl Scripts {
     }
 }
 
-/// Where the first file on a path ends; `None` if all of it is a folder. The error is the status of what is missing.
+/// Where the first file on a path ends, and whether it is a regular one; `None` if all of it is a folder. The error is the status of what is missing.
 ///
 /// The search starts at the root and stops at what is missing, so a long path costs nothing.
-fn existing(con: &Connection, files: &Files, relative: &[u8]) -> Result<Option<usize>, u16> {
+fn existing(con: &Connection, files: &Files, relative: &[u8]) -> Result<Option<(usize, bool)>, u16> {
     let slashes = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     for end in slashes.chain([relative.len()]) {
         let found = files.inspect(con, relative.get(..end).unwrap_or_default()).map_err(|error| status_of(&error))?;
         if !found.is_folder {
-            return Ok(Some(end));
+            return Ok(Some((end, found.is_file)));
         }
     }
     Ok(None)

@@ -1,7 +1,7 @@
 //! How a response's body is delimited, and the response's head as bytes.
 
 use super::headers::{list, push_decimal, push_hex};
-use super::response::{ResponseHead, is_named};
+use super::response::{ResponseHead, is_named, lines};
 
 /// The end of a chunk's payload.
 pub const CHUNK_END: &[u8] = b"\r\n";
@@ -100,7 +100,7 @@ pub fn write_head(
     let room = date_server.len() + FRAMING + response.options.len();
     response.write_around(out, room, |out| {
         if response.has_date || response.has_server {
-            for line in date_server.split_inclusive(|&byte| byte == b'\n') {
+            for line in lines(date_server) {
                 let overridden =
                     response.has_date && is_named(line, "date") || response.has_server && is_named(line, "server");
                 if !overridden {

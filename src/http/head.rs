@@ -21,6 +21,8 @@ use super::usual::{self, USUAL_MAX};
 pub struct Head {
     /// The head as received, but with field names in lower case.
     bytes: Vec<u8>,
+    /// The same instead of `bytes`, once it is parsed, if it is UTF-8: parts of it need not be checked again.
+    text: String,
     fields: Vec<FieldSpan>,
     /// The path decoded; empty unless it holds percent-encoding.
     decoded: Vec<u8>,
@@ -44,6 +46,7 @@ impl Head {
         self.bytes.extend_from_slice(bytes);
         let parsed = self.parse_text(bytes, limits);
         if parsed.is_ok() {
+            self.check_text();
             return parsed;
         }
         let Some(text) = acceptable_text(bytes) else { return parsed };
@@ -95,7 +98,16 @@ impl Head {
         self.facts.minor = 1;
         self.facts.host = Some(host?);
         self.facts.framing = body.framing(1).ok()?;
+        self.check_text();
         (!self.facts.directives.unknown_expectation).then_some(length)
+    }
+
+    /// All of the head was read.
+    fn check_text(&mut self) {
+        match String::from_utf8(std::mem::take(&mut self.bytes)) {
+            Ok(text) => self.text = text,
+            Err(error) => self.bytes = error.into_bytes(),
+        }
     }
 
     /// Parses `bytes`, a version of `self.bytes` of the same length.
@@ -267,6 +279,9 @@ impl Head {
     }
 
     fn clear(&mut self) {
+        if !self.text.is_empty() {
+            self.bytes = std::mem::take(&mut self.text).into_bytes();
+        }
         self.bytes.clear();
         self.fields.clear();
         self.decoded.clear();
@@ -327,12 +342,14 @@ impl Head {
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        self.bytes.get(span.range()).unwrap_or_default()
+        let bytes = if self.text.is_empty() { &self.bytes } else { self.text.as_bytes() };
+        bytes.get(span.range()).unwrap_or_default()
     }
 
     /// A span that the parser found to be ASCII.
     fn text(&self, span: Span) -> &str {
-        from_utf8(self.slice(span)).unwrap_or_default()
+        let known = self.text.get(span.range()).filter(|text| !text.is_empty());
+        known.unwrap_or_else(|| from_utf8(self.slice(span)).unwrap_or_default())
     }
 }
 

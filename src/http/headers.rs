@@ -10,6 +10,14 @@ pub const fn is_value_byte(byte: u8) -> bool {
     CLASS[byte as usize] & VALUE != 0
 }
 
+/// Whether all bytes may occur in a field value.
+pub fn is_value(text: &[u8]) -> bool {
+    let (words, tail) = text.as_chunks::<8>();
+    let is_plain = |bytes: &[u8]| bytes.iter().all(|&byte| is_value_byte(byte));
+    // Tabs are marked, too.
+    words.iter().all(|word| controls(*word) == 0 || is_plain(word)) && is_plain(tail)
+}
+
 /// Whether a byte may occur unescaped in a request target. Not `%` and `?`, which have a meaning there.
 pub const fn is_target_byte(byte: u8) -> bool {
     CLASS[byte as usize] & TARGET != 0
@@ -94,7 +102,16 @@ pub const fn line_feeds(word: [u8; 8]) -> u64 {
     !(((zero_at_lf & LOW) + LOW) | zero_at_lf | LOW)
 }
 
-/// The first byte that [`line_feeds`] marked.
+/// A word in which the high bit is set in the first byte that is a control character. Bytes behind it may be marked, too.
+pub const fn controls(word: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let word = u64::from_le_bytes(word);
+    let delete = word ^ (ONES * 0x7f);
+    (word.wrapping_sub(ONES * 0x20) & !word | delete.wrapping_sub(ONES) & !delete) & HIGH
+}
+
+/// The first byte that [`line_feeds`] or [`controls`] marked.
 pub const fn lowest(hits: u64) -> usize {
     (hits.trailing_zeros() / 8) as usize
 }
@@ -175,6 +192,20 @@ mod tests {
         }
         assert!(is_token(b"Content-Type") && !is_token(b"") && !is_token(b"a b"));
         assert!(is_name_byte(b'_') && !is_name_byte(b'@') && !is_name_byte(b'%'));
+    }
+
+    #[test]
+    fn values() {
+        for byte in 0..=u8::MAX {
+            for at in 0..17 {
+                let mut text = *b"a\tb \xff,de fghijklm";
+                text[at] = byte;
+                for from in 0..=at {
+                    assert_eq!(is_value(&text[from..]), is_value_byte(byte), "{byte:#x} at {at} from {from}");
+                }
+            }
+        }
+        assert!(is_value(b""));
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! readers may disagree on where a message ends, one of them can be made to read another's response.
 
 use super::framing::{BodyFields, Framing};
-use super::headers::{find_lf, is_token, is_value_byte, list, trim_ows};
+use super::headers::{find_lf, is_tchar, is_token, is_value, list, trim_ows};
 use super::limits::{FIELDS_MAX, REPLY_HEAD};
 use super::reject::Reject;
+use super::usual::value_end;
 use std::error::Error;
 use std::fmt;
 
@@ -124,8 +125,17 @@ impl<'a> ReplyHead<'a> {
         };
         let mut fields = BodyFields::default();
         let (mut framed, mut close) = (false, false);
-        for line in raw_lines(lines) {
-            let (name, value) = field(line)?;
+        // Checked at once, so that names need not be.
+        let text = str::from_utf8(lines).ok();
+        let mut at = 0;
+        while let Some(rest) = lines.get(at..).filter(|rest| !matches!(*rest, b"" | b"\r\n")) {
+            let (name, value, length) = usual_field(rest).map_or_else(|| any_field(rest), Ok)?;
+            let name = match text {
+                Some(text) => text.get(at..at + name.len()),
+                None => str::from_utf8(name).ok(),
+            };
+            let name = name.ok_or(MALFORMED_NAME)?;
+            at += length;
             if parsed.fields.len() == FIELDS_MAX {
                 return Err(BadReply("too many fields"));
             }
@@ -221,7 +231,7 @@ fn status_line(line: &[u8]) -> Result<(u8, u16, &[u8]), BadReply> {
     // Some leave out the space when there is no reason.
     let reason = match reason {
         [] => reason,
-        [b' ', reason @ ..] if reason.iter().all(|&byte| is_value_byte(byte)) => trim_ows(reason),
+        [b' ', reason @ ..] if is_value(reason) => trim_ows(reason),
         _ => return Err(BadReply("malformed status line")),
     };
     let digit = |byte: &u8| u16::from(byte - b'0');
@@ -229,18 +239,23 @@ fn status_line(line: &[u8]) -> Result<(u8, u16, &[u8]), BadReply> {
     Ok(((minor - b'0').min(1), digit(a) * 100 + digit(b) * 10 + digit(c), reason))
 }
 
-/// The lines of fields, with their CRLF and without the empty one that ends the head.
-fn raw_lines(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = lines;
-    std::iter::from_fn(move || {
-        let (line, after) = rest.split_at_checked(find_lf(rest)? + 1)?;
-        rest = after;
-        (line != b"\r\n").then_some(line)
-    })
+/// The name and the value of a field, and the length of its line.
+type FieldLine<'a> = (&'a [u8], &'a [u8], usize);
+
+/// Reads the line of a field that has nothing unusual about it, in one pass.
+fn usual_field(rest: &[u8]) -> Option<FieldLine<'_>> {
+    let colon = rest.iter().position(|&byte| !is_tchar(byte)).filter(|&at| at > 0)?;
+    if *rest.get(colon)? != b':' {
+        return None;
+    }
+    let end = value_end(rest, colon + 1)?;
+    Some((rest.get(..colon)?, trim_ows(rest.get(colon + 1..end)?), end + 2))
 }
 
-fn field(line: &[u8]) -> Result<(&str, &[u8]), BadReply> {
-    let line = line.strip_suffix(b"\r\n").ok_or(BadReply("bare LF in its head"))?;
+/// Reads any line of a field, or says what is wrong with it.
+fn any_field(rest: &[u8]) -> Result<FieldLine<'_>, BadReply> {
+    let length = find_lf(rest).map_or(rest.len(), |lf| lf + 1);
+    let line = rest.get(..length).and_then(|line| line.strip_suffix(b"\r\n")).ok_or(BadReply("bare LF in its head"))?;
     if matches!(line, [b' ' | b'\t', ..]) {
         // RFC 9112 §5.2.
         return Err(BadReply("a field over several lines"));
@@ -248,13 +263,16 @@ fn field(line: &[u8]) -> Result<(&str, &[u8]), BadReply> {
     let colon = line.iter().position(|&byte| byte == b':').ok_or(BadReply("a field without a colon"))?;
     let (name, value) = line.split_at_checked(colon).unwrap_or_default();
     let value = trim_ows(value.get(1..).unwrap_or_default());
-    let name = str::from_utf8(name).ok().filter(|name| is_token(name.as_bytes()));
-    let name = name.ok_or(BadReply("malformed field name"))?;
-    if !value.iter().all(|&byte| is_value_byte(byte)) {
+    if !is_token(name) {
+        return Err(MALFORMED_NAME);
+    }
+    if !is_value(value) {
         return Err(BadReply("control character in a field value"));
     }
-    Ok((name, value))
+    Ok((name, value, length))
 }
+
+const MALFORMED_NAME: BadReply = BadReply("malformed field name");
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::headers::{decimal, find_lf, is_token, is_value_byte, list, push_decimal};
+use super::headers::{decimal, find_lf, is_token, is_value, list, push_decimal};
 use super::status;
 
 /// Status and fields of a response while a handler puts them together.
@@ -53,7 +53,7 @@ impl ResponseHead {
         if !(100..=999).contains(&code) {
             return Err(BadHead::Status);
         }
-        if !reason.unwrap_or_default().bytes().all(is_value_byte) {
+        if !is_value(reason.unwrap_or_default().as_bytes()) {
             return Err(BadHead::Field);
         }
         self.status = code;
@@ -93,7 +93,7 @@ impl ResponseHead {
                     && is_token(&line[..colon])
                     && line[colon..]
                         .strip_suffix(b"\r\n")
-                        .is_some_and(|value| value.starts_with(b": ") && value.iter().all(|&byte| is_value_byte(byte)))
+                        .is_some_and(|value| value.starts_with(b": ") && is_value(value))
             }),
             "lines that are not lines: {}",
             lines.escape_ascii()
@@ -159,7 +159,7 @@ impl ResponseHead {
         let start = self.lines.len();
         let written = value(&mut self.lines);
         let text = self.lines.get(start..).unwrap_or_default();
-        if !written || !text.iter().all(|&byte| is_value_byte(byte)) {
+        if !written || !is_value(text) {
             self.lines.truncate(line);
             return Err(BadHead::Field);
         }
@@ -213,7 +213,7 @@ impl ResponseHead {
     }
 
     fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.lines.split_inclusive(|&byte| byte == b'\n')
+        lines(&self.lines)
     }
 }
 
@@ -246,6 +246,17 @@ fn push_option(options: &mut Vec<u8>, option: &[u8]) {
         options.extend_from_slice(b", ");
     }
     options.extend_from_slice(option);
+}
+
+/// The lines of a text, with their ends.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = find_lf(rest).map_or(rest.len(), |lf| lf + 1);
+        let (line, after) = rest.split_at_checked(end).unwrap_or_default();
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// Whether the line starts with this name and a colon.
@@ -291,6 +302,7 @@ impl Write for Text<'_> {
 
 #[cfg(test)]
 pub mod tests {
+    use super::super::headers::is_value_byte;
     use super::*;
     use proptest::prelude::*;
 

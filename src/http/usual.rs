@@ -3,7 +3,7 @@
 //! Only what is right beyond doubt is read here: a path without percent-encoding, HTTP/1.1, no folded line. Everything else
 //! is left to the scanner and the parser, which say what is wrong. `head` tests that they agree.
 
-use super::headers::{is_target_byte, is_tchar, is_value_byte, lowest};
+use super::headers::{controls, is_target_byte, is_tchar, is_value_byte, lowest};
 use super::span::Span;
 
 /// Bytes of a head that are read this way at the most. They are copied before it is known where the head ends.
@@ -67,8 +67,8 @@ pub enum Next {
 
 /// Reads the field line at `start`, and changes its name to lower case; `None` if it is unusual, or unfinished.
 pub fn field_line(bytes: &mut [u8], start: usize) -> Option<Next> {
-    let mut at = start;
-    for byte in bytes.get_mut(start..)? {
+    let mut at = lower_words(bytes, start);
+    for byte in bytes.get_mut(at..)? {
         let lower = LOWER[usize::from(*byte)];
         if lower == 0 {
             break;
@@ -94,8 +94,42 @@ pub fn field_line(bytes: &mut [u8], start: usize) -> Option<Next> {
     Some(Next::Field { name, value: Span::between(at, end - blanks), end: end + 2 })
 }
 
+/// Changes letters to lower case, eight bytes at a time, up to the first byte that is neither a letter nor a hyphen, or near
+/// the end of the input. Returns where it has stopped.
+fn lower_words(bytes: &mut [u8], mut at: usize) -> usize {
+    while let Some(word) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        let text = u64::from_le_bytes(*word);
+        let others = not_of_names(text);
+        if others == 0 {
+            *word = (text | CASE).to_le_bytes();
+            at += 8;
+            continue;
+        }
+        let (known, mask) = (lowest(others), (others & others.wrapping_neg()) - 1);
+        // The mask ends within the byte of the mark, whose bit of case it must not reach.
+        *word = (text | (CASE & (mask >> 7))).to_le_bytes();
+        return at + known;
+    }
+    at
+}
+
+/// The bit in which letters of both cases differ. A hyphen has it.
+const CASE: u64 = u64::from_le_bytes([0x20; 8]);
+
+/// A word with the high bit set in each byte that is neither a letter nor a hyphen.
+const fn not_of_names(word: u64) -> u64 {
+    const fn each(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+    // Without the high bits, sums do not carry into the next byte.
+    let (low, lower) = (word & each(0x7f), (word | CASE) & each(0x7f));
+    let letters = (lower + each(0x80 - b'a')) & !(lower + each(0x7f - b'z'));
+    let hyphens = !((low ^ each(b'-')) + each(0x7f));
+    (!(letters | hyphens) | word) & each(0x80)
+}
+
 /// Where the value at `at` ends, at a CR with an LF behind it.
-fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
             let hits = controls(*word);
@@ -113,15 +147,6 @@ fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// A word in which the high bit is set in the first byte that is a control character. Bytes behind it may be marked, too.
-const fn controls(word: [u8; 8]) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    let word = u64::from_le_bytes(word);
-    let delete = word ^ (ONES * 0x7f);
-    (word.wrapping_sub(ONES * 0x20) & !word | delete.wrapping_sub(ONES) & !delete) & HIGH
-}
-
 /// The lower case of each byte that a field name may have; 0 for the others.
 static LOWER: [u8; 256] = {
     let mut lower = [0; 256];
@@ -134,3 +159,24 @@ static LOWER: [u8; 256] = {
     }
     lower
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_names() {
+        for byte in 0..=u8::MAX {
+            for at in 0..8 {
+                let mut text = *b"Aa-zZ-Mn";
+                text[at] = byte;
+                let mut want = text;
+                let plain = byte.is_ascii_alphabetic() || byte == b'-';
+                let end = if plain { 8 } else { at };
+                want[..end].make_ascii_lowercase();
+                assert_eq!(lower_words(&mut text, 0), end, "{byte:#x} at {at}");
+                assert_eq!(text, want, "{byte:#x} at {at}");
+            }
+        }
+    }
+}

@@ -74,6 +74,12 @@ impl<T: AsFd> AsyncFd<T> {
         &self.readiness
     }
 
+    /// The loop's turn: see [`Runtime::turn`].
+    #[cfg(feature = "client")]
+    pub(crate) fn turn(&self) -> u32 {
+        self.runtime.turn()
+    }
+
     async fn when<R>(&self, direction: &Direction, mut attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         loop {
             poll_fn(|cx| direction.poll(cx)).await;

@@ -26,6 +26,8 @@ pub(crate) struct Runtime {
     now: Cell<u64>,
     /// Not zero. It may wrap: nothing keeps one for long.
     moment: Cell<u32>,
+    /// How often the loop has waited for events. It wraps.
+    turn: Cell<u32>,
     /// The turns so far.
     pub(crate) lag: Lag,
 }
@@ -42,6 +44,7 @@ impl Runtime {
             start: Instant::now(),
             now: Cell::new(0),
             moment: Cell::new(1),
+            turn: Cell::new(0),
             lag: Lag::default(),
         }))
     }
@@ -92,6 +95,12 @@ impl Runtime {
         self.moment.set(self.moment.get().wrapping_add(1).max(1));
     }
 
+    /// A number that changes each time the loop waits for events: all that had happened before is known then.
+    #[cfg(feature = "client")]
+    pub(crate) fn turn(&self) -> u32 {
+        self.turn.get()
+    }
+
     pub(crate) fn read_clock(&self) {
         self.now.set(millis(self.start.elapsed()));
     }
@@ -119,27 +128,25 @@ impl Runtime {
         }
         // Handlers have used up time since the tick began.
         self.read_clock();
+        self.lag.end_turn(self.now.get());
         let next = self.timers.borrow().next();
         next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
     }
 
     /// Waits for events until the next timer is due, and at most for `timeout`; not at all when something is ready.
     pub(crate) fn wait(&self, ready: bool, timeout: Option<Duration>) -> io::Result<()> {
-        let began = self.now.get();
         let mut wait = self.idle_time(ready);
-        let mut ended = self.now.get();
         if let Some(timeout) = timeout {
             wait = Some(wait.map_or(timeout, |wait| wait.min(timeout)));
         }
         let polled = self.reactor.poll(wait);
         self.next_moment();
+        self.turn.set(self.turn.get().wrapping_add(1));
         self.wakes.awake();
         self.read_clock();
-        if wait == Some(Duration::ZERO) {
-            // The clock may not have been read before, and nothing was waited for.
-            ended = self.now.get();
-        }
-        self.lag.add(ended.saturating_sub(began));
+        // If the clock was not read before, nothing was waited for.
+        self.lag.end_turn(self.now.get());
+        self.lag.begin_turn(self.now.get());
         polled
     }
 }

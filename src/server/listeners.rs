@@ -42,7 +42,12 @@ impl Listeners {
     /// # Errors
     /// For a TLS listener, if the certificates can't be loaded; nothing changes then. `NotConnected` if the server is gone.
     pub fn serve(&self, listening: &Listening, site: &Site) -> io::Result<()> {
-        self.event_loop()?.endpoints().serve(listening, site)
+        let event_loop = self.event_loop()?;
+        event_loop.endpoints().serve(listening, site)?;
+        // The site may not offer it any more.
+        #[cfg(feature = "http2")]
+        event_loop.sessions.rouse_http2();
+        Ok(())
     }
 
     /// Stops listening there. Connections that were accepted go on.

@@ -214,7 +214,7 @@ impl Sessions {
             #[cfg(feature = "websocket")]
             Phase::Ended { .. } => upgrade::step(http1, shared),
             Phase::Upgraded => upgrade::step(http1, shared),
-            Phase::Closing { .. } | Phase::Delivering | Phase::Linger { .. } => ending::step(http1, shared),
+            Phase::Closing { .. } | Phase::Delivering { .. } | Phase::Linger { .. } => ending::step(http1, shared),
             Phase::Dead => Step::Close,
             #[cfg(feature = "http2")]
             Phase::Http2 => http2::step(http1, shared, _key, &|key| self.find(key)),
@@ -334,16 +334,24 @@ impl Sessions {
     /// Closes idle connections. Those of HTTP/2 are told first.
     pub(super) fn shut_idle(&self) {
         #[cfg(feature = "http2")]
-        for (key, session) in self.table.borrow().iter() {
-            let mut http1 = session.http1.borrow_mut();
-            if http1.phase == Phase::Http2 {
-                http1.make_ready(&self.shared, key);
-            }
-        }
+        self.rouse_http2();
         let is_idle = |session: &Session| session.http1.borrow().is_silent();
         let idle: Vec<Key> =
             self.table.borrow().iter().filter(|(_, session)| is_idle(session)).map(|(key, _)| key).collect();
         idle.into_iter().for_each(|key| self.shut(key));
+    }
+
+    /// Drives connections of HTTP/2: whether they may go on has changed.
+    #[cfg(feature = "http2")]
+    pub(super) fn rouse_http2(&self) {
+        for (key, session) in self.table.borrow().iter() {
+            // One that is borrowed is being driven.
+            if let Ok(mut http1) = session.http1.try_borrow_mut()
+                && http1.phase == Phase::Http2
+            {
+                http1.make_ready(&self.shared, key);
+            }
+        }
     }
 
     /// Wakes upgraded connections: the server is stopping, and they may tell their clients.

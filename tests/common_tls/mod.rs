@@ -170,6 +170,13 @@ pub async fn hi(con: &mut Connection, _: &mut Request) -> HttpResult<()> {
 
 // --- the client's side ------------------------------------------------------------------------------
 
+/// A client that offers these protocols.
+pub fn h2_config(identity: &Identity, protocols: &[&str]) -> Arc<ClientConfig> {
+    let mut config = config(&identity.ca, TLS13, None);
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
 /// A client's configuration that trusts `ca` and shows `auth`, if any.
 pub fn config(ca: &Ca, versions: &[&'static SupportedProtocolVersion], auth: Option<&Pair>) -> ClientConfig {
     let mut roots = rustls::RootCertStore::empty();

@@ -197,6 +197,25 @@ const tests = {
 		assert.equal(hints.of('something else'), '');
 	},
 
+	/* What the stand-ins answer, and so what the pages use, is what docs/ubus-object.md says of the object. */
+	async the_object_on_ubus_is_the_one_that_is_documented() {
+		const [ , status, connections, certificates, ...others ] = read('docs/ubus-object.md').split(/^## /m);
+		const names = (text, value) => Object.keys(value).filter(key => !text.includes('`' + key + '`'));
+		const { '2xx': good, '4xx': bad, ...requests } = STATUS.requests;
+		assert(good && bad && /`1xx` to `5xx`/.test(status));
+		for (const table of [ STATUS, STATUS.connections, { ...requests, '5xx': 1 }, STATUS.bytes, STATUS.scripts, STATUS.handshakes, STATUS.sites[0], STATUS.errors[0] ])
+			assert.deepEqual(names(status, table), []);
+		assert.deepEqual(CERTIFICATES.flatMap(one => names(certificates, one)), []);
+		assert.deepEqual(names(connections, CONNECTION), []);
+		assert.deepEqual([ 'reload', 'close' ].filter(name => !others.some(text => text.startsWith('`' + name + '`'))), []);
+
+		/* Each state has a name for people. */
+		const states = connections.match(/\| `state` \| (.*) \|/)[1].match(/`[a-z ]+`/g).map(name => name.slice(1, -1)).filter(name => name != ' or ');
+		const page = load('view.ecohttpd.connections', new Router({}).luci);
+		assert.equal(states.length, 6);
+		states.forEach(state => assert(page.row({ ...CONNECTION, state })[2].startsWith('«'), state));
+	},
+
 	async rights_are_those_that_the_pages_need() {
 		const acl = JSON.parse(fs.readFileSync(path.join(PACKAGE, 'usr/share/rpcd/acl.d/luci-app-ecohttpd.json')))['luci-app-ecohttpd'];
 		const router = new Router({});

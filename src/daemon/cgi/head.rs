@@ -4,12 +4,13 @@ use super::head_syntax::ScriptHead;
 use crate::daemon::escape::Escaped;
 use crate::daemon::log;
 use ecohttpd::{Connection, Result};
+use std::fmt::Display;
 
 /// The status of a response with a `Location` but no `Status` (RFC 3875 §6.2.3).
 const FOUND: u16 = 302;
 
 /// Sets the response's head to the script's. `name`: the script and its client, for the log.
-pub fn set_head(con: &mut Connection, head: &ScriptHead<'_>, name: &str) -> Result<()> {
+pub fn set_head(con: &mut Connection, head: &ScriptHead<'_>, name: &dyn Display) -> Result<()> {
     if let Some(status) = head.odd_status {
         log::warn!("{name}: invalid Status, ignored: {}", Escaped(status));
     }

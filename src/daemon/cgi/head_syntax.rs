@@ -1,5 +1,6 @@
 //! The head of a script's output (RFC 3875 §6): collected as it comes, then parsed as a whole.
 
+use crate::daemon::field_names::FieldNames;
 use ecohttpd::syntax::{decimal, is_token};
 
 /// Most bytes of a line, including its end: uhttpd allows half of it.
@@ -9,7 +10,8 @@ const LINE_MAX: usize = 8 << 10;
 const HEAD_MAX: usize = 64 << 10;
 
 /// Hop-by-hop fields, which scripts may not set (RFC 9110 §7.6.1).
-const HOP_BY_HOP: &[&str] = &["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
+const HOP_BY_HOP: FieldNames =
+    FieldNames::new(&["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"]);
 
 /// Collects the bytes of a head.
 #[derive(Default)]
@@ -126,7 +128,7 @@ impl<'a> ScriptHead<'a> {
             }
             return Ok(());
         }
-        if HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
+        if HOP_BY_HOP.holds(name) {
             return Ok(());
         }
         if name.eq_ignore_ascii_case("transfer-encoding") {

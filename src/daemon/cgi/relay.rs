@@ -371,7 +371,7 @@ impl Relay<'_> {
         if let Some(place) = head.local() {
             return Ok(Some(End::Local(place.to_owned())));
         }
-        set_head(con, &head, self.name)?;
+        set_head(con, &head, &self.name)?;
         // Without a body there is nothing to count (RFC 9110 §6.4.1).
         if !self.progress.head_only && !matches!(head.status, Some((204 | 304, _))) {
             self.progress.left = head.length;

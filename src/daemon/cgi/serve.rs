@@ -15,6 +15,7 @@ use crate::daemon::sys::process::{self as sys, EAGAIN, EMFILE, ENFILE, ENOMEM, E
 use ecohttpd::{Connection, Error, Request, Result};
 use std::cell::RefCell;
 use std::ffi::CString;
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -221,7 +222,7 @@ impl Cgi {
         con: &mut Connection,
         req: &Request,
         script: &Script<'_>,
-        name: &str,
+        name: &dyn Display,
     ) -> Result<std::result::Result<Option<ReadBody>, u16>> {
         let client = con.remote_addr().ip().filter(|ip| !ip.is_loopback()).and(con.remote_addr().network());
         let beginning = self.beginning(con, req, script, client, name).await?;
@@ -239,7 +240,7 @@ impl Cgi {
         req: &Request,
         script: &Script<'_>,
         client: Option<IpAddr>,
-        name: &str,
+        name: &dyn Display,
     ) -> Result<std::result::Result<Option<Beginning<'_>>, u16>> {
         if !script.has_body(req) {
             return Ok(Ok(None));

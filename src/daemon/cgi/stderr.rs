@@ -4,6 +4,7 @@ use crate::daemon::escape::Escaped;
 use crate::daemon::log;
 use ecohttpd::AsyncFd;
 use std::cell::Cell;
+use std::fmt::Display;
 use std::io::{self, PipeReader, Read};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -65,14 +66,14 @@ async fn follow(pipe: AsyncFd<PipeReader>, name: &str) {
             Ok(_) => break,
             Err(_) => left = TURN,
         }
-        limit.turn(Instant::now(), name);
+        limit.turn(Instant::now(), &name);
         if left == 0 {
             ecohttpd::sleep(PAUSE).await;
             left = TURN;
         }
     }
     lines.end(&mut |line| log::warn!("{name}: {}", Escaped(line)));
-    limit.report(name);
+    limit.report(&name);
 }
 
 /// Standard error that comes along with other output.
@@ -89,7 +90,7 @@ impl ErrorLines {
     }
 
     /// Logs what came; the end of a line that has none yet waits.
-    pub fn push(&mut self, bytes: &[u8], name: &str) {
+    pub fn push(&mut self, bytes: &[u8], name: &dyn Display) {
         let ErrorLines { lines, limit } = self;
         limit.turn(Instant::now(), name);
         lines.push(bytes, &mut |line| {
@@ -100,7 +101,7 @@ impl ErrorLines {
     }
 
     /// Logs the rest.
-    pub fn end(&mut self, name: &str) {
+    pub fn end(&mut self, name: &dyn Display) {
         self.lines.end(&mut |line| log::warn!("{name}: {}", Escaped(line)));
         self.limit.report(name);
     }
@@ -127,14 +128,14 @@ impl Limit {
     }
 
     /// Starts the next second, if it is time.
-    fn turn(&mut self, now: Instant, name: &str) {
+    fn turn(&mut self, now: Instant, name: &dyn Display) {
         if now.saturating_duration_since(self.since) >= SECOND {
             self.report(name);
             *self = Limit::new(now);
         }
     }
 
-    fn report(&self, name: &str) {
+    fn report(&self, name: &dyn Display) {
         if self.dropped > 0 {
             log::warn!("{name}: dropped {} lines of standard error: more than {LINES_A_SECOND} a second", self.dropped);
         }
@@ -215,9 +216,9 @@ mod tests {
         let mut limit = Limit::new(start);
         let taken = (0..LINES_A_SECOND + 50).filter(|_| limit.takes_line()).count();
         assert_eq!((taken, limit.dropped), (LINES_A_SECOND as usize, 50));
-        limit.turn(start + SECOND / 2, "");
+        limit.turn(start + SECOND / 2, &"");
         assert!(!limit.takes_line());
-        limit.turn(start + SECOND, "");
+        limit.turn(start + SECOND, &"");
         assert!(limit.takes_line());
         assert_eq!(limit.dropped, 0);
     }

@@ -42,6 +42,8 @@ const NOTES: &[(&str, &str)] = &[
     ("max-connections", "Of all sections together."),
     ("send-timeout", "Such as a paused player."),
     ("access-log", "On the command line `--access-log` alone is stdout. In a terminal a line is for people, and has colours unless `NO_COLOR` is set."),
+    ("metrics", "In Prometheus' text format."),
+    ("server-status", "The page updates itself. It shows the addresses and requests of all clients."),
     ("lua-prefix", "As in uhttpd: the file defines `handle_request`. Where LuCI's can't be loaded, `/cgi-bin/luci` runs as CGI."),
     ("lua-worker", "It gets the handler's file and the folder as further arguments."),
     ("ucode-prefix", "As `lua_prefix`."),

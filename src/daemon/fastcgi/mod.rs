@@ -15,8 +15,9 @@ use super::config::{Backend, seconds};
 use super::escape::Escaped;
 use super::log;
 use super::upstream::{Outcome, PIECE, Pool, Scratch, Upload, exchange};
-use ecohttpd::{Connection, Request, Result};
+use ecohttpd::{Connection, PeerAddr, Request, Result};
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 use wire::FastCgiWire;
@@ -52,7 +53,7 @@ impl FastCgi {
         at: usize,
     ) -> Result<Served> {
         let Some(pool) = self.servers.get(at) else { return Ok(Served::Failed(500)) };
-        let name = format!("{}: {}", con.remote_addr(), Escaped(script.name));
+        let name = ScriptName(*con.remote_addr(), script.name);
         con.notice_departure();
         // The server is told the length first, and does not wait for what can be had before.
         let (mut length, mut first, mut held, mut counted) = (None, Vec::new(), None, None);
@@ -76,7 +77,10 @@ impl FastCgi {
             }
         }
         let mut up = Vec::with_capacity(2048);
-        record::begin(&mut up, Environment::for_server(con, req, script, length).bytes());
+        record::begin(&mut up);
+        let start = up.len();
+        Environment::push_to(&mut up, con, req, script, length);
+        record::end_params(&mut up, start);
         if !first.is_empty() {
             record::push_stdin(&mut up, &first);
         }
@@ -93,5 +97,14 @@ impl FastCgi {
             Outcome::Failed(status) => Served::Failed(status),
             Outcome::Done | Outcome::Switched(..) => wire.take_local().map_or(Served::Done, Served::Local),
         })
+    }
+}
+
+/// What the log calls a request: its client, and the script.
+struct ScriptName<'a>(PeerAddr, &'a [u8]);
+
+impl fmt::Display for ScriptName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0, Escaped(self.1))
     }
 }

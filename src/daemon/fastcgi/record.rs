@@ -30,45 +30,38 @@ pub fn head(kind: u8, length: usize) -> [u8; HEAD] {
     [VERSION, kind, id_high, id_low, high, low, 0, 0]
 }
 
-/// Begins a request to a responder that keeps the connection, with the variables of an environment: `NAME=value`, each
-/// terminated by NUL.
-pub fn begin(out: &mut Vec<u8>, environment: &[u8]) {
+/// Begins a request to a responder that keeps the connection. Its parameters follow, and then [`end_params`].
+pub fn begin(out: &mut Vec<u8>) {
     const RESPONDER_THAT_KEEPS: [u8; 8] = [0, 1, 1, 0, 0, 0, 0, 0];
     out.extend_from_slice(&head(kind::BEGIN_REQUEST, RESPONDER_THAT_KEEPS.len()));
     out.extend_from_slice(&RESPONDER_THAT_KEEPS);
-    let mut params = Vec::with_capacity(environment.len() + 256);
-    for variable in environment.split(|&byte| byte == 0) {
-        let Some(equals) = variable.iter().position(|&byte| byte == b'=') else { continue };
-        let (name, value) = variable.split_at_checked(equals).unwrap_or_default();
-        let value = value.get(1..).unwrap_or_default();
-        push_length(&mut params, name.len());
-        push_length(&mut params, value.len());
-        params.extend_from_slice(name);
-        params.extend_from_slice(value);
+    // Filled in later.
+    out.extend_from_slice(&[0; HEAD]);
+}
+
+/// Completes the parameters, which begin at `start`.
+pub fn end_params(out: &mut Vec<u8>, start: usize) {
+    let rest = out.split_off(out.len().min(start + CONTENT));
+    let first = head(kind::PARAMS, out.len().saturating_sub(start));
+    if let Some(before) = out.get_mut(start.saturating_sub(HEAD)..start) {
+        before.copy_from_slice(&first);
     }
-    for content in params.chunks(CONTENT) {
-        out.extend_from_slice(&head(kind::PARAMS, content.len()));
-        out.extend_from_slice(content);
-    }
+    push(out, kind::PARAMS, &rest);
     out.extend_from_slice(&head(kind::PARAMS, 0));
 }
 
 /// Appends content in records of STDIN; without any, its end.
 pub fn push_stdin(out: &mut Vec<u8>, content: &[u8]) {
-    for content in content.chunks(CONTENT) {
-        out.extend_from_slice(&head(kind::STDIN, content.len()));
-        out.extend_from_slice(content);
-    }
+    push(out, kind::STDIN, content);
     if content.is_empty() {
         out.extend_from_slice(&head(kind::STDIN, 0));
     }
 }
 
-/// One byte, or four with the high bit set.
-fn push_length(out: &mut Vec<u8>, length: usize) {
-    match u8::try_from(length) {
-        Ok(short @ ..0x80) => out.push(short),
-        _ => out.extend_from_slice(&(u32::try_from(length).unwrap_or(u32::MAX) | 1 << 31).to_be_bytes()),
+fn push(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
+    for content in content.chunks(CONTENT) {
+        out.extend_from_slice(&head(kind, content.len()));
+        out.extend_from_slice(content);
     }
 }
 
@@ -248,15 +241,17 @@ mod tests {
 
     #[test]
     fn a_request() {
-        let long = "x".repeat(200);
         let mut out = Vec::new();
-        begin(&mut out, format!("A=1\0LONG={long}\0EMPTY=\0E=a=b\0").as_bytes());
+        begin(&mut out);
+        let start = out.len();
+        let params = b"\x01\x01A1";
+        out.extend_from_slice(params);
+        end_params(&mut out, start);
         push_stdin(&mut out, b"body");
         push_stdin(&mut out, b"");
-        let params = [&b"\x01\x01A1\x04\x80\0\0\xc8LONG"[..], long.as_bytes(), b"\x05\0EMPTY\x01\x03Ea=b"].concat();
         let wanted = [
             record(kind::BEGIN_REQUEST, b"\0\x01\x01\0\0\0\0\0", 0),
-            record(kind::PARAMS, &params, 0),
+            record(kind::PARAMS, params, 0),
             record(kind::PARAMS, b"", 0),
             record(kind::STDIN, b"body", 0),
             record(kind::STDIN, b"", 0),
@@ -273,7 +268,12 @@ mod tests {
         assert_eq!(lengths.map(usize::from), [CONTENT, 100_000 - CONTENT]);
         assert_eq!(out.len(), 100_000 + 2 * HEAD);
         out.clear();
-        begin(&mut out, format!("A={}\0", "y".repeat(70_000)).as_bytes());
-        assert_eq!(out.len(), 16 + 70_000 + 6 + 3 * HEAD);
+        begin(&mut out);
+        let start = out.len();
+        out.resize(start + 70_000, b'y');
+        end_params(&mut out, start);
+        let lengths = [&out[start - 4..start - 2], &out[start + CONTENT + 4..][..2]];
+        assert_eq!(lengths.map(|two| usize::from(u16::from_be_bytes([two[0], two[1]]))), [CONTENT, 70_000 - CONTENT]);
+        assert_eq!(out.len(), 16 + 70_000 + 3 * HEAD);
     }
 }

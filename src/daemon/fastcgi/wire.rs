@@ -5,11 +5,12 @@ use crate::daemon::cgi::{Collector, ErrorLines, ScriptHead, set_head};
 use crate::daemon::log;
 use crate::daemon::upstream::{Fault, Taken, Wire, Wrong};
 use ecohttpd::Connection;
+use std::fmt::Display;
 
 /// One exchange.
 pub struct FastCgiWire<'a> {
     /// The script and its client, for the log.
-    name: &'a str,
+    name: &'a dyn Display,
     records: Records,
     /// The head of the response, until it is sent.
     head: Option<Collector>,
@@ -26,7 +27,7 @@ pub struct FastCgiWire<'a> {
 
 impl<'a> FastCgiWire<'a> {
     /// For HEAD nothing of a body is counted.
-    pub fn new(name: &'a str, to_head: bool) -> FastCgiWire<'a> {
+    pub fn new(name: &'a dyn Display, to_head: bool) -> FastCgiWire<'a> {
         FastCgiWire {
             name,
             records: Records::default(),

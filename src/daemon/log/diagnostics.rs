@@ -1,6 +1,8 @@
 //! Diagnostics of the daemon, and of the library by way of the crate `log`.
 
 use super::outlet::{Outlet, OutletTarget, Standard};
+#[cfg(feature = "status")]
+use super::recent;
 use super::syslog::Syslog;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fmt;
@@ -49,6 +51,8 @@ pub fn init(sink: LogSink) {
 
 /// Writes a line of diagnostics.
 pub fn write(level: Level, text: fmt::Arguments<'_>) {
+    #[cfg(feature = "status")]
+    recent::keep(level, text);
     let mut outlet = match DIAGNOSTICS.0.try_lock() {
         Ok(outlet) => outlet,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),

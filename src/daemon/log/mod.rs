@@ -8,6 +8,7 @@
 //! | `access` | a line for each request |
 //! | `terminal_line` | such a line for a person |
 //! | `outlet` | where lines go, and how many were lost |
+//! | `recent` | the last errors and warnings |
 //! | `line` | one line, bounded and without control characters |
 //! | `syslog` | datagrams to the system's logger |
 
@@ -15,6 +16,8 @@ mod access;
 pub mod diagnostics;
 mod line;
 mod outlet;
+#[cfg(feature = "status")]
+pub mod recent;
 mod syslog;
 #[cfg(feature = "terminal")]
 mod terminal_line;

@@ -2,6 +2,7 @@
 
 use super::line::LineBuffer;
 use super::syslog::{self, Syslog};
+use crate::daemon::counters::{self, Counted};
 use crate::daemon::sys::service as sys;
 use log::Level;
 use std::fmt::{self, Display, Write as _};
@@ -126,6 +127,7 @@ impl Outlet {
         }
         if self.lost > 0 || !self.put(level, head, text) {
             self.lost = self.lost.saturating_add(1);
+            counters::add(Counted::LinesDropped);
         }
     }
 

@@ -1,12 +1,13 @@
 //! The request that the server behind gets.
 
+use crate::daemon::addresses::push_ip;
 use crate::daemon::config::Backend;
+use crate::daemon::field_names::FieldNames;
 use ecohttpd::{CleanPath, PeerAddr, Request};
 use std::io::Write;
-use std::net::IpAddr;
 
 /// Fields that are for the next hop only (RFC 9110 §7.6.1), or that the proxy writes itself.
-const DROPPED: &[&str] = &[
+const DROPPED: FieldNames = FieldNames::new(&[
     "connection",
     "content-length",
     "expect",
@@ -23,7 +24,7 @@ const DROPPED: &[&str] = &[
     "upgrade",
     "via",
     "x-real-ip",
-];
+]);
 
 /// What else a client may not say of itself.
 const FORWARDED: &str = "x-forwarded-";
@@ -52,6 +53,9 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// Whether it came through here too often.
     pub fn loops(&self) -> bool {
+        if self.req.header_bytes("via").is_none() {
+            return false;
+        }
         let via = self.req.headers_bytes().filter(|(name, _)| *name == "via").map(|(_, value)| value);
         via.map(|value| value.split(|&byte| byte == b',').filter(|hop| hop.ends_with(PSEUDONYM.as_bytes())).count())
             .sum::<usize>()
@@ -61,7 +65,8 @@ impl Outgoing<'_> {
     /// The place with a slash at its end of which relative links hold, if the path is replaced and the client left it out.
     pub fn folder(&self) -> Option<String> {
         let is_page = matches!(self.req.method(), "GET" | "HEAD") && !self.wants_upgrade();
-        self.backend.path.as_ref().filter(|_| is_page && self.raw_rest() == Some(b""))?;
+        let is_prefix = self.req.raw_path().len() == self.backend.from.len();
+        self.backend.path.as_ref().filter(|_| is_page && is_prefix && self.raw_rest() == Some(b""))?;
         let query = self.req.query_string();
         let mark = if query.is_empty() { "" } else { "?" };
         Some([&self.backend.from, "/", mark, query].concat())
@@ -128,7 +133,7 @@ impl Outgoing<'_> {
         for (_, value) in self.req.headers_bytes().filter(|(name, _)| *name == "via") {
             put(out, &[value, b", "]);
         }
-        let version = self.req.version().trim_start_matches("HTTP/");
+        let version = self.req.version().strip_prefix("HTTP/").unwrap_or_default();
         put(out, &[version.as_bytes(), b" ", PSEUDONYM.as_bytes(), b"\r\n"]);
         let proto: &[u8] = if self.tls { b"https" } else { b"http" };
         match self.client.ip() {
@@ -201,12 +206,16 @@ impl Outgoing<'_> {
         let alike = |(a, b): (u8, u8)| a == b || b == b'-' && !a.is_ascii_alphanumeric();
         let is = |known: &str| name.len() == known.len() && name.bytes().zip(known.bytes()).all(alike);
         let claims = name.get(..FORWARDED.len()).is_some_and(|start| start.bytes().zip(FORWARDED.bytes()).all(alike));
-        !(claims || DROPPED.iter().any(|known| is(known)) || self.is_ours && name == "authorization")
+        let dropped = DROPPED.may_hold(name) && DROPPED.names().any(is);
+        !(claims || dropped || self.is_ours && name == "authorization")
     }
 
     /// Whether `Connection` lists more than what every client may say.
     fn names_fields(&self) -> bool {
         const KNOWN: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
+        if self.req.header_bytes("connection").is_none() {
+            return false;
+        }
         let mut lists = self.req.headers_bytes().filter(|(known, _)| *known == "connection");
         lists.any(|(_, value)| {
             let mut options = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
@@ -219,25 +228,6 @@ impl Outgoing<'_> {
         lists.any(|(_, value)| {
             value.split(|&byte| byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
         })
-    }
-}
-
-/// Without the machinery of formats for the usual kind, as this is in every request.
-fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
-    let IpAddr::V4(ip) = ip else {
-        // Writing to memory does not fail.
-        let _ = write!(out, "{ip}");
-        return;
-    };
-    for (at, octet) in ip.octets().into_iter().enumerate() {
-        if at > 0 {
-            out.push(b'.');
-        }
-        for (least, digit) in [(100, octet / 100), (10, octet / 10 % 10), (0, octet % 10)] {
-            if octet >= least {
-                out.push(b'0' + digit);
-            }
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::back::Back;
 use super::request::Outgoing;
+use crate::daemon::field_names::FieldNames;
 use crate::daemon::upstream::{Fault, Taken, Wire, Wrong};
 use ecohttpd::{Chunked, Connection, ReplyBody, ReplyHead, ReplyScanner};
 use std::io::Write;
@@ -13,7 +14,7 @@ const INTERIM: u32 = 8;
 const CHUNK_HEAD: usize = 6;
 
 /// Fields that are for this hop only (RFC 9110 §7.6.1), that the proxy writes itself, or that name the server behind.
-const DROPPED: &[&str] = &[
+const DROPPED: FieldNames = FieldNames::new(&[
     "connection",
     "content-length",
     "keep-alive",
@@ -25,7 +26,7 @@ const DROPPED: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
-];
+]);
 
 /// One exchange with the server.
 pub struct HttpWire<'a> {
@@ -109,6 +110,7 @@ impl<'a> HttpWire<'a> {
             _ => {}
         }
         match head.reason() {
+            "OK" if head.status() == 200 => con.set_status(200)?,
             reason if reason == ecohttpd::status_reason(head.status()) => con.set_status(head.status())?,
             reason => con.set_status_reason(head.status(), reason)?,
         }
@@ -126,8 +128,8 @@ impl<'a> HttpWire<'a> {
     /// Sets the fields of the response for the client. They replace configured ones of the same name, but not each other.
     fn pass_on(&self, head: &ReplyHead<'_>, con: &mut Connection) -> ecohttpd::Result<()> {
         let passes = |name: &str| {
-            let dropped = DROPPED.iter().any(|known| name.eq_ignore_ascii_case(known));
-            !dropped && !head.is_of_connection(name) || head.status() == 101 && name.eq_ignore_ascii_case("upgrade")
+            !DROPPED.holds(name) && !head.is_of_connection(name)
+                || head.status() == 101 && name.eq_ignore_ascii_case("upgrade")
         };
         if self.replaces {
             for (name, _) in head.fields().filter(|(name, _)| passes(name)) {

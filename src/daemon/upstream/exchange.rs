@@ -1,6 +1,6 @@
 //! A request that a server of a pool answers, whatever protocol it speaks: connected, relayed, repeated or given up.
 
-use super::pool::{Pool, Pooled, Unreachable};
+use super::pool::{Pool, Pooled, Reuse, Unreachable};
 use super::relay::{End, Fault, Relay, Scratch, Wire};
 use crate::daemon::escape::Escaped;
 use crate::daemon::log;
@@ -45,9 +45,10 @@ pub async fn exchange(
     timeout: Duration,
     name: &dyn Display,
 ) -> Result<Outcome> {
-    let mut fresh = false;
+    let can_repeat = upload.can_repeat && !upload.has_body;
+    let mut which = if can_repeat { Reuse::Repeatable } else { Reuse::Sure };
     loop {
-        let mut pooled = match pool.connect(fresh, timeout).await {
+        let mut pooled = match pool.connect(which, timeout).await {
             Ok(pooled) => pooled,
             Err(Unreachable { timed_out, why }) => {
                 let status = if timed_out { 504 } else { 502 };
@@ -55,7 +56,7 @@ pub async fn exchange(
                 return Ok(Outcome::Failed(status));
             }
         };
-        let may_repeat = pooled.reused && !fresh && upload.can_repeat && !upload.has_body;
+        let may_repeat = pooled.reused && can_repeat;
         // What may be needed once more is copied.
         let up = if may_repeat { upload.up.clone() } else { std::mem::take(&mut upload.up) };
         let mut relay = Relay::new(&mut pooled.stream, wire, scratch, up, upload.has_body, pool.pace(con, timeout));
@@ -73,7 +74,7 @@ pub async fn exchange(
             Ok(End::Switch) => return Ok(Outcome::Switched(pooled, surplus)),
             // RFC 9112 §9.3.1: it may have closed an idle connection as the request was on its way.
             Err(Fault::Unheard) if may_repeat => {
-                fresh = true;
+                which = Reuse::None;
                 continue;
             }
             Err(Fault::Client(error)) => return Err(error),

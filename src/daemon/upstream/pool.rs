@@ -102,6 +102,16 @@ pub struct Pooled {
     pub waits: Option<Waits>,
 }
 
+/// Whether a request may go over a connection that was used before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// It can be repeated if the server has closed that just now.
+    Repeatable,
+    /// Only if the system knows of no end of it: it can't be repeated.
+    Sure,
+    None,
+}
+
 /// No server can be reached.
 pub struct Unreachable {
     /// The time was up, rather than that nobody listens.
@@ -142,12 +152,12 @@ impl Pool {
         })
     }
 
-    /// A connection to the server whose turn it is, or to the next that can be reached, within `timeout`. `fresh`: none that
-    /// was used before.
+    /// A connection to the server whose turn it is, or to the next that can be reached, within `timeout`. `which`: those that
+    /// were used before, which the server may have closed meanwhile.
     ///
     /// # Errors
     /// The last failure, if all have failed.
-    pub async fn connect(self: &Rc<Self>, fresh: bool, timeout: Duration) -> Result<Pooled, Unreachable> {
+    pub async fn connect(self: &Rc<Self>, which: Reuse, timeout: Duration) -> Result<Pooled, Unreachable> {
         let count = self.servers.len();
         let first = self.next.replace((self.next.get() + 1) % count.max(1));
         let turns = || (first..first + count).map(|turn| turn % count);
@@ -159,7 +169,7 @@ impl Pool {
         let mut failure = Unreachable { timed_out: false, why: String::new() };
         // If all rest, it is worth a try all the same.
         for at in turns().filter(|at| !rests(at)).chain(turns().filter(rested)) {
-            if !fresh && let Some(stream) = self.take(at, now) {
+            if let Some(stream) = self.take(at, which, now) {
                 return Ok(Pooled { stream, server: at, reused: true, waits: None });
             }
             if failure.timed_out && Instant::now() >= deadline {
@@ -224,11 +234,14 @@ impl Pool {
     }
 
     /// An idle connection to that server. Those that the server has closed are dropped.
-    fn take(&self, server: usize, now: Instant) -> Option<Upstream> {
+    fn take(&self, server: usize, which: Reuse, now: Instant) -> Option<Upstream> {
+        if which == Reuse::None {
+            return None;
+        }
         let mut idle = self.idle.borrow_mut();
         while let Some(at) = idle.iter().rposition(|one| one.server == server) {
             let Idle { mut stream, until, .. } = idle.remove(at);
-            if now < until && stream.is_quiet() {
+            if now < until && if which == Reuse::Sure { stream.is_quiet() } else { stream.seems_quiet() } {
                 return Some(stream);
             }
         }
@@ -345,7 +358,7 @@ mod tests {
         on_loop(async || {
             for (stray, quiet) in [("", true), ("x", false)] {
                 let (pool, listener) = pool();
-                let Ok(mut pooled) = pool.connect(false, TIMEOUT).await else { panic!("it listens") };
+                let Ok(mut pooled) = pool.connect(Reuse::Repeatable, TIMEOUT).await else { panic!("it listens") };
                 let mut server = listener.accept().unwrap().0;
                 server.write_all(b"hello").unwrap();
                 let mut read = [0; 64];
@@ -354,7 +367,7 @@ mod tests {
                 // From here on the loop is not asked.
                 server.write_all(stray.as_bytes()).unwrap();
                 pool.keep(pooled);
-                let Ok(pooled) = pool.connect(false, TIMEOUT).await else { panic!("it listens") };
+                let Ok(pooled) = pool.connect(Reuse::Repeatable, TIMEOUT).await else { panic!("it listens") };
                 assert_eq!(pooled.reused, quiet, "{stray}");
                 drop(pooled);
                 assert_eq!(server.read(&mut read).unwrap_or(0), 0);
@@ -377,10 +390,12 @@ mod tests {
             let port = listener.local_addr().unwrap().port();
             backend.servers = vec![place("127.0.0.1", addr.port()), place("127.0.0.1", port)];
             let pool = Pool::new(&backend);
-            let Err(failure) = pool.connect(false, Duration::from_millis(100)).await else { panic!("time is up") };
+            let Err(failure) = pool.connect(Reuse::Repeatable, Duration::from_millis(100)).await else {
+                panic!("time is up")
+            };
             assert!(failure.timed_out && failure.why.contains(&addr.port().to_string()), "{}", failure.why);
             // Its turn, and it has not rested yet.
-            assert!(pool.connect(false, TIMEOUT).await.is_ok());
+            assert!(pool.connect(Reuse::Repeatable, TIMEOUT).await.is_ok());
         });
     }
 }

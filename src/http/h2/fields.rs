@@ -3,7 +3,7 @@
 //! The head is parsed like any other, so that the same rules hold for paths, hosts, lengths and limits. Nothing in a field
 //! can end its line here, as no field has a control character.
 
-use super::super::headers::{decimal, is_tchar, is_token, is_value_byte};
+use super::super::headers::{decimal, is_tchar, is_token, is_value};
 use super::priority::{self, Priority};
 
 /// A request's field section while it is decoded, field by field.
@@ -182,8 +182,7 @@ pub fn is_trailer(name: &[u8], value: &[u8]) -> bool {
 /// Whether a regular field may be in a request at all: RFC 9113 §8.2.1 and §8.2.2.
 fn is_acceptable(name: &[u8], value: &[u8]) -> bool {
     let is_name = !name.is_empty() && name.iter().all(|&byte| is_tchar(byte) && !byte.is_ascii_uppercase());
-    let is_value =
-        value.iter().all(|&byte| is_value_byte(byte)) && !matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
+    let is_value = is_value(value) && !matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
     let is_of_connection = match name {
         b"connection" | b"proxy-connection" | b"keep-alive" | b"transfer-encoding" | b"upgrade" => true,
         b"te" => value != b"trailers",

@@ -107,7 +107,10 @@ const TABS = [
 		[ 'value', 'tcp_keepalive', [ 0, 32767 ], _('TCP keep-alive'), _('Seconds between probes of silent clients. 0 sends none.'), '0' ]
 	] ],
 	[ 'monitoring', _('Monitoring'), _('Logs and figures.'), [
-		[ 'log', 'access_log', 'log', _('Access log'), _('Where to log each request.') ]
+		[ 'log', 'access_log', 'log', _('Access log'), _('Where to log each request.') ],
+		[ 'value', 'server_status', 'page', _('Status page'),
+			_('A path such as /server-status. Everyone who may access it sees the addresses of all clients: restrict it under Access.') ],
+		[ 'value', 'metrics', 'page', _('Metrics for Prometheus'), _('A path such as /metrics. Restrict it under Access.') ]
 	] ]
 ];
 

@@ -24,7 +24,7 @@ const Flag = form.Flag.extend({
 	},
 
 	normal: function(value) {
-		return /^(1|on|true|yes|enabled)$/i.test(value) ? '1' : '0';
+		return (/^(1|on|true|yes|enabled)$/i).test(value) ? '1' : '0';
 	},
 
 	load: function(sectionId) {

@@ -25,7 +25,7 @@ function figures(status) {
 	const trouble = [
 		[ _('Refused connections'), refused ],
 		[ _('Failed TLS handshakes'), status.handshakes.failed ],
-		[ _('Ended scripts'), status.scripts.killed ],
+		[ _('Killed scripts'), status.scripts.killed ],
 		[ _('Delayed logins'), status.throttled_logins ],
 		[ _('Lost log lines'), status.log_dropped ]
 	];
@@ -88,7 +88,7 @@ function certificateWarning(certificate) {
 		return '';
 
 	const what = certificate.days_left < 0 ? _('The certificate %s has expired.') : _('The certificate %s expires soon.');
-	const todo = certificate.self_signed ? _('Check that the clock of the router is right, and that the server may write the file.') :
+	const todo = certificate.self_signed ? _('The server renews it if "Self-signed certificate" is set, the clock is right, and the flash has space.') :
 		_('Renew it. If that should happen by itself, see the log of the ACME client.');
 
 	return what.format(certificate.file) + ' ' + todo;
@@ -211,9 +211,15 @@ return view.extend({
 	},
 
 	handleReload: function() {
+		const tell = (text, kind) => {
+			if (this.told)
+				this.told.remove();
+			this.told = ui.addNotification(null, E('p', {}, [ text ]), kind);
+		};
+
 		return service.reload().then(
-			() => ui.addNotification(null, E('p', {}, [ _('The configuration has been loaded again.') ]), 'info'),
-			() => ui.addNotification(null, E('p', {}, [ _('The configuration was refused, and the old one is still in effect. The latest error says why.') ]), 'danger')
+			() => tell(_('The configuration has been loaded again.'), 'info'),
+			() => tell(_('The configuration was refused, and the old one is still in effect. The latest error says why.'), 'danger')
 		).then(() => this.ask()).then(answers => this.update(answers));
 	},
 
