@@ -87,7 +87,8 @@ disks() {
 initramfs() {
     local name
     initramfs_begin virtio_net virtio_pci virtio_blk squashfs overlay vfat nls_cp437 nls_ascii nls_utf8 nls_iso8859-1 jffs2 \
-        block2mtd ubi ubifs deflate zstd lzo crc32c_generic
+        block2mtd ubi ubifs deflate zstd lzo crc32c_generic tls \
+        crypto-rfc7539 crypto-chacha20 crypto-poly1305 crypto-gcm crypto-ctr crypto-ghash crypto-aes
     mkdir -p "$initramfs"/etc/config "$initramfs/www/cgi-bin"
     cp -r "$work/files/." "$initramfs/www"
     cp "$work/ecohttpd" "$initramfs/bin/ecohttpd"

@@ -16,7 +16,7 @@
 dist=${DIST:-$repository/dist}
 
 # What OpenWrt's package has; elsewhere also what is for a person at a shell, and HTTPS to servers behind it.
-ROUTER=daemon,http2,proxy,tls,ubus,workers
+ROUTER=$(sed -n '/^else$/,/^endif$/s/^  RUST_PKG_FEATURES:=//p' "$repository/openwrt/ecohttpd/Makefile")
 FULL=$ROUTER,proxy-tls,terminal
 
 main() {

@@ -50,6 +50,7 @@
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http2` (default) | HTTP/2 for HTTPS: `Options::http2` |
+//! | `ktls` | kernel TLS: where Linux has it, it encrypts large files for HTTPS |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
 //! | `stats` | what the server is doing: `Server::monitor`, `Options::tally` |
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |

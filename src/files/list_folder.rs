@@ -7,7 +7,6 @@ use super::listing_page::Page;
 use super::lookup::status_of;
 use super::selection::{Entry, Selection};
 use super::store::Store;
-use crate::http::fields::Fields;
 use crate::http::media_weight;
 use crate::rt::yield_now;
 use crate::server::{Connection, Refusal, Request, Result};
@@ -35,7 +34,7 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, store: &Rc<Store>
     if !store.may_list(&dir) {
         return Err(Refusal::new(403).into());
     }
-    let json = wants_json(&*req.head);
+    let json = wants_json(req);
     let content_type =
         if json { "application/json".to_owned() } else { ["text/html; charset=", &store.charset].concat() };
     con.append_header("Vary", "Accept")?;
@@ -106,11 +105,11 @@ impl View<'_> {
     }
 }
 
-/// Whether the client names JSON, and likes it at least as well as HTML.
-fn wants_json(head: &impl Fields) -> bool {
-    let weight = |media: &str| head.values("accept").map(|value| media_weight(value, media)).max().unwrap_or(0);
-    let json = weight("application/json");
-    json > 0 && json >= weight("text/html")
+/// Whether the client names JSON, and likes it at least as well as HTML. Nobody sends `Accept` in several lines.
+fn wants_json(req: &Request) -> bool {
+    let accept = req.header_bytes("accept").unwrap_or_default();
+    let json = media_weight(accept, "application/json");
+    json > 0 && json >= media_weight(accept, "text/html")
 }
 
 /// Reads the selected files and folders in a folder; true if some were left out because there are too many.

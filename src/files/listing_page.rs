@@ -110,9 +110,7 @@ impl Page<'_> {
             out.push(value);
             out.extend_from_slice(b"\">");
         }
-        out.extend_from_slice(
-            b"<input type=\"search\" name=\"q\" placeholder=\"Search\" aria-label=\"Search\" value=\"",
-        );
+        out.extend_from_slice(b"<input type=\"search\" name=\"q\" placeholder=\"Search\" value=\"");
         self.push_name(out, &self.selection.search);
         out.extend_from_slice(b"\"></form></header>\n");
     }
@@ -148,9 +146,10 @@ impl Page<'_> {
 /// The page's style, inside of the page: a listing is one request.
 const STYLE: &[u8] = b"\
 body{margin:1em auto;max-width:60em;padding:0 1em;font:1em/1.5 system-ui,sans-serif}
-header{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:center;gap:.5em;margin-bottom:1em}
-h1{font-size:1.2em;margin:0;overflow-wrap:anywhere}
-input{font:inherit;padding:.2em .5em;border:1px solid #8886;border-radius:.3em}
+header,tr{flex-wrap:wrap;justify-content:space-between}
+header{display:flex;align-items:center;margin-bottom:1em}
+h1{font-size:1.2em;margin:.3em 0;overflow-wrap:anywhere}
+input{font:inherit;padding:.2em .5em;border:1px solid #8886}
 table{width:100%;border-collapse:collapse}
 th,td{padding:.3em .5em;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;width:100%}
@@ -161,7 +160,7 @@ a:hover{text-decoration:underline}
 td a{display:block}
 @media(max-width:30em){
 form,input[type=search]{width:100%;box-sizing:border-box}
-tr{display:flex;flex-wrap:wrap;justify-content:space-between}
+tr{display:flex}
 th:first-child{width:auto}
 td+td{padding-top:0;font-size:.9em;opacity:.7}
 td:last-child{margin-left:auto}
@@ -299,7 +298,7 @@ mod tests {
     fn the_search_is_kept() {
         let head = written(|out| PAGE.head(out));
         let form = "<form><input type=\"hidden\" name=\"C\" value=\"N\"><input type=\"hidden\" name=\"O\" value=\"A\">\
-                    <input type=\"search\" name=\"q\" placeholder=\"Search\" aria-label=\"Search\" value=\"\"></form>";
+                    <input type=\"search\" name=\"q\" placeholder=\"Search\" value=\"\"></form>";
         assert!(head.contains(form), "{head}");
         let selection = Selection::from_query(b"C=M&O=D&q=%22%3E<b>%26+%25%E9");
         let head = written(|out| Page { selection: &selection, ..PAGE }.head(out));

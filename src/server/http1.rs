@@ -67,8 +67,9 @@ pub(super) enum Phase {
     /// No more requests are read. Queued output is still sent, and up to `discard` bytes of input are thrown away; then
     /// the stream is closed.
     Closing { discard: u64 },
-    /// What exists of a cut response was sent. Once the client has received it, the stream is reset.
-    Delivering,
+    /// What there is was sent. Once the client has received it, the stream is reset, if a response was cut short, or
+    /// half-closed.
+    Delivering { discard: u64 },
     /// We have half-closed. Input is discarded, so that no reset overtakes the response (RFC 9112 §9.6).
     Linger { left: u64, request_read: bool },
     /// To be closed at once.
@@ -253,7 +254,7 @@ impl Http1 {
         let began = |deadline: u64, after: Duration| deadline.saturating_sub(millis(after)).min(now);
         match self.phase {
             Phase::Dead => return Doing::Idle { since: 0 },
-            Phase::Linger { .. } | Phase::Delivering => {
+            Phase::Linger { .. } | Phase::Delivering { .. } => {
                 return Doing::Lingering { since: began(self.deadlines.get(Timer::End), limits::LINGER_TIMEOUT) };
             }
             #[cfg(feature = "http2")]

@@ -261,7 +261,9 @@ fn state(http1: &Http1) -> ConnectionState {
         return ConnectionState::Handshaking;
     }
     match http1.phase {
-        Phase::Closing { .. } | Phase::Delivering | Phase::Linger { .. } | Phase::Dead => ConnectionState::Closing,
+        Phase::Closing { .. } | Phase::Delivering { .. } | Phase::Linger { .. } | Phase::Dead => {
+            ConnectionState::Closing
+        }
         _ if http1.has_output() => ConnectionState::Writing,
         _ if has_streams(http1) => ConnectionState::Handling,
         _ if is_http2(http1) || http1.waits_for_request() => ConnectionState::Idle,

@@ -14,9 +14,10 @@ import * as uloop from 'uloop';
 // Room for four descriptors with their header, in bytes.
 const RIGHTS_MAX = 128;
 
-// Most files that are kept, and the longest of them in bytes. A page of LuCI loads about seven.
+// Most files that are kept, and their length together in bytes: a router has little memory, and the value of JSON takes
+// twenty times its text. A page of LuCI loads about seven files of 20 KB.
 const KEPT_MAX = 64;
-const LONGEST_KEPT = 65536;
+const KEPT_BYTES = 131072;
 
 // fs.file: relative to the end.
 const SEEK_END = 2;
@@ -32,7 +33,7 @@ let head = [];
 let line_end = '\n';
 
 function send(...values) {
-	let text = join('', values);
+	let text = join('', null in values ? filter(values, value => value != null) : values);
 	const sent = length(text);
 
 	if (head) {
@@ -108,6 +109,9 @@ global.uhttpd = {
 // What the files that handlers load become, by name: code, and the value of JSON. So a process does it itself only if it is
 // the first, or the file has changed. Without a value: the file can't be kept.
 const kept = {};
+
+// How much more may be kept, in bytes of files.
+let room = KEPT_BYTES;
 
 // What this process had to do itself.
 const missed = [];
@@ -194,10 +198,13 @@ function learn(files) {
 		if (length(kept) >= KEPT_MAX && !kept[name])
 			continue;
 
+		if (kept[name]?.value)
+			room += kept[name].file.size;
+
 		kept[name] = { file };
 
 		// Files of the kernel have another length than they say, and change without a trace.
-		const text = file.size <= LONGEST_KEPT ? fs.readfile(path) : null;
+		const text = file.size <= room ? fs.readfile(path) : null;
 
 		if (length(text) != file.size)
 			continue;
@@ -211,6 +218,9 @@ function learn(files) {
 		catch {
 			// Each process finds out by itself.
 		}
+
+		if (kept[name].value)
+			room -= file.size;
 	}
 }
 
@@ -278,7 +288,7 @@ function lost(connections) {
 	const found = {};
 
 	for (let name, connection in connections)
-		if (!connection.one || socket.poll(0, connection.one)[0][1] & (socket.POLLHUP | socket.POLLERR))
+		if (!connection.one || socket.poll(0, connection.one)?.[0]?.[1] & (socket.POLLHUP | socket.POLLERR))
 			found[name] = connection;
 
 	return found;

@@ -51,6 +51,8 @@ impl AccessLog {
     /// # Errors
     /// One line: which file cannot be opened, and why.
     pub fn open(target: &AccessTarget) -> io::Result<AccessLog> {
+        #[cfg(feature = "terminal")]
+        let in_terminal = *target == AccessTarget::Stdout && io::stdout().is_terminal();
         let (target, path) = match target {
             // Opened later: a daemon that goes to the background closes it.
             AccessTarget::Stdout => (OutletTarget::Standard(Standard::Output), None),
@@ -62,11 +64,7 @@ impl AccessLog {
         };
         let outlet = RefCell::new(Outlet::new(target, false));
         #[cfg(feature = "terminal")]
-        let in_terminal = {
-            let stdout = io::stdout();
-            outlet.borrow_mut().colour(terminal::shows_colours(&stdout));
-            path.is_none() && stdout.is_terminal()
-        };
+        outlet.borrow_mut().colour(terminal::shows_colours(&io::stdout()));
         Ok(AccessLog {
             outlet,
             path,

@@ -139,7 +139,7 @@ impl Outlet {
         // An error means that the line is full, which its end shows.
         let _ = match (is_syslog, head) {
             (true, _) => write!(self.line, "{}{text}", syslog::SyslogHeader::now(level)),
-            (false, Some(head)) if self.coloured && !head.colour.is_empty() => {
+            (false, Some(head)) if cfg!(feature = "terminal") && self.coloured && !head.colour.is_empty() => {
                 self.line.control(head.colour);
                 let _ = write!(self.line, "{}", head.text);
                 self.line.control(PLAIN);

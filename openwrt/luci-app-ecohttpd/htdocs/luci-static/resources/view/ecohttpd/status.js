@@ -25,7 +25,7 @@ function figures(status) {
 	const trouble = [
 		[ _('Refused connections'), refused ],
 		[ _('Failed TLS handshakes'), status.handshakes.failed ],
-		[ _('Ended scripts'), status.scripts.killed ],
+		[ _('Killed scripts'), status.scripts.killed ],
 		[ _('Delayed logins'), status.throttled_logins ],
 		[ _('Lost log lines'), status.log_dropped ]
 	];
@@ -211,9 +211,15 @@ return view.extend({
 	},
 
 	handleReload: function() {
+		const tell = (text, kind) => {
+			if (this.told)
+				this.told.remove();
+			this.told = ui.addNotification(null, E('p', {}, [ text ]), kind);
+		};
+
 		return service.reload().then(
-			() => ui.addNotification(null, E('p', {}, [ _('The configuration has been loaded again.') ]), 'info'),
-			() => ui.addNotification(null, E('p', {}, [ _('The configuration was refused, and the old one is still in effect. The latest error says why.') ]), 'danger')
+			() => tell(_('The configuration has been loaded again.'), 'info'),
+			() => tell(_('The configuration was refused, and the old one is still in effect. The latest error says why.'), 'danger')
 		).then(() => this.ask()).then(answers => this.update(answers));
 	},
 
