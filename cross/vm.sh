@@ -6,7 +6,8 @@
 #
 # mipsel is a MIPS 24Kc, as in routers, emulated. Debian has no kernel for mips, which is big-endian. What a kernel
 # without procd can't tell is in tests/openwrt.sh. Environment: that of lib.sh and of tests/vm.sh; ECOHTTPD_BIN (default:
-# cross/build.sh makes it), RESULT: a file for the verdicts and the table of memory.
+# cross/build.sh makes it), RESULT: a file for the verdicts and the table of memory, QUICK=yes: without the check that takes
+# minutes.
 # shellcheck source=lib.sh source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 # shellcheck disable=SC2034 # vm.sh's
@@ -86,7 +87,8 @@ disks() {
 initramfs() {
     local name
     initramfs_begin virtio_net virtio_pci virtio_blk squashfs overlay vfat nls_cp437 nls_ascii nls_utf8 nls_iso8859-1 jffs2 \
-        block2mtd ubi ubifs deflate zstd lzo crc32c_generic
+        block2mtd ubi ubifs deflate zstd lzo crc32c_generic tls \
+        crypto-rfc7539 crypto-chacha20 crypto-poly1305 crypto-gcm crypto-ctr crypto-ghash crypto-aes
     mkdir -p "$initramfs"/etc/config "$initramfs/www/cgi-bin"
     cp -r "$work/files/." "$initramfs/www"
     cp "$work/ecohttpd" "$initramfs/bin/ecohttpd"

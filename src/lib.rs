@@ -50,12 +50,13 @@
 //! | --- | --- |
 //! | `tls` (default) | HTTPS with rustls and ring: `Server::bind_tls`, `Options::cert` and the like, the module `x509` |
 //! | `http2` (default) | HTTP/2 for HTTPS: `Options::http2` |
+//! | `ktls` | kernel TLS: where Linux has it, it encrypts large files for HTTPS |
 //! | `http` | conversions from and to the types of the crate `http`: `Connection::set_response`, `http::Request::try_from` |
 //! | `stats` | what the server is doing: `Server::monitor`, `Options::tally` |
 //! | `websocket` | WebSocket (RFC 6455): `Connection::websocket`, `Request::is_websocket` |
 //! | `client` | what a proxy needs of a client: the head of a response, `ReplyHead`, and connections, `Upstream` |
 //! | `client-tls` | such connections over TLS |
-//! | `daemon`, `proxy`, `proxy-tls`, `status`, `ubus`, `workers` | the program `ecohttpd`, its proxy, status, `/ubus` and handlers; nothing for users of the library |
+//! | `daemon`, `proxy`, `proxy-tls`, `status`, `terminal`, `ubus`, `workers` | the program `ecohttpd`, its proxy, status, what it shows in a terminal, `/ubus` and handlers; nothing for users of the library |
 
 #![warn(clippy::unwrap_used)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -108,6 +109,7 @@ pub mod syntax {
 pub mod x509 {
     pub use crate::net::tls::{read_cert, read_key};
     pub use crate::net::x509::{
-        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, self_signed, self_signed_by, subject,
+        CannotSign, Facts, SanName, SelfSigned, facts, is_dns_name, issuer, key_kind, self_signed, self_signed_by,
+        subject,
     };
 }

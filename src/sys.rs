@@ -184,6 +184,52 @@ fn set_tcp_option(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_in
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Lets a connected socket speak TLS by the kernel, once it has keys: `TCP_ULP`. `ENOENT` if the kernel can't.
+#[cfg(feature = "ktls")]
+pub(crate) fn set_tcp_tls(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_ULP, b"tls")
+}
+
+/// Gives the kernel's TLS the key for sending: a `struct tls12_crypto_info_…` of linux/tls.h.
+#[cfg(feature = "ktls")]
+pub(crate) fn set_tls_keys(socket: BorrowedFd<'_>, info: &[u8]) -> io::Result<()> {
+    set_option(socket, libc::SOL_TLS, libc::TLS_TX, info)
+}
+
+#[cfg(feature = "ktls")]
+fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: &[u8]) -> io::Result<()> {
+    let size = libc::socklen_t::try_from(value.len()).unwrap_or_default();
+    // SAFETY: the value is given with its size.
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value.as_ptr().cast(), size) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sends a record of TLS that is no data, which the kernel encrypts: `kind` is its type.
+#[cfg(feature = "ktls")]
+pub(crate) fn send_tls_record(socket: BorrowedFd<'_>, kind: u8, payload: &[u8]) -> io::Result<usize> {
+    #[repr(C)]
+    struct Control {
+        head: libc::cmsghdr,
+        kind: [u8; size_of::<usize>()],
+    }
+    const _: () = assert!(size_of::<Control>() == size_of::<libc::cmsghdr>() + size_of::<usize>());
+    // SAFETY: plain integers and pointers, for which zero is a value.
+    let (mut control, mut message): (Control, libc::msghdr) = unsafe { std::mem::zeroed() };
+    let mut part = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
+    control.head.cmsg_level = libc::SOL_TLS;
+    control.head.cmsg_type = libc::TLS_SET_RECORD_TYPE;
+    // SAFETY: it only computes.
+    control.head.cmsg_len = unsafe { libc::CMSG_LEN(1) } as _;
+    control.kind[0] = kind;
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    // SAFETY: all that `message` leads to lives through the call, and its sizes are given.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// Bytes written to a socket that its peer has not acknowledged: `SIOCOUTQ`.
 pub(crate) fn queued_bytes(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut count: libc::c_int = 0;

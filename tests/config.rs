@@ -233,6 +233,8 @@ const WRONG: &[(&str, &[&str])] = &[
     ("option script_timeout 1.5", &["script_timeout", "\"1.5\""]),
     ("option chunked_body_limit 4m", &["chunked_body_limit", "\"4m\"", "64 to 16777216"]),
     ("option access_log 'var/log'", &["access_log", "\"var/log\"", "syslog"]),
+    ("option metrics metrics", &["metrics", "\"metrics\"", "a path such as /metrics"]),
+    ("option server_status /", &["server_status", "\"/\"", "a path such as /metrics"]),
     ("list listen_http 127.0.0.1", &["listen_http", "\"127.0.0.1\"", "PORT"]),
     ("list listen_http router.lan:80", &["listen_http", "\"router.lan:80\"", "PORT"]),
     ("list listen_https '[::1]'", &["listen_https", "\"[::1]\"", "PORT"]),
@@ -461,6 +463,7 @@ fn a_dump_reads_as_the_same() {
         &["-p", "[::1]:0", "-p", "0", "-p", "[fe80::1%eth0]:80", "-s", "443", "-C", "a'b", "-K", "c d"],
         &["--server-name", "*.a.lan", "--server-name", "B.", "--access-log=/a b/c", "-A", "9", "-e", "5", "-X", "-a"],
         &["-l", "/x y", "-L", "/z", "-H", "/it's", "-i", ".a=/b c=d", "-D", "-S", "-R", "-q", "--self-signed"],
+        &["--metrics", "/a/m it's", "--server-status", "/status/"],
         &["--chunked-body-limit", "64", "--body-temp-path", "/a 'b'"],
         &["-k", "0", "-T", "86400", "-N", "1", "-n", "1", "-t", "1", "-b", "KOI8-R", "--no-gzip", "--private-files"],
     ];

@@ -8,10 +8,13 @@
 
 mod common;
 mod common_config;
+mod common_documents;
 mod common_files;
 
 use common::{Client, skip};
 use common_config::Router;
+use common_documents::Proof::{Example, Prints, Script, Serves, Tests};
+use common_documents::{CI, COMMANDS, STARTS};
 use common_files::{Daemon, program, request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,111 +23,23 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// What runs a command of the documents.
-enum Proof {
-    /// This test: with a free port, and files of its own in the place of those that it names, it serves.
-    Serves,
-    /// This test: it ends well, and prints this.
-    Prints(&'static str),
-    /// This test: the example is started, and answers.
-    Example(&'static str),
-    /// `cargo test`: the file of tests, empty for all of them.
-    Tests(&'static str),
-    /// `.ci/run` or a script that the checks reach: the file, and the line's part that is this command or stands for it.
-    Script(&'static str, &'static str),
-}
-
-use Proof::{Example, Prints, Script, Serves, Tests};
-
-const CI: &str = ".ci/run";
-
-/// Every command of the documents.
-#[rustfmt::skip]
-const COMMANDS: &[(&str, Proof)] = &[
-    ("cargo run --release -- -f -p 127.0.0.1:8080 -h .", Serves),
-    ("cargo run --release -- -f -p 127.0.0.1:8080 -h examples/www", Serves),
-    ("cargo run --release -- -f -s 127.0.0.1:8443 --self-signed -C target/cert.pem -K target/key.pem -h examples", Serves),
-    ("ecohttpd -f -p 127.0.0.1:8080 -h /www", Serves),
-    ("ecohttpd -f --config /etc/config/uhttpd", Serves),
-    ("ecohttpd --config /etc/config/uhttpd --test", Prints("configuration")),
-    ("ecohttpd --config /etc/config/uhttpd --dump", Prints("config uhttpd")),
-    ("ecohttpd --urldecode 'a%20b'", Prints("a b")),
-    ("ecohttpd --md5crypt secret", Prints("$1$")),
-    ("cargo run --example hello", Example("hello")),
-    ("cargo run --example upload", Example("upload")),
-    ("cargo run --example clock", Example("clock")),
-    ("cargo run --example workers", Example("workers")),
-    ("cargo run --example chat", Example("chat")),
-    ("cargo test", Tests("")),
-    ("cargo test --test files", Tests("files")),
-    ("cargo test --bin ecohttpd documents", Tests("")),
-    ("cargo test --test openwrt", Tests("openwrt")),
-    ("ECOHTTPD_SOAK=120 cargo test --test soak", Tests("soak")),
-    ("ECOHTTPD_MIPS=$(cross/build.sh mips-unknown-linux-musl) cargo test --test openwrt", Script(CI, "cargo test --locked --test openwrt")),
-    (".ci/run", Script(CI, "main \"$@\"")),
-    ("cargo doc --open", Script(CI, "cargo doc --no-deps --locked")),
-    ("cargo fmt", Script(CI, "cargo fmt --check")),
-    ("cargo clippy --locked --all-targets -- -D warnings", Script(CI, "cargo clippy --locked --all-targets -- -D warnings")),
-    ("cargo build --release", Script(CI, "cargo build --release --locked")),
-    ("cargo build --profile router --target", Script(CI, "cargo build --profile router --locked")),
-    ("apt install gcc", Script(CI, "cc:gcc")),
-    ("fuzz/run.sh", Script(CI, "fuzz/run.sh 20")),
-    ("fuzz/run.sh 60", Script(CI, "fuzz/run.sh 20")),
-    ("fuzz/run.sh 60 head", Script(CI, "fuzz/run.sh 20")),
-    ("tests/file_systems.sh", Script(CI, "tests/file_systems.sh")),
-    ("benches/syscalls.sh", Script(CI, "benches/syscalls.sh")),
-    ("benches/instructions.sh", Script(CI, "benches/instructions.sh")),
-    ("PEERS=1 benches/instructions.sh", Script(CI, "PEERS=1 N1=200 N2=1200 benches/instructions.sh")),
-    ("benches/memory.sh", Script(CI, "benches/memory.sh")),
-    ("benches/versus.sh", Script(CI, "benches/versus.sh")),
-    ("benches/cgi.sh", Script(CI, "benches/cgi.sh")),
-    ("benches/ubus.sh", Script(CI, "benches/ubus.sh")),
-    ("benches/websocket.sh", Script(CI, "benches/websocket.sh")),
-    ("cross/setup.sh", Script(CI, "cross/setup.sh")),
-    ("cross/build.sh", Script(CI, "$(cross/build.sh ")),
-    ("cross/build.sh mipsel-unknown-linux-musl", Script(CI, "cross/build.sh mipsel-unknown-linux-musl")),
-    ("TOOLCHAIN=nightly cross/setup.sh && TOOLCHAIN=nightly cross/build.sh mipsel-unknown-linux-musl", Script(CI, "TOOLCHAIN=nightly cross/setup.sh && TOOLCHAIN=nightly cross/build.sh mipsel-unknown-linux-musl")),
-    ("cross/test.sh", Script(CI, "cross/test.sh \"$target\"")),
-    ("cross/test.sh mips-unknown-linux-musl", Script(CI, "cross/test.sh \"$target\"")),
-    ("cross/tls.sh", Script("cross/test.sh", "cross/tls.sh \"$target\"")),
-    ("cross/vm.sh", Script(CI, "cross/vm.sh mipsel")),
-    ("cross/vm.sh mipsel", Script(CI, "cross/vm.sh mipsel")),
-    ("cross/instructions.sh", Script(CI, "cross/instructions.sh")),
-    ("cross/sizes.sh", Script(CI, "cross/sizes.sh mips-unknown-linux-musl")),
-    ("cross/sizes.sh mips-unknown-linux-musl", Script(CI, "cross/sizes.sh mips-unknown-linux-musl")),
-    ("tests/openwrt_sizes.sh", Script(CI, "tests/openwrt_sizes.sh mips-unknown-linux-musl")),
-    ("tests/openwrt_sizes.sh mips-unknown-linux-musl", Script(CI, "tests/openwrt_sizes.sh mips-unknown-linux-musl")),
-    // OpenWrt's buildroot is not here: the package is made by the same Makefile, with a stand-in for what that includes.
-    ("./scripts/feeds update -a && ./scripts/feeds install ecohttpd luci-app-ecohttpd", Script("tests/openwrt_package.sh", "make -s -C openwrt/ecohttpd")),
-    ("make package/ecohttpd/compile", Script("tests/openwrt_package.sh", "make -s -C openwrt/ecohttpd")),
-    ("service ecohttpd check", Script("tests/openwrt_states.sh", "service ecohttpd check")),
-    ("service ecohttpd give_back", Script("tests/openwrt_states.sh", "service ecohttpd give_back")),
-    ("service ecohttpd take_over", Script("tests/openwrt_states.sh", "service ecohttpd take_over")),
-    ("service uhttpd reload", Script("tests/openwrt_states.sh", "service uhttpd reload")),
-    // Nor is its logread: this is what it looks for.
-    ("logread -e ecohttpd", Script("openwrt/ecohttpd/files/functions.sh", "logger -t ecohttpd")),
-];
-
-/// How code spans begin that are commands.
-const STARTS: &[&str] = &[
-    ".ci/",
-    "apt install ",
-    "benches/",
-    "cargo ",
-    "cross/",
-    "ecohttpd -",
-    "fuzz/run",
-    "service ",
-    "tests/file_systems.sh",
-    "tests/openwrt_sizes.sh",
-];
-
 /// Marks of blocks that are known; `text` is for what is neither.
 const MARKS: &[&str] = &["sh", "uci", "rust", "toml", "text"];
 
 /// Files that are named in documents are below these.
-const FOLDERS: &[&str] =
-    &[".ci/", "benches/", "cross/", "docs/", "examples/", "fuzz/", "openwrt/", "src/", "tests/", "target/"];
+const FOLDERS: &[&str] = &[
+    ".ci/",
+    "benches/",
+    "cross/",
+    "docs/",
+    "examples/",
+    "fuzz/",
+    "openwrt/",
+    "packaging/",
+    "src/",
+    "tests/",
+    "target/",
+];
 
 /// Words that nobody says, and what to say instead.
 const STILTED: &[(&str, &str)] = &[
@@ -401,7 +316,7 @@ fn is_snake(span: &str) -> bool {
 fn reached() -> BTreeMap<String, String> {
     let mut rest = BTreeMap::new();
     let mut reached = BTreeMap::new();
-    for folder in ["tests", "benches", "cross", "fuzz", "openwrt/ecohttpd", "openwrt/ecohttpd/files"] {
+    for folder in ["tests", "benches", "cross", "fuzz", "packaging", "openwrt/ecohttpd", "openwrt/ecohttpd/files"] {
         for path in fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()) {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
@@ -445,6 +360,7 @@ fn elsewhere(router: &Router, arguments: Vec<String>) -> Vec<String> {
     let replace = |word: String| {
         let replaced = match word.as_str() {
             "127.0.0.1:8080" | "127.0.0.1:8443" => "127.0.0.1:0".to_owned(),
+            "8080" if before == "-p" => "0".to_owned(),
             "/www" => router.path("root"),
             "/etc/config/uhttpd" => router.path("uhttpd"),
             path if path.starts_with("target/") => router.path(&path["target/".len()..]),

@@ -447,7 +447,7 @@ fn listings_as_json() {
         (&["Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], false, "a browser"),
         (&["Accept: text/html, application/json;q=0.9"], false, "HTML rather"),
         (&["Accept: text/html;q=0.5, application/json;q=0.9"], true, "JSON rather"),
-        (&["Accept: text/html", "Accept: application/json"], true, "two lines, both as good"),
+        (&["Accept: text/html, application/json"], true, "both as good"),
         (&["Accept: application/json;q=0"], false, "JSON refused"),
     ];
     for (fields, json, name) in rows {

@@ -16,10 +16,10 @@ cd "$(dirname "$0")/.."
 STATES=(fresh_opkg fresh_apk first_boot_of_an_image uhttpd_absent image_without_uhttpd uhttpd_not_in_use
     broken_configuration unreadable_configuration missing_folder port_taken port_taken_by_all port_taken_elsewhere
     program_does_not_run program_does_not_serve_opkg program_does_not_serve_apk busy_at_a_change
-    flash_full sections_of_all_kinds upgrade_opkg upgrade_apk removal_opkg removal_apk firmware_without_it power_lost
-    switched_back_by_hand configuration_breaks_later configuration_is_lost own_configuration_is_lost
-    another_server_at_boot another_server_without_uhttpd new_section what_uhttpd_lacks certificates_and_triggers jail
-    there_and_back checked_before_it_is_applied)
+    program_stalls restart_of_one_that_stalls flash_full sections_of_all_kinds upgrade_opkg upgrade_apk removal_opkg
+    removal_apk firmware_without_it power_lost switched_back_by_hand configuration_breaks_later configuration_is_lost
+    own_configuration_is_lost another_server_at_boot another_server_without_uhttpd new_section what_uhttpd_lacks
+    certificates_and_triggers jail there_and_back checked_before_it_is_applied)
 
 main() {
     local state failed=0

@@ -62,12 +62,20 @@ name=$1
 shift
 exec "/etc/init.d/$name" "$@"
 FILE
+    cat >"$1/bin/ubus" <<'FILE'
+#!/bin/sh
+[ "$1 $2 $3" = "call service delete" ] || exit 1
+. /lib/functions/procd.sh
+procd_lock() { :; }
+procd_kill "$(echo "$4" | sed 's/.*"name":"\([^"]*\)".*/\1/')"
+FILE
     # One instance: runs it, and again when it ends by itself, three times.
     cat >"$1/sbin/supervise" <<'FILE'
 #!/bin/sh
 folder=$1
 shift
-trap 'kill "$child" 2>/dev/null; wait "$child"; exit 0' TERM
+trap '[ -z "$child" ] || { kill "$child" 2>/dev/null; wait "$child"; }; exit 0' TERM
+while [ -n "$(ls "${folder%/*}.leaving" 2>/dev/null)" ]; do sleep 0.1; done
 count=0
 while [ "$count" -lt 3 ]; do
     "$@" >>/tmp/syslog 2>&1 &
@@ -78,7 +86,7 @@ while [ "$count" -lt 3 ]; do
     sleep 1
 done
 FILE
-    chmod +x "$1/bin/logger" "$1/bin/nc" "$1/sbin/service" "$1/sbin/supervise"
+    chmod +x "$1/bin/ubus" "$1/bin/logger" "$1/bin/nc" "$1/sbin/service" "$1/sbin/supervise"
 }
 
 # uci: changes wait in /tmp/.uci, or the folder of -P, until they are committed. /tmp/flash-full makes commits fail.
@@ -317,8 +325,15 @@ procd_kill() {
     local folder service=$1
     procd_lock
     for folder in "/tmp/procd/$1"/${2:-*}; do
-        [ ! -d "$folder" ] || instance_stop "$folder"
+        [ ! -d "$folder" ] || instance_leave "$folder"
     done
+}
+# It does not wait for the end. Another start does, in supervise.
+instance_leave() {
+    local leaving="/tmp/procd/$service.leaving/$$.${1##*/}"
+    mkdir -p "${leaving%/*}"
+    mv "$1" "$leaving"
+    (instance_stop "$leaving") </dev/null >/dev/null 2>&1 1000>&- &
 }
 instance_sum() {
     (cd "$1" && cat command jail jail_mount capabilities seccomp 2>/dev/null; cat "$1/file" 2>/dev/null | xargs md5sum 2>/dev/null) | md5sum
@@ -328,21 +343,26 @@ instance_update() {
     instance_sum "$1" >"$1/sum"
     if instance_runs "$2"; then
         cmp -s "$1/sum" "$2/sum" && return
-        cp "$1"/* "$2/"
-        if [ -e "$1/reload_signal" ]; then
+        # The signal of before, and nothing else, whatever has changed.
+        if [ -e "$2/reload_signal" ]; then
             echo "procd: HUP to $service" >>/tmp/syslog
             kill -HUP "$(cat "$2/child")"
+            instance_new "$1" "$2"
             return
         fi
         instance_stop "$2"
     fi
     mkdir -p "$2"
-    cp "$1"/* "$2/"
+    instance_new "$1" "$2"
     echo "procd: start of $service" >>/tmp/syslog
     set --  "$2"
     while read -r value; do set -- "$@" "$value"; done <"$1/command"
     setsid /sbin/supervise "$@" </dev/null >/dev/null 2>&1 1000>&- &
     echo $! >"$1/supervisor"
+}
+instance_new() {
+    rm -f "$2"/jail "$2"/jail_mount "$2"/reload_signal
+    cp "$1"/* "$2/"
 }
 instance_stop() {
     local tries=0

@@ -82,6 +82,7 @@ holds_everywhere() { eco_holders | grep -q "^$2 any6\\{0,1\\} $1\$"; }
 answers() { printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "${2:-/}" "${3:-localhost}" | busybox nc -w 5 127.0.0.1 "$1"; }
 answer_has() { answers "$1" "$2" "$4" | grep -q -e "$3"; }
 process() { eco_pids "$1" | sort -n | head -n 1; }
+served_anew() { runs ecohttpd && ! is "$(process ecohttpd)" "$1"; }
 # Whether one of these programs runs.
 runs() { for program; do [ -z "$(eco_pids "$program")" ] || return 0; done; return 1; }
 
@@ -275,7 +276,7 @@ END
     given_back
 }
 
-# It listens, and then stands still. By name only: the stand-in for procd does not always end a process that is stopped.
+# It listens, and then stands still.
 program_stalls() {
     mkdir /packages/stalled
     cp /packages/ecohttpd.bin /packages/stalled/ecohttpd
@@ -302,6 +303,20 @@ busy_at_a_change() {
     kill -CONT "$(process ecohttpd)"
     check_now "nobody waited for it" not said 'does not answer'
     in_charge
+}
+
+# procd does not wait for the end of a server that is stopped: this one is killed after five seconds.
+restart_of_one_that_stalls() {
+    uhttpd_runs
+    pkg opkg install
+    in_charge
+    kill -STOP "$(process ecohttpd)"
+    printf '#!/bin/sh\ncase "$*" in *--dump*) exec /packages/ecohttpd.bin "$@" ;; esac\nexit 139\n' >/usr/sbin/ecohttpd.new
+    chmod +x /usr/sbin/ecohttpd.new
+    mv /usr/sbin/ecohttpd.new /usr/sbin/ecohttpd
+    service ecohttpd restart
+    given_back
+    check_now "it says so" said 'switched back to uhttpd'
 }
 
 program_does_not_serve_opkg() { program_does_not_serve opkg; }
@@ -591,7 +606,10 @@ jail() {
     chmod +x /sbin/ujail
     uci set uhttpd.main.home=/srv/static
     uci delete ecohttpd.main.ubus_prefix
+    local before
+    before=$(process ecohttpd)
     changed uhttpd
+    check "in the jail from now on" served_anew "$before"
     check_now "files alone are" is "$(cat /tmp/procd/ecohttpd/server/jail)" 'ecohttpd log ronly'
     check_now "with what it serves" grep -qx /srv/static /tmp/procd/ecohttpd/server/jail_mount
     check_now "and its key" grep -qx /etc/uhttpd.key /tmp/procd/ecohttpd/server/jail_mount

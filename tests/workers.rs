@@ -14,18 +14,22 @@ use common_workers::{By, Site};
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::PathBuf;
 
-/// The same handler for both: it counts its requests, and does what the query says.
+/// The same handler for all: it counts its requests, and does what the query says.
 fn text(by: By) -> &'static str {
     match by {
         By::StandIn => STAND_IN,
         By::Lua => LUA,
+        By::Ucode => UCODE,
     }
 }
 
 const STAND_IN: &str = include_str!("common_workers/counting.py");
 
 const LUA: &str = include_str!("common_workers/counting.lua");
+
+const UCODE: &str = include_str!("common_workers/counting.uc");
 
 fn ask(site: &Site, method: &str, target: &str, fields: &[&str]) -> Response {
     let mut client = site.begin(request(method, target, fields, false));
@@ -56,7 +60,8 @@ fn each_request_has_a_process_of_its_own() {
 fn a_handler_sees_what_uhttpd_would_tell() {
     for by in By::all() {
         let site = site(by, &[]);
-        let response = ask(&site, "GET", "/h/a%20b%2Fc/./?env", &["X-Field: some value", "Cookie: a=b"]);
+        let response =
+            ask(&site, "GET", "/h/a%20b%2Fc/./?env", &["X-Field: some value", "X-Odd: a\"b\\\tc", "Cookie: a=b"]);
         let text = response.text();
         let file = site.file.display();
         let root = site.root.display();
@@ -71,6 +76,11 @@ fn a_handler_sees_what_uhttpd_would_tell() {
             "REMOTE_ADDR=127.0.0.1",
             "HTTP_COOKIE=a=b",
             "HTTP_X_FIELD=some value",
+            "HTTP_X_ODD=a\"b\\\tc",
+            "headers.x-odd=a\"b\\\tc",
+            "headers.cookie=a=b",
+            "headers.URL=/h/a%20b%2Fc/./?env",
+            "HTTP_VERSION=1.1",
             &format!("SCRIPT_FILENAME={file}"),
             &format!("DOCUMENT_ROOT={root}"),
         ] {
@@ -211,34 +221,76 @@ fn a_changed_file_is_loaded_again() {
 
 #[test]
 fn a_worker_that_dies_is_started_again() {
-    if !By::StandIn.is_here() {
-        return;
+    for by in By::forking() {
+        let site = site(by, &[]);
+        assert_eq!(site.get("/h?kill").status, 200, "{by:?}: the process that it has forked goes on");
+        site.log(&["its worker was killed; next start in 0 s"]);
+        assert_eq!(site.get("/h?kill").status, 200, "{by:?}");
+        site.log(&["its worker was killed; next start in 1 s"]);
+        assert_eq!(site.get("/h").status, 500, "{by:?}: not at once a second time");
+        until("there is no next one", || site.get("/h").status == 200);
     }
-    let site = site(By::StandIn, &[]);
-    assert_eq!(site.get("/h?kill").status, 200, "the process that it has forked goes on");
-    site.log(&["its worker was killed; next start in 0 s"]);
-    assert_eq!(site.get("/h?kill").status, 200);
-    site.log(&["its worker was killed; next start in 1 s"]);
-    assert_eq!(site.get("/h").status, 500, "not at once a second time");
-    until("there is no next one", || site.get("/h").status == 200);
 }
 
 /// Each request leaves something behind in ucode.
 #[test]
 fn a_worker_that_has_served_much_is_replaced() {
-    if !By::StandIn.is_here() {
+    for by in By::forking() {
+        let site = site(by, &[]);
+        let mut client = site.begin_get("/h");
+        client.read_response();
+        let first = site.children();
+        for _ in 0..1000 {
+            client.send(request("GET", "/h", &[], false));
+            assert_eq!(client.read_response().status, 200);
+        }
+        until("the first one is left", || site.children().len() == 1 && site.children() != first);
+        assert!(site.next_log().is_none(), "that is no fault");
+    }
+}
+
+/// The worker of ucode keeps what its processes load, until that changes.
+#[test]
+fn what_is_kept_is_as_good_as_fresh() {
+    const KEEPING: &str = include_str!("common_workers/keeping.uc");
+    if !By::Ucode.is_here() {
         return;
     }
-    let site = site(By::StandIn, &[]);
-    let mut client = site.begin_get("/h");
-    client.read_response();
-    let first = site.children();
-    for _ in 0..1000 {
-        client.send(request("GET", "/h", &[], false));
-        assert_eq!(client.read_response().status, 200);
-    }
-    until("the first one is left", || site.children().len() == 1 && site.children() != first);
-    assert!(site.next_log().is_none(), "that is no fault");
+    let site = By::Ucode.site(&[], KEEPING);
+    let write = |name: &str, text: &str| fs::write(site.note(name), text).unwrap();
+    let get = || site.get("/h").text().to_owned();
+    write(
+        "template",
+        "{% let x = 1; const list = []; push(list, x++); global.y = (global.y ?? 0) + x; %}{{ list }}{{ y }}",
+    );
+    write("value.json", "{\"number\": 1, \"list\": []}");
+    write("module.uc", "export const text = 'one';");
+    write(
+        "importing",
+        &format!("{{% import {{ text }} from '{}'; %}}{{{{ text }}}}", site.note("module.uc").display()),
+    );
+    let fresh = "1 | 1 | [ 1 ]2 | [ 1 ]4 | { \"number\": 2, \"list\": [ 1 ] } | { \"number\": 1, \"list\": [ ] } |  | one | true";
+    let worker = || site.children().first().map(|worker| PathBuf::from(format!("/proc/{worker}/fd"))).unwrap();
+    let has = |name: &str| {
+        let fds = fs::read_dir(worker()).unwrap().flatten();
+        fds.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|file| file.ends_with(name))
+    };
+    // A file is kept once it is two seconds old; that of code stays open.
+    until("the template is not kept", || {
+        assert_eq!(get(), fresh);
+        has("template")
+    });
+    assert!(!has("importing"), "it could not be noticed that its module changes");
+    assert_eq!([get(), get()], [fresh, fresh]);
+    write("template", "changed");
+    write("value.json", "{\"number\": 5, \"list\": [2]}");
+    write("module.uc", "export const text = 'two';");
+    let changed = "1 | 1 | changed | changed | { \"number\": 6, \"list\": [ 2, 1 ] } | { \"number\": 5, \"list\": [ 2 ] } |  | two | true";
+    assert_eq!([get(), get()], [changed, changed]);
+    write("template", "{{ 1 + }}");
+    assert_eq!(site.get("/h").status, 500);
+    fs::remove_file(site.note("template")).unwrap();
+    assert_eq!(site.get("/h").status, 500);
 }
 
 #[test]

@@ -62,6 +62,16 @@ fn hex(f: &mut fmt::Formatter<'_>, code: u32) -> fmt::Result {
     write!(f, "\\x{code:02x}")
 }
 
+/// As much of a text as fits into so many bytes.
+#[cfg(feature = "status")]
+pub fn cut(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 /// Text in HTML.
 pub struct Html<'a>(pub &'a str);
 

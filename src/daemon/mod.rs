@@ -22,6 +22,9 @@
 //! | `proxy`, `fastcgi` | servers behind this one, by HTTP and by FastCGI |
 //! | `upstream` | connections to them, for any protocol |
 //! | `log` | diagnostics and access logs |
+//! | `terminal` | what a person at a terminal is told: colours, the address for a phone |
+//! | `status` | what the program says about itself: metrics, a page, an object on ubus |
+//! | `counters`, `events` | what happened, for `status` |
 //! | `addresses`, `base64`, `escape`, `field_names`, `prefix`, `context` | what several of them need |
 //! | `sys` | system calls |
 
@@ -35,7 +38,9 @@ mod certificates;
 mod cgi;
 mod config;
 mod context;
+mod counters;
 mod escape;
+mod events;
 mod exit;
 #[cfg(feature = "proxy")]
 mod fastcgi;
@@ -59,8 +64,12 @@ mod scripts;
 mod self_signed;
 mod signals;
 mod site_headers;
+#[cfg_attr(not(feature = "status"), path = "no_status.rs")]
+mod status;
 mod sys;
 mod tasks;
+#[cfg(feature = "terminal")]
+mod terminal;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "ubus")]

@@ -11,6 +11,7 @@ use super::https_policy::HttpsPolicy;
 use super::log::{AccessLog, AccessTarget};
 use super::router::Router;
 use super::scripts::Scripts;
+use super::status::WatchedSites;
 use super::virtual_hosts::VirtualHosts;
 use ecohttpd::{Connection, Options, Request};
 use std::rc::Rc;
@@ -27,9 +28,14 @@ const PROBES: u32 = 3;
 pub type Logs = Vec<(AccessTarget, Rc<AccessLog>)>;
 
 /// The addresses of a configuration, and what to serve at each.
-pub fn plan(config: &Config, logs: &Logs, flaws: &mut Flaws<'_>) -> Result<Vec<Wanted>, ServeError> {
+pub fn plan(
+    config: &Config,
+    logs: &Logs,
+    watched: &WatchedSites,
+    flaws: &mut Flaws<'_>,
+) -> Result<Vec<Wanted>, ServeError> {
     let usable = certificates::usable(config, flaws)?;
-    let planner = Planner { config, logs, sites: routers(config), usable };
+    let planner = Planner { config, logs, sites: routers(config, watched), usable };
     let mut groups: Vec<(Vec<usize>, SiteTarget)> = Vec::new();
     let mut wanted: Vec<Wanted> = Vec::new();
     for (n, site) in config.sites.iter().enumerate() {
@@ -67,12 +73,13 @@ struct Planner<'a> {
     usable: Vec<Usable>,
 }
 
-fn routers(config: &Config) -> Vec<(Rc<Router>, Rc<HttpsPolicy>)> {
-    let make = |site| {
+fn routers(config: &Config, watched: &WatchedSites) -> Vec<(Rc<Router>, Rc<HttpsPolicy>)> {
+    let make = |(n, site)| {
         let policy = Rc::new(HttpsPolicy::new(site));
-        (Rc::new(Router::new(site, Rc::clone(&policy), &folder(config, site))), policy)
+        let status = (watched.pages(site), watched.tally(n));
+        (Rc::new(Router::new(site, Rc::clone(&policy), &folder(config, site), status)), policy)
     };
-    config.sites.iter().map(make).collect()
+    config.sites.iter().enumerate().map(make).collect()
 }
 
 impl Planner<'_> {
@@ -100,6 +107,7 @@ impl Planner<'_> {
         if let Some(log) = first.access_log.as_ref().and_then(|target| find_log(self.logs, target)) {
             options = options.access_log(move |access| log.log(access));
         }
+        options = self.sites[members[0]].0.tally.add_to(options);
         let hosts = VirtualHosts(members.iter().map(|&member| Rc::clone(&self.sites[member].0)).collect());
         let handler = async move |con: &mut Connection, req: &mut Request| hosts.serve(con, req).await;
         SiteTarget {

@@ -10,7 +10,10 @@ use super::exit::ServeError;
 use super::flaws::{Care, Flaws};
 use super::log::{self, AccessLog};
 use super::plan::{Logs, find_log, plan};
-use ecohttpd::Listeners;
+use super::status::ServerStatus;
+#[cfg(all(feature = "status", feature = "tls"))]
+use super::status::warn_of_ends;
+use ecohttpd::Server;
 use std::rc::Rc;
 #[cfg(feature = "tls")]
 use std::time::SystemTime;
@@ -18,6 +21,7 @@ use std::time::SystemTime;
 /// The configuration in effect.
 pub struct Serving {
     pub bindings: Bindings,
+    pub status: Rc<ServerStatus>,
     logs: Logs,
     /// What can't be served, a line each.
     flaws: Vec<String>,
@@ -28,9 +32,10 @@ pub struct Serving {
 
 impl Serving {
     /// Serves nothing yet.
-    pub fn new(listeners: Listeners) -> Serving {
+    pub fn new(server: &Server) -> Serving {
         Serving {
-            bindings: Bindings::new(listeners),
+            bindings: Bindings::new(server.listeners()),
+            status: ServerStatus::new(server),
             logs: Vec::new(),
             flaws: Vec::new(),
             #[cfg(feature = "tls")]
@@ -64,7 +69,9 @@ impl Serving {
             flaws.pass_over(ServeError::Config(absence))?;
         }
         let logs = self.open_logs(config, flaws)?;
-        self.bindings.change(plan(config, &logs, flaws)?, flaws)?;
+        let watched = self.status.watch(config);
+        self.bindings.change(plan(config, &logs, &watched, flaws)?, flaws)?;
+        self.status.is_loaded(watched);
         self.logs = logs;
         #[cfg(feature = "tls")]
         {
@@ -76,11 +83,17 @@ impl Serving {
         Ok(())
     }
 
-    /// Renews self-signed certificates that need it, and with `warn` logs which others clients refuse. Returns true if
-    /// some were renewed and must be loaded.
+    /// Renews self-signed certificates that need it, and with `warn` logs which others clients refuse, and tells which end
+    /// soon. Returns true if some were renewed and must be loaded.
     #[cfg(feature = "tls")]
     pub fn look_after_certificates(&self, warn: bool) -> bool {
-        certificates::look_after(&self.certificates, SystemTime::now(), warn)
+        let now = SystemTime::now();
+        let renewed = certificates::look_after(&self.certificates, now, warn);
+        #[cfg(feature = "status")]
+        if warn {
+            warn_of_ends(&self.certificates, now);
+        }
+        renewed
     }
 
     /// Tries again to bind the addresses that could not be bound. Returns true if some still can't be.

@@ -1,5 +1,7 @@
 //! How a site answers a request: who may ask, what is at the path, what serves it.
 
+mod own_paths;
+
 use super::access::{AccessControl, Contradiction, Denied, Proxies};
 use super::auth::{Auth, Database, Realms, Sender, Verdict};
 use super::cgi::{Cgi, Limits, Script, Served, Turn};
@@ -15,6 +17,7 @@ use super::rebinding::is_rebound;
 use super::replies::{asks_for_page, error, fail, respond};
 use super::scripts::{self, Found, Located, Scripts};
 use super::site_headers::SiteHeaders;
+use super::status::{SiteTally, StatusPages};
 #[cfg(feature = "ubus")]
 use super::ubus::Ubus;
 #[cfg(feature = "workers")]
@@ -64,6 +67,9 @@ pub struct Router {
     error_page: Option<CleanPath>,
     /// The page of an application that handles its own paths.
     fallback: Option<CleanPath>,
+    /// Where the program answers about itself.
+    status: Option<StatusPages>,
+    pub tally: SiteTally,
 }
 
 /// A request after a local redirect.
@@ -98,7 +104,12 @@ enum AccessRefused {
 
 impl Router {
     /// A site as configured. `policy` learns the port of HTTPS once it is bound.
-    pub fn new(site: &config::SiteConfig, policy: Rc<HttpsPolicy>, options: &Options) -> Router {
+    pub fn new(
+        site: &config::SiteConfig,
+        policy: Rc<HttpsPolicy>,
+        options: &Options,
+        (status, tally): (Option<StatusPages>, SiteTally),
+    ) -> Router {
         let realms = Realms::new(&site.auth, &Database::default());
         let quoted = site.realm.replace('\\', "\\\\").replace('"', "\\\"");
         let alias = |alias: &config::Alias| {
@@ -123,7 +134,7 @@ impl Router {
             headers: SiteHeaders::new(&site.headers),
             proxies: Proxies::new(&site.trusted_proxies),
             access: AccessControl::new(&site.access, &site.client_certs, site.uncertain_proxies, site.tls.ca.is_some()),
-            auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms))),
+            auth: (!site.auth.is_empty()).then(|| Rc::new(Auth::new(realms, tally.name()))),
             challenge: format!("Basic realm=\"{quoted}\""),
             files: Files::new(options),
             plain_files: Files::new(&options.clone().gzip(false)),
@@ -143,6 +154,8 @@ impl Router {
             }),
             error_page: page(&site.error_page),
             fallback: page(&site.fallback),
+            status,
+            tally,
         }
     }
 
@@ -184,7 +197,7 @@ impl Router {
         };
         #[cfg(feature = "proxy")]
         if let Ok((path, None)) = &way
-            && let Some(proxied) = self.forwarding.find(path).filter(|_| !self.is_ubus(path))
+            && let Some(proxied) = self.forwarding.find(path).filter(|_| !self.is_ubus(path) && !self.is_status(path))
         {
             return match Box::pin(self.forward(con, req, path, proxied)).await? {
                 None => Ok(()),
@@ -221,36 +234,6 @@ impl Router {
         Ok(lets_in)
     }
 
-    #[cfg(feature = "ubus")]
-    fn is_ubus(&self, path: &CleanPath) -> bool {
-        self.ubus.as_ref().is_some_and(|(prefix, _)| prefix.holds(path.relative()))
-    }
-
-    #[cfg(not(feature = "ubus"))]
-    fn is_ubus(&self, _: &CleanPath) -> bool {
-        false
-    }
-
-    #[cfg(feature = "workers")]
-    fn has_handler(&self, path: &CleanPath) -> bool {
-        self.handlers.find(path.relative()).is_some()
-    }
-
-    #[cfg(not(feature = "workers"))]
-    fn has_handler(&self, _: &CleanPath) -> bool {
-        false
-    }
-
-    #[cfg(feature = "proxy")]
-    fn is_proxied(&self, path: &CleanPath) -> bool {
-        self.forwarding.find(path).is_some()
-    }
-
-    #[cfg(not(feature = "proxy"))]
-    fn is_proxied(&self, _: &CleanPath) -> bool {
-        false
-    }
-
     /// Has another server answer, or returns the status of an error that the caller answers.
     #[cfg(feature = "proxy")]
     async fn forward(
@@ -269,15 +252,6 @@ impl Router {
             }
             Err(refusal) => self.refuse(con, refusal).await,
         }
-    }
-
-    /// Whether a path can only be a file or folder that is open to everyone: the fast path of most requests.
-    fn is_plain(&self, path: &CleanPath) -> bool {
-        if self.is_ubus(path) || self.is_proxied(path) || self.has_handler(path) {
-            return false;
-        }
-        let open = !self.is_guarded() && self.aliases.is_empty();
-        open && self.scripts.cannot_concern(path)
     }
 
     /// Whether parts of the site are closed to some clients.
@@ -306,6 +280,9 @@ impl Router {
             Ok(login) => login,
             Err(refusal) => return self.refuse(con, refusal).await,
         };
+        if let Some(status) = self.status.as_ref().filter(|status| redirected.is_none() && status.has(path)) {
+            return Box::pin(status.serve(con, req, path)).await.map(|()| None);
+        }
         #[cfg(feature = "ubus")]
         if let Some((prefix, ubus)) = self.ubus.as_ref().filter(|_| redirected.is_none())
             && let Some(rest) = prefix.rest(path.relative())

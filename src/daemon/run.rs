@@ -11,7 +11,7 @@ use super::{background, certificates, config, log, privileges, tasks};
 use crate::daemon::sys::{process, service};
 use ecohttpd::{Connection, Options, Request, Server};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -22,7 +22,9 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     process::ignore_stray_signals();
     let signals = Signals::catch();
     // Without a current folder relative paths name nothing.
-    let line = CommandLine { args: args.collect(), folder: std::env::current_dir().unwrap_or_default() };
+    let folder = std::env::current_dir().unwrap_or_default();
+    let in_terminal = cfg!(feature = "terminal") && io::stdout().is_terminal();
+    let line = CommandLine { args: args.collect(), folder, in_terminal };
     let done = match config::parse(&line) {
         Ok(Command::Print(text)) => {
             print(&text);
@@ -68,7 +70,7 @@ fn serve(config: &Config, line: CommandLine, signals: Signals) -> Result<(), Ser
     process::mark_inherited_descriptors();
     let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
     let mut server = Server::new(Options::new(), fallback).map_err(system)?;
-    let mut serving = Serving::new(server.listeners());
+    let mut serving = Serving::new(&server);
     check_user(config)?;
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     // Someone at a keyboard reads errors at once. A file is read when a router boots, and this server may be the only
@@ -77,6 +79,11 @@ fn serve(config: &Config, line: CommandLine, signals: Signals) -> Result<(), Ser
     serving.apply(config, care)?;
     for (tls, addr, folder) in serving.bindings.addresses() {
         print(&format!("ecohttpd: serving {} at {}\n", folder.display(), url(tls, addr)));
+    }
+    #[cfg(feature = "terminal")]
+    if config.process.open {
+        let bound: Vec<_> = serving.bindings.addresses().map(|(tls, addr, _)| (tls, addr)).collect();
+        print(&super::terminal::greeting(&bound));
     }
     tasks::start(&mut server, serving, line, signals);
     settle(config, server)

@@ -4,6 +4,8 @@ use super::config::CommandLine;
 use super::log;
 use super::reload::Serving;
 use super::signals::{self, Signals};
+#[cfg(feature = "status")]
+use super::status::{BusObject, serve_on_bus};
 #[cfg(feature = "tls")]
 use ecohttpd::Handle;
 use ecohttpd::Server;
@@ -35,18 +37,39 @@ pub fn start(server: &mut Server, serving: Serving, line: CommandLine, signals: 
     server.spawn(Rc::clone(&retries).run()).detach();
     #[cfg(feature = "tls")]
     server.spawn(look_after_certificates(Rc::clone(&serving), server.handle(), HOUR)).detach();
-    server
-        .spawn(async move {
-            let reload = &mut |_| {
-                match serving.borrow_mut().reload(&line) {
-                    Ok(()) => log::info!("configuration reloaded"),
-                    Err(error) => log::error!("reload failed, keeping the old configuration: {}", error.text()),
-                }
-                ecohttpd::spawn(Rc::clone(&retries).run()).detach();
-            };
-            signals::on_each(signals.reload, reload).await;
-        })
-        .detach();
+    let reloader = Rc::new(Reloader { serving, line, retries });
+    #[cfg(feature = "status")]
+    {
+        let (status, reloader) = (Rc::clone(&reloader.serving.borrow().status), Rc::clone(&reloader));
+        server.spawn(serve_on_bus(BusObject { status, reload: Box::new(move || reloader.reload()) })).detach();
+    }
+    let on_signal = async move {
+        let reload = &mut |_| {
+            reloader.reload();
+        };
+        signals::on_each(signals.reload, reload).await;
+    };
+    server.spawn(on_signal).detach();
+}
+
+/// Loads the configuration again.
+struct Reloader {
+    serving: Rc<RefCell<Serving>>,
+    line: CommandLine,
+    retries: Rc<Retries>,
+}
+
+impl Reloader {
+    /// Returns false if something is wrong with it, which is logged.
+    fn reload(&self) -> bool {
+        let reloaded = self.serving.borrow_mut().reload(&self.line);
+        match &reloaded {
+            Ok(()) => log::info!("configuration reloaded"),
+            Err(error) => log::error!("reload failed, keeping the old configuration: {}", error.text()),
+        }
+        ecohttpd::spawn(Rc::clone(&self.retries).run()).detach();
+        reloaded.is_ok()
+    }
 }
 
 /// Tries again to bind missing addresses, by one task at a time.
@@ -101,11 +124,11 @@ mod tests {
         let [root, cert_arg, key_arg] = [folder.path(), &cert, &key].map(|path| path.as_os_str().to_owned());
         let mut args: Vec<OsString> = ["-s", "127.0.0.1:0", "--self-signed"].map(OsString::from).into();
         args.extend(["-h".into(), root, "-C".into(), cert_arg, "-K".into(), key_arg]);
-        let line = CommandLine { args, folder: folder.path().to_owned() };
+        let line = CommandLine { args, folder: folder.path().to_owned(), in_terminal: false };
         let Ok(Command::Serve(config)) = config::parse(&line) else { panic!("the arguments are right") };
         let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
         let mut server = Server::new(Options::new(), fallback).unwrap();
-        let mut serving = Serving::new(server.listeners());
+        let mut serving = Serving::new(&server);
         serving.apply(&config, Care::Strict).map_err(|failure| failure.text().to_owned()).unwrap();
 
         let not_after = || ecohttpd::x509::facts(&ecohttpd::x509::read_cert(&cert).unwrap()).unwrap().not_after;

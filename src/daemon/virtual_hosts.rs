@@ -11,7 +11,13 @@ impl VirtualHosts {
     /// Serves a request by the site of its host.
     pub async fn serve(&self, con: &mut Connection, req: &mut Request) -> Result<()> {
         match self.choose(req) {
-            Some(site) => site.serve(con, req).await,
+            Some(site) => {
+                // A listener's requests are counted for its first site, unless another one is asked for.
+                if self.0.len() > 1 {
+                    site.tally.count(con);
+                }
+                site.serve(con, req).await
+            }
             None => con.serve_file(req).await,
         }
     }

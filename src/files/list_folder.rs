@@ -7,7 +7,6 @@ use super::listing_page::Page;
 use super::lookup::status_of;
 use super::selection::{Entry, Selection};
 use super::store::Store;
-use crate::http::fields::Fields;
 use crate::http::media_weight;
 use crate::rt::yield_now;
 use crate::server::{Connection, Refusal, Request, Result};
@@ -35,7 +34,7 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, store: &Rc<Store>
     if !store.may_list(&dir) {
         return Err(Refusal::new(403).into());
     }
-    let json = wants_json(&*req.head);
+    let json = wants_json(req);
     let content_type =
         if json { "application/json".to_owned() } else { ["text/html; charset=", &store.charset].concat() };
     con.append_header("Vary", "Accept")?;
@@ -45,65 +44,72 @@ pub(super) async fn serve(con: &mut Connection, req: &Request, store: &Rc<Store>
     }
     let selection = Selection::from_query(req.query_bytes());
     let (entries, cut) = read(con, store, relative, &dir, &selection).await.map_err(refusal)?;
-    let entries = selection.sort(entries);
-    if json {
-        send_json(con, &entries, cut).await?;
-    } else {
-        send_page(con, store, relative, &selection, &entries, cut).await?;
-    }
-    drop(turn);
-    Ok(())
-}
-
-/// Whether the client names JSON, and likes it at least as well as HTML.
-fn wants_json(head: &impl Fields) -> bool {
-    let weight = |media: &str| head.values("accept").map(|value| media_weight(value, media)).max().unwrap_or(0);
-    let json = weight("application/json");
-    json > 0 && json >= weight("text/html")
-}
-
-async fn send_json(con: &mut Connection, entries: &[Entry], cut: bool) -> Result<()> {
-    if cut {
+    if json && cut {
         con.add_header("X-Truncated", "true")?;
     }
-    let (mut json, mut out) = (Json::new(), Vec::new());
-    for elements in entries.chunks(LISTED_AT_ONCE) {
-        elements.iter().for_each(|entry| json.element(entry, &mut out));
-        con.send(&out).await?;
-        out.clear();
-    }
-    json.end(&mut out);
-    con.send(&out).await
-}
-
-async fn send_page(
-    con: &mut Connection,
-    store: &Store,
-    relative: &[u8],
-    selection: &Selection,
-    entries: &[Entry],
-    cut: bool,
-) -> Result<()> {
+    let entries = selection.sort(entries);
     let mut path = vec![b'/'];
     path.extend_from_slice(relative);
     if !relative.is_empty() {
         path.push(b'/');
     }
-    let page = Page { path: &path, selection, charset: &store.charset };
+    let page = Page { path: &path, selection: &selection, charset: &store.charset };
+    let mut view = if json { View::Json(Json::new()) } else { View::Page(page) };
     let mut out = Vec::new();
-    page.head(&mut out);
-    for rows in entries.chunks(LISTED_AT_ONCE) {
-        rows.iter().for_each(|entry| page.row(entry, &mut out));
+    view.begin(&mut out);
+    for some in entries.chunks(LISTED_AT_ONCE) {
+        view.entries(some, &mut out);
         con.send(&out).await?;
         out.clear();
     }
-    if cut {
-        page.note("&hellip; and more, not listed", &mut out);
-    } else if entries.is_empty() && !selection.search.is_empty() {
-        page.note("Nothing found", &mut out);
+    view.end(entries.is_empty(), cut, &mut out);
+    con.send(&out).await?;
+    drop(turn);
+    Ok(())
+}
+
+/// A listing in the form that the client asked for.
+enum View<'a> {
+    Page(Page<'a>),
+    Json(Json),
+}
+
+impl View<'_> {
+    fn begin(&self, out: &mut Vec<u8>) {
+        if let View::Page(page) = self {
+            page.head(out);
+        }
     }
-    page.foot(&mut out);
-    con.send(&out).await
+
+    fn entries(&mut self, entries: &[Entry], out: &mut Vec<u8>) {
+        for entry in entries {
+            match self {
+                View::Page(page) => page.row(entry, out),
+                View::Json(json) => json.element(entry, out),
+            }
+        }
+    }
+
+    fn end(&self, empty: bool, cut: bool, out: &mut Vec<u8>) {
+        match self {
+            View::Json(json) => json.end(out),
+            View::Page(page) => {
+                if cut {
+                    page.note("&hellip; and more, not listed", out);
+                } else if empty && !page.selection.search.is_empty() {
+                    page.note("Nothing found", out);
+                }
+                page.foot(out);
+            }
+        }
+    }
+}
+
+/// Whether the client names JSON, and likes it at least as well as HTML. Nobody sends `Accept` in several lines.
+fn wants_json(req: &Request) -> bool {
+    let accept = req.header_bytes("accept").unwrap_or_default();
+    let json = media_weight(accept, "application/json");
+    json > 0 && json >= media_weight(accept, "text/html")
 }
 
 /// Reads the selected files and folders in a folder; true if some were left out because there are too many.

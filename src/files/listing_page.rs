@@ -2,7 +2,7 @@
 
 use super::header_lines::modified_secs;
 use super::limits::MAX_CRUMBS;
-use super::selection::{Entry, Selection, SortKey};
+use super::selection::{Entry, Order, Selection, SortKey};
 use crate::http::date::civil;
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -37,9 +37,9 @@ impl Page<'_> {
         out.extend_from_slice(b"</h1>\n");
         self.push_form(out);
         out.extend_from_slice(b"<table>\n<thead><tr>");
-        self.push_heading(out, SortKey::Name, "Name", "N");
-        self.push_heading(out, SortKey::Size, "Size", "S");
-        self.push_heading(out, SortKey::Time, "Modified (UTC)", "M");
+        self.push_heading(out, SortKey::Name, "Name");
+        self.push_heading(out, SortKey::Size, "Size");
+        self.push_heading(out, SortKey::Time, "Modified (UTC)");
         out.extend_from_slice(b"</tr></thead>\n<tbody>\n");
         if self.path.iter().any(|&b| b != b'/') {
             out.extend_from_slice(b"<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
@@ -101,32 +101,31 @@ impl Page<'_> {
 
     /// Writes the search box, a form that keeps the order.
     fn push_form(&self, out: &mut Vec<u8>) {
-        let letter = match self.selection.order.key {
-            SortKey::Name => 'N',
-            SortKey::Size => 'S',
-            SortKey::Time => 'M',
-        };
-        let direction = if self.selection.order.descending { 'D' } else { 'A' };
-        // Writing to memory does not fail.
-        let _ = write!(
-            out,
-            "<form><input type=\"hidden\" name=\"C\" value=\"{letter}\"><input type=\"hidden\" name=\"O\" \
-             value=\"{direction}\"><input type=\"search\" name=\"q\" placeholder=\"Search\" aria-label=\"Search\" value=\""
-        );
+        out.extend_from_slice(b"<form>");
+        let Order { key, descending } = self.selection.order;
+        for (name, value) in [(b'C', key as u8), (b'O', if descending { b'D' } else { b'A' })] {
+            out.extend_from_slice(b"<input type=\"hidden\" name=\"");
+            out.push(name);
+            out.extend_from_slice(b"\" value=\"");
+            out.push(value);
+            out.extend_from_slice(b"\">");
+        }
+        out.extend_from_slice(b"<input type=\"search\" name=\"q\" placeholder=\"Search\" value=\"");
         self.push_name(out, &self.selection.search);
         out.extend_from_slice(b"\"></form></header>\n");
     }
 
     /// Writes the heading of a column: a link that sorts by it, or reverses the order if it is the current one. It keeps
     /// the search.
-    fn push_heading(&self, out: &mut Vec<u8>, key: SortKey, label: &str, letter: &str) {
+    fn push_heading(&self, out: &mut Vec<u8>, key: SortKey, label: &str) {
         let order = self.selection.order;
         let (sort, next, arrow) = match (order.key == key, order.descending) {
             (true, false) => (" aria-sort=\"ascending\"", "D", " &#9650;"),
             (true, true) => (" aria-sort=\"descending\"", "A", " &#9660;"),
             (false, _) => ("", "A", ""),
         };
-        let _ = write!(out, "<th{sort}><a href=\"?C={letter}&amp;O={next}");
+        // Writing to memory does not fail.
+        let _ = write!(out, "<th{sort}><a href=\"?C={}&amp;O={next}", char::from(key as u8));
         if !self.selection.search.is_empty() {
             out.extend_from_slice(b"&amp;q=");
             push_url(out, &self.selection.search);
@@ -147,9 +146,10 @@ impl Page<'_> {
 /// The page's style, inside of the page: a listing is one request.
 const STYLE: &[u8] = b"\
 body{margin:1em auto;max-width:60em;padding:0 1em;font:1em/1.5 system-ui,sans-serif}
-header{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:center;gap:.5em;margin-bottom:1em}
-h1{font-size:1.2em;margin:0;overflow-wrap:anywhere}
-input{font:inherit;padding:.2em .5em;border:1px solid #8886;border-radius:.3em}
+header,tr{flex-wrap:wrap;justify-content:space-between}
+header{display:flex;align-items:center;margin-bottom:1em}
+h1{font-size:1.2em;margin:.3em 0;overflow-wrap:anywhere}
+input{font:inherit;padding:.2em .5em;border:1px solid #8886}
 table{width:100%;border-collapse:collapse}
 th,td{padding:.3em .5em;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;width:100%}
@@ -160,7 +160,7 @@ a:hover{text-decoration:underline}
 td a{display:block}
 @media(max-width:30em){
 form,input[type=search]{width:100%;box-sizing:border-box}
-tr{display:flex;flex-wrap:wrap;justify-content:space-between}
+tr{display:flex}
 th:first-child{width:auto}
 td+td{padding-top:0;font-size:.9em;opacity:.7}
 td:last-child{margin-left:auto}
@@ -229,7 +229,6 @@ fn push_time(out: &mut Vec<u8>, mtime: i64) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::selection::Order;
     use super::*;
 
     const ALL: &Selection = &Selection { order: Order { key: SortKey::Name, descending: false }, search: Vec::new() };
@@ -299,7 +298,7 @@ mod tests {
     fn the_search_is_kept() {
         let head = written(|out| PAGE.head(out));
         let form = "<form><input type=\"hidden\" name=\"C\" value=\"N\"><input type=\"hidden\" name=\"O\" value=\"A\">\
-                    <input type=\"search\" name=\"q\" placeholder=\"Search\" aria-label=\"Search\" value=\"\"></form>";
+                    <input type=\"search\" name=\"q\" placeholder=\"Search\" value=\"\"></form>";
         assert!(head.contains(form), "{head}");
         let selection = Selection::from_query(b"C=M&O=D&q=%22%3E<b>%26+%25%E9");
         let head = written(|out| Page { selection: &selection, ..PAGE }.head(out));

@@ -17,15 +17,16 @@ pub struct Entry {
     pub mtime: i64,
 }
 
-/// What a listing is sorted by.
+/// What a listing is sorted by, with the letter that a query has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum SortKey {
     /// The bytes of the name.
-    Name,
+    Name = b'N',
     /// The length.
-    Size,
+    Size = b'S',
     /// The modification time.
-    Time,
+    Time = b'M',
 }
 
 /// How a listing is sorted.

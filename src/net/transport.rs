@@ -17,6 +17,10 @@ use std::time::Duration;
 #[cfg(test)]
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
+/// Bytes in the kernel's queue beside which there is room for a record of TLS and an alert: the least buffer has 46 KB.
+#[cfg(feature = "ktls")]
+const FEW: u32 = 4 << 10;
+
 /// A connected stream socket. Its methods hide the differences between kinds of stream.
 pub(crate) enum Transport {
     Tcp(TcpStream),
@@ -189,6 +193,17 @@ impl Transport {
             #[cfg(test)]
             Transport::Simulated(_) => Ok(PeerAddr::Unix),
         }
+    }
+
+    /// Whether a half-close might cut off what was sent. Kernel TLS keeps what TCP has no room for, and loses it then.
+    pub(crate) fn lags(&self) -> bool {
+        #[cfg(feature = "ktls")]
+        if let Transport::Tls(tls) = self
+            && tls.is_in_kernel()
+        {
+            return (FEW..u32::MAX).contains(&self.queued());
+        }
+        false
     }
 
     /// Bytes that the kernel holds because the peer has not received them; `u32::MAX` if it can't tell.

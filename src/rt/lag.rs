@@ -14,17 +14,33 @@ pub(crate) struct Lag {
     buckets: [Cell<u64>; LAG_BOUNDS.len() + 1],
     #[cfg(feature = "stats")]
     millis: Cell<u64>,
+    /// When the turn began, by the loop's clock, until it has ended.
+    #[cfg(feature = "stats")]
+    began: Cell<Option<u64>>,
 }
 
 impl Lag {
+    /// A turn begins.
     #[inline]
-    pub(super) fn add(&self, _millis: u64) {
+    pub(super) fn begin_turn(&self, _now: u64) {
         #[cfg(feature = "stats")]
-        {
-            let bucket = LAG_BOUNDS.iter().position(|bound| _millis <= u64::from(*bound));
-            self.buckets[bucket.unwrap_or(LAG_BOUNDS.len())].update(|count| count + 1);
-            self.millis.update(|sum| sum.saturating_add(_millis));
+        self.began.set(Some(_now));
+    }
+
+    /// The turn has ended, unless it has before.
+    #[inline]
+    pub(super) fn end_turn(&self, _now: u64) {
+        #[cfg(feature = "stats")]
+        if let Some(began) = self.began.take() {
+            self.add(_now.saturating_sub(began));
         }
+    }
+
+    #[cfg(feature = "stats")]
+    fn add(&self, millis: u64) {
+        let bucket = LAG_BOUNDS.iter().position(|bound| millis <= u64::from(*bound));
+        self.buckets[bucket.unwrap_or(LAG_BOUNDS.len())].update(|count| count + 1);
+        self.millis.update(|sum| sum.saturating_add(millis));
     }
 
     /// The turns in each bucket.
@@ -48,7 +64,9 @@ mod tests {
     fn turns_fall_into_buckets() {
         let lag = Lag::default();
         for millis in [0, 1, 2, 5, 6, 2000, 2001, 9999] {
-            lag.add(millis);
+            lag.begin_turn(7);
+            lag.end_turn(7 + millis);
+            lag.end_turn(99_999);
         }
         assert_eq!(lag.buckets(), [2, 2, 1, 0, 0, 0, 1, 2]);
         assert_eq!(lag.millis(), 14_014);

@@ -128,15 +128,14 @@ impl Runtime {
         }
         // Handlers have used up time since the tick began.
         self.read_clock();
+        self.lag.end_turn(self.now.get());
         let next = self.timers.borrow().next();
         next.map(|when| Duration::from_millis(when.saturating_sub(self.now.get())))
     }
 
     /// Waits for events until the next timer is due, and at most for `timeout`; not at all when something is ready.
     pub(crate) fn wait(&self, ready: bool, timeout: Option<Duration>) -> io::Result<()> {
-        let began = self.now.get();
         let mut wait = self.idle_time(ready);
-        let mut ended = self.now.get();
         if let Some(timeout) = timeout {
             wait = Some(wait.map_or(timeout, |wait| wait.min(timeout)));
         }
@@ -145,11 +144,9 @@ impl Runtime {
         self.turn.set(self.turn.get().wrapping_add(1));
         self.wakes.awake();
         self.read_clock();
-        if wait == Some(Duration::ZERO) {
-            // The clock may not have been read before, and nothing was waited for.
-            ended = self.now.get();
-        }
-        self.lag.add(ended.saturating_sub(began));
+        // If the clock was not read before, nothing was waited for.
+        self.lag.end_turn(self.now.get());
+        self.lag.begin_turn(self.now.get());
         polled
     }
 }

@@ -92,11 +92,12 @@ impl Acceptor {
         // With a quarter of the connections in use, clients that may have left are probed at once.
         self.shared.filling_up.set(self.sessions.len() * 4 >= self.max_connections.get());
         let Newcomer { transport, peer, options, handler } = newcomer;
-        match self.sessions.open(handler, Http1::new(transport, peer, self.shared.now(), options)) {
-            Ok(key) => {
-                self.shared.counters.add(Count::Accepted);
-                self.admitted.borrow_mut().push(key);
-            }
+        self.shared.counters.add(Count::Accepted);
+        let http1 = Http1::new(transport, peer, self.shared.now(), options);
+        #[cfg(feature = "stats")]
+        let http1 = Http1 { number: self.shared.counters.accepted(), ..http1 };
+        match self.sessions.open(handler, http1) {
+            Ok(key) => self.admitted.borrow_mut().push(key),
             Err(error) if self.shared.takes_log_line(&peer) => {
                 log::warn!("{peer}: cannot take the connection: {error}")
             }

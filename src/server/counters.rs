@@ -45,6 +45,13 @@ impl Counters {
         self.closed.set(self.closed.get().plus(_traffic));
     }
 
+    /// Connections accepted so far, as a number for the latest: one day it wraps.
+    #[cfg(feature = "stats")]
+    #[expect(clippy::cast_possible_truncation, reason = "it wraps")]
+    pub(super) fn accepted(&self) -> u32 {
+        self.get(Count::Accepted) as u32
+    }
+
     #[cfg(feature = "stats")]
     pub(super) fn get(&self, what: Count) -> u64 {
         self.counts[what as usize].get()

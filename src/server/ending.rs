@@ -7,6 +7,8 @@
 //! | after its length, or with its last chunk | the stream ends before that (RFC 9112 §8) |
 //! | with the stream, over TLS | the stream ends without `close_notify` |
 //! | with the stream, over TCP | a reset, sent once the client has received the rest |
+//!
+//! A half-close may also have to wait, see [`Transport::lags`](crate::net::transport::Transport::lags).
 
 use super::deadline_table::{Deadlines, NEVER, Timer};
 use super::http1::{Http1, Phase, Step};
@@ -19,7 +21,7 @@ use crate::http::Sending;
 pub(super) fn step(http1: &mut Http1, shared: &Shared) -> Step {
     match http1.phase {
         Phase::Closing { discard } => send_rest(http1, shared, discard),
-        Phase::Delivering => step_delivering(http1, shared),
+        Phase::Delivering { discard } => step_delivering(http1, shared, discard),
         Phase::Linger { left, request_read } => linger(http1, shared, left, request_read),
         _ => Step::Close,
     }
@@ -35,11 +37,20 @@ fn send_rest(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
         Err(step) => return step,
     }
     http1.log_access(shared);
-    let cut = http1.sending() == Sending::Cut;
-    if cut && http1.ends_by_reset() {
-        return deliver(http1, shared);
+    if is_reset(http1) || http1.link.transport.lags() {
+        return deliver(http1, shared, discard);
     }
-    if discard == 0 || http1.link.transport.shutdown_write(!cut).is_err() {
+    half_close(http1, shared, discard)
+}
+
+/// Whether the response was cut short, and only a reset can tell.
+fn is_reset(http1: &Http1) -> bool {
+    http1.sending() == Sending::Cut && http1.ends_by_reset()
+}
+
+fn half_close(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
+    let whole = http1.sending() != Sending::Cut;
+    if discard == 0 || http1.link.transport.shutdown_write(whole).is_err() {
         http1.phase = Phase::Dead;
         return Step::Close;
     }
@@ -79,16 +90,20 @@ fn linger(http1: &mut Http1, shared: &Shared, left: u64, request_read: bool) -> 
     Step::Again
 }
 
-/// Waits until the client has received all that the kernel holds for it.
-fn deliver(http1: &mut Http1, shared: &Shared) -> Step {
-    http1.phase = Phase::Delivering;
+/// Waits until the client has received what the kernel holds for it.
+fn deliver(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
+    http1.phase = Phase::Delivering { discard };
     http1.deadlines = Deadlines::default();
     http1.wait_for_reader(shared);
     Step::Again
 }
 
-fn step_delivering(http1: &mut Http1, shared: &Shared) -> Step {
-    if matches!(http1.link.transport.queued(), 0 | u32::MAX) {
+fn step_delivering(http1: &mut Http1, shared: &Shared, discard: u64) -> Step {
+    if !is_reset(http1) {
+        if !http1.link.transport.lags() {
+            return half_close(http1, shared, discard);
+        }
+    } else if matches!(http1.link.transport.queued(), 0 | u32::MAX) {
         http1.phase = Phase::Dead;
         return Step::Close;
     }

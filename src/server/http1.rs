@@ -67,8 +67,9 @@ pub(super) enum Phase {
     /// No more requests are read. Queued output is still sent, and up to `discard` bytes of input are thrown away; then
     /// the stream is closed.
     Closing { discard: u64 },
-    /// What exists of a cut response was sent. Once the client has received it, the stream is reset.
-    Delivering,
+    /// What there is was sent. Once the client has received it, the stream is reset, if a response was cut short, or
+    /// half-closed.
+    Delivering { discard: u64 },
     /// We have half-closed. Input is discarded, so that no reset overtakes the response (RFC 9112 §9.6).
     Linger { left: u64, request_read: bool },
     /// To be closed at once.
@@ -138,9 +139,12 @@ pub(super) struct Http1 {
     pub(super) waiter: Waiter,
     /// Requests read so far.
     pub(super) served: u32,
-    /// When it was accepted, in milliseconds of the loop's clock.
+    /// When it was accepted, in seconds of the loop's clock.
     #[cfg(feature = "stats")]
-    pub(super) opened: u64,
+    pub(super) opened: u32,
+    /// How many were accepted so far, with this one; 0 for a stream. It may wrap.
+    #[cfg(feature = "stats")]
+    pub(super) number: u32,
 }
 
 impl Http1 {
@@ -162,7 +166,9 @@ impl Http1 {
             waiter: Waiter::default(),
             served: 0,
             #[cfg(feature = "stats")]
-            opened: now,
+            opened: u32::try_from(now / 1000).unwrap_or(u32::MAX),
+            #[cfg(feature = "stats")]
+            number: 0,
         };
         http1.deadlines.set(Timer::Head, deadline(now, header_timeout));
         http1
@@ -248,7 +254,7 @@ impl Http1 {
         let began = |deadline: u64, after: Duration| deadline.saturating_sub(millis(after)).min(now);
         match self.phase {
             Phase::Dead => return Doing::Idle { since: 0 },
-            Phase::Linger { .. } | Phase::Delivering => {
+            Phase::Linger { .. } | Phase::Delivering { .. } => {
                 return Doing::Lingering { since: began(self.deadlines.get(Timer::End), limits::LINGER_TIMEOUT) };
             }
             #[cfg(feature = "http2")]

@@ -4,7 +4,7 @@ use super::counters::{Count, Traffic};
 use super::event_loop::EventLoop;
 use super::http1::{Http1, Phase, Unlogged};
 #[cfg(feature = "http2")]
-use super::mux::{Busyness, Role};
+use super::mux::Role;
 use super::tally::Tally;
 use super::waiter::Want;
 use crate::http::CloseReason;
@@ -15,10 +15,6 @@ use crate::rt::{Key, LAG_BOUNDS};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-
-/// Bits of a connection's number that name its slot. Those above say which of the slot's tenants it is. Together they stay
-/// below 2^53, up to where JavaScript has all whole numbers.
-const SLOT_BITS: u32 = 22;
 
 /// Watches a [`Server`](crate::Server): what happened so far, and its connections. Clones watch the same server.
 ///
@@ -111,7 +107,7 @@ impl ConnectionState {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// A number below 2^53 that no other connection has for a long time.
+    /// Its number: the first connection that the server accepted has 1. After 2^32 - 1 they begin again with 0.
     pub id: u64,
     /// The peer: behind a proxy, the proxy.
     pub peer: PeerAddr,
@@ -123,7 +119,7 @@ pub struct ConnectionInfo {
     pub is_tls: bool,
     /// Whether it speaks HTTP/2.
     pub is_http2: bool,
-    /// How long it has been open.
+    /// How long it has been open, in whole seconds.
     pub age: Duration,
     /// Method and target of the request in progress, as sent; empty if there is none. Of several on a connection of
     /// HTTP/2 it is any one.
@@ -172,9 +168,14 @@ impl Monitor {
         let mut found = Vec::new();
         let Some(event_loop) = self.0.upgrade() else { return found };
         let now = event_loop.shared.now();
-        event_loop.each_connection(&mut |key, http1| found.push(info(key, http1, now)));
+        let mut keys = Vec::new();
+        event_loop.each_connection(&mut |key, http1| {
+            keys.push(key);
+            found.push(info(http1, now));
+        });
         event_loop.each_stream(&mut |parent, http1| {
-            if let Some(connection) = found.iter_mut().find(|connection| connection.id == number(parent)) {
+            let at = keys.iter().position(|key| *key == parent);
+            if let Some(connection) = at.and_then(|at| found.get_mut(at)) {
                 connection.requests += 1;
                 connection.request = request(http1);
                 connection.tally = tally(http1);
@@ -188,7 +189,11 @@ impl Monitor {
     pub fn close(&self, id: u64) -> bool {
         let Some(event_loop) = self.0.upgrade() else { return false };
         let mut wanted = None;
-        event_loop.each_connection(&mut |key, _| wanted = wanted.or((number(key) == id).then_some(key)));
+        event_loop.each_connection(&mut |key, http1| {
+            if u64::from(http1.number) == id {
+                wanted = Some(key);
+            }
+        });
         let Some(key) = wanted else { return false };
         let table = event_loop.sessions.table.borrow();
         let Some(Ok(mut http1)) = table.get(key).map(|session| session.http1.try_borrow_mut()) else { return false };
@@ -233,21 +238,17 @@ impl EventLoop {
     }
 }
 
-fn number(key: Key) -> u64 {
-    u64::from(key.generation()) << SLOT_BITS | key.index() as u64
-}
-
-fn info(key: Key, http1: &Http1, now: u64) -> ConnectionInfo {
+fn info(http1: &Http1, now: u64) -> ConnectionInfo {
     let Traffic { received, sent } = http1.link.traffic;
     let request = request(http1);
     ConnectionInfo {
-        id: number(key),
+        id: http1.number.into(),
         peer: http1.link.peer,
         tally: tally(http1),
         state: state(http1),
         is_tls: http1.link.transport.is_tls(),
         is_http2: is_http2(http1),
-        age: Duration::from_millis(now.saturating_sub(http1.opened)),
+        age: Duration::from_secs((now / 1000).saturating_sub(http1.opened.into())),
         requests: usize::from(!request.is_empty()),
         request,
         received,
@@ -260,7 +261,9 @@ fn state(http1: &Http1) -> ConnectionState {
         return ConnectionState::Handshaking;
     }
     match http1.phase {
-        Phase::Closing { .. } | Phase::Delivering | Phase::Linger { .. } | Phase::Dead => ConnectionState::Closing,
+        Phase::Closing { .. } | Phase::Delivering { .. } | Phase::Linger { .. } | Phase::Dead => {
+            ConnectionState::Closing
+        }
         _ if http1.has_output() => ConnectionState::Writing,
         _ if has_streams(http1) => ConnectionState::Handling,
         _ if is_http2(http1) || http1.waits_for_request() => ConnectionState::Idle,
@@ -279,8 +282,8 @@ fn is_http2(http1: &Http1) -> bool {
 fn has_streams(http1: &Http1) -> bool {
     let role = http1.in_flight.as_ref().map(|in_flight| &in_flight.role);
     let Some(Role::Connection(mux)) = role else { return false };
-    // Not free: it is being driven, so that it has some.
-    mux.try_borrow().is_err() || !matches!(role.map(Role::busyness), Some(Busyness::Idle))
+    // One that can't be borrowed is being driven.
+    mux.try_borrow().map_or(true, |mux| !mux.proto.streams().is_empty())
 }
 
 /// The connection of a stream of HTTP/2.

@@ -214,7 +214,7 @@ impl Sessions {
             #[cfg(feature = "websocket")]
             Phase::Ended { .. } => upgrade::step(http1, shared),
             Phase::Upgraded => upgrade::step(http1, shared),
-            Phase::Closing { .. } | Phase::Delivering | Phase::Linger { .. } => ending::step(http1, shared),
+            Phase::Closing { .. } | Phase::Delivering { .. } | Phase::Linger { .. } => ending::step(http1, shared),
             Phase::Dead => Step::Close,
             #[cfg(feature = "http2")]
             Phase::Http2 => http2::step(http1, shared, _key, &|key| self.find(key)),

@@ -46,12 +46,12 @@ fn expire(http1: &mut Http1, shared: &Shared, now: u64) {
             http1.drop_client();
         }
     } else if expire_http2(http1, now) {
-    } else if http1.phase == Phase::Delivering {
+    } else if matches!(http1.phase, Phase::Delivering { .. }) {
         http1.deadlines.set(Timer::End, NEVER);
     } else if http1.probe && due(Timer::End, http1) {
         probe_peer(http1);
     } else if due(Timer::End, http1) {
-        http1.phase = Phase::Dead;
+        http1.phase = if http1.link.transport.lags() { Phase::Closing { discard: 0 } } else { Phase::Dead };
     } else if due(Timer::Head, http1) {
         http1.deadlines.set(Timer::Head, NEVER);
         if http1.has_blank_input() {

@@ -4,6 +4,9 @@
 
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+mod published;
+
+use published::Published;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -47,9 +50,12 @@ struct Shared {
 /// What happened so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
+    /// Connections, without those of programs that publish an object.
     pub connections: usize,
     /// Connections that have ended.
     pub ended: usize,
+    /// Objects that were published under a name.
+    pub published: usize,
     pub lookups: usize,
     /// Calls of methods, those of `session` left out.
     pub calls: usize,
@@ -75,6 +81,7 @@ struct State {
     manners: Manners,
     /// Answers that are kept back, and where they go.
     kept: Vec<(UnixStream, Vec<u8>)>,
+    published: Published,
     stopped: bool,
 }
 
@@ -112,18 +119,17 @@ impl Bus {
         let bus = Bus { path: path.to_owned(), shared: Arc::clone(&shared) };
         ["session", "tobj", "other"].iter().for_each(|name| bus.add(name));
         thread::spawn(move || {
-            for (number, stream) in listener.incoming().enumerate() {
+            for stream in listener.incoming() {
                 let stream = stream.unwrap();
                 let mut state = shared.lock();
                 if state.stopped {
                     return;
                 }
-                state.seen.connections += 1;
-                state.open.insert(number, stream.try_clone().unwrap());
+                state.published.streams.push(stream.try_clone().unwrap());
                 drop(state);
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    let mut connection = Connection { number, stream, shared, out: Vec::new() };
+                    let mut connection = Connection { role: Role::Unknown, stream, shared, out: Vec::new() };
                     connection.run();
                 });
             }
@@ -199,7 +205,7 @@ impl Drop for Bus {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.stopped = true;
-        state.open.values().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        state.published.streams.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
         drop(state);
         // Wakes the one who accepts.
         let _ = UnixStream::connect(&self.path);
@@ -214,6 +220,14 @@ impl Shared {
 }
 
 impl State {
+    /// Another client is there.
+    fn welcome(&mut self, stream: &UnixStream) -> Role {
+        let number = self.seen.connections;
+        self.seen.connections += 1;
+        self.open.insert(number, stream.try_clone().unwrap());
+        Role::Client(number)
+    }
+
     fn remove(&mut self, name: &str) {
         let Some(at) = self.objects.iter().position(|object| object.name == name) else { return };
         let gone = self.objects.remove(at).id;
@@ -224,9 +238,19 @@ impl State {
     }
 }
 
+/// What a connection is for, which its first message shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Unknown,
+    /// The client of this number calls methods.
+    Client(usize),
+    /// It publishes an object.
+    Publisher,
+}
+
 /// One client of the bus.
 struct Connection {
-    number: usize,
+    role: Role,
     stream: UnixStream,
     shared: Arc<Shared>,
     /// Answers, written together.
@@ -248,7 +272,15 @@ impl Connection {
             }
             let mut used = 0;
             while let Some(length) = whole(&inbox[used..]) {
-                if !self.handle(&inbox[used..used + length]) {
+                let message = &inbox[used..used + length];
+                if self.role == Role::Unknown {
+                    self.introduce(message);
+                }
+                let goes_on = match self.role {
+                    Role::Publisher => self.handle_publisher(message),
+                    _ => self.handle(message),
+                };
+                if !goes_on {
                     break 'reading;
                 }
                 used += length;
@@ -258,16 +290,35 @@ impl Connection {
         }
         let _ = self.stream.shutdown(Shutdown::Both);
         let mut state = self.shared.lock();
-        state.open.remove(&self.number);
-        state.seen.ended += 1;
-        state.subscribers.retain(|subscriber| subscriber.connection != self.number);
+        match self.role {
+            Role::Client(number) => {
+                state.open.remove(&number);
+                state.seen.ended += 1;
+                state.subscribers.retain(|subscriber| subscriber.connection != number);
+            }
+            Role::Publisher => state.published.leave(&self.stream),
+            Role::Unknown => {}
+        }
         self.shared.changed.notify_all();
+    }
+
+    /// Learns from the first message what the connection is for.
+    fn introduce(&mut self, bytes: &[u8]) {
+        let is_publisher = bytes[1] == ADD_OBJECT && find(&attrs(&bytes[12..]), 2).is_some();
+        self.role = if is_publisher { Role::Publisher } else { self.shared.lock().welcome(&self.stream) };
+    }
+
+    fn number(&self) -> usize {
+        match self.role {
+            Role::Client(number) => number,
+            Role::Unknown | Role::Publisher => unreachable!("it is no client"),
+        }
     }
 
     /// Waits while this connection must not be read.
     fn listen(&self) {
         let mut state = self.shared.lock();
-        while state.manners.deaf == Some(self.number) && !state.stopped {
+        while matches!(self.role, Role::Client(number) if state.manners.deaf == Some(number)) && !state.stopped {
             state = self.shared.changed.wait(state).unwrap();
         }
     }
@@ -313,7 +364,7 @@ impl Connection {
                 let mut state = self.shared.lock();
                 state.seen.subscribed += 1;
                 let subscriber =
-                    Subscriber { connection: self.number, own: number(3).unwrap(), target: number(8).unwrap() };
+                    Subscriber { connection: self.number(), own: number(3).unwrap(), target: number(8).unwrap() };
                 state.subscribers.push(subscriber);
                 drop(state);
                 self.status(seq, 0, 0, None);
@@ -481,7 +532,7 @@ pub fn field(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
     attr(0x80 | kind, &content)
 }
 
-fn attrs(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
+pub fn attrs(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let head = u32::from_be_bytes(bytes[..4].try_into().unwrap());

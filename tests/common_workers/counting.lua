@@ -44,6 +44,9 @@ function handle_request(env)
     for _, name in ipairs(names) do
       uhttpd.send(name .. "=" .. tostring(env[name]) .. "\n")
     end
+    for name, value in pairs(env.headers) do
+      uhttpd.send("headers." .. name .. "=" .. value .. "\n")
+    end
   end
   if what == "echo" then
     while true do

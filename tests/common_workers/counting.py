@@ -22,6 +22,8 @@ def handle_request(env):
     if what == "env":
         for name in sorted(env):
             send("%s=%s\n" % (name, env[name]))
+        for name, value in env["headers"].items():
+            send("headers.%s=%s\n" % (name, value))
     if what == "echo":
         while True:
             piece = recv()

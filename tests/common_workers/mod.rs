@@ -1,4 +1,5 @@
-//! What the tests of workers share: a site with a handler, by the stand-in for ucode or by the real Lua.
+//! What the tests of workers share: a site with a handler, by the stand-in for ucode, by the real Lua, and by the real ucode
+//! where it is installed.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
@@ -31,21 +32,36 @@ pub enum By {
     StandIn,
     /// Lua, which does not.
     Lua,
+    /// The real one. Few computers have it: it is in no distribution but OpenWrt.
+    Ucode,
 }
 
 impl By {
-    /// Both that there are here.
+    /// Those that there are here.
     pub fn all() -> Vec<By> {
-        let found = [By::StandIn, By::Lua].into_iter().filter(|by| by.is_here());
-        found.collect()
+        By::those(&[By::StandIn, By::Lua, By::Ucode])
+    }
+
+    /// Those that fork.
+    pub fn forking() -> Vec<By> {
+        By::those(&[By::StandIn, By::Ucode])
+    }
+
+    fn those(all: &[By]) -> Vec<By> {
+        all.iter().copied().filter(|by| by.is_here()).collect()
     }
 
     /// Whether the interpreter is installed. If not, that is said.
     pub fn is_here(self) -> bool {
-        let program = if self == By::StandIn { "python3" } else { "lua5.1" };
-        let version = if self == By::StandIn { "--version" } else { "-v" };
-        let is = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-        if !is {
+        let (program, args) = match self {
+            By::StandIn => ("python3", ["--version", ""]),
+            By::Lua => ("lua5.1", ["-v", ""]),
+            By::Ucode => ("ucode", ["-e", "require('socket'); require('uloop'); require('fs')"]),
+        };
+        let args = args.iter().filter(|arg| !arg.is_empty());
+        let status = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let is = status.is_ok_and(|status| status.success());
+        if !is && self != By::Ucode {
             skip(&format!("no {program} here"));
         }
         is
@@ -59,6 +75,9 @@ impl By {
                 ["--ucode-worker".into(), format!("/usr/bin/env python3 {root}/tests/common_workers/standin.py")]
             }
             By::Lua => ["--lua-worker".into(), format!("/usr/bin/env lua5.1 {root}/openwrt/ecohttpd/files/worker.lua")],
+            By::Ucode => {
+                ["--ucode-worker".into(), format!("/usr/bin/env ucode {root}/openwrt/ecohttpd/files/worker.uc")]
+            }
         }
     }
 
@@ -67,7 +86,7 @@ impl By {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("handler");
         fs::write(&file, text).unwrap();
-        let letter = if self == By::StandIn { "-o" } else { "-l" };
+        let letter = if self == By::Lua { "-l" } else { "-o" };
         let pair = format!("{prefix}={}", file.display());
         let [option, command] = self.worker();
         let args = [&[letter, &pair, &option, &command], args].concat();

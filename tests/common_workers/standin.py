@@ -1,8 +1,9 @@
-# Stands in for ucode and worker.uc: the same protocol, for handlers in Python. It shows what the server relies on: a packet
-# of variables with four descriptors comes in, "ready", "pid NUMBER" and "end" go out.
+# Stands in for ucode and worker.uc: the same protocol, for handlers in Python. It shows what the server relies on: one
+# process is forked ahead, and takes the next packet, which has the object of a request and four descriptors. "ready",
+# "pid NUMBER" and "end" go out.
 #
 # A handler has the global functions send and recv, and defines handle_request(env).
-import os, signal, socket, sys, traceback
+import json, os, signal, socket, sys, traceback
 
 handler, docroot = sys.argv[1:3]
 control = socket.socket(fileno=3)
@@ -18,28 +19,37 @@ except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 if "handle_request" not in scope:
     sys.exit("no function handle_request")
-control.send(b"ready\n")
-while True:
+
+
+def serve(taken):
     packet, files, _, _ = socket.recv_fds(control, 131072, 4)
     if not packet:
-        break
-    pid = os.fork()
-    if pid == 0:
-        control.close()
-        for number in range(3):
-            os.dup2(files[number], number)
-        env = dict(line.split("=", 1) for line in packet.decode("latin-1").split("\0") if "=" in line)
-        try:
-            scope["handle_request"](env)
-        except Exception:
-            traceback.print_exc()
-            os._exit(1)
-        os.write(files[3], b"end\n")
         os._exit(0)
+    os.write(taken, b"t")
+    os.close(taken)
+    control.close()
+    os.write(files[3], b"pid %d\n" % os.getpid())
+    for number in range(3):
+        os.dup2(files[number], number)
+        os.close(files[number])
     try:
-        os.write(files[3], b"pid %d\n" % pid)
-    except BrokenPipeError:
-        # It has ended, and the server knows.
-        pass
-    for file in files:
-        os.close(file)
+        scope["handle_request"](json.loads(packet.decode("latin-1")))
+    except Exception:
+        traceback.print_exc()
+        os._exit(1)
+    os.write(files[3], b"end\n")
+    os._exit(0)
+
+
+control.send(b"ready\n")
+while True:
+    reader, taken = os.pipe()
+    if os.fork() == 0:
+        os.close(reader)
+        serve(taken)
+    os.close(taken)
+    # Nothing comes if the server has gone, or that process.
+    is_taken = os.read(reader, 1)
+    os.close(reader)
+    if not is_taken:
+        break

@@ -16,8 +16,8 @@ const data = text => `§${text}§`;
 
 const STATUS = {
 	version: data('9.9'), pid: 77, started: 1795984403, uptime: 5, loaded: 1795984403, memory: 1507328,
-	connections: { open: 3, max: 100, idle: 1, tls: 2, http2: 1 }, requests: { total: 20, '2xx': 18, '4xx': 1, '5xx': 1 },
-	bytes: { received: 1234, sent: 56789 }, scripts: { running: 1, waiting: 2 },
+	connections: { open: 3, max: 100, idle: 1, tls: 2, http2: 1, refused: 0 }, requests: { total: 20, '2xx': 18, '4xx': 1, '5xx': 1 },
+	bytes: { received: 1234, sent: 56789 }, scripts: { running: 1, waiting: 2, killed: 0 }, handshakes: { full: 1, resumed: 0, failed: 4 }, throttled_logins: 0, log_dropped: 0,
 	sites: [ { name: data('main'), listen: [ data('0.0.0.0:80'), data('[::]:80') ], requests: 20 } ],
 	errors: [ { time: 1795984403, level: 'error', message: data('<b>cannot listen on 0.0.0.0:443: in use') } ]
 };
@@ -47,7 +47,7 @@ class Router {
 
 		return {
 			window: { location: { host: 'router.lan' } },
-			L: { hasViewPermission: () => this.permitted, toArray: value => value == null ? [] : [ value ].flat() },
+			L: { hasViewPermission: () => this.permitted },
 			view: { extend: extend(class {
 				addFooter() { return this.footer; }
 				handleSave() { router.asked.push('save'); return Promise.resolve(); }
@@ -96,6 +96,7 @@ class Router {
 		const options = this.options = {};
 		class Widget {
 			value(key, text) { (this.choices ||= []).push(text); }
+			isActive() { return this.entered != null; }
 			formvalue() { return this.entered; }
 			write(section, value) { this.written = value; }
 			remove() { this.written = null; }
@@ -111,7 +112,7 @@ class Router {
 		}
 		return {
 			Map: class { section() { return new Section(); } render() { return 'map'; } },
-			Value: Widget, Flag: Widget, DummyValue: Widget, DynamicList: class extends Widget {},
+			Value: Widget, Flag: Widget, DummyValue: Widget, DynamicList: Widget,
 			TypedSection: 1, GridSection: 1, NamedSection: 1
 		};
 	}
@@ -147,13 +148,20 @@ const tests = {
 		for (const { name, widget, label, description } of tabs.flatMap(tab => tab.options)) {
 			assert(!(name in shown), `${name} is there twice`);
 			assert(label && (description == null || description != label), name);
-			shown[name] = [ 'file', 'log' ].includes(widget) ? 'value' : widget;
+			shown[name] = widget == 'log' ? 'value' : widget;
 		}
 		for (const name in LEFT_OUT) {
 			assert(name in known, `${name} is no option any more`);
 			delete known[name];
 		}
 		assert.deepEqual(shown, { ...known, ...BESIDE }, 'docs/options.md and the page differ');
+
+		/* An empty field shows the default, if that is a value. */
+		const defaults = Object.fromEntries(rows.map(([ , , , name, normal ]) => [ name, normal.split('in a file: ').pop() ]));
+		Object.assign(defaults, { realm: '', access_log: '' });
+		for (const { name, widget, example } of tabs.flatMap(tab => tab.options))
+			if ([ 'value', 'log' ].includes(widget))
+				assert.equal(example || '', defaults[name], name);
 	},
 
 	async texts_are_plain() {
@@ -182,9 +190,30 @@ const tests = {
 		const hints = load('ecohttpd.hints', {});
 		for (const [ text, hint ] of hints.hints) {
 			assert(source.includes(text), `the server does not say ${JSON.stringify(text)}`);
-			assert.equal(hints.of(`x ${text} y`), hint);
+			assert(hints.of(`x ${text} y`).includes(hint));
 		}
+		const both = hints.of('reload failed, keeping the old configuration: cannot listen on 80: in use');
+		assert(/still in effect.*Another program/.test(both), both);
 		assert.equal(hints.of('something else'), '');
+	},
+
+	/* What the stand-ins answer, and so what the pages use, is what docs/ubus-object.md says of the object. */
+	async the_object_on_ubus_is_the_one_that_is_documented() {
+		const [ , status, connections, certificates, ...others ] = read('docs/ubus-object.md').split(/^## /m);
+		const names = (text, value) => Object.keys(value).filter(key => !text.includes('`' + key + '`'));
+		const { '2xx': good, '4xx': bad, ...requests } = STATUS.requests;
+		assert(good && bad && /`1xx` to `5xx`/.test(status));
+		for (const table of [ STATUS, STATUS.connections, { ...requests, '5xx': 1 }, STATUS.bytes, STATUS.scripts, STATUS.handshakes, STATUS.sites[0], STATUS.errors[0] ])
+			assert.deepEqual(names(status, table), []);
+		assert.deepEqual(CERTIFICATES.flatMap(one => names(certificates, one)), []);
+		assert.deepEqual(names(connections, CONNECTION), []);
+		assert.deepEqual([ 'reload', 'close' ].filter(name => !others.some(text => text.startsWith('`' + name + '`'))), []);
+
+		/* Each state has a name for people. */
+		const states = connections.match(/\| `state` \| (.*) \|/)[1].match(/`[a-z ]+`/g).map(name => name.slice(1, -1)).filter(name => name != ' or ');
+		const page = load('view.ecohttpd.connections', new Router({}).luci);
+		assert.equal(states.length, 6);
+		states.forEach(state => assert(page.row({ ...CONNECTION, state })[2].startsWith('«'), state));
 	},
 
 	async rights_are_those_that_the_pages_need() {
@@ -220,9 +249,10 @@ const tests = {
 		const { view, page } = await router.open('status');
 		const text = page.textContent;
 		checkTranslated(page);
-		for (const expected of [ '9.9', '0.0.0.0:80', 'a.lan', '«self-signed»', '«%d days left»'.replace('%d', 300), '«expired»', 'no such file',
+		for (const expected of [ '9.9', '0.0.0.0:80', 'a.lan', '«self-signed»', '«%d days left»'.replace('%d', 300), '«expired»', 'no such file', '«Failed TLS handshakes» 4',
 			'<b>cannot listen on', '«Another program uses this address' ])
 			assert(text.includes(expected), `${expected} is not in ${text}`);
+		assert(!text.includes('Lost log lines'), 'there are none');
 		const warnings = page.all('div').filter(node => /alert-message/.test(node.attributes.class)).map(node => node.textContent);
 		assert.equal(warnings.length, 3, warnings);
 		assert(warnings[0].includes('/b.crt') && warnings[1].includes('/c.crt') && warnings[2].includes('/d.crt'), warnings);
@@ -281,7 +311,7 @@ const tests = {
 			[ { instances: {} }, '0', /uHTTPd is the web server/, [ '«Replace uHTTPd»' ], true ],
 			[ { instances: {} }, '1', /it was stopped/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
 			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 1 } } }, '1', /ended with exit code 1.*The configuration is wrong/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
-			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 2 } } }, '1', /could not use an address/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
+			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 2 } } }, '1', /could not use an address.*The configuration has errors/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
 			[ { instances: { server: { running: false, command: [ 'x' ] } } }, '1', /system log/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
 			[ { instances: { server: { running: true, pid: 7 } } }, '1', /process 7.*not on ubus/, [ '«Switch back to uHTTPd»' ], false ]
 		];
@@ -351,8 +381,8 @@ const tests = {
 
 	async settings_show_what_is_in_effect() {
 		const router = new Router({
-			uhttpd: { main: { '.type': 'uhttpd', '.name': 'main', redirect_https: 'on', home: '/srv', listen_http: [ '80', '81' ], enabled: '0' }, defaults: { '.type': 'cert', home: '/x' } },
-			ecohttpd: { main: { '.type': 'uhttpd', no_gzip: '1' }, me: { '.type': 'httpauth', '.name': 'me', prefix: '/p' } }
+			uhttpd: { main: { '.type': 'uhttpd', '.name': 'main', redirect_https: 'on', home: '/srv', realm: 'a b', listen_http: [ '80', '81' ], enabled: '0' }, defaults: { '.type': 'cert', home: '/x' } },
+			ecohttpd: { main: { '.type': 'uhttpd', no_gzip: '1', header: 'X-A: b c', listen_http: '82 83', alias: '/a b', deny: [ '/ *' ] }, me: { '.type': 'httpauth', '.name': 'me', prefix: '/p' } }
 		});
 		await router.open('settings');
 		const { redirect_https, http2, no_gzip, enabled, home, header, httpauth, _inherited } = router.options;
@@ -361,6 +391,10 @@ const tests = {
 		assert.equal(state(http2), '1,1');
 		assert.equal(state(no_gzip), '1,0');
 		assert.equal(state(enabled), '1,1', 'the sections of uhttpd are disabled while ecohttpd serves them');
+
+		/* A section that has just been added is saved before it is shown. */
+		await http2.parse('other');
+		assert.equal(http2.written, undefined);
 
 		/* Stored is only what differs. */
 		for (const [ option, entered, written ] of [ [ redirect_https, '1', null ], [ redirect_https, '0', '0' ], [ http2, '0', '0' ], [ http2, '1', null ], [ no_gzip, '1', '1' ] ]) {
@@ -371,6 +405,10 @@ const tests = {
 		assert.equal(home.renderWidget('main', 0, null), '/srv');
 		assert.equal(home.renderWidget('defaults', 0, null), '/www', 'a section of another type');
 		assert.deepEqual(httpauth.choices, [ 'me (/p)' ]);
+		assert(/\nrealm a b\n|^realm a b\n/.test(_inherited.cfgvalue('main').textContent));
+		/* A list may be written as an option, which must not be broken into words. */
+		for (const [ name, loaded ] of Object.entries({ header: [ 'X-A: b c' ], listen_http: [ '82', '83' ], alias: [ '/a b' ], deny: [ '/ *' ], allow: undefined }))
+			assert.deepEqual(router.options[name].load('main'), loaded, name);
 		assert(/listen_http 80\nlisten_http 81/.test(_inherited.cfgvalue('main').textContent));
 		assert(!/enabled/.test(_inherited.cfgvalue('main').textContent));
 		assert.equal(header.validate('main', ''), true);

@@ -12,6 +12,7 @@ const options = load('ecohttpd.options', {}), values = load('ecohttpd.values', {
 const SEEDS = {
 	file: [ '/www', 'a b', '/a' ],
 	path: [ '/', '/a', '/a/b/', 'a', '/a?b', '/a#b' ],
+	page: [ '/metrics', '/', '//', 'a', '/a/', '/a?b', '/a#' ],
 	index: [ 'index.html', 'a b', '/a', 'a /b' ],
 	listen: [ '80', '0', '65535', '65536', '0.0.0.0:80', '[::]:443', '[fe80::1%br-lan]:80', 'localhost:80', 'LocalHost:0', '::1:80',
 		'80 [::1]:81', '1.2.3.4%x:80', '[127.0.0.1]:80', '*:80', ':80', '[1:2:3:4:5:6:7::]:80', '[::1.2.3.4]:80', '[1:2:3:4:5:6:7:8]:80',

@@ -271,6 +271,15 @@ eco_pids() {
 	ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n "s#.* /proc/\([0-9]*\)/exe -> .*/$1\( (deleted)\)\{0,1\}\$#\1#p"
 }
 
+# Whether the server that runs is in the jail: procd sets no_new_privs for it.
+eco_jailed() {
+	local pid
+	for pid in $(eco_pids ecohttpd); do
+		grep -q '^NoNewPrivs:.*1' "/proc/$pid/status" && return
+	done
+	return 1
+}
+
 # eco_await_end PROGRAM: waits until it has released its ports.
 eco_await_end() {
 	local seconds=0

@@ -5,8 +5,9 @@ use super::credentials::Credentials;
 use super::hashing;
 use super::realms::{Realm, Realms};
 use super::throttle::{LoginClient, Throttle, Turn};
+use crate::daemon::counters::{self, Counted};
 use crate::daemon::escape::Shown;
-use crate::daemon::log;
+use crate::daemon::{events, log};
 use ecohttpd::PeerAddr;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -31,6 +32,8 @@ pub struct Auth {
     cache: RefCell<KnownLogins>,
     throttle: RefCell<Throttle>,
     started: Instant,
+    /// The name of the site, for events.
+    site: String,
 }
 
 /// What to do with a request.
@@ -75,8 +78,9 @@ struct Attempt {
 }
 
 impl Auth {
-    pub fn new(realms: Realms) -> Auth {
-        Auth { realms, cache: RefCell::default(), throttle: RefCell::default(), started: Instant::now() }
+    pub fn new(realms: Realms, site: &str) -> Auth {
+        let (cache, throttle) = (RefCell::default(), RefCell::default());
+        Auth { realms, cache, throttle, started: Instant::now(), site: site.to_owned() }
     }
 
     /// Whether two paths belong to the same realm, or both to none.
@@ -168,9 +172,16 @@ impl Auth {
                 let now = self.now();
                 let until = match self.throttle.borrow_mut().poll(place.number, now, cx.waker()) {
                     Turn::Now => return Poll::Ready(Some(Looked::Now)),
-                    Turn::Refused => return Poll::Ready(None),
+                    Turn::Refused if timer.is_some() => return Poll::Ready(None),
+                    Turn::Refused => {
+                        counters::add(Counted::ThrottledLogins);
+                        return Poll::Ready(None);
+                    }
                     Turn::Later(until) => until,
                 };
+                if timer.is_none() {
+                    counters::add(Counted::ThrottledLogins);
+                }
                 let sleep = timer.insert(sleep_boxed(until.saturating_sub(now)));
                 if sleep.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
@@ -219,9 +230,15 @@ impl Auth {
         let Attempt { claim, realm, sender } = attempt;
         self.cache.borrow_mut().keep(claim, right, self.now());
         if !right {
-            log_failure(realm, &claim.login, sender.ip);
+            self.report_failure(realm, &claim.login, sender.ip);
         }
         self.throttle.borrow_mut().done(sender.client, right, hashed, self.now());
+    }
+
+    fn report_failure(&self, realm: &Realm, login: &Credentials, ip: Option<IpAddr>) {
+        let from = ip.map_or_else(|| "unix".into(), |ip| ip.to_string());
+        log::warn!("{from}: login as {} to {} failed", shown(&login.user), realm.path);
+        events::login_failed(&from, &shortened(&login.user), &self.site);
     }
 }
 
@@ -253,15 +270,13 @@ fn sleep_boxed(millis: u64) -> Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(ecohttpd::sleep(Duration::from_millis(millis)))
 }
 
-fn log_failure(realm: &Realm, login: &Credentials, ip: Option<IpAddr>) {
-    let from = ip.map_or_else(|| "unix".into(), |ip| ip.to_string());
-    log::warn!("{from}: login as {} to {} failed", shown(&login.user), realm.path);
-}
-
 /// Text from a client, shortened and escaped for the log.
 fn shown(text: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(text).chars().take(MAX_SHOWN).collect();
-    Shown(text.as_bytes()).to_string()
+    Shown(shortened(text).as_bytes()).to_string()
+}
+
+fn shortened(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(MAX_SHOWN).collect()
 }
 
 #[cfg(test)]
@@ -287,7 +302,7 @@ mod tests {
             user: user.into(),
             pass: pass.into(),
         };
-        Rc::new(Auth::new(Realms::new(&lines.iter().map(line).collect::<Vec<_>>(), &Database::default())))
+        Rc::new(Auth::new(Realms::new(&lines.iter().map(line).collect::<Vec<_>>(), &Database::default()), "main"))
     }
 
     async fn login(auth: &Rc<Auth>, path: &str, login: &str) -> Verdict {

@@ -3,6 +3,7 @@
 #[cfg(feature = "workers")]
 use super::forked::Forked;
 use super::queue::Permit;
+use crate::daemon::counters::{self, Counted};
 use crate::daemon::log;
 use crate::daemon::sys::process::{self, EPERM, Ended, Pid, SIGKILL, SIGTERM, Setup};
 use ecohttpd::AsyncFd;
@@ -108,7 +109,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(child) = self.child.take() {
-            child.signal(SIGTERM);
+            child.kill();
             ecohttpd::spawn(child.end(self.patience.grace)).detach();
         }
     }
@@ -161,7 +162,7 @@ impl LiveProcess {
         if ecohttpd::timeout(patience.alone, self.ended()).await.is_err() {
             log::warn!("{}: killed: still running {} s after its response", self.name, patience.alone.as_secs());
             self.doomed = true;
-            self.signal(SIGTERM);
+            self.kill();
             self.end(patience.grace).await;
         }
     }
@@ -185,6 +186,14 @@ impl LiveProcess {
         if left.is_zero() {
             let _ = process::kill_group(pid, SIGKILL);
         }
+    }
+
+    /// Asks it to end.
+    fn kill(&self) {
+        if self.permit.is_some() {
+            counters::add(Counted::ScriptsKilled);
+        }
+        self.signal(SIGTERM);
     }
 
     fn signal(&self, signal: i32) {

@@ -2,6 +2,7 @@
 
 use super::body_file::Taken;
 use super::slow_clients::{Slow, SlowClient};
+use crate::daemon::counters::{self, Counted};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::net::IpAddr;
@@ -108,6 +109,7 @@ impl Queue {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
         self.waiting.borrow_mut().push(QueuedRequest { number, request, waker: Waker::noop().clone() });
+        counters::add(Counted::ScriptsWaiting);
         Some(PermitWait { queue: Rc::clone(self), number })
     }
 
@@ -119,6 +121,7 @@ impl Queue {
     fn take(self: &Rc<Self>, upload: bool) -> Permit {
         self.taken.set(self.taken.get() + 1);
         self.uploads.set(self.uploads.get() + usize::from(upload));
+        counters::add(Counted::ScriptsRunning);
         Permit { queue: Rc::clone(self), upload, slow: OnceCell::new(), body: None }
     }
 
@@ -145,6 +148,7 @@ impl Queue {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        counters::subtract(Counted::ScriptsRunning);
         match self.slow.get() {
             Some(client) => self.queue.slow.leave(client),
             None => self.queue.free(self.upload),
@@ -172,6 +176,7 @@ impl Future for PermitWait {
 
 impl Drop for PermitWait {
     fn drop(&mut self) {
+        counters::subtract(Counted::ScriptsWaiting);
         self.queue.waiting.borrow_mut().retain(|one| one.number != self.number);
         self.queue.wake_first();
     }

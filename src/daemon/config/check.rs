@@ -85,6 +85,13 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
         warnings.push(wrong(site, "-u", "ubus_prefix", "built without ubus: ignored"));
         site.ubus.prefix = None;
     }
+    for (option, uci, path) in
+        [("--metrics", "metrics", &site.metrics), ("--server-status", "server_status", &site.server_status)]
+    {
+        if cfg!(not(feature = "status")) && path.is_some() {
+            warnings.push(wrong(site, option, uci, "built without status: ignored"));
+        }
+    }
     for (option, uci, backends, which) in
         [("--proxy", "proxy", &site.proxies, "last"), ("--fastcgi", "fastcgi", &site.fastcgi, "first")]
     {

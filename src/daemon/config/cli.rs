@@ -5,7 +5,7 @@ use super::options::{Action, OptionKind, ROWS, Row, Takes, help};
 use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
 use crate::daemon::escape::{Escaped, Shown};
-use crate::daemon::log;
+use crate::daemon::log::{self, AccessTarget};
 use ecohttpd::syntax::decode_form;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
@@ -19,12 +19,16 @@ struct Flags {
     file: Option<PathBuf>,
     /// The name of an option of a site, which a file excludes.
     site_option: Option<String>,
+    /// `--access-log` was given.
+    access_log: bool,
 }
 
 /// The arguments without the program's name, and the folder that relative paths start from.
 pub struct CommandLine {
     pub args: Vec<OsString>,
     pub folder: PathBuf,
+    /// Standard output is a terminal.
+    pub in_terminal: bool,
 }
 
 /// Reads the arguments, and again at each call the files that they name.
@@ -41,6 +45,7 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
         let value = value(row, &mut parser)?;
         let OptionKind::Process(action) = row.kind else {
             flags.site_option = Some(row.name());
+            flags.access_log |= row.long == "access-log";
             let wrong = |right| format!("{}: {} is wrong: expected {right}", row.name(), Shown(value.as_bytes()));
             row.set(&mut site, &value).map_err(wrong)?;
             continue;
@@ -48,6 +53,8 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
         match action {
             Action::Config => flags.file = Some(value.into()),
             Action::Foreground => process.foreground = true,
+            #[cfg(feature = "terminal")]
+            Action::Open => process.open = true,
             Action::User => process.user = Some(value),
             Action::PidFile => process.pid_file = Some(value.into()),
             Action::Syslog => process.syslog = true,
@@ -62,6 +69,16 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
             Action::Version => {
                 return Ok(Command::Print(concat!("ecohttpd ", env!("CARGO_PKG_VERSION"), "\n").into()));
             }
+        }
+    }
+    // Who started it by hand, without a file, reads along.
+    if line.in_terminal && process.foreground && flags.file.is_none() {
+        #[cfg(feature = "terminal")]
+        {
+            process.open = true;
+        }
+        if !flags.access_log {
+            site.access_log = Some(AccessTarget::Stdout);
         }
     }
     finish(flags, process, site, &line.folder)
@@ -145,10 +162,14 @@ mod tests {
     #[cfg(feature = "workers")]
     use super::super::model::Language;
     use super::*;
-    use crate::daemon::log::AccessTarget;
 
     fn parse_words(words: &str) -> Result<Command, String> {
-        parse(&CommandLine { args: words.split_whitespace().map(OsString::from).collect(), folder: "/tmp".into() })
+        parse_in(words, false)
+    }
+
+    fn parse_in(words: &str, in_terminal: bool) -> Result<Command, String> {
+        let args = words.split_whitespace().map(OsString::from).collect();
+        parse(&CommandLine { args, folder: "/tmp".into(), in_terminal })
     }
 
     fn config(words: &str) -> Config {
@@ -219,6 +240,22 @@ mod tests {
         assert_eq!(site("--access-log=syslog").access_log, Some(AccessTarget::Syslog));
         assert_eq!(site("--send-timeout 5").send_timeout, 5);
         assert!(site("--private-files --no-gzip --no-server-header").private_files);
+    }
+
+    /// In a terminal requests are shown, unless something else was asked for.
+    #[test]
+    fn a_person_reads_along() {
+        #[rustfmt::skip]
+        let rows = [
+            ("-f", true, Some(AccessTarget::Stdout)), ("-f", false, None), ("", true, None),
+            ("-f --access-log=0", true, None), ("-f --access-log=syslog", true, Some(AccessTarget::Syslog)),
+        ];
+        for (words, in_terminal, target) in rows {
+            let Ok(Command::Serve(config)) = parse_in(words, in_terminal) else { panic!("{words}") };
+            assert_eq!(config.sites[0].access_log, target, "{words} {in_terminal}");
+            #[cfg(feature = "terminal")]
+            assert_eq!(config.process.open, in_terminal && words.starts_with("-f"), "{words} {in_terminal}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The documents that are made from the table of options: docs/options.md, the manual page, the completions for bash.
+//! The documents that are made from the table of options: docs/options.md, the manual page, the completions for shells.
 //!
 //! They are in the tests, so that the program does not carry their text. `ECOHTTPD_WRITE_DOCS=1 cargo test --bin ecohttpd
 //! documents` writes the files; without the variable the test compares them.
@@ -41,12 +41,15 @@ const NOTES: &[(&str, &str)] = &[
     ("ubus-prefix", "Nowhere by default."),
     ("max-connections", "Of all sections together."),
     ("send-timeout", "Such as a paused player."),
-    ("access-log", "On the command line `--access-log` alone is stdout."),
+    ("access-log", "On the command line `--access-log` alone is stdout. In a terminal a line is for people, and has colours unless `NO_COLOR` is set."),
+    ("metrics", "In Prometheus' text format."),
+    ("server-status", "The page updates itself. It shows the addresses and requests of all clients."),
     ("lua-prefix", "As in uhttpd: the file defines `handle_request`. Where LuCI's can't be loaded, `/cgi-bin/luci` runs as CGI."),
     ("lua-worker", "It gets the handler's file and the folder as further arguments."),
     ("ucode-prefix", "As `lua_prefix`."),
     ("config", "It can't be combined with options of a site."),
-    ("foreground", "Without it: in the background, logging to syslog."),
+    ("foreground", "Without it: in the background, logging to syslog. In a terminal, and without `--config`: with `--open` and `--access-log`."),
+    ("open", "Not in OpenWrt's packages."),
     ("dump", "Defaults are included."),
 ];
 
@@ -91,8 +94,8 @@ fn markdown() -> String {
     let mut out = String::from(
         "# Options\n\n\
          This table is made from `src/daemon/config/options.rs` by `cargo test --bin ecohttpd documents`, and so are the\n\
-         manual page (`ecohttpd.8`) and the completions for bash (`ecohttpd.bash`). Letters are those of uhttpd. In a\n\
-         file (`--config`) an option has the name of the second column.\n\n\
+         manual page (`ecohttpd.8`) and the completions for shells (`ecohttpd.bash`, `ecohttpd.zsh`, `ecohttpd.fish`).\n\
+         Letters are those of uhttpd. In a file (`--config`) an option has the name of the second column.\n\n\
          | option | in UCI | default | meaning |\n| --- | --- | --- | --- |\n",
     );
     for row in ROWS {
@@ -150,13 +153,26 @@ fn manual() -> String {
     out
 }
 
-/// What completes the value of an option; `None` if nothing does.
-fn completion(row: &Row) -> Option<&'static str> {
+/// What completes the value of an option, in three shells.
+struct Completion {
+    /// An option of compgen.
+    bash: &'static str,
+    zsh: &'static str,
+    /// Options of complete.
+    fish: &'static str,
+}
+
+const FILES: Completion = Completion { bash: "-f", zsh: "_files", fish: "-rF" };
+const FOLDERS: Completion = Completion { bash: "-d", zsh: "_files -/", fish: "-xa '(__fish_complete_directories)'" };
+const USERS: Completion = Completion { bash: "-u", zsh: "_users", fish: "-xa '(__fish_complete_users)'" };
+const NOTHING: Completion = Completion { bash: "", zsh: " ", fish: "-x" };
+
+fn completion(row: &Row) -> Completion {
     match row.value {
-        "FILE" => Some("-f"),
-        "DIR" => Some("-d"),
-        "NAME" if row.long == "user" => Some("-u"),
-        _ => None,
+        "FILE" => FILES,
+        "DIR" => FOLDERS,
+        "NAME" if row.long == "user" => USERS,
+        _ => NOTHING,
     }
 }
 
@@ -166,23 +182,23 @@ fn bash() -> String {
          # Completions for bash. Made from src/daemon/config/options.rs by cargo test --bin ecohttpd documents.\n\
          _ecohttpd() {\n    local word=${COMP_WORDS[COMP_CWORD]}\n    case ${COMP_WORDS[COMP_CWORD - 1]} in\n",
     );
-    let names = |wanted: Option<&str>| -> Vec<String> {
+    let names = |wanted: &str| -> Vec<String> {
         let valued = ROWS.iter().filter(|row| matches!(row.takes(), Takes::Value | Takes::List));
-        let rows = valued.filter(|row| completion(row) == wanted);
+        let rows = valued.filter(|row| completion(row).bash == wanted);
         rows.flat_map(|row| {
             let short = (row.letter != NONE).then(|| format!("-{}", row.letter));
             short.into_iter().chain([format!("--{}", row.long)])
         })
         .collect()
     };
-    for action in ["-f", "-d", "-u"] {
-        let names = names(Some(action)).join(" | ");
+    for action in [FILES.bash, FOLDERS.bash, USERS.bash] {
+        let names = names(action).join(" | ");
         let _ = writeln!(
             out,
             "    {names})\n        mapfile -t COMPREPLY < <(compgen {action} -- \"$word\")\n        return\n        ;;"
         );
     }
-    let _ = writeln!(out, "    {}) return ;;\n    esac", names(None).join(" | "));
+    let _ = writeln!(out, "    {}) return ;;\n    esac", names(NOTHING.bash).join(" | "));
     let all: Vec<String> = ROWS.iter().map(|row| format!("--{}", row.long)).collect();
     let _ = write!(
         out,
@@ -192,13 +208,56 @@ fn bash() -> String {
     out
 }
 
+fn zsh() -> String {
+    let mut out = String::from(
+        "#compdef ecohttpd\n\
+         # Completions for zsh. Made from src/daemon/config/options.rs by cargo test --bin ecohttpd documents.\n\
+         _arguments -s",
+    );
+    // Quoted for the shell, and colons and brackets for _arguments.
+    let quote = |text: &str| text.replace('\'', "'\\''").replace(':', "\\:").replace('[', "\\[").replace(']', "\\]");
+    for row in ROWS {
+        let (sign, plus, value) = match row.takes() {
+            Takes::Flag => ("", "", String::new()),
+            Takes::Maybe => ("=-", "", format!("::{}:{}", quote(row.value), completion(row).zsh)),
+            Takes::Value | Takes::List => ("=", "+", format!(":{}:{}", quote(row.value), completion(row).zsh)),
+        };
+        let names = match row.letter {
+            NONE => format!("--{}{sign}", row.long),
+            letter => format!("{{-{letter}{plus},--{}{sign}}}", row.long),
+        };
+        let _ = write!(out, " \\\n    '*'{names}'[{}]{value}'", quote(row.help));
+    }
+    out.push('\n');
+    out
+}
+
+fn fish() -> String {
+    let mut out = String::from(
+        "# Completions for fish. Made from src/daemon/config/options.rs by cargo test --bin ecohttpd documents.\n\
+         complete -c ecohttpd -f\n",
+    );
+    for row in ROWS {
+        let short = if row.letter == NONE { String::new() } else { format!("-s {} ", row.letter) };
+        let value = match row.takes() {
+            Takes::Flag | Takes::Maybe => "",
+            Takes::Value | Takes::List => completion(row).fish,
+        };
+        let help = row.help.replace('\\', "\\\\").replace('\'', "\\'");
+        let line = format!("complete -c ecohttpd {short}-l {} -d '{help}' {value}", row.long);
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
 #[test]
 fn documents_are_up_to_date() {
-    for (name, text) in [("options.md", markdown()), ("ecohttpd.8", manual()), ("ecohttpd.bash", bash())] {
+    let shells = [("ecohttpd.bash", bash()), ("ecohttpd.zsh", zsh()), ("ecohttpd.fish", fish())];
+    for (name, text) in [("options.md", markdown()), ("ecohttpd.8", manual())].into_iter().chain(shells) {
         if std::env::var_os("ECOHTTPD_WRITE_DOCS").is_some() {
             std::fs::write(path(name), &text).unwrap();
         }
@@ -261,5 +320,46 @@ fn bash_completes() {
             Some(found) => assert_eq!(found, offered, "{previous} {word}"),
             None => return crate::skip::skip("no bash to complete"),
         }
+    }
+}
+
+/// What zsh is told, by a stand-in for the function that acts on it.
+#[test]
+fn zsh_is_told_the_options() {
+    let script = format!("_arguments() {{ print -rl -- \"$@\" }}; . {}", path("ecohttpd.zsh").display());
+    let Ok(output) = Command::new("zsh").args(["-fc", &script]).output() else {
+        return crate::skip::skip("no zsh to complete");
+    };
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "*-h+[the folder to serve]:DIR:_files -/",
+        "*--docroot=[the folder to serve]:DIR:_files -/",
+        "*-p+[listen here; IPv6 in brackets; port 0 picks one]:\\[ADDR\\:\\]PORT: ",
+        "*--access-log=-[log requests to stdout, syslog or /FILE; 0\\: no]::WHERE: ",
+        "*--user=[become this user once everything is open]:NAME:_users",
+        "*--test[check the configuration, and exit\\: 0 if it is valid]",
+    ] {
+        assert!(told.lines().any(|found| found == line), "{line}: {told}");
+    }
+}
+
+#[test]
+fn fish_completes() {
+    for (typed, offered) in [
+        ("ecohttpd --no-d", "--no-dirlists"),
+        ("ecohttpd -C Cargo.t", "Cargo.toml"),
+        ("ecohttpd --docroot sr", "src/"),
+        ("ecohttpd --user roo", "root"),
+    ] {
+        let script = format!("source {}; complete -C '{typed}'", path("ecohttpd.fish").display());
+        let mut fish = Command::new("fish");
+        let Ok(output) = fish.args(["--no-config", "-c", &script]).current_dir(env!("CARGO_MANIFEST_DIR")).output()
+        else {
+            return crate::skip::skip("no fish to complete");
+        };
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.lines().any(|line| line.split('\t').next() == Some(offered)), "{typed}: {text}");
     }
 }

@@ -16,7 +16,7 @@ mod backend;
 mod backend_values;
 mod check;
 mod cli;
-#[cfg(test)]
+#[cfg(all(test, feature = "terminal"))]
 mod documents;
 mod dump;
 mod httpd_conf;

@@ -45,6 +45,9 @@ impl Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessConfig {
     pub foreground: bool,
+    /// Print the address for other devices.
+    #[cfg(feature = "terminal")]
+    pub open: bool,
     pub syslog: bool,
     pub user: Option<String>,
     pub pid_file: Option<PathBuf>,
@@ -106,6 +109,10 @@ pub struct SiteConfig {
     /// The interval of TCP keep-alive probes; 0: none.
     pub tcp_keepalive: u32,
     pub access_log: Option<AccessTarget>,
+    /// Where Prometheus finds metrics.
+    pub metrics: Option<String>,
+    /// Where people find what the server is doing.
+    pub server_status: Option<String>,
     /// What uhttpd's interpreters answer inside the server, and workers here.
     pub handlers: Vec<Handler>,
     /// The commands of the workers.
@@ -165,6 +172,8 @@ impl Default for SiteConfig {
             send_timeout: 300,
             tcp_keepalive: 0,
             access_log: None,
+            metrics: None,
+            server_status: None,
             handlers: Vec::new(),
             lua_worker: "/usr/bin/lua /usr/share/ecohttpd/worker.lua".into(),
             ucode_worker: "/usr/bin/ucode /usr/share/ecohttpd/worker.uc".into(),

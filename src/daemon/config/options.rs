@@ -56,6 +56,8 @@ pub type Show = fn(&SiteConfig, &mut dyn FnMut(&dyn Display));
 pub enum Action {
     Config,
     Foreground,
+    #[cfg(feature = "terminal")]
+    Open,
     User,
     PidFile,
     Syslog,
@@ -154,6 +156,8 @@ pub const ROWS: &[Row] = &[
     row(NONE, "send-timeout", "send_timeout", "SECS", "time for a client to read some of its response", Number(1, MAX_SECS, |s| &mut s.send_timeout)),
     row('A', "tcp-keepalive", "tcp_keepalive", "SECS", "interval of TCP keep-alive probes; 0: none", Number(0, MAX_PROBE_INTERVAL, |s| &mut s.tcp_keepalive)),
     row(NONE, "access-log", "access_log", "WHERE", "log requests to stdout, syslog or /FILE; 0: no", MaybeValue(|s, v| put(&mut s.access_log, values::access_log(v)), access_log)),
+    row(NONE, "metrics", "metrics", "/PATH", "show metrics for Prometheus here; consider --allow", OptionalText(values::page, |s| &mut s.metrics)),
+    row(NONE, "server-status", "server_status", "/PATH", "show what the server is doing here, as a page and as JSON; consider --allow", OptionalText(values::page, |s| &mut s.server_status)),
     row('l', "lua-prefix", "lua_prefix", "/PATH[=FILE]", "answer requests below /PATH by the Lua handler FILE, or that of -L", List(|s, v| handler(s, Language::Lua, v), |s, show| handlers(s, Language::Lua, show))),
     row('L', "lua-handler", "lua_handler", "FILE", "the handler of -l", Value(|s, v| handler_file(s, Language::Lua, v), |_, _| ())),
     row('o', "ucode-prefix", "ucode_prefix", "/PATH[=FILE]", "answer requests below /PATH by the ucode handler FILE, or that of -O", List(|s, v| handler(s, Language::Ucode, v), |s, show| handlers(s, Language::Ucode, show))),
@@ -163,6 +167,8 @@ pub const ROWS: &[Row] = &[
     row('H', "json-script", "json_script", "FILE", "(uhttpd's; not supported)", List(|s, v| { s.json_scripts.push(v.to_owned()); Ok(()) }, |s, show| each(&s.json_scripts, show))),
     row(NONE, "config", "", "FILE", "read the options from a file in UCI syntax, as /etc/config/uhttpd", Process(Action::Config)),
     row('f', "foreground", "", "", "stay in the foreground", Process(Action::Foreground)),
+    #[cfg(feature = "terminal")]
+    row(NONE, "open", "", "", "print the address for a phone or another device, with a QR code in a terminal", Process(Action::Open)),
     row(NONE, "user", "", "NAME", "become this user once everything is open", Process(Action::User)),
     row(NONE, "pid-file", "", "FILE", "write the process id there", Process(Action::PidFile)),
     row(NONE, "syslog", "", "", "log to syslog instead of standard error", Process(Action::Syslog)),

@@ -82,6 +82,11 @@ pub fn error_page(text: &str) -> Result<String, Expected> {
     })
 }
 
+/// The path of something that is not a file, below the root.
+pub fn page(text: &str) -> Result<String, Expected> {
+    prefix(text).ok().filter(|path| !path.trim_matches('/').is_empty()).ok_or_else(|| "a path such as /metrics".into())
+}
+
 pub fn index(text: &str) -> Result<String, Expected> {
     if text.is_empty() || text.starts_with('/') || text.contains('\0') {
         return Err("a file name without a leading slash".into());

@@ -1,16 +1,24 @@
-//! The access log: Apache's combined format, plus the time taken in seconds.
+//! The access log: Apache's combined format, plus the time taken in seconds. In a terminal a line for a person.
 
 use super::diagnostics::error;
+#[cfg(feature = "terminal")]
+use super::outlet::Head;
 use super::outlet::{Outlet, OutletTarget, Standard};
 use super::syslog::Syslog;
+#[cfg(feature = "terminal")]
+use super::terminal_line::{self, Moment, TerminalLine};
 use crate::daemon::context;
 use crate::daemon::escape::Quoted;
+#[cfg(feature = "terminal")]
+use crate::daemon::terminal;
 use ecohttpd::Access;
 use log::Level;
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io;
+#[cfg(feature = "terminal")]
+use std::io::IsTerminal;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +40,9 @@ pub struct AccessLog {
     outlet: RefCell<Outlet>,
     /// The file to reopen. Its path is absolute, as a daemon leaves the folder that it was started in.
     path: Option<PathBuf>,
+    /// A person reads it.
+    #[cfg(feature = "terminal")]
+    in_terminal: bool,
 }
 
 impl AccessLog {
@@ -40,6 +51,8 @@ impl AccessLog {
     /// # Errors
     /// One line: which file cannot be opened, and why.
     pub fn open(target: &AccessTarget) -> io::Result<AccessLog> {
+        #[cfg(feature = "terminal")]
+        let in_terminal = *target == AccessTarget::Stdout && io::stdout().is_terminal();
         let (target, path) = match target {
             // Opened later: a daemon that goes to the background closes it.
             AccessTarget::Stdout => (OutletTarget::Standard(Standard::Output), None),
@@ -49,12 +62,27 @@ impl AccessLog {
                 (OutletTarget::File(open(&path)?), Some(path))
             }
         };
-        Ok(AccessLog { outlet: RefCell::new(Outlet::new(target, false)), path })
+        let outlet = RefCell::new(Outlet::new(target, false));
+        #[cfg(feature = "terminal")]
+        outlet.borrow_mut().colour(terminal::shows_colours(&io::stdout()));
+        Ok(AccessLog {
+            outlet,
+            path,
+            #[cfg(feature = "terminal")]
+            in_terminal,
+        })
     }
 
     /// Writes the line of one exchange.
     pub fn log(&self, access: &Access<'_>) {
-        self.outlet.borrow_mut().write(Level::Info, format_args!("{}", CombinedLine(access)));
+        let mut outlet = self.outlet.borrow_mut();
+        #[cfg(feature = "terminal")]
+        if self.in_terminal {
+            let (colour, moment) = (terminal_line::colour(access.status), Moment::now(access.status));
+            let head = Head { colour, text: &moment };
+            return outlet.write_headed(Level::Info, Some(head), format_args!("{}", TerminalLine(access)));
+        }
+        outlet.write(Level::Info, format_args!("{}", CombinedLine(access)));
     }
 
     /// Reopens the file after rotation. If that fails, the old one stays in use.

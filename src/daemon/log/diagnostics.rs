@@ -1,6 +1,8 @@
 //! Diagnostics of the daemon, and of the library by way of the crate `log`.
 
 use super::outlet::{Outlet, OutletTarget, Standard};
+#[cfg(feature = "status")]
+use super::recent;
 use super::syslog::Syslog;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::fmt;
@@ -39,6 +41,8 @@ pub fn init(sink: LogSink) {
     };
     if let Ok(mut outlet) = DIAGNOSTICS.0.lock() {
         outlet.redirect(target);
+        #[cfg(feature = "terminal")]
+        outlet.colour(crate::daemon::terminal::shows_colours(&std::io::stderr()));
     }
     if log::set_logger(&DIAGNOSTICS).is_ok() {
         log::set_max_level(LevelFilter::Info);
@@ -47,6 +51,8 @@ pub fn init(sink: LogSink) {
 
 /// Writes a line of diagnostics.
 pub fn write(level: Level, text: fmt::Arguments<'_>) {
+    #[cfg(feature = "status")]
+    recent::keep(level, text);
     let mut outlet = match DIAGNOSTICS.0.try_lock() {
         Ok(outlet) => outlet,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),

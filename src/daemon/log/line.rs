@@ -26,6 +26,11 @@ impl LineBuffer {
         self.cut = false;
     }
 
+    /// Adds what controls the terminal, such as a colour. It does not count.
+    pub fn control(&mut self, sequence: &str) {
+        self.bytes.extend_from_slice(sequence.as_bytes());
+    }
+
     /// Ends the line.
     pub fn end(&mut self) -> &[u8] {
         self.bytes.extend_from_slice(if self.cut { CUT } else { b"\n" });

@@ -2,9 +2,10 @@
 
 use super::line::LineBuffer;
 use super::syslog::{self, Syslog};
+use crate::daemon::counters::{self, Counted};
 use crate::daemon::sys::service as sys;
 use log::Level;
-use std::fmt::{self, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
@@ -12,6 +13,12 @@ use std::os::fd::BorrowedFd;
 /// Most bytes of a line: a pipe takes as much whole or not at all (pipe(7)).
 pub const MAX_LINE: usize = 4096;
 const _: () = assert!(MAX_LINE <= libc::PIPE_BUF);
+
+/// Colours of a terminal, in whatever shade it has for them.
+pub const RED: &str = "\x1b[31m";
+pub const YELLOW: &str = "\x1b[33m";
+/// Puts an end to a colour.
+const PLAIN: &str = "\x1b[0m";
 
 /// What lines are written to. Writing never waits for a reader.
 pub enum OutletTarget {
@@ -79,6 +86,8 @@ pub struct Outlet {
     line: LineBuffer,
     /// Lines begin with the program's name and the level.
     labelled: bool,
+    /// The target is a terminal that shows colours.
+    coloured: bool,
     /// Lines lost since the last one that was written.
     lost: u32,
     /// The last line was written in part.
@@ -87,7 +96,7 @@ pub struct Outlet {
 
 impl Outlet {
     pub const fn new(target: OutletTarget, labelled: bool) -> Outlet {
-        Outlet { target, line: LineBuffer::new(), labelled, lost: 0, torn: false }
+        Outlet { target, line: LineBuffer::new(), labelled, coloured: false, lost: 0, torn: false }
     }
 
     /// Writes further lines to another target.
@@ -96,31 +105,78 @@ impl Outlet {
         self.torn = false;
     }
 
+    /// Says whether the target shows colours.
+    #[cfg(feature = "terminal")]
+    pub fn colour(&mut self, yes: bool) {
+        self.coloured = yes;
+    }
+
     pub fn write(&mut self, level: Level, text: fmt::Arguments<'_>) {
+        let head = Head { colour: colour_of(level), text: &Label(level) };
+        self.write_headed(level, self.labelled.then_some(head), text);
+    }
+
+    /// Writes a line that begins with what may have a colour.
+    pub fn write_headed(&mut self, level: Level, head: Option<Head<'_>>, text: fmt::Arguments<'_>) {
         let lost = self.lost;
-        if lost > 0 && self.put(Level::Warn, true, format_args!("lines lost from this log: {lost}")) {
-            self.lost = 0;
+        if lost > 0 {
+            let warning = Head { colour: colour_of(Level::Warn), text: &Label(Level::Warn) };
+            if self.put(Level::Warn, Some(warning), format_args!("lines lost from this log: {lost}")) {
+                self.lost = 0;
+            }
         }
-        if self.lost > 0 || !self.put(level, self.labelled, text) {
+        if self.lost > 0 || !self.put(level, head, text) {
             self.lost = self.lost.saturating_add(1);
+            counters::add(Counted::LinesDropped);
         }
     }
 
     /// Returns whether the target took the whole line.
-    fn put(&mut self, level: Level, labelled: bool, text: fmt::Arguments<'_>) -> bool {
+    fn put(&mut self, level: Level, head: Option<Head<'_>>, text: fmt::Arguments<'_>) -> bool {
         let is_syslog = matches!(self.target, OutletTarget::Syslog(_));
         let limit = if is_syslog { syslog::MAX_LINE } else { MAX_LINE };
         self.line.begin(limit, if self.torn { b"\n" } else { b"" });
         // An error means that the line is full, which its end shows.
-        let _ = match (is_syslog, labelled) {
+        let _ = match (is_syslog, head) {
             (true, _) => write!(self.line, "{}{text}", syslog::SyslogHeader::now(level)),
-            (false, true) => write!(self.line, "ecohttpd: {}: {text}", name(level)),
-            (false, false) => self.line.write_fmt(text),
+            (false, Some(head)) if cfg!(feature = "terminal") && self.coloured && !head.colour.is_empty() => {
+                self.line.control(head.colour);
+                let _ = write!(self.line, "{}", head.text);
+                self.line.control(PLAIN);
+                write!(self.line, " {text}")
+            }
+            (false, Some(head)) => write!(self.line, "{} {text}", head.text),
+            (false, None) => self.line.write_fmt(text),
         };
         let line = self.line.end();
         let Ok(written) = self.target.write(line) else { return false };
         self.torn = written < line.len();
         !self.torn
+    }
+}
+
+/// The beginning of a line.
+pub struct Head<'a> {
+    /// The sequence that gives it a colour in a terminal; empty for none.
+    pub colour: &'static str,
+    pub text: &'a dyn Display,
+}
+
+/// What lines of diagnostics begin with.
+struct Label(Level);
+
+impl Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ecohttpd: {}:", name(self.0))
+    }
+}
+
+fn colour_of(level: Level) -> &'static str {
+    match level {
+        _ if !cfg!(feature = "terminal") => "",
+        Level::Error => RED,
+        Level::Warn => YELLOW,
+        Level::Info | Level::Debug | Level::Trace => "",
     }
 }
 
@@ -163,6 +219,19 @@ mod tests {
         log.labelled = false;
         log.write(Level::Info, format_args!("d"));
         assert_eq!(drain(&mut reader), "ecohttpd: warn: a 1\necohttpd: debug: b c\nd\n");
+    }
+
+    /// Controls in a text do not become those of the terminal.
+    #[cfg(feature = "terminal")]
+    #[test]
+    fn a_terminal_shows_levels_in_colours() {
+        let (mut log, mut reader) = piped();
+        log.colour(true);
+        log.write(Level::Error, format_args!("a\x1b[31m"));
+        log.write(Level::Warn, format_args!("b"));
+        log.write(Level::Info, format_args!("c"));
+        let expected = "\x1b[31mecohttpd: error:\x1b[0m a [31m\n\x1b[33mecohttpd: warn:\x1b[0m b\necohttpd: info: c\n";
+        assert_eq!(drain(&mut reader), expected);
     }
 
     #[test]

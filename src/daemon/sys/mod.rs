@@ -1,6 +1,8 @@
 //! The daemon's only unsafe code: calls of the C library that neither std nor the library offers.
 #![allow(unsafe_code)]
 
+#[cfg(feature = "terminal")]
+pub mod clock;
 pub mod crypt;
 #[cfg(feature = "ubus")]
 pub mod float;

@@ -17,7 +17,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -209,7 +209,7 @@ impl BusClient {
         if self.connected.get() {
             return Ok(());
         }
-        match self.open().and_then(AsyncFd::new) {
+        match connect(&self.socket).and_then(AsyncFd::new) {
             Ok(socket) => {
                 self.connected.set(true);
                 ecohttpd::spawn(Rc::clone(self).run(socket)).detach();
@@ -227,13 +227,6 @@ impl BusClient {
         if !self.outage.replace(true) {
             log::warn!("cannot reach ubusd at {}: {error}", self.socket.display());
         }
-    }
-
-    fn open(&self) -> io::Result<UnixStream> {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.connect(&SockAddr::unix(&self.socket)?)?;
-        Ok(UnixStream::from(OwnedFd::from(socket)))
     }
 
     /// Moves bytes both ways until the connection ends.
@@ -335,6 +328,14 @@ impl BusClient {
             self.calls.borrow_mut().answer_event(message, own, status);
         }
     }
+}
+
+/// Connects to ubusd. It does not wait: if the queue of ubusd is full, ubusd counts as unreachable.
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
 }
 
 /// A connection, until its task ends in any way.

@@ -41,6 +41,10 @@ pub mod status {
     pub type Status = u32;
 
     pub const OK: Status = 0;
+    #[cfg(feature = "status")]
+    pub const INVALID_ARGUMENT: Status = 2;
+    #[cfg(feature = "status")]
+    pub const NO_METHOD: Status = 3;
     pub const NOT_FOUND: Status = 4;
     pub const TIMEOUT: Status = 7;
     pub const UNKNOWN: Status = 9;

@@ -22,17 +22,19 @@
 //! | `http` | paths and methods, streams of events |
 
 mod answer;
-mod blob;
+pub mod blob;
 mod budget;
 mod calls;
 mod client;
 mod feed;
 mod http;
-mod json;
-mod message;
+pub mod json;
+pub mod message;
 mod outbox;
 mod rpc;
 mod waiters;
 mod window;
 
+#[cfg(feature = "status")]
+pub use client::connect;
 pub use http::Ubus;

@@ -6,6 +6,7 @@ use super::calls::CallError;
 use super::client::BusClient;
 use super::json;
 use super::message::{Status, status};
+use crate::daemon::counters::{self, Counted};
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -210,6 +211,7 @@ impl Caller {
             members.for_each(|(name, value)| json::write(value, &name, writer));
             writer.text(SESSION, sid);
         };
+        counters::add(Counted::UbusCalls);
         match self.client.invoke(&call.object, id, &call.method, Some(budget), &arguments).await {
             Ok(reply) => Ok(CallOutcome::Called { status: reply.status, data: reply.data }),
             // The call was made, even if the reply is too long.

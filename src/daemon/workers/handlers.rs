@@ -1,6 +1,7 @@
 //! The handlers of a site: which requests are theirs, and how one is served.
 
 use super::start::{Launcher, Single};
+use super::variables;
 use super::worker::{Forking, IDLE, Worker};
 use crate::daemon::cgi::{
     self, Cgi, Environment, Forked, Process, Running, Script, ScriptInput, Served, Turn, not_started, output,
@@ -79,7 +80,7 @@ impl Handler {
         let name = Rc::clone(&turn.name);
         let environment = Environment::new(con, req, script, turn.length);
         let started = match self.worker.launcher.language {
-            Language::Ucode => self.fork(cgi, turn, environment.bytes()).await,
+            Language::Ucode => self.fork(cgi, turn, &variables::object(environment.bytes())).await,
             Language::Lua => self.single(turn, environment.bytes()).await,
         };
         let served = match started {
@@ -93,7 +94,7 @@ impl Handler {
     }
 
     /// Has the worker fork. `None`: it can't be loaded.
-    async fn fork(&self, cgi: &Cgi, turn: Turn, variables: &[u8]) -> io::Result<Option<Running>> {
+    async fn fork(&self, cgi: &Cgi, turn: Turn, object: &[u8]) -> io::Result<Option<Running>> {
         let Turn { name, mut permit, body, client, .. } = turn;
         let (mut ours, theirs) = cgi::pipes(body, cgi.followed(), &name)?;
         permit.body = ours.taken.take();
@@ -105,7 +106,7 @@ impl Handler {
                 return Ok(None);
             }
             let Some(forking) = self.worker.forking() else { continue };
-            match self.send(&forking, variables, fds).await {
+            match self.send(&forking, object, fds).await {
                 Err(error) if is_gone(&error) => forking.kill(),
                 Err(error) => return Err(error),
                 Ok(()) => {
@@ -119,8 +120,8 @@ impl Handler {
         Err(ErrorKind::BrokenPipe.into())
     }
 
-    async fn send(&self, forking: &Forking, variables: &[u8], fds: [&OwnedFd; RIGHTS]) -> io::Result<()> {
-        let send = forking.requests.write_with(|socket| send_packet(socket.as_fd(), variables, fds.map(AsFd::as_fd)));
+    async fn send(&self, forking: &Forking, object: &[u8], fds: [&OwnedFd; RIGHTS]) -> io::Result<()> {
+        let send = forking.requests.write_with(|socket| send_packet(socket.as_fd(), object, fds.map(AsFd::as_fd)));
         let limit = self.worker.launcher.patience.alone;
         ecohttpd::timeout(limit, send).await.unwrap_or_else(|_| {
             // It takes no requests any more.

@@ -10,13 +10,14 @@
 //! | `worker` | a handler's worker: loading it, its pauses, its end |
 //! | `start` | starting the interpreter, and waiting until the handler is loaded |
 //! | `stamp` | whether the handler's file has changed |
+//! | `variables` | the object that ucode handlers get for a request |
 //!
-//! ucode can fork. Its worker stays, and forks for each request, with descriptors that it gets over a socket of packets.
-//! Plain Lua can't: its worker serves one request, and the next is loaded ahead.
+//! ucode can fork. Its worker stays, and forks for each request. One fork is made ahead, and takes the next request with its
+//! descriptors from a socket of packets. Plain Lua can't fork: its worker serves one request, and the next is loaded ahead.
 //!
 //! ```text
-//!  ucode:  variables and 4 descriptors ─► worker ─► fork ◄──► relay of `cgi` ◄──► client
-//!  Lua:                variables ─► worker, loaded ahead ◄──► relay of `cgi` ◄──► client
+//!  ucode:  object and 4 descriptors ─► fork of the worker, made ahead ◄──► relay of `cgi` ◄──► client
+//!  Lua:                   variables ─► worker, loaded ahead ◄──► relay of `cgi` ◄──► client
 //! ```
 //!
 //! `worker.uc` and `worker.lua` in `openwrt/ecohttpd/files` are the other side.
@@ -24,6 +25,7 @@
 mod handlers;
 mod stamp;
 mod start;
+mod variables;
 mod worker;
 
 pub use handlers::{Handler, Handlers, path_info};

@@ -57,7 +57,14 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
 pub(super) fn provider() -> CryptoProvider {
     static SUITES: OnceLock<Vec<SupportedCipherSuite>> = OnceLock::new();
     let mut provider = ring::default_provider();
-    let suites = SUITES.get_or_init(|| provider.cipher_suites.iter().map(|suite| alerts::wrap(*suite)).collect());
+    let wrap = |suite: &SupportedCipherSuite| {
+        let suite = *suite;
+        #[cfg(feature = "ktls")]
+        let suite = super::kernel::wrap(suite);
+        // Around the other, as it changes what is encrypted.
+        alerts::wrap(suite)
+    };
+    let suites = SUITES.get_or_init(|| provider.cipher_suites.iter().map(wrap).collect());
     provider.cipher_suites.clone_from(suites);
     let aes = has_aes();
     provider.cipher_suites.sort_by_key(|suite| match suite.suite() {

@@ -10,6 +10,8 @@ mod client;
 mod clients;
 mod config;
 mod handshakes;
+#[cfg(feature = "ktls")]
+mod kernel;
 mod tls_files;
 
 pub use certificates::{read_cert, read_key};
@@ -124,6 +126,8 @@ impl TlsContext {
             drained: false,
             unasked: false,
             verified: Cell::new(None),
+            #[cfg(feature = "ktls")]
+            sender: None,
         })
     }
 }
@@ -140,6 +144,9 @@ pub(crate) struct Tls {
     unasked: bool,
     /// Whether an authority signed the client's certificate, once that was checked.
     verified: Cell<Option<bool>>,
+    /// Set if the kernel encrypts.
+    #[cfg(feature = "ktls")]
+    sender: Option<kernel::Sender>,
 }
 
 /// A socket that records whether a read was short.
@@ -258,7 +265,7 @@ impl Tls {
         }
         // A little at a time, as rustls requires: decrypted bytes are taken before more are read.
         let n = self.session.read_tls(&mut Noting { stream: &mut self.stream, drained: &mut self.drained })?;
-        let processed = self.session.process_new_packets();
+        let processed = self.call(false, |session| session.process_new_packets());
         if handshakes && (processed.is_err() || !self.waits_for_more()) {
             self.context.per_thread.steps_left.update(|left| left.saturating_sub(1));
         }
@@ -272,6 +279,11 @@ impl Tls {
                 _ => io::ErrorKind::InvalidData,
             };
             return Err(io::Error::new(kind, error));
+        }
+        #[cfg(feature = "ktls")]
+        if kernel::key_changed() {
+            self.state = Stage::Failed;
+            return Err(kernel::end_of_key(&self.stream, "the client wants another"));
         }
         if self.session.is_handshaking() {
             self.send_pending()?;
@@ -296,7 +308,7 @@ impl Tls {
     /// Sends an alert. If it can't be sent, the reset has to do.
     fn fail(&mut self, error: &rustls::Error) {
         self.state = Stage::Failed;
-        let plain = alerts::raise(&mut self.session, error);
+        let plain = self.call(false, |session| alerts::raise(session, error));
         if let (Ok(true), Some(alert)) = (self.send_pending(), plain) {
             let _ = self.stream.write(&alert);
         }
@@ -342,7 +354,7 @@ impl Tls {
     /// Sends what rustls has buffered; true if nothing is left.
     pub(crate) fn send_pending(&mut self) -> io::Result<bool> {
         while self.session.wants_write() {
-            match self.session.write_tls(&mut self.stream) {
+            match self.send_records() {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -350,6 +362,36 @@ impl Tls {
             }
         }
         Ok(true)
+    }
+
+    fn send_records(&mut self) -> io::Result<usize> {
+        #[cfg(feature = "ktls")]
+        if self.sender.is_some() {
+            return self.session.write_tls(&mut kernel::Records(&self.stream));
+        }
+        self.session.write_tls(&mut self.stream)
+    }
+
+    /// Calls what may encrypt. `note`: the kernel may be given the key afterwards.
+    #[cfg(feature = "ktls")]
+    fn call<T>(&mut self, note: bool, call: impl FnOnce(&mut ServerConnection) -> T) -> T {
+        let mode = match self.sender {
+            Some(_) => kernel::Mode::Plain,
+            None if note => kernel::Mode::Note,
+            None => kernel::Mode::Encrypt,
+        };
+        kernel::in_mode(mode, || call(&mut self.session))
+    }
+
+    #[cfg(not(feature = "ktls"))]
+    fn call<T>(&mut self, _note: bool, call: impl FnOnce(&mut ServerConnection) -> T) -> T {
+        call(&mut self.session)
+    }
+
+    /// Whether the kernel encrypts.
+    #[cfg(feature = "ktls")]
+    pub(crate) fn is_in_kernel(&self) -> bool {
+        self.sender.is_some()
     }
 
     /// Fails after a fatal alert.
@@ -374,7 +416,7 @@ impl Tls {
     /// Sends `close_notify`, by which the peer can tell a complete stream from a truncated one.
     pub(crate) fn send_close_notify(&mut self) {
         if !matches!(self.state, Stage::Cut | Stage::Refused | Stage::Failed) {
-            self.session.send_close_notify();
+            self.call(false, |session| session.send_close_notify());
             // If the socket is full, the peer does not read and need not be told.
             let _ = self.send_pending();
         }
@@ -403,15 +445,24 @@ impl Tls {
 }
 
 impl Sink for Tls {
-    fn write(&mut self, slices: &[IoSlice<'_>], _more: bool) -> io::Result<usize> {
+    #[cfg_attr(not(feature = "ktls"), allow(unused_variables))]
+    fn write(&mut self, slices: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
         self.may_write()?;
-        let mut n = self.session.writer().write_vectored(slices)?;
+        #[cfg(feature = "ktls")]
+        if self.sender.is_some() && !self.send_pending()? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        #[cfg(feature = "ktls")]
+        if let Some(sender) = &mut self.sender {
+            return sender.write(&self.stream, slices, more);
+        }
+        let mut n = self.call(false, |session| session.writer().write_vectored(slices))?;
         if n == 0 {
             // The buffer is full.
             if !self.send_pending()? {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            n = self.session.writer().write_vectored(slices)?;
+            n = self.call(false, |session| session.writer().write_vectored(slices))?;
         }
         self.send_pending()?;
         Ok(n)
@@ -422,11 +473,21 @@ impl Sink for Tls {
         if !self.send_pending()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        #[cfg(feature = "ktls")]
+        if let Some(sender) = &mut self.sender {
+            return sender.send_file(&self.stream, file, offset, count);
+        }
         let count = usize::try_from(count).unwrap_or(FILE_STEP).min(FILE_STEP);
-        let mut scratch = self.context.per_thread.scratch.borrow_mut();
+        let per_thread = Rc::clone(&self.context.per_thread);
+        let mut scratch = per_thread.scratch.borrow_mut();
         let n = file.read_at(&mut scratch[..count], offset)?;
-        let n = self.session.writer().write(&scratch[..n])?;
+        let n = self.call(true, |session| session.writer().write(&scratch[..n]))?;
         drop(scratch);
+        #[cfg(feature = "ktls")]
+        if self.send_pending()? {
+            self.sender = kernel::Sender::new(&self.stream);
+        }
+        #[cfg(not(feature = "ktls"))]
         self.send_pending()?;
         Ok(n as u64)
     }

@@ -5,6 +5,7 @@
 mod create;
 mod der;
 mod facts;
+mod key_kind;
 mod names;
 #[cfg(test)]
 mod oracle;
@@ -13,5 +14,6 @@ mod subject;
 pub use create::{CannotSign, SelfSigned, is_dns_name, self_signed, self_signed_by};
 pub(crate) use facts::public_key;
 pub use facts::{Facts, facts};
+pub use key_kind::key_kind;
 pub use names::SanName;
-pub use subject::subject;
+pub use subject::{issuer, subject};

@@ -1,4 +1,4 @@
-//! The subject of a certificate, as text.
+//! The subject and the issuer of a certificate, as text.
 
 use super::der::{
     BMP_STRING, IA5_STRING, INTEGER, NUMERIC_STRING, OBJECT_ID, PRINTABLE_STRING, Reader, SEQUENCE, SET,
@@ -26,6 +26,18 @@ const SHORT_NAMES: &[(&[u8], &str)] = &[
 ///
 /// `None` if it is malformed or extraordinarily long. Control characters are escaped, so it is safe in a log.
 pub fn subject(cert: &[u8]) -> Option<String> {
+    // Serial number, signature algorithm, issuer, validity.
+    name_after(cert, &[INTEGER, SEQUENCE, SEQUENCE, SEQUENCE])
+}
+
+/// The issuer of a certificate (DER), written like its [`subject`].
+pub fn issuer(cert: &[u8]) -> Option<String> {
+    // Serial number, signature algorithm.
+    name_after(cert, &[INTEGER, SEQUENCE])
+}
+
+/// The name behind these elements of a certificate's body.
+fn name_after(cert: &[u8], elements: &[u8]) -> Option<String> {
     let mut input = Reader(cert);
     let mut certificate = input.enter(SEQUENCE)?;
     let mut body = certificate.enter(SEQUENCE)?;
@@ -35,9 +47,8 @@ pub fn subject(cert: &[u8]) -> Option<String> {
     if body.0.first() == Some(&VERSION) {
         body.enter(VERSION)?;
     }
-    // Serial number, signature algorithm, issuer, validity.
-    for tag in [INTEGER, SEQUENCE, SEQUENCE, SEQUENCE] {
-        body.enter(tag)?;
+    for tag in elements {
+        body.enter(*tag)?;
     }
     let mut name = body.enter(SEQUENCE)?;
     if name.0.len() > SUBJECT_MAX {
@@ -175,6 +186,21 @@ mod tests {
     /// A certificate with one relative name of one attribute.
     fn with_attribute(id: &[u8], tag: u8, value: &[u8]) -> Vec<u8> {
         with_subject(&der(SEQUENCE, &[&der(SET, &[&attribute(id, tag, value)])]))
+    }
+
+    #[test]
+    fn the_issuer_is_who_signed() {
+        let name = |name: &str| {
+            let mut params = rcgen::CertificateParams::new([]).unwrap();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params
+        };
+        let key = || rcgen::KeyPair::generate().unwrap();
+        let authority = rcgen::CertifiedIssuer::self_signed(name("authority"), key()).unwrap();
+        let cert = name("server").signed_by(&key(), &authority).unwrap();
+        let read = |read: fn(&[u8]) -> Option<String>| read(cert.der());
+        assert_eq!((read(subject).as_deref(), read(issuer).as_deref()), (Some("CN=server"), Some("CN=authority")));
     }
 
     #[test]

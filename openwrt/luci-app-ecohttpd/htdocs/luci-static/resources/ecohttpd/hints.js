@@ -2,13 +2,13 @@
 'require baseclass';
 
 /*
- * What to do about a line of the log: the first of these texts that it contains decides. tests/luci.rs checks that the
+ * What to do about a line of the log: something for each of these texts that it contains. tests/luci.rs checks that the
  * server still says them.
  */
 const HINTS = [
-	[ 'reload failed, keeping the old configuration', _('The old configuration is still in effect. Correct the value in the settings, then save and apply.') ],
+	[ 'reload failed, keeping the old configuration', _('The old configuration is still in effect.') ],
 	[ 'is wrong: expected ', _('Correct the value in the settings, then save and apply.') ],
-	[ 'cannot listen on ', _('Another program uses this address, or the router does not have the address. Stop the program or choose another address. The server tries again every few seconds.') ],
+	[ 'cannot listen on ', _('Another program uses this address, or the router does not have the address. Stop the program or choose another address.') ],
 	[ 'certificate expired ', _('Replace the certificate. If it is self-signed, delete the file: a new one is created.') ],
 	[ 'certificate renewal failed', _('Check that there is space left on the flash and that the clock is right.') ],
 	[ ': login as ', _('If this was not you, restrict access to your own network in the settings, under Access.') ],
@@ -30,6 +30,6 @@ return baseclass.extend({
 
 	/* What to do about it, or an empty text. */
 	of: function(message) {
-		return (HINTS.find(([ text ]) => message.includes(text)) || [ '', '' ])[1];
+		return HINTS.filter(([ text ]) => message.includes(text)).map(([ , hint ]) => hint).join(' ');
 	}
 });

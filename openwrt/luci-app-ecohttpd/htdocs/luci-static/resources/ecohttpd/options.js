@@ -2,8 +2,9 @@
 'require baseclass';
 
 /*
- * The options of a site, in tabs. An option is its widget (flag, on: a flag that is set by default, value, list, file,
- * logins), its name, what values.js checks, its label, its description, and an example or its default.
+ * The options of a site, in tabs. An option is its widget (flag, on: a flag that is set by default, value, list, log,
+ * logins), its name, what values.js checks, its label, its description, and what its empty field shows: an
+ * example for a list, otherwise the default.
  */
 
 const TABS = [
@@ -17,35 +18,35 @@ const TABS = [
 	] ],
 	[ 'files', _('Files'), _('How files and folders are served.'), [
 		[ 'list', 'index_page', 'index', _('Index pages'), _('File names tried for a folder, before index.html.'), 'index.html' ],
-		[ 'value', 'error_page', 'path', _('Error page'), _('The file or script that is sent with the errors 403 and 404.'), '/error.html' ],
+		[ 'value', 'error_page', 'path', _('Error page'), _('The file or script that is sent with the errors 403 and 404, such as /error.html.') ],
 		[ 'value', 'fallback', 'path', _('Fallback page'),
-			_('Sent instead of a missing page, for applications that handle their own paths.'), '/index.html' ],
+			_('Sent instead of a missing page, for applications that handle their own paths, such as /index.html.') ],
 		[ 'list', 'alias', 'alias', _('Aliases'),
 			_('/PATH=/OTHER serves /PATH from /OTHER/PATH. /PATH alone serves it from below the path of CGI scripts.'), '/old=/new' ],
 		[ 'list', 'header', 'header', _('Header fields'),
 			_('Added to all responses, or to those below a path.'), '/static Cache-Control: max-age=3600' ],
-		[ 'flag', 'no_dirlists', null, _('No directory listings') ],
+		[ 'flag', 'no_dirlists', null, _('Do not list directories') ],
 		[ 'value', 'list_charset', 'charset', _('Character set of directory listings'), null, 'utf-8' ],
-		[ 'flag', 'no_symlinks', null, _('No symbolic links out of the document root') ],
+		[ 'flag', 'no_symlinks', null, _('Do not follow symbolic links out of the document root') ],
 		[ 'flag', 'private_files', null, _('Serve private files'),
 			_('Also serve files and folders that not every user of the system may read.') ],
-		[ 'flag', 'no_gzip', null, _('No compressed files'),
-			_('Do not send FILE.br, FILE.zst or FILE.gz in place of FILE.') ],
-		[ 'flag', 'no_server_header', null, _('No Server header field') ]
+		[ 'flag', 'no_gzip', null, _('Do not send compressed files'),
+			_('That is FILE.br, FILE.zst or FILE.gz in place of FILE.') ],
+		[ 'flag', 'no_server_header', null, _('Do not send a Server header field') ]
 	] ],
 	[ 'https', _('HTTPS'), _('Certificates, and who must have one.'), [
-		[ 'file', 'cert', 'file', _('Certificate'), _('PEM or DER, with its chain.'), '/etc/uhttpd.crt' ],
-		[ 'file', 'key', 'file', _('Private key'), _('PEM or DER.'), '/etc/uhttpd.key' ],
+		[ 'value', 'cert', 'file', _('Certificate'), _('PEM or DER, with its chain.'), '/etc/uhttpd.crt' ],
+		[ 'value', 'key', 'file', _('Private key'), _('PEM or DER.'), '/etc/uhttpd.key' ],
 		[ 'on', 'self_signed', null, _('Self-signed certificate'),
 			_('Create a certificate and a key if one of the files is missing, and renew such a certificate.') ],
 		[ 'flag', 'redirect_https', null, _('Redirect HTTP to HTTPS') ],
 		[ 'value', 'hsts', [ 0, 315360000 ], _('HSTS'),
-			_('For this many seconds browsers refuse HTTP and self-signed certificates. They remember it: it cannot be undone from here.'), '31536000' ],
+			_('For this many seconds browsers refuse HTTP and self-signed certificates. They remember it: it cannot be undone from here. A year is 31536000.') ],
 		[ 'on', 'http2', null, _('HTTP/2') ],
 		[ 'value', 'ciphers', 'any', _('Cipher suites of TLS 1.2'),
-			_('Names of OpenSSL, separated by colons. Those of TLS 1.3 are always offered.'), 'ECDHE-ECDSA-AES128-GCM-SHA256' ],
-		[ 'file', 'ca', 'file', _('CA for client certificates'),
-			_('The authorities that sign certificates of clients, in PEM.'), '/etc/ssl/clients.pem' ],
+			_('Names of OpenSSL, separated by colons, such as ECDHE-ECDSA-AES128-GCM-SHA256. Those of TLS 1.3 are always offered.') ],
+		[ 'value', 'ca', 'file', _('CA for client certificates'),
+			_('A file with the authorities that sign certificates of clients, in PEM.') ],
 		[ 'list', 'require_client_cert', 'clientCert', _('Require a client certificate'),
 			_('Paths that only clients with a certificate may access. A slash stands for the whole site.'), '/admin' ]
 	] ],
@@ -55,8 +56,8 @@ const TABS = [
 		[ 'list', 'deny', 'access', _('Deny'),
 			_('These addresses may not access the site, or what is below a path.'), '192.168.1.66' ],
 		[ 'logins', 'httpauth', null, _('Logins'), _('The logins below that this site asks for.') ],
-		[ 'value', 'realm', 'text', _('Realm'), _('What browsers show when they ask for a login.'), 'OpenWrt' ],
-		[ 'value', 'config', 'file', _('File with logins'), _('A configuration file of busybox httpd.'), '/etc/httpd.conf' ],
+		[ 'value', 'realm', 'text', _('Realm'), _('What browsers show when they ask for a login. By default the name of this router.') ],
+		[ 'value', 'config', 'file', _('File with logins'), _('A configuration file of busybox httpd. By default /etc/httpd.conf, if it exists.') ],
 		[ 'flag', 'rfc1918_filter', null, _('DNS rebinding protection'),
 			_('Refuse clients with a private address that ask for a public address of this router.') ],
 		[ 'list', 'trusted_proxy', 'proxies', _('Trusted proxies'),
@@ -89,10 +90,10 @@ const TABS = [
 		[ 'value', 'ucode_worker', 'command', _('Program for ucode handlers'), null, '/usr/bin/ucode /usr/share/ecohttpd/worker.uc' ]
 	] ],
 	[ 'ubus', _('ubus'), _('JSON-RPC over ubus, which LuCI uses.'), [
-		[ 'value', 'ubus_prefix', 'path', _('Path'), _('LuCI is faster with it: /ubus.'), '/ubus' ],
+		[ 'value', 'ubus_prefix', 'path', _('Path'), _('LuCI is faster with /ubus.') ],
 		[ 'value', 'ubus_socket', 'file', _('Socket of ubusd'), null, '/var/run/ubus/ubus.sock' ],
 		[ 'flag', 'ubus_cors', null, _('Allow pages of other origins'), _('Cross-origin resource sharing (CORS).') ],
-		[ 'flag', 'no_ubusauth', null, _('No authentication'), _('Dangerous: everyone may call everything.') ],
+		[ 'flag', 'no_ubusauth', null, _('Do not require authentication'), _('Dangerous: everyone may call everything over ubus.') ],
 		[ 'value', 'ubus_retry', [ 0, 3600000 ], _('Retry interval'),
 			_('Milliseconds after which subscribers connect again.') ]
 	] ],
@@ -106,7 +107,10 @@ const TABS = [
 		[ 'value', 'tcp_keepalive', [ 0, 32767 ], _('TCP keep-alive'), _('Seconds between probes of silent clients. 0 sends none.'), '0' ]
 	] ],
 	[ 'monitoring', _('Monitoring'), _('Logs and figures.'), [
-		[ 'log', 'access_log', 'log', _('Access log'), _('Where to log each request.') ]
+		[ 'log', 'access_log', 'log', _('Access log'), _('Where to log each request.') ],
+		[ 'value', 'server_status', 'page', _('Status page'),
+			_('A path such as /server-status. Everyone who may access it sees the addresses of all clients: restrict it under Access.') ],
+		[ 'value', 'metrics', 'page', _('Metrics for Prometheus'), _('A path such as /metrics. Restrict it under Access.') ]
 	] ]
 ];
 

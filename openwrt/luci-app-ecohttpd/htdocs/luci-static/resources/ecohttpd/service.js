@@ -61,7 +61,7 @@ return baseclass.extend({
 
 		/* Without an answer it was cut off by the change; an error that is an answer has a name. */
 		const done = fs.exec(INIT, [ command ]).then(result, error =>
-			/^(Permission|NotFound)Error$/.test(error.name) ? failure(error) : { code: 0, lines: [] });
+			(/^(Permission|NotFound)Error$/).test(error.name) ? failure(error) : { code: 0, lines: [] });
 
 		return done.then(({ code, lines }) => {
 			if (code == 0)

@@ -6,9 +6,9 @@
 /* What the server's exit codes mean (docs/configuration.md). */
 function ended(code) {
 	if (code == 1)
-		return _('The configuration is wrong. Correct what is listed here in the settings, then start the server.');
+		return _('The configuration is wrong. Correct it in the settings, then start the server.');
 	if (code == 2)
-		return _('It could not use an address. Stop the program that is listed here, or choose another address in the settings.');
+		return _('It could not use an address. Stop the program that uses it, or choose another address in the settings.');
 
 	return _('The system log says why. Start it again, or switch back to uHTTPd.');
 }
@@ -32,16 +32,26 @@ return baseclass.extend({
 			};
 
 		if (process.command)
-			return { text: _('Not running: it ended with exit code %d.').format(process.exit_code || 0), todo: ended(process.exit_code), check: true, actions: [ 'start', 'give_back' ] };
+			return {
+				text: _('Not running: it ended with exit code %d.').format(process.exit_code || 0),
+				todo: ended(process.exit_code),
+				check: true,
+				actions: [ 'start', 'give_back' ]
+			};
 
 		if (inCharge != '1')
 			return {
 				text: _('Not running: uHTTPd is the web server.'),
-				todo: _('To use ecohttpd, correct what is listed here, if anything, and replace uHTTPd.'),
+				todo: _('Choose "Replace uHTTPd" to use ecohttpd.'),
 				check: true,
 				actions: [ 'take_over' ]
 			};
 
-		return { text: _('Not running: it was stopped.'), todo: _('Correct what is listed here, if anything, and start it.'), check: true, actions: [ 'start', 'give_back' ] };
+		return {
+			text: _('Not running: it was stopped.'),
+			todo: _('Choose "Start" to start it again.'),
+			check: true,
+			actions: [ 'start', 'give_back' ]
+		};
 	}
 });

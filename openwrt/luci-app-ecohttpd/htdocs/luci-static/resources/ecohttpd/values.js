@@ -25,7 +25,7 @@ function words(text) {
 function splitWords(text) {
 	const found = words(text);
 	const first = (found[0] || '')[0];
-	return /[/.]/.test(first || '') && !found.every(word => word[0] == first) ? [ text ] : found;
+	return (/[/.]/).test(first || '') && !found.every(word => word[0] == first) ? [ text ] : found;
 }
 
 /* The parts before and after the first of a mark; the second one is undefined if there is none. */
@@ -35,7 +35,7 @@ function splitAt(text, mark) {
 }
 
 function isIPv4(text) {
-	return /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/.test(text);
+	return (/^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/).test(text);
 }
 
 function isIPv6(text) {
@@ -70,11 +70,11 @@ function isNetwork(text) {
 }
 
 function isPath(text) {
-	return /^\/[^?#\0]*$/.test(text);
+	return (/^\/[^?#\0]*$/).test(text);
 }
 
 function isExtension(text) {
-	return /^\.[0-9A-Za-z._-]+$/.test(text);
+	return (/^\.[0-9A-Za-z._-]+$/).test(text);
 }
 
 function isListen(text) {
@@ -121,7 +121,7 @@ function isServer(text, needsPort) {
 	if (hasPort ? !/^\+?\d+$/.test(port) || +port < 1 || +port > 65535 : needsPort)
 		return false;
 
-	return /^\[.*\]$/s.test(host) ? isIPv6(host.slice(1, -1)) : /^[0-9A-Za-z._-]+$/.test(host);
+	return (/^\[.*\]$/s).test(host) ? isIPv6(host.slice(1, -1)) : /^[0-9A-Za-z._-]+$/.test(host);
 }
 
 /* The path of a proxy's address: an empty text if it has none, null if the address is wrong. */
@@ -160,7 +160,7 @@ function isFastCGI(text) {
 		return false;
 
 	const servers = words(to);
-	return servers.length > 0 && servers.every(word => /^unix:/.test(word) ? word[5] == '/' : isServer(word, true));
+	return servers.length > 0 && servers.every(word => (/^unix:/).test(word) ? word[5] == '/' : isServer(word, true));
 }
 
 function isInterpreter(text) {
@@ -169,12 +169,16 @@ function isInterpreter(text) {
 }
 
 function isFlag(text) {
-	return /^(?:1|on|true|yes|enabled|0|off|false|no|disabled)?$/i.test(text);
+	return (/^(?:1|on|true|yes|enabled|0|off|false|no|disabled)?$/i).test(text);
 }
+
+/* Kinds of lists whose values contain spaces. */
+const WITH_SPACES = [ 'header', 'access', 'proxy', 'fastcgi' ];
 
 const KINDS = {
 	file: [ text => text != '', _('Enter the path of a file or folder.') ],
 	path: [ isPath, _('Enter a path that starts with a slash, without "?" and "#".') ],
+	page: [ text => isPath(text) && !(/^\/*$/).test(text), _('Enter a path such as /metrics, without "?" and "#".') ],
 	index: [ text => splitWords(text).every(word => word[0] != '/'), _('Enter a file name without a slash at its beginning.') ],
 	listen: [ text => splitWords(text).every(isListen), _('Enter a port, or an address and a port: 8080, 192.168.1.1:8080 or [::1]:8080.') ],
 	alias: [ text => splitWords(text).every(word => splitAt(word, '=').every(isPath)), _('Enter /PATH or /PATH=/OTHER.') ],
@@ -185,8 +189,8 @@ const KINDS = {
 	access: [ isAccess, _('Enter addresses, if needed with a path before them: /admin 192.168.1.0/24 fd00::/8. An asterisk stands for everyone.') ],
 	clientCert: [ text => isFlag(text) || isPath(text), _('Enter a path that starts with a slash. A single slash stands for the whole site.') ],
 	proxies: [ text => words(text).every(word => word != '*' && isNetwork(word)), _('Enter addresses: 127.0.0.1 or 10.0.0.0/8. "unix" stands for Unix sockets.') ],
-	serverName: [ text => words(text).every(word => /^(?:\*\.)?[0-9A-Za-z._:[\]-]+$/.test(word)), _('Enter a host name, such as cloud.lan, or *.lan for all names below it.') ],
-	charset: [ text => /^[0-9A-Za-z._:+-]+$/.test(text), _('Enter the name of a character set, such as utf-8.') ],
+	serverName: [ text => words(text).every(word => (/^(?:\*\.)?[0-9A-Za-z._:[\]-]+$/).test(word)), _('Enter a host name, such as cloud.lan, or *.lan for all names below it.') ],
+	charset: [ text => (/^[0-9A-Za-z._:+-]+$/).test(text), _('Enter the name of a character set, such as utf-8.') ],
 	text: [ text => !/[\0-\x1f\x7f-\x9f]/.test(text), _('Enter text without control characters.') ],
 	log: [ text => isFlag(text) || /^(?:syslog|stdout)$/.test(text) || text[0] == '/', _('Choose one of the list, or enter the full path of a file.') ],
 	proxy: [ isProxy, _('Enter /PATH=ADDRESS, such as /app=http://127.0.0.1:3000/ or /app=unix:/run/app.sock.') ],
@@ -198,6 +202,11 @@ const KINDS = {
 };
 
 return baseclass.extend({
+	/* The values of a list that is written as an option. */
+	list: function(kind, text) {
+		return WITH_SPACES.includes(kind) ? [ text ] : splitWords(text);
+	},
+
 	/*
 	 * Whether a value is right: true, or what would be. `kind` is a name of KINDS, or the smallest and the largest number.
 	 */
@@ -208,7 +217,7 @@ return baseclass.extend({
 			return _('Enter text in UTF-8.');
 
 		if (typeof(rule) == 'number')
-			return /^\d+$/.test(text) && +text >= rule && +text <= message ||
+			return (/^\d+$/).test(text) && +text >= rule && +text <= message ||
 				_('Enter a whole number from %d to %d.').format(rule, message);
 
 		return rule(text) || message;

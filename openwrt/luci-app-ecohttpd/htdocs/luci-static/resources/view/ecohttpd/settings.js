@@ -24,7 +24,7 @@ const Flag = form.Flag.extend({
 	},
 
 	normal: function(value) {
-		return /^(1|on|true|yes|enabled)$/i.test(value) ? '1' : '0';
+		return (/^(1|on|true|yes|enabled)$/i).test(value) ? '1' : '0';
 	},
 
 	load: function(sectionId) {
@@ -33,6 +33,10 @@ const Flag = form.Flag.extend({
 	},
 
 	parse: function(sectionId) {
+		/* A section that has just been added is saved before it is shown. */
+		if (!this.isActive(sectionId))
+			return Promise.resolve();
+
 		const value = this.formvalue(sectionId);
 		return Promise.resolve(value == this.base(sectionId) ? this.remove(sectionId) : this.write(sectionId, value));
 	}
@@ -49,6 +53,16 @@ const Value = form.Value.extend({
 	}
 });
 
+/* A list that may be written as an option, in which the server finds the values. LuCI would split it at each space. */
+const List = form.DynamicList.extend({
+	__name__: 'CBI.EcohttpdList',
+
+	load: function(sectionId) {
+		const value = uci.get(PACKAGE, sectionId, this.option);
+		return typeof(value) == 'string' ? values.list(this.kind, value) : value;
+	}
+});
+
 function addLogins(option) {
 	uci.sections(PACKAGE, 'httpauth').concat(uci.sections(BASE, 'httpauth')).forEach(login =>
 		option.value(login['.name'], '%s (%s)'.format(login['.name'], login.prefix || '-')));
@@ -60,7 +74,7 @@ function addLogTargets(option) {
 	option.value('/tmp/ecohttpd.log');
 }
 
-const WIDGETS = { flag: Flag, on: Flag, value: Value, list: form.DynamicList, file: Value, log: Value, logins: form.DynamicList };
+const WIDGETS = { flag: Flag, on: Flag, value: Value, list: List, log: Value, logins: List };
 
 function addOption(section, tab, { widget, name, check, label, description, example }) {
 	const option = section.taboption(tab, WIDGETS[widget], name, label, description);
@@ -68,6 +82,7 @@ function addOption(section, tab, { widget, name, check, label, description, exam
 	option.unset = widget == 'on' ? '1' : '0';
 	option.inherits = name != 'enabled';
 	option.example = option.placeholder = example;
+	option.kind = check;
 	if (check)
 		option.validate = (sectionId, text) => text == null || text === '' || values.check(check, text);
 	if (widget == 'logins')
@@ -85,7 +100,7 @@ function addInherited(section) {
 	option.cfgvalue = sectionId => {
 		const base = uci.get(BASE, sectionId) || {};
 		const lines = Object.keys(base).filter(name => name[0] != '.' && name != 'enabled')
-			.flatMap(name => L.toArray(base[name]).map(value => name + ' ' + value));
+			.flatMap(name => [ base[name] ].flat().map(value => name + ' ' + value));
 		return lines.length ? E('pre', { 'style': 'white-space:pre-wrap;overflow-wrap:anywhere' }, [ lines.join('\n') ]) :
 			E('em', {}, [ _('Nothing: this site is only configured here.') ]);
 	};
@@ -97,6 +112,7 @@ function addSites(map) {
 
 	section.addremove = true;
 	section.anonymous = false;
+	section.addbtntitle = _('Add site');
 	options.tabs.forEach(tab => {
 		section.tab(tab.name, tab.title, tab.description);
 		tab.options.forEach(option => addOption(section, tab.name, option));
@@ -110,6 +126,7 @@ function addLoginSections(map) {
 
 	section.addremove = true;
 	section.anonymous = false;
+	section.addbtntitle = _('Add login');
 
 	const add = (name, label, check, more) => {
 		const option = Object.assign(section.option(form.Value, name, label), { rmempty: false }, more);

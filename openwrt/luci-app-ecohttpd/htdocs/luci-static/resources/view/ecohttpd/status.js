@@ -19,6 +19,29 @@ function date(seconds) {
 	return new Date(seconds * 1000).toLocaleString();
 }
 
+/* What the server says of itself, as names and values. What may point to trouble is there only if it is not 0. */
+function figures(status) {
+	const { open, max, tls, http2, refused } = status.connections;
+	const trouble = [
+		[ _('Refused connections'), refused ],
+		[ _('Failed TLS handshakes'), status.handshakes.failed ],
+		[ _('Killed scripts'), status.scripts.killed ],
+		[ _('Delayed logins'), status.throttled_logins ],
+		[ _('Lost log lines'), status.log_dropped ]
+	];
+
+	return [
+		[ _('Version'), 'ecohttpd ' + status.version ],
+		[ _('Running since'), '%s (%t)'.format(date(status.started), status.uptime) ],
+		[ _('Configuration loaded'), date(status.loaded) ],
+		[ _('Connections'), _('%d of at most %d, %d with TLS, %d with HTTP/2').format(open, max, tls, http2) ],
+		[ _('Requests'), _('%d, of these %d errors').format(status.requests.total, status.requests['4xx'] + status.requests['5xx']) ],
+		[ _('Traffic'), _('%1024.1mB received, %1024.1mB sent').format(status.bytes.received, status.bytes.sent) ],
+		[ _('Scripts'), _('%d running, %d waiting').format(status.scripts.running, status.scripts.waiting) ],
+		[ _('Memory'), '%1024.1mB'.format(status.memory) ]
+	].concat(trouble.filter(([ , count ]) => count > 0).map(([ name, count ]) => [ name, String(count) ]));
+}
+
 function button(kind, text, click) {
 	return E('button', { 'class': 'btn cbi-button cbi-button-' + kind, 'click': click }, [ text ]);
 }
@@ -49,6 +72,14 @@ function certificateRow(certificate) {
 	];
 }
 
+/* What the check of the configuration says, if it says anything. */
+function checkedLines({ code, lines }) {
+	return lines.length == 0 ? [] : [
+		E('p', {}, [ code == 0 ? _('The configuration is valid, with warnings:') : _('The configuration has errors. Correct them first:') ]),
+		E('pre', { 'style': 'white-space:pre-wrap;overflow-wrap:anywhere' }, [ lines.join('\n') ])
+	];
+}
+
 /* What to do about a certificate that ends soon, or an empty text. */
 function certificateWarning(certificate) {
 	if (certificate.error)
@@ -57,7 +88,7 @@ function certificateWarning(certificate) {
 		return '';
 
 	const what = certificate.days_left < 0 ? _('The certificate %s has expired.') : _('The certificate %s expires soon.');
-	const todo = certificate.self_signed ? _('Check that the clock of the router is right, and that the server may write the file.') :
+	const todo = certificate.self_signed ? _('The server renews it if "Self-signed certificate" is set, the clock is right, and the flash has space.') :
 		_('Renew it. If that should happen by itself, see the log of the ACME client.');
 
 	return what.format(certificate.file) + ' ' + todo;
@@ -119,19 +150,7 @@ return view.extend({
 	},
 
 	updateServer: function(now, status) {
-		const pairs = [ [ _('State'), now.text ] ];
-
-		if (status.version)
-			pairs.push(
-				[ _('Version'), 'ecohttpd ' + status.version ],
-				[ _('Running since'), '%s (%t)'.format(date(status.started), status.uptime) ],
-				[ _('Configuration loaded'), date(status.loaded) ],
-				[ _('Connections'), _('%d of at most %d, %d with TLS, %d with HTTP/2').format(status.connections.open, status.connections.max,
-					status.connections.tls, status.connections.http2) ],
-				[ _('Requests'), _('%d, of these %d errors').format(status.requests.total, status.requests['4xx'] + status.requests['5xx']) ],
-				[ _('Traffic'), _('%1024.1mB received, %1024.1mB sent').format(status.bytes.received, status.bytes.sent) ],
-				[ _('Scripts'), _('%d running, %d waiting').format(status.scripts.running, status.scripts.waiting) ],
-				[ _('Memory'), '%1024.1mB'.format(status.memory) ]);
+		const pairs = [ [ _('State'), now.text ] ].concat(status.version ? figures(status) : []);
 
 		dom.content(this.parts.server, [ tables.pairs(pairs), E('div', { 'class': 'right' }, this.buttons(now)) ]);
 	},
@@ -162,9 +181,10 @@ return view.extend({
 			return;
 
 		const lines = E('div');
+
 		this.parts.alerts.prepend(warning([ E('p', {}, [ E('strong', {}, [ now.text ]), ' ', now.todo ]), lines ]));
 		if (now.check)
-			service.check().then(checked => dom.content(lines, checked.lines.length ? [ E('pre', {}, [ checked.lines.join('\n') ]) ] : []));
+			service.check().then(checked => dom.content(lines, checkedLines(checked)));
 	},
 
 	updateDetails: function(status, certificates) {
@@ -191,9 +211,15 @@ return view.extend({
 	},
 
 	handleReload: function() {
+		const tell = (text, kind) => {
+			if (this.told)
+				this.told.remove();
+			this.told = ui.addNotification(null, E('p', {}, [ text ]), kind);
+		};
+
 		return service.reload().then(
-			() => ui.addNotification(null, E('p', {}, [ _('The configuration has been loaded again.') ]), 'info'),
-			() => ui.addNotification(null, E('p', {}, [ _('The configuration was refused, and the old one is still in effect. The latest error says why.') ]), 'danger')
+			() => tell(_('The configuration has been loaded again.'), 'info'),
+			() => tell(_('The configuration was refused, and the old one is still in effect. The latest error says why.'), 'danger')
 		).then(() => this.ask()).then(answers => this.update(answers));
 	},
 
