@@ -151,8 +151,8 @@ impl Scripts {
     pub fn cannot_concern(&self, path: &CleanPath) -> bool {
         let relative = path.relative();
         let below = self.prefix.holds_in_any_case(relative);
-        let is_program = || self.programs.iter().any(|(prefix, _)| prefix.holds_in_any_case(relative));
-        !below && !self.names_script(relative) && !(path.is_folder() && self.index_scripts) && !is_program()
+        let is_program = self.programs.iter().any(|(prefix, _)| prefix.holds_in_any_case(relative));
+        !(below || is_program || self.names_script(relative) || path.is_folder() && self.index_scripts)
     }
 
     /// Whether a path, or one above it, has the extension of a script.
