@@ -152,7 +152,7 @@ impl Scripts {
         let relative = path.relative();
         let below = self.prefix.holds_in_any_case(relative);
         let is_program = || self.programs.iter().any(|(prefix, _)| prefix.holds_in_any_case(relative));
-        !below && !self.names_script(relative) && !(path.is_folder() && self.index_scripts) && !is_program()
+        !(below || self.names_script(relative) || path.is_folder() && self.index_scripts || is_program())
     }
 
     /// Whether a path, or one above it, has the extension of a script.
