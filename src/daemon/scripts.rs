@@ -53,6 +53,7 @@ pub struct Located<'a> {
     /// That server has all below this path, whatever files there are.
     pub is_program: bool,
     /// It is a regular file.
+    #[cfg_attr(not(feature = "proxy"), expect(dead_code, reason = "only a FastCGI server is asked for what is none"))]
     pub is_file: bool,
     /// Its path in URLs.
     pub name: Vec<u8>,
@@ -152,7 +153,7 @@ impl Scripts {
         let relative = path.relative();
         let below = self.prefix.holds_in_any_case(relative);
         let is_program = || self.programs.iter().any(|(prefix, _)| prefix.holds_in_any_case(relative));
-        !below && !self.names_script(relative) && !(path.is_folder() && self.index_scripts) && !is_program()
+        !(below || self.names_script(relative) || path.is_folder() && self.index_scripts || is_program())
     }
 
     /// Whether a path, or one above it, has the extension of a script.
