@@ -151,9 +151,11 @@ impl Scripts {
     /// would say that it is a file.
     pub fn cannot_concern(&self, path: &CleanPath) -> bool {
         let relative = path.relative();
-        let below = self.prefix.holds_in_any_case(relative);
-        let is_program = || self.programs.iter().any(|(prefix, _)| prefix.holds_in_any_case(relative));
-        !(below || self.names_script(relative) || path.is_folder() && self.index_scripts || is_program())
+        let may_concern = self.prefix.holds_in_any_case(relative)
+            || self.names_script(relative)
+            || path.is_folder() && self.index_scripts
+            || self.programs.iter().any(|(prefix, _)| prefix.holds_in_any_case(relative));
+        !may_concern
     }
 
     /// Whether a path, or one above it, has the extension of a script.
