@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # User-space instructions a request, by callgrind: a keep-alive GET of a 1 KiB file, and the hello handler.
 #
-#   benches/instructions.sh         PEERS=1 adds nginx, lighttpd and h2o
+#   benches/instructions.sh         PEERS=1 adds nginx, lighttpd and h2o; BACKENDS=1 requests that are forwarded
 #
 # Each server runs twice, for N1 and for N2 requests: the slope between the two is the cost of
 # a request, without that of starting, of 64 connections and of stopping. Unlike a time, it is
-# the same on a busy machine. Environment: N1, N2, PEERS, those of lib.sh.
+# the same on a busy machine. Environment: N1, N2, PEERS, BACKENDS, those of lib.sh.
 # shellcheck source=lib.sh source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
@@ -14,7 +14,9 @@ peers=()
 [ -z "${PEERS:-}" ] || peers=(nginx lighttpd h2o)
 need valgrind valgrind h2load nghttp2-client taskset util-linux curl curl
 [ ${#peers[@]} = 0 ] || need nginx nginx lighttpd lighttpd h2o h2o
+[ -z "${BACKENDS:-}" ] || need nginx nginx php-fpm8.2 php8.2-fpm
 setup hello
+connections=64
 
 # run SERVER PATH BYTES REQUESTS: sets $total, the instructions of all its processes.
 run() {
@@ -22,7 +24,7 @@ run() {
     under=(valgrind --tool=callgrind --vgdb=no --callgrind-out-file="$dir/tmp/callgrind.%p")
     serve "$1"
     check "http://127.0.0.1:$port$2" "$3"
-    load "http://127.0.0.1:$port$2" "$4"
+    load "http://127.0.0.1:$port$2" "$4" "$connections"
     stop "$pid"
     total=$(awk '$1 == "totals:" { sum += $2 } END { printf "%.0f", sum }' "$dir"/tmp/callgrind.*)
     [ "$total" != 0 ] || { echo "$1: callgrind counted nothing" >&2 && exit 1; }
@@ -48,4 +50,13 @@ for server in ecohttpd "${peers[@]}"; do
     count "$server" "1 KiB file" /1k.bin 1024
 done
 count hello "hello handler" / 6
+if [ -n "${BACKENDS:-}" ]; then
+    backends
+    connections=8
+    for server in ecohttpd "${peers[@]}"; do
+        [ "$server" != h2o ] || continue
+        count "$server" "1 KiB, proxied" /up/1k.bin 1024
+        count "$server" "PHP hello, FastCGI" /hello.php 6
+    done
+fi
 [ -z "$note" ] || printf '\n%s\n' "$note"

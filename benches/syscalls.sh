@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # System calls a request, by `strace -c`: a keep-alive GET of a 1 KiB file, and the hello handler.
 #
-#   benches/syscalls.sh             PEERS=1 adds nginx, lighttpd and h2o
+#   benches/syscalls.sh             PEERS=1 adds nginx, lighttpd and h2o; BACKENDS=1 requests that are forwarded
 #
 # 64 connections; strace is attached after the start, so only the work is counted, epoll_wait included.
-# Environment: REQUESTS (default 32000, so that the 64 accepts are lost in them), PEERS, those of lib.sh.
+# Environment: REQUESTS (default 32000, so that the 64 accepts are lost in them), PEERS, BACKENDS, those of
+# lib.sh.
 # shellcheck source=lib.sh source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
@@ -13,7 +14,9 @@ peers=()
 [ -z "${PEERS:-}" ] || peers=(nginx lighttpd h2o)
 need strace strace h2load nghttp2-client taskset util-linux pgrep procps curl curl
 [ ${#peers[@]} = 0 ] || need nginx nginx lighttpd lighttpd h2o h2o
+[ -z "${BACKENDS:-}" ] || need nginx nginx php-fpm8.2 php8.2-fpm
 setup hello
+connections=64
 
 # count SERVER WHAT PATH BYTES: a row of the table.
 count() {
@@ -31,7 +34,7 @@ count() {
             sleep 0.1
         done
     done
-    load "$url" "$requests"
+    load "$url" "$requests" "$connections"
     stop "$tracer" # detaches, and writes the counts
     stop "$pid"
     awk -v n="$requests" -v name="$1" -v what="$2" '
@@ -50,3 +53,12 @@ for server in ecohttpd "${peers[@]}"; do
     count "$server" "1 KiB file" /1k.bin 1024
 done
 count hello "hello handler" / 6
+if [ -n "${BACKENDS:-}" ]; then
+    backends
+    connections=8
+    for server in ecohttpd "${peers[@]}"; do
+        [ "$server" != h2o ] || continue
+        count "$server" "1 KiB, proxied" /up/1k.bin 1024
+        count "$server" "PHP hello, FastCGI" /hello.php 6
+    done
+fi

@@ -8,6 +8,7 @@
 # server's threads, over the requests (100 MB of downloads) that the client counted. Of the others the ratio to
 # ecohttpd: the median of the rounds' ratios, and the lowest and the highest.
 # Every request has a browser's Accept-Encoding.
+# What is forwarded comes over 8 connections, and goes to an nginx and a php-fpm on the core of the load.
 # HTTPS is with an ECDSA P-256 certificate. wrk resumes its sessions, so client.py makes the handshakes: one after the
 # other, hence how many a second is mostly the client's time; the CPU time is the server's, of a connection with a GET.
 # Environment: ROUNDS (default 5), DURATION (seconds of a run, 1), DOWNLOADS (of 100 MB a run, 10),
@@ -19,9 +20,9 @@
 rounds=${ROUNDS:-5} duration=${DURATION:-1} downloads=${DOWNLOADS:-10} handshakes=${HANDSHAKES:-1000}
 servers=(ecohttpd nginx lighttpd h2o ceiling)
 read -ra rows <<<"${ROWS:-1k 10k 100k hello close download download-50 tls-1k tls-full tls-resumed tls-download \
-tls-download-50 c1 c1000 c10000}"
+tls-download-50 c1 c1000 c10000 proxied fastcgi}"
 need wrk wrk nginx nginx lighttpd lighttpd h2o h2o python3 python3 taskset util-linux pgrep procps curl curl \
-    openssl openssl /usr/lib/lighttpd/mod_openssl.so lighttpd-mod-openssl
+    openssl openssl /usr/lib/lighttpd/mod_openssl.so lighttpd-mod-openssl php-fpm8.2 php8.2-fpm
 setup hello ceiling
 certificate
 
@@ -53,6 +54,12 @@ for server in ecohttpd nginx lighttpd h2o; do
     at tls-download-50 /100m.bin 104857600 "$server"
 done
 tls=
+backends
+for server in ecohttpd nginx lighttpd; do
+    serve "$server"
+    at proxied /up/1k.bin 1024 "$server"
+    at fastcgi /hello.php 6 "$server"
+done
 serve hello && at hello / 6 ecohttpd
 serve ceiling 1024 && at 1k / 1024 ceiling
 serve ceiling 10240 && at 10k / 10240 ceiling
@@ -108,6 +115,7 @@ once() {
         close) load+=(-H "Connection: close") ;;
         *download-50) load[0]=-c50 ;;
         c1) load[0]=-c1 ;;
+        proxied | fastcgi) load[0]=-c8 ;;
         c1000) load[0]=-c1000 ;;
         # Long, so that the connections themselves are lost in it.
         c10000) load=(-c10000 "-d$((duration * 5))s" --timeout 10s) ;;
@@ -147,6 +155,7 @@ table() {
             name["hello"] = "hello handler"; name["close"] = "1 KiB file, a connection each"
             name["c1"] = "1 KiB file, 1 connection"; name["c1000"] = "1 KiB file, 1,000 connections"
             name["c10000"] = "1 KiB file, 10,000 connections"
+            name["proxied"] = "1 KiB file, proxied"; name["fastcgi"] = "PHP hello, FastCGI"
             name["download"] = "100 MB download"; name["download-50"] = "100 MB, 50 downloads at once"
             name["tls-1k"] = "HTTPS, 1 KiB file"; name["tls-full"] = "HTTPS, full handshake"
             name["tls-resumed"] = "HTTPS, resumed handshake"; name["tls-download"] = "HTTPS, 100 MB download"

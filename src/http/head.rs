@@ -3,6 +3,7 @@
 #[cfg(feature = "http2")]
 mod of_stream;
 
+use std::cell::OnceCell;
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
@@ -21,8 +22,8 @@ use super::usual::{self, USUAL_MAX};
 pub struct Head {
     /// The head as received, but with field names in lower case.
     bytes: Vec<u8>,
-    /// The same instead of `bytes`, once it is parsed, if it is UTF-8: parts of it need not be checked again.
-    text: String,
+    /// The same, if it is UTF-8, once names are asked for: then not each of them has to be checked.
+    text: OnceCell<String>,
     fields: Vec<FieldSpan>,
     /// The path decoded; empty unless it holds percent-encoding.
     decoded: Vec<u8>,
@@ -46,7 +47,6 @@ impl Head {
         self.bytes.extend_from_slice(bytes);
         let parsed = self.parse_text(bytes, limits);
         if parsed.is_ok() {
-            self.check_text();
             return parsed;
         }
         let Some(text) = acceptable_text(bytes) else { return parsed };
@@ -98,16 +98,7 @@ impl Head {
         self.facts.minor = 1;
         self.facts.host = Some(host?);
         self.facts.framing = body.framing(1).ok()?;
-        self.check_text();
         (!self.facts.directives.unknown_expectation).then_some(length)
-    }
-
-    /// All of the head was read.
-    fn check_text(&mut self) {
-        match String::from_utf8(std::mem::take(&mut self.bytes)) {
-            Ok(text) => self.text = text,
-            Err(error) => self.bytes = error.into_bytes(),
-        }
     }
 
     /// Parses `bytes`, a version of `self.bytes` of the same length.
@@ -226,7 +217,11 @@ impl Head {
 
     /// The fields in their order: names in lower case, values trimmed.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|field| (self.text(field.name), self.slice(field.value)))
+        let text = self.text.get_or_init(|| from_utf8(&self.bytes).unwrap_or_default().to_owned());
+        self.fields.iter().map(|field| {
+            let name = text.get(field.name.range()).unwrap_or_else(|| self.text(field.name));
+            (name, self.slice(field.value))
+        })
     }
 
     /// The value of the first field of that name, in any case.
@@ -279,10 +274,8 @@ impl Head {
     }
 
     fn clear(&mut self) {
-        if !self.text.is_empty() {
-            self.bytes = std::mem::take(&mut self.text).into_bytes();
-        }
         self.bytes.clear();
+        self.text.take();
         self.fields.clear();
         self.decoded.clear();
         self.lossy.clear();
@@ -342,14 +335,12 @@ impl Head {
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        let bytes = if self.text.is_empty() { &self.bytes } else { self.text.as_bytes() };
-        bytes.get(span.range()).unwrap_or_default()
+        self.bytes.get(span.range()).unwrap_or_default()
     }
 
     /// A span that the parser found to be ASCII.
     fn text(&self, span: Span) -> &str {
-        let known = self.text.get(span.range()).filter(|text| !text.is_empty());
-        known.unwrap_or_else(|| from_utf8(self.slice(span)).unwrap_or_default())
+        from_utf8(self.slice(span)).unwrap_or_default()
     }
 }
 

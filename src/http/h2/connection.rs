@@ -8,6 +8,7 @@ use super::fields::{Malformed, RequestFields, RequestText, is_trailer};
 use super::frame::{self, FrameHead, flag, kind, setting};
 use super::hpack::Decoder;
 use super::limits::{BLOCK, CONNECTION_WINDOW, CONTINUATIONS, FIRST_WINDOW, FORGOTTEN, FRAME, STREAM_WINDOW, STREAMS};
+use super::response::OwnFields;
 use super::stream::Stream;
 use std::ops::Range;
 
@@ -51,6 +52,7 @@ pub struct Connection<T> {
     pub(super) turn: u32,
     /// Whether the first field block was sent.
     pub(super) has_sent_block: bool,
+    pub(super) own: OwnFields,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +157,7 @@ impl<T: Default> Connection<T> {
             out,
             turn: 0,
             has_sent_block: false,
+            own: OwnFields::default(),
         }
     }
 
@@ -176,6 +179,7 @@ impl<T: Default> Connection<T> {
         if self.out.is_empty() {
             self.out = Vec::new();
         }
+        self.own = OwnFields::default();
         self.decoder.rest();
     }
 

@@ -43,6 +43,9 @@ const SCHEME: usize = 1;
 const AUTHORITY: usize = 2;
 const PATH: usize = 3;
 
+/// Bytes that the values of pseudo-fields usually have together.
+const USUAL_PSEUDO: usize = 128;
+
 /// The malformed request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
@@ -50,7 +53,7 @@ pub struct Malformed;
 impl RequestFields {
     /// No field yet. `max`: bytes that the head may have.
     pub fn new(max: usize) -> RequestFields {
-        RequestFields { max, ..RequestFields::default() }
+        RequestFields { max, held: Vec::with_capacity(USUAL_PSEUDO), ..RequestFields::default() }
     }
 
     /// Adds a field.

@@ -23,11 +23,32 @@ const STATUSES: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
 /// Fields that belong to a connection of HTTP/1 (RFC 9113 §8.2.2).
 const OF_CONNECTION: [&[u8]; 4] = [b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"];
 
+/// Our own fields as a part of a block, which is the same for all responses of a second.
+#[derive(Debug, Default)]
+pub struct OwnFields {
+    lines: Vec<u8>,
+    block: Vec<u8>,
+}
+
+impl OwnFields {
+    fn push(&mut self, out: &mut Vec<u8>, text: &[u8]) {
+        if self.lines != text {
+            *self = OwnFields { lines: text.to_owned(), block: Vec::with_capacity(text.len()) };
+            lines(text).for_each(|(name, value)| push_field(&mut self.block, name, value));
+        }
+        out.extend_from_slice(&self.block);
+    }
+}
+
 /// Appends the block of a response. `date_server` holds our `Date` and `Server` as complete lines. Those that the handler set
 /// itself are left out.
-pub fn push(out: &mut Vec<u8>, response: &ResponseHead, frame: &Frame, date_server: &[u8]) {
+pub fn push(out: &mut Vec<u8>, response: &ResponseHead, frame: &Frame, date_server: &[u8], own: &mut OwnFields) {
     push_status(out, response.status());
-    for (name, value) in lines(date_server) {
+    let overrides = response.has_date || response.has_server;
+    if !overrides {
+        own.push(out, date_server);
+    }
+    for (name, value) in lines(date_server).filter(|_| overrides) {
         let overridden = response.has_date && name.eq_ignore_ascii_case(b"date")
             || response.has_server && name.eq_ignore_ascii_case(b"server");
         if !overridden {
@@ -136,7 +157,7 @@ mod tests {
     fn pushed(response: &ResponseHead, content_length: Option<u64>) -> String {
         let frame = Frame { encoder: Encoder::UntilClose, content_length, chunked: false };
         let mut block = Vec::new();
-        push(&mut block, response, &frame, b"Date: d\r\nServer: s\r\n");
+        push(&mut block, response, &frame, b"Date: d\r\nServer: s\r\n", &mut OwnFields::default());
         decoded(&block)
     }
 

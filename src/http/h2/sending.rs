@@ -12,7 +12,7 @@ impl<T: Default> Connection<T> {
     /// Sends a response's head; with `ends`, that is all of it.
     pub fn send_head(&mut self, id: u32, response: &ResponseHead, frame: &Frame, date_server: &[u8], ends: bool) {
         let at = self.begin_block();
-        response::push(&mut self.out, response, frame, date_server);
+        response::push(&mut self.out, response, frame, date_server, &mut self.own);
         self.end_block_at(at, id, ends);
     }
 
