@@ -151,8 +151,7 @@ fn its_service_may_do_little() {
     let unit = folder.path().join("ecohttpd.service");
     let text = fs::read_to_string(format!("{ROOT}/packaging/debian/ecohttpd.service")).unwrap();
     // The program need not be installed here.
-    let program = program().get_program().to_str().unwrap().to_owned();
-    fs::write(&unit, text.replace("/usr/bin/ecohttpd", &program)).unwrap();
+    fs::write(&unit, text.replace("/usr/bin/ecohttpd", "/bin/true")).unwrap();
     let analyze = |args: &[&str]| Command::new("systemd-analyze").args(args).arg(&unit).output();
     let Ok(verified) = analyze(&["verify", "--man=no"]) else { return skip("no systemd-analyze") };
     assert!(verified.status.success() && verified.stderr.is_empty(), "{verified:?}");

@@ -614,6 +614,12 @@ jail() {
     check_now "with what it serves" grep -qx /srv/static /tmp/procd/ecohttpd/server/jail_mount
     check_now "and its key" grep -qx /etc/uhttpd.key /tmp/procd/ecohttpd/server/jail_mount
     check_now "and little it may" grep -qx /etc/capabilities/ecohttpd.json /tmp/procd/ecohttpd/server/capabilities
+    check_now "no passwords of the system" not grep -qx /etc/shadow /tmp/procd/ecohttpd/server/jail_mount
+    echo 'root:x:0:0:99999:7:::' >/etc/shadow
+    # shellcheck disable=SC2016
+    echo '/private:root:$p$root' >/etc/httpd.conf
+    service ecohttpd reload
+    check_now "but for a login of one of its users" grep -qx /etc/shadow /tmp/procd/ecohttpd/server/jail_mount
     check_now "new mounts need a restart" not test -e /tmp/procd/ecohttpd/server/reload_signal
     served_by ecohttpd
 }

@@ -1,6 +1,6 @@
 //! Giving up root: looking up the user to become, and becoming it.
 
-use super::context::about;
+use super::context::{about, said};
 use super::escape::Shown;
 use crate::daemon::sys::service as sys;
 use std::fs;
@@ -31,8 +31,7 @@ pub fn find_user(name: &str) -> io::Result<SystemUser> {
     // Without this file a user has only the group of its line in `/etc/passwd`.
     let groups = fs::read("/etc/group").unwrap_or_default();
     let user = SystemUser::find(name, &String::from_utf8_lossy(&users), &String::from_utf8_lossy(&groups));
-    let wrong =
-        |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("user {}: {what}", Shown(name.as_bytes())));
+    let wrong = |what: &str| said(ErrorKind::InvalidInput, format!("user {}: {what}", Shown(name.as_bytes())));
     let user = user.ok_or_else(|| wrong("expected a name or number in /etc/passwd"))?;
     if user.user == 0 {
         return Err(wrong("expected a user other than root"));
@@ -74,7 +73,7 @@ impl SystemUser {
         sys::set_user(self.user)?;
         let may_return = sys::set_user(0).is_ok() || self.group != 0 && sys::set_group(0).is_ok();
         if may_return || sys::effective_ids() != (self.user, self.group) {
-            return Err(io::Error::other("root's rights could be regained"));
+            return Err(said(ErrorKind::Other, "root's rights could be regained".into()));
         }
         Ok(())
     }

@@ -469,15 +469,15 @@ impl Router {
             query: query.unwrap_or(&asked),
             as_get: query.is_some(),
         };
+        if located.fastcgi.is_some() && !located.is_program && !located.is_file {
+            return Ok(Served::Failed(403));
+        }
         #[cfg(not(feature = "proxy"))]
         if located.fastcgi.is_some() {
             return Ok(Served::Failed(502));
         }
         #[cfg(feature = "proxy")]
         if let Some(at) = located.fastcgi {
-            if !located.is_program && !located.is_file {
-                return Ok(Served::Failed(403));
-            }
             let script = Script { held: None, ..script };
             return self.fastcgi.serve(con, req, &script, &self.cgi, at).await;
         }

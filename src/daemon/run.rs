@@ -11,7 +11,9 @@ use super::{background, certificates, config, log, privileges, tasks};
 use crate::daemon::sys::{process, service};
 use ecohttpd::{Connection, Options, Request, Server};
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io;
+#[cfg(feature = "terminal")]
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -23,8 +25,12 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let signals = Signals::catch();
     // Without a current folder relative paths name nothing.
     let folder = std::env::current_dir().unwrap_or_default();
-    let in_terminal = cfg!(feature = "terminal") && io::stdout().is_terminal();
-    let line = CommandLine { args: args.collect(), folder, in_terminal };
+    let line = CommandLine {
+        args: args.collect(),
+        folder,
+        #[cfg(feature = "terminal")]
+        in_terminal: io::stdout().is_terminal(),
+    };
     let done = match config::parse(&line) {
         Ok(Command::Print(text)) => {
             print(&text);

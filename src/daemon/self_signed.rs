@@ -140,7 +140,7 @@ fn ensure(cert: &Path, key: &Path, names: &[SanName], days: u64) -> io::Result<b
     }
     if cert == key {
         let text = format!("{}: named as both certificate and key", cert.display());
-        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+        return Err(context::said(ErrorKind::InvalidInput, text));
     }
     let (not_before, not_after) = validity(SystemTime::now(), days);
     let made = x509::self_signed(names, not_before, not_after).map_err(io::Error::other)?;

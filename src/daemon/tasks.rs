@@ -124,7 +124,12 @@ mod tests {
         let [root, cert_arg, key_arg] = [folder.path(), &cert, &key].map(|path| path.as_os_str().to_owned());
         let mut args: Vec<OsString> = ["-s", "127.0.0.1:0", "--self-signed"].map(OsString::from).into();
         args.extend(["-h".into(), root, "-C".into(), cert_arg, "-K".into(), key_arg]);
-        let line = CommandLine { args, folder: folder.path().to_owned(), in_terminal: false };
+        let line = CommandLine {
+            args,
+            folder: folder.path().to_owned(),
+            #[cfg(feature = "terminal")]
+            in_terminal: false,
+        };
         let Ok(Command::Serve(config)) = config::parse(&line) else { panic!("the arguments are right") };
         let fallback = async |con: &mut Connection, req: &mut Request| con.serve_file(req).await;
         let mut server = Server::new(Options::new(), fallback).unwrap();

@@ -1,6 +1,7 @@
 //! Listening sockets.
 
 use super::batch::Batch;
+use super::said::said;
 #[cfg(feature = "tls")]
 use super::tls::TlsContext;
 use super::{PeerAddr, Transport};
@@ -207,7 +208,7 @@ pub(crate) fn parse_ip(text: &str) -> io::Result<(IpAddr, u32)> {
         Some((literal, zone)) => (literal, Some(zone)),
         None => (text, None),
     };
-    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{text}: {what}"));
+    let wrong = |what: &str| said(io::ErrorKind::InvalidInput, format!("{text}: {what}"));
     let ip: IpAddr = literal.parse().map_err(|_| wrong("not an IP address"))?;
     match (ip, zone) {
         (_, None) => Ok((ip, 0)),

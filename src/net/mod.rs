@@ -5,6 +5,7 @@ mod listener;
 mod peer;
 #[cfg(feature = "http2")]
 mod pipe;
+mod said;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;
@@ -16,6 +17,7 @@ pub(crate) use peer::Network;
 pub use peer::PeerAddr;
 #[cfg(feature = "http2")]
 pub(crate) use pipe::{Origin, Pipe};
+pub(crate) use said::said;
 #[cfg(feature = "tls")]
 pub(crate) use tls::{TlsContext, TlsFiles};
 pub(crate) use transport::Transport;

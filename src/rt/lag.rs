@@ -7,16 +7,32 @@ use std::cell::Cell;
 #[cfg(feature = "stats")]
 pub const LAG_BOUNDS: [u16; 7] = [1, 5, 20, 50, 100, 500, 2000];
 
+/// In the place of a turn's beginning.
+#[cfg(feature = "stats")]
+const NO_TURN: u64 = u64::MAX;
+
 /// How long turns have taken so far. Without the feature `stats` nothing is counted.
-#[derive(Default)]
 pub(crate) struct Lag {
     #[cfg(feature = "stats")]
     buckets: [Cell<u64>; LAG_BOUNDS.len() + 1],
     #[cfg(feature = "stats")]
     millis: Cell<u64>,
-    /// When the turn began, by the loop's clock, until it has ended.
+    /// When the turn began, by the loop's clock; [`NO_TURN`] once it has ended.
     #[cfg(feature = "stats")]
-    began: Cell<Option<u64>>,
+    began: Cell<u64>,
+}
+
+impl Default for Lag {
+    fn default() -> Lag {
+        Lag {
+            #[cfg(feature = "stats")]
+            buckets: Default::default(),
+            #[cfg(feature = "stats")]
+            millis: Cell::default(),
+            #[cfg(feature = "stats")]
+            began: Cell::new(NO_TURN),
+        }
+    }
 }
 
 impl Lag {
@@ -24,23 +40,32 @@ impl Lag {
     #[inline]
     pub(super) fn begin_turn(&self, _now: u64) {
         #[cfg(feature = "stats")]
-        self.began.set(Some(_now));
+        self.began.set(_now);
     }
 
     /// The turn has ended, unless it has before.
     #[inline]
     pub(super) fn end_turn(&self, _now: u64) {
         #[cfg(feature = "stats")]
-        if let Some(began) = self.began.take() {
-            self.add(_now.saturating_sub(began));
+        {
+            let began = self.began.replace(NO_TURN);
+            if began != NO_TURN {
+                self.add(_now.wrapping_sub(began));
+            }
         }
     }
 
     #[cfg(feature = "stats")]
     fn add(&self, millis: u64) {
-        let bucket = LAG_BOUNDS.iter().position(|bound| millis <= u64::from(*bound));
-        self.buckets[bucket.unwrap_or(LAG_BOUNDS.len())].update(|count| count + 1);
-        self.millis.update(|sum| sum.saturating_add(millis));
+        let [first, ..] = LAG_BOUNDS;
+        // Nearly every turn: not worth a search.
+        if millis <= u64::from(first) {
+            self.buckets[0].update(|count| count + 1);
+        } else {
+            let bucket = LAG_BOUNDS.iter().position(|bound| millis <= u64::from(*bound));
+            self.buckets[bucket.unwrap_or(LAG_BOUNDS.len())].update(|count| count + 1);
+        }
+        self.millis.update(|sum| sum.wrapping_add(millis));
     }
 
     /// The turns in each bucket.
@@ -63,6 +88,7 @@ mod tests {
     #[test]
     fn turns_fall_into_buckets() {
         let lag = Lag::default();
+        lag.end_turn(0);
         for millis in [0, 1, 2, 5, 6, 2000, 2001, 9999] {
             lag.begin_turn(7);
             lag.end_turn(7 + millis);

@@ -17,7 +17,7 @@ use super::{request_body, respond};
 #[cfg(feature = "websocket")]
 use crate::http::Head;
 use crate::http::{Encoder, Multipart, Receiving, ResponseHead, Sending};
-use crate::net::PeerAddr;
+use crate::net::{PeerAddr, said};
 use crate::rt::Key;
 use crate::sys;
 use std::cell::{RefCell, RefMut};
@@ -549,7 +549,7 @@ impl Connection {
 
 /// Opens a regular file for reading. Never blocks on a FIFO.
 fn open_regular(path: &Path) -> io::Result<(File, u64)> {
-    let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, format!("{}: not a regular file", path.display()));
+    let not_regular = || said(io::ErrorKind::InvalidInput, format!("{}: not a regular file", path.display()));
     // Checked before opening, as opening a device can have side effects.
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_dir() || kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket() {

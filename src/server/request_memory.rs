@@ -44,7 +44,7 @@ impl InFlight {
         self.client = None;
         self.received = 0;
         #[cfg(feature = "stats")]
-        {
+        if self.tally.is_some() {
             self.tally = None;
         }
         self.pace = Pace::new(now, self.output.sent());

@@ -39,7 +39,8 @@ impl Tally {
     }
 
     pub(super) fn count(&self, status: u16) {
-        let class = usize::from(status / 100).clamp(1, CLASSES) - 1;
+        // Whatever is no status counts as the last class.
+        let class = usize::from(status.wrapping_sub(100) / 100).min(CLASSES - 1);
         self.classes[class].update(|count| count + 1);
     }
 }
@@ -54,6 +55,6 @@ mod tests {
         for status in [101, 200, 204, 304, 404, 499, 500, 599, 999, 0] {
             tally.count(status);
         }
-        assert_eq!((tally.name(), tally.classes(), tally.total()), ("a", [2, 2, 1, 2, 3], 10));
+        assert_eq!((tally.name(), tally.classes(), tally.total()), ("a", [1, 2, 1, 2, 4], 10));
     }
 }

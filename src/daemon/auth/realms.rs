@@ -3,6 +3,7 @@
 use super::credentials::Credentials;
 use super::realm_line::RealmLine;
 use super::verify::{Secret, same};
+use crate::daemon::context::about;
 use crate::daemon::log;
 use crate::daemon::prefix::{Guarded, segments};
 use std::fs::File;
@@ -173,7 +174,7 @@ fn field(file: &Path, account: &str) -> io::Result<Option<String>> {
     let mut text = Vec::new();
     match File::open(file).and_then(|file| file.take(MAX_DATABASE).read_to_end(&mut text)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
+        Err(error) => return Err(about(&file.display(), error)),
         Ok(_) => {}
     }
     let found = text.split(|&byte| byte == b'\n').find_map(|line| {

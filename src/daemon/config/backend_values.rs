@@ -1,7 +1,7 @@
 //! Parsing the values of `proxy` and `fastcgi`.
 
 use super::backend::{Backend, BackendServer, Place, Trust};
-use super::values::{Expected, is_extension, prefix};
+use super::values::{Expected, extensions, nearest_extensions, prefix};
 
 /// `/PREFIX=URL...`, with the words `host=NAME`, `ca=/FILE`, `insecure`.
 pub fn proxy(text: &str) -> Result<Backend, Expected> {
@@ -112,18 +112,6 @@ fn tcp(text: &str, default: Option<u16>) -> Option<Place> {
         None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
     };
     right.then(|| Place::Tcp(bare.unwrap_or(host).to_owned(), port))
-}
-
-/// Extensions, separated by one blank.
-fn extensions(text: &str) -> Option<String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    (!words.is_empty() && words.iter().all(|word| is_extension(word))).then(|| words.join(" "))
-}
-
-/// The extensions that were meant, if a dot was left out, or what stands before it is too much.
-fn nearest_extensions(text: &str) -> Option<String> {
-    let meant = |word: &str| format!(".{}", word.rsplit('.').next().unwrap_or_default());
-    extensions(&text.split_whitespace().map(meant).collect::<Vec<_>>().join(" "))
 }
 
 fn is_host(text: &str) -> bool {

@@ -1,6 +1,9 @@
 //! Checks that need more than one value: what is missing, and what conflicts.
 
-use super::backend::{Backend, Trust};
+#[cfg(feature = "proxy")]
+use super::backend::Backend;
+#[cfg(feature = "proxy-tls")]
+use super::backend::Trust;
 use super::backend_values;
 use super::httpd_conf::{self, HttpdConf};
 use super::model::{BODY_TEMP_PATH, Config, Handler, INDEX, Interpreter, Language, Listen, SiteConfig};
@@ -92,28 +95,7 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
             warnings.push(wrong(site, option, uci, "built without status: ignored"));
         }
     }
-    for (option, uci, backends, which) in
-        [("--proxy", "proxy", &site.proxies, "last"), ("--fastcgi", "fastcgi", &site.fastcgi, "first")]
-    {
-        for (at, Backend { from, .. }) in backends.iter().enumerate() {
-            if backends.iter().take(at).any(|other| other.from == *from) {
-                let from = if from.is_empty() { "/" } else { from };
-                let text = format!("{} is given more than once: the {which} line counts", Shown(from.as_bytes()));
-                warnings.push(wrong(site, option, uci, &text));
-            }
-        }
-    }
-    if cfg!(not(feature = "proxy")) && !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
-        warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", "built without the proxy: not served"));
-        // What a FastCGI server was to run is no text all the same: it stays, and is answered with an error.
-        site.proxies.clear();
-    }
-    if cfg!(not(feature = "proxy-tls"))
-        && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
-    {
-        said.errors.push(wrong(site, "--proxy", "proxy", "built without proxy-tls: https:// can't be reached"));
-        site.proxies.retain(|backend| !backend.servers.iter().any(|server| server.tls));
-    }
+    complete_backends(site, said);
     if !site.tls.listen.is_empty() && (site.tls.cert.is_none() || site.tls.key.is_none()) {
         let text = "HTTPS needs a certificate (-C, cert) and its key (-K, key)";
         said.errors.push(wrong(site, "-s", "listen_https", text));
@@ -127,6 +109,38 @@ fn complete_site(site: &mut SiteConfig, said: &mut Config) {
     let warnings = &mut said.warnings;
     if site.tls.listen.is_empty() && site.tls.redirect && site.trusted_proxies.is_empty() {
         warnings.push(wrong(site, "-q", "redirect_https", "no HTTPS listener to redirect to"));
+    }
+}
+
+/// Reports servers behind this one of which only one counts, or that can't be reached.
+#[cfg(feature = "proxy")]
+fn complete_backends(site: &mut SiteConfig, said: &mut Config) {
+    for (option, uci, backends, which) in
+        [("--proxy", "proxy", &site.proxies, "last"), ("--fastcgi", "fastcgi", &site.fastcgi, "first")]
+    {
+        for (at, Backend { from, .. }) in backends.iter().enumerate() {
+            if backends.iter().take(at).any(|other| other.from == *from) {
+                let from = if from.is_empty() { "/" } else { from };
+                let text = format!("{} is given more than once: the {which} line counts", Shown(from.as_bytes()));
+                said.warnings.push(wrong(site, option, uci, &text));
+            }
+        }
+    }
+    if cfg!(not(feature = "proxy-tls"))
+        && site.proxies.iter().any(|backend| backend.servers.iter().any(|server| server.tls))
+    {
+        said.errors.push(wrong(site, "--proxy", "proxy", "built without proxy-tls: https:// can't be reached"));
+        site.proxies.retain(|backend| !backend.servers.iter().any(|server| server.tls));
+    }
+}
+
+#[cfg(not(feature = "proxy"))]
+fn complete_backends(site: &mut SiteConfig, said: &mut Config) {
+    if !(site.proxies.is_empty() && site.fastcgi.is_empty()) {
+        let text = "built without the proxy: not served";
+        said.warnings.push(wrong(site, "--proxy, --fastcgi", "proxy, fastcgi", text));
+        // What a FastCGI server was to run is no text all the same: it stays, and is answered with an error.
+        site.proxies.clear();
     }
 }
 
@@ -328,6 +342,7 @@ pub fn absences(config: &Config) -> Vec<String> {
             let missing = file.as_ref().filter(|file| !file.is_file());
             missing.into_iter().for_each(|file| say(letter, uci, file, "a file that exists"));
         }
+        #[cfg(feature = "proxy-tls")]
         for backend in &site.proxies {
             if let (Trust::Ca(file), true) = (&backend.trust, backend.servers.iter().any(|server| server.tls))
                 && !file.is_file()

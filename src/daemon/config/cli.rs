@@ -5,7 +5,9 @@ use super::options::{Action, OptionKind, ROWS, Row, Takes, help};
 use super::{check, dump, sections};
 use crate::daemon::auth::crypt_md5;
 use crate::daemon::escape::{Escaped, Shown};
-use crate::daemon::log::{self, AccessTarget};
+use crate::daemon::log;
+#[cfg(feature = "terminal")]
+use crate::daemon::log::AccessTarget;
 use ecohttpd::syntax::decode_form;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
@@ -20,6 +22,7 @@ struct Flags {
     /// The name of an option of a site, which a file excludes.
     site_option: Option<String>,
     /// `--access-log` was given.
+    #[cfg(feature = "terminal")]
     access_log: bool,
 }
 
@@ -28,6 +31,7 @@ pub struct CommandLine {
     pub args: Vec<OsString>,
     pub folder: PathBuf,
     /// Standard output is a terminal.
+    #[cfg(feature = "terminal")]
     pub in_terminal: bool,
 }
 
@@ -45,7 +49,10 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
         let value = value(row, &mut parser)?;
         let OptionKind::Process(action) = row.kind else {
             flags.site_option = Some(row.name());
-            flags.access_log |= row.long == "access-log";
+            #[cfg(feature = "terminal")]
+            {
+                flags.access_log |= row.long == "access-log";
+            }
             let wrong = |right| format!("{}: {} is wrong: expected {right}", row.name(), Shown(value.as_bytes()));
             row.set(&mut site, &value).map_err(wrong)?;
             continue;
@@ -72,11 +79,9 @@ pub fn parse(line: &CommandLine) -> Result<Command, String> {
         }
     }
     // Who started it by hand, without a file, reads along.
+    #[cfg(feature = "terminal")]
     if line.in_terminal && process.foreground && flags.file.is_none() {
-        #[cfg(feature = "terminal")]
-        {
-            process.open = true;
-        }
+        process.open = true;
         if !flags.access_log {
             site.access_log = Some(AccessTarget::Stdout);
         }
@@ -162,14 +167,19 @@ mod tests {
     #[cfg(feature = "workers")]
     use super::super::model::Language;
     use super::*;
+    use crate::daemon::log::AccessTarget;
 
-    fn parse_words(words: &str) -> Result<Command, String> {
-        parse_in(words, false)
+    fn line(words: &str) -> CommandLine {
+        CommandLine {
+            args: words.split_whitespace().map(OsString::from).collect(),
+            folder: "/tmp".into(),
+            #[cfg(feature = "terminal")]
+            in_terminal: false,
+        }
     }
 
-    fn parse_in(words: &str, in_terminal: bool) -> Result<Command, String> {
-        let args = words.split_whitespace().map(OsString::from).collect();
-        parse(&CommandLine { args, folder: "/tmp".into(), in_terminal })
+    fn parse_words(words: &str) -> Result<Command, String> {
+        parse(&line(words))
     }
 
     fn config(words: &str) -> Config {
@@ -243,6 +253,7 @@ mod tests {
     }
 
     /// In a terminal requests are shown, unless something else was asked for.
+    #[cfg(feature = "terminal")]
     #[test]
     fn a_person_reads_along() {
         #[rustfmt::skip]
@@ -251,9 +262,10 @@ mod tests {
             ("-f --access-log=0", true, None), ("-f --access-log=syslog", true, Some(AccessTarget::Syslog)),
         ];
         for (words, in_terminal, target) in rows {
-            let Ok(Command::Serve(config)) = parse_in(words, in_terminal) else { panic!("{words}") };
+            let Ok(Command::Serve(config)) = parse(&CommandLine { in_terminal, ..line(words) }) else {
+                panic!("{words}")
+            };
             assert_eq!(config.sites[0].access_log, target, "{words} {in_terminal}");
-            #[cfg(feature = "terminal")]
             assert_eq!(config.process.open, in_terminal && words.starts_with("-f"), "{words} {in_terminal}");
         }
     }

@@ -6,6 +6,7 @@
 //! | `options` | the table of options: names, type, field, help |
 //! | `values` | parsing one value |
 //! | `backend`, `backend_values` | servers behind this one; parsing the values that name them |
+//! | `backend_values_absent` | the same in a program that has none |
 //! | `cli` | the command line |
 //! | `uci`, `sections` | UCI text, and what its sections mean |
 //! | `httpd_conf` | the file of `-c` |
@@ -13,6 +14,10 @@
 //! | `dump` | the configuration in effect, as UCI text |
 
 mod backend;
+#[cfg(feature = "proxy")]
+mod backend_values;
+#[cfg(not(feature = "proxy"))]
+#[path = "backend_values_absent.rs"]
 mod backend_values;
 mod check;
 mod cli;

@@ -164,6 +164,18 @@ pub fn is_extension(text: &str) -> bool {
     !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
+/// Extensions, separated by one blank.
+pub fn extensions(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    (!words.is_empty() && words.iter().all(|word| is_extension(word))).then(|| words.join(" "))
+}
+
+/// The extensions that were meant, if a dot was left out, or what stands before it is too much.
+pub fn nearest_extensions(text: &str) -> Option<String> {
+    let meant = |word: &str| format!(".{}", word.rsplit('.').next().unwrap_or_default());
+    extensions(&text.split_whitespace().map(meant).collect::<Vec<_>>().join(" "))
+}
+
 /// Fields that frame a message or that the server sets itself: a second one would conflict.
 #[rustfmt::skip]
 const OWN: &[&str] = &[

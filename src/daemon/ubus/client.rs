@@ -9,6 +9,7 @@ use super::budget::ReplyBudget;
 use super::calls::{CallError, Calls, Ending, Reply};
 use super::feed::{Feed, Feeds};
 use super::message::{self, Message, Status, attr, find, kind, status};
+use crate::daemon::context::said;
 use crate::daemon::log;
 use ecohttpd::{AsyncFd, yield_now};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -239,7 +240,7 @@ impl BusClient {
             match ending {
                 Poll::Ready(Ending::Closed) => return Poll::Ready(None),
                 Poll::Ready(Ending::Overdue) => {
-                    return Poll::Ready(Some(io::Error::other("too many unanswered calls")));
+                    return Poll::Ready(Some(said(ErrorKind::Other, "too many unanswered calls".into())));
                 }
                 Poll::Pending => {}
             }
@@ -265,7 +266,7 @@ impl BusClient {
             }
             match self.receive_all(&inbox) {
                 Ok(used) => drop(inbox.drain(..used)),
-                Err(what) => return io::Error::new(ErrorKind::InvalidData, what),
+                Err(what) => return said(ErrorKind::InvalidData, what.into()),
             }
             if inbox.is_empty() {
                 inbox.shrink_to(KEEP);

@@ -1,6 +1,6 @@
 //! Certificates and keys: loading them, and choosing one for a client.
 
-use crate::net::x509;
+use crate::net::{said, x509};
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -32,7 +32,7 @@ struct Certificate {
 impl Certificates {
     pub(super) fn load(pairs: &[(PathBuf, PathBuf)], provider: &CryptoProvider) -> io::Result<Certificates> {
         if pairs.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS needs a certificate and a key"));
+            return Err(said(io::ErrorKind::InvalidInput, "TLS needs a certificate and a key".into()));
         }
         let load = |(cert, key): &(PathBuf, PathBuf)| certificate(cert, key, provider);
         Ok(Certificates { all: pairs.iter().map(load).collect::<io::Result<_>>()? })
@@ -130,7 +130,7 @@ fn is_pem(bytes: &[u8]) -> bool {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let named = |error: io::Error| said(error.kind(), format!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(named)?;
     if bytes.len() as u64 > MAX_FILE {
@@ -141,5 +141,5 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 pub(super) fn wrong(path: &Path, what: impl fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+    said(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
 }

@@ -3,26 +3,99 @@
 use super::certificates::{certificates, wrong};
 use super::tls_files::TlsFiles;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
+};
 use std::io;
 use std::sync::Arc;
+use webpki::{EndEntityCert, KeyUsage};
 
 /// Verifies client certificates.
 pub(super) type Verifier = Arc<dyn ClientCertVerifier>;
 
 /// Makes the verifier for client certificates; `None` if none are requested.
-pub(super) fn verifier(files: &TlsFiles, provider: &Arc<CryptoProvider>) -> io::Result<Option<Verifier>> {
+pub(super) fn verifier(files: &TlsFiles, provider: &CryptoProvider) -> io::Result<Option<Verifier>> {
     let Some(ca) = &files.ca else { return Ok(None) };
     let mut roots = RootCertStore::empty();
     for cert in certificates(ca)? {
         roots.add(cert).map_err(|error| wrong(ca, error))?;
     }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    Ok(Some(builder.build().map_err(|error| wrong(ca, error))?))
+    let algorithms = provider.signature_verification_algorithms;
+    Ok(Some(Arc::new(Authorities { names: roots.subjects(), roots, algorithms })))
+}
+
+/// Accepts clients whose certificate one of these has signed. rustls has the same as `WebPkiClientVerifier`, which can
+/// also read lists of revoked certificates: 13 KB more on MIPS, and nothing here gives it any.
+#[derive(Debug)]
+struct Authorities {
+    roots: RootCertStore,
+    /// Clients choose by them which certificate to send.
+    names: Vec<DistinguishedName>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for Authorities {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.names
+    }
+
+    fn verify_client_cert(
+        &self,
+        cert: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let usage = KeyUsage::client_auth();
+        EndEntityCert::try_from(cert)
+            .and_then(|cert| {
+                cert.verify_for_usage(self.algorithms.all, &self.roots.roots, between, now, usage, None, None).map(drop)
+            })
+            .map_err(|error| refusal(error).into())
+            .map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// What rustls calls an error of webpki: it chooses the alert that clients get (RFC 8446 §6.2).
+fn refusal(error: webpki::Error) -> CertificateError {
+    match error {
+        webpki::Error::BadDer | webpki::Error::BadDerTime | webpki::Error::TrailingData(_) => {
+            CertificateError::BadEncoding
+        }
+        webpki::Error::CertExpired { time, not_after } => CertificateError::ExpiredContext { time, not_after },
+        webpki::Error::CertNotValidYet { time, not_before } => {
+            CertificateError::NotValidYetContext { time, not_before }
+        }
+        webpki::Error::InvalidCertValidity => CertificateError::Expired,
+        webpki::Error::InvalidSignatureForPublicKey => CertificateError::BadSignature,
+        webpki::Error::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
+        webpki::Error::UnknownIssuer => CertificateError::UnknownIssuer,
+        other => CertificateError::Other(OtherError(Arc::new(other))),
+    }
 }
 
 /// Accepts clients with any certificate whose key they own, or with none. Whether an authority signed it is checked

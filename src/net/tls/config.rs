@@ -4,6 +4,7 @@ use super::alerts;
 use super::certificates::Certificates;
 use super::clients::{Lenient, Verifier, verifier};
 use super::tls_files::TlsFiles;
+use crate::net::said;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::NoServerSessionStorage;
 use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite};
@@ -98,7 +99,7 @@ fn restrict(provider: &mut CryptoProvider, names: &[String]) -> io::Result<()> {
     if !TLS12_NAMES.iter().any(|(_, suite)| named(*suite)) {
         let known: Vec<&str> = TLS12_NAMES.iter().map(|(name, _)| *name).collect();
         let text = format!("ciphers: {:?} names none of {}", names.join(":"), known.join(" "));
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        return Err(said(io::ErrorKind::InvalidInput, text));
     }
     provider.cipher_suites.retain(|suite| suite.tls13().is_some() || named(suite.suite()));
     Ok(())

@@ -20,9 +20,12 @@ return baseclass.extend({
 	list: function(titles, rows, empty) {
 		const heads = E('tr', { 'class': 'tr table-titles' }, titles.map(title => E('th', { 'class': 'th left' }, [ title ])));
 
-		return E('table', { 'class': 'table' }, [ heads ].concat(rows.length ? rows.map(cells => row(titles, cells)) : [
+		const table = E('table', { 'class': 'table' }, [ heads ].concat(rows.length ? rows.map(cells => row(titles, cells)) : [
 			E('tr', { 'class': 'tr placeholder' }, [ E('td', { 'class': 'td', 'colspan': titles.length }, [ E('em', {}, [ empty ]) ]) ])
 		]));
+
+		/* In a narrow window that is not a phone's, it can be scrolled. */
+		return E('div', { 'style': 'overflow-x:auto' }, [ table ]);
 	},
 
 	/* Names and values, one pair a row. */
