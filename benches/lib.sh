@@ -136,7 +136,7 @@ serve() {
 }
 
 # backends: starts what requests are forwarded to, on the load's core: nginx with 1 KiB files, and php-fpm with hello.php.
-# The servers that start after it use them.
+# The servers that start after it use them. Each keeps 8 connections, and a process of php-fpm serves only one.
 backends() {
     local i
     printf '<?php echo "hello\\n";' >"$dir/www/hello.php"
@@ -147,7 +147,7 @@ backends() {
 		[www]
 		listen = $dir/fpm.sock
 		pm = static
-		pm.max_children = 8
+		pm.max_children = 32
 		$([ "$EUID" != 0 ] || printf 'user = root\ngroup = root\n')
 	END
     SERVER_CPU=$CLIENT_CPU serve nginx
