@@ -9,6 +9,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
 };
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use webpki::{EndEntityCert, KeyUsage};
@@ -98,6 +99,14 @@ fn refusal(error: webpki::Error) -> CertificateError {
     }
 }
 
+/// What the log calls a refusal: what rustls has no name for, by webpki's.
+pub(super) fn reason(error: &Error) -> &dyn Display {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(why))) => why,
+        other => other,
+    }
+}
+
 /// Accepts clients with any certificate whose key they own, or with none. Whether an authority signed it is checked
 /// when the server asks. Clients without a valid certificate can thus be told so by HTTP, and can use public resources.
 #[derive(Debug)]
@@ -141,5 +150,40 @@ impl ClientCertVerifier for Lenient {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::AlertDescription;
+    use std::time::Duration;
+
+    /// An error of webpki, the alert that clients get, and what the log says.
+    #[test]
+    fn refusals_have_alerts_and_names() {
+        let (early, late) = (UnixTime::since_unix_epoch(Duration::ZERO), UnixTime::since_unix_epoch(Duration::MAX));
+        let rows = [
+            (webpki::Error::BadDer, AlertDescription::BadCertificate, "BadEncoding"),
+            (
+                webpki::Error::CertExpired { time: late, not_after: early },
+                AlertDescription::CertificateExpired,
+                "certificate expired",
+            ),
+            (
+                webpki::Error::CertNotValidYet { time: early, not_before: late },
+                AlertDescription::CertificateExpired,
+                "not valid yet",
+            ),
+            (webpki::Error::InvalidSignatureForPublicKey, AlertDescription::DecryptError, "BadSignature"),
+            (webpki::Error::UnknownIssuer, AlertDescription::UnknownCA, "UnknownIssuer"),
+            (webpki::Error::CaUsedAsEndEntity, AlertDescription::CertificateUnknown, "CaUsedAsEndEntity"),
+        ];
+        for (error, alert, name) in rows {
+            let error = refusal(error);
+            assert_eq!(AlertDescription::from(error.clone()), alert, "{name}");
+            let text = reason(&error.into()).to_string();
+            assert!(text.contains(name), "{text}: {name}");
+        }
     }
 }

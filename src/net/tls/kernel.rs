@@ -97,15 +97,16 @@ impl Sender {
             sys::set_tls_keys(socket, keys.write(&mut room))
         });
         match done {
-            Ok(()) => return Some(Sender { left: keys.cipher.limit.saturating_sub(keys.seq) }),
-            // The socket stays as it was. What failed for want of memory may be had later.
-            Err(error) if error.raw_os_error() == Some(sys::ENOMEM) => {}
+            Ok(()) => Some(Sender { left: keys.cipher.limit.saturating_sub(keys.seq) }),
+            // The socket works as before.
             Err(error) => {
                 log::debug!("the kernel does not encrypt, files over HTTPS take more time: {error}");
-                MISSING.fetch_or(lacks, Relaxed);
+                if is_lasting(&error) {
+                    MISSING.fetch_or(lacks, Relaxed);
+                }
+                None
             }
         }
-        None
     }
 
     pub(super) fn write(&mut self, socket: &TcpStream, slices: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
@@ -133,6 +134,13 @@ impl Sender {
         self.left = left;
         Ok(())
     }
+}
+
+/// Whether the kernel lacks what was asked for. Other errors are of the connection, which the client may have half-closed,
+/// or of the moment, as for want of memory.
+fn is_lasting(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput)
+        || error.raw_os_error() == Some(sys::ENOPROTOOPT)
 }
 
 /// Whether the session that was called last has changed a key that the kernel has.

@@ -434,7 +434,7 @@ impl Tls {
         let is_right = |verifier: &clients::Verifier| {
             let verified = verifier.verify_client_cert(cert, between, UnixTime::now());
             if let (Err(error), Ok(peer)) = (&verified, self.stream.peer_addr()) {
-                log::info!("{peer}: client certificate not accepted: {error}");
+                log::info!("{peer}: client certificate not accepted: {}", clients::reason(error));
             }
             verified.is_ok()
         };
