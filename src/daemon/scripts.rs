@@ -53,7 +53,6 @@ pub struct Located<'a> {
     /// That server has all below this path, whatever files there are.
     pub is_program: bool,
     /// It is a regular file.
-    #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "only a FastCGI server is asked for what is none"))]
     pub is_file: bool,
     /// Its path in URLs.
     pub name: Vec<u8>,

@@ -12,6 +12,7 @@ pub const LAG_BOUNDS: [u16; 7] = [1, 5, 20, 50, 100, 500, 2000];
 const NO_TURN: u64 = u64::MAX;
 
 /// How long turns have taken so far. Without the feature `stats` nothing is counted.
+#[cfg_attr(not(feature = "stats"), derive(Default))]
 pub(crate) struct Lag {
     #[cfg(feature = "stats")]
     buckets: [Cell<u64>; LAG_BOUNDS.len() + 1],
@@ -22,18 +23,10 @@ pub(crate) struct Lag {
     began: Cell<u64>,
 }
 
-// Without the counts there is nothing in it.
-#[cfg_attr(not(feature = "stats"), allow(clippy::derivable_impls))]
+#[cfg(feature = "stats")]
 impl Default for Lag {
     fn default() -> Lag {
-        Lag {
-            #[cfg(feature = "stats")]
-            buckets: Default::default(),
-            #[cfg(feature = "stats")]
-            millis: Cell::default(),
-            #[cfg(feature = "stats")]
-            began: Cell::new(NO_TURN),
-        }
+        Lag { buckets: Default::default(), millis: Cell::default(), began: Cell::new(NO_TURN) }
     }
 }
 
