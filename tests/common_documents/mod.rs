@@ -62,7 +62,7 @@ pub const COMMANDS: &[(&str, Proof)] = &[
     ("tests/file_systems.sh", Script(CI, "tests/file_systems.sh")),
     ("benches/syscalls.sh", Script(CI, "benches/syscalls.sh")),
     ("benches/instructions.sh", Script(CI, "benches/instructions.sh")),
-    ("PEERS=1 benches/instructions.sh", Script(CI, "PEERS=1 N1=200 N2=1200 benches/instructions.sh")),
+    ("PEERS=1 BACKENDS=1 benches/instructions.sh", Script(CI, "PEERS=1 BACKENDS=1 N1=200 N2=1200 benches/instructions.sh")),
     ("benches/memory.sh", Script(CI, "benches/memory.sh")),
     ("benches/versus.sh", Script(CI, "benches/versus.sh")),
     ("benches/cgi.sh", Script(CI, "benches/cgi.sh")),
