@@ -14,7 +14,7 @@ echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
 for name in "${TARGETS[@]}"; do
     row="| $name"
     target "$name"
-    for features in daemon,http2,ktls,proxy,status,tls,ubus,workers daemon,ubus daemon; do
+    for features in daemon,http2,proxy,status,tls,ubus,workers daemon,ubus daemon; do
         daemon --quiet --no-default-features --features "$features" >&2
         # As squashfs does it, in a firmware image.
         row+=" | $(stat -c %s "$binary") | $(xz -9e -c "$binary" | wc -c)"

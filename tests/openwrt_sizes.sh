@@ -17,7 +17,7 @@ echo "| --- | ---: | ---: | ---: | ---: |"
 for name in "${TARGETS[@]}"; do
     row="| $name"
     target "$name"
-    for package in ecohttpd:daemon,http2,ktls,proxy,status,tls,ubus,workers ecohttpd-notls:daemon,ubus; do
+    for package in ecohttpd:daemon,http2,proxy,status,tls,ubus,workers ecohttpd-notls:daemon,ubus; do
         # shellcheck disable=SC2154
         daemon --quiet --no-default-features --features "${package#*:}" >&2
         rm -rf "$work/package"

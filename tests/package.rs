@@ -23,7 +23,7 @@ fn needed(options: &[&str]) -> Vec<String> {
 fn the_library_comes_without_what_the_program_needs() {
     let least = ["httparse", "libc", "log", "mio", "slab", "socket2"];
     assert_eq!(needed(&["--no-default-features"]), least);
-    let mut default = [&least[..], &["ring", "rustls"]].concat();
+    let mut default = [&least[..], &["ring", "rustls", "rustls-webpki"]].concat();
     default.sort_unstable();
     assert_eq!(needed(&[]), default, "`cargo add ecohttpd`");
     let program = needed(&["--no-default-features", "--features", "daemon,ubus"]);
