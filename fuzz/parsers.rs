@@ -13,6 +13,8 @@ pub mod cgi_head;
 pub mod escape;
 #[path = "../src/daemon/fastcgi/record.rs"]
 pub mod fastcgi;
+#[path = "../src/daemon/field_names.rs"]
+pub mod field_names;
 #[path = "../src/daemon/sys/float.rs"]
 pub mod float;
 #[path = "../src/http/mod.rs"]
@@ -52,7 +54,7 @@ pub mod syntax {
 
 /// Where those files look for what they use.
 pub mod daemon {
-    pub use crate::{escape, prefix};
+    pub use crate::{escape, field_names, prefix};
 
     pub mod access {
         pub use crate::network::Network;
