@@ -354,7 +354,8 @@ fn halves_do_not_wait_for_each_other() {
         }
     }
     assert_eq!((bytes, said), (MUCH, format!("{MUCH}").into_bytes()));
-    assert!(pongs < MUCH / 4096, "one answer is enough for several pings");
+    // One answer may be for several pings (RFC 6455 §5.5.3): how many depends on who is faster.
+    assert!(pongs <= MUCH / 4096, "{pongs} answers");
     client.send(close(1000, ""));
     expect_close(&mut client, 1000);
 }
