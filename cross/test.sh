@@ -37,6 +37,7 @@ what_can_not_be_completed_is_reset                  needs panics that unwind
 the_panic_of_a_task_reaches_who_awaits_it           needs panics that unwind
 a_panic_ends_no_more_than_its_own                   needs panics that unwind
 daemon::ubus::client::tests::however_a_connection_ends_it_is_over   needs panics that unwind
+values_are_judged_as_the_server_judges_them         starts the program itself, which needs binfmt_misc
 without_descriptors_it_answers_503                  restarts itself, which needs binfmt_misc
 running_out_of_descriptors                          restarts itself, which needs binfmt_misc
 an_idle_one_owns_no_buffers                         measures its memory, which is the emulator's
