@@ -124,10 +124,11 @@ daemon() {
 }
 
 # The standard library of a release: for size, and without the text of panics, which is a tenth of the program. Nothing
-# unwinds, so the tables for that, a twelfth, are not made for any crate (in xcargo).
+# unwinds, so the tables for that, a twelfth, are not made for any crate (in xcargo). Where the crates are on this machine
+# is left out, so that each machine makes the same bytes.
 # shellcheck disable=SC2034
-small=(-Zbuild-std=std -Zbuild-std-features=optimize_for_size -Zpanic-immediate-abort
-    --config 'profile.router.panic="immediate-abort"')
+small=(-Zbuild-std=std -Zbuild-std-features=optimize_for_size -Zpanic-immediate-abort -Ztrim-paths
+    --config 'profile.router.panic="immediate-abort"' --config 'profile.router.trim-paths="all"')
 # That of the tests, which are to say why they fail.
 # shellcheck disable=SC2034
 talking=("-Zbuild-std=std,panic_abort,test" -Zbuild-std-features= -Zpanic-abort-tests
