@@ -135,6 +135,25 @@ serve() {
     exit 1
 }
 
+# count_rows PEER...: calls `count SERVER REQUEST PATH BYTES` for ecohttpd and each peer, and each kind of request; with
+# $BACKENDS also for requests that are forwarded.
+count_rows() {
+    local server
+    for server in ecohttpd "$@"; do
+        count "$server" "1 KiB file" /1k.bin 1024
+    done
+    count hello "hello handler" / 6
+    [ -n "${BACKENDS:-}" ] || return 0
+    backends
+    # shellcheck disable=SC2034 # for count
+    connections=8
+    for server in ecohttpd "$@"; do
+        [ "$server" != h2o ] || continue
+        count "$server" "1 KiB, proxied" /up/1k.bin 1024
+        count "$server" "PHP hello, FastCGI" /hello.php 6
+    done
+}
+
 # backends: starts what requests are forwarded to, on the load's core: nginx with 1 KiB files, and php-fpm with hello.php.
 # The servers that start after it use them. Each keeps 8 connections, and a process of php-fpm serves only one.
 backends() {

@@ -49,16 +49,4 @@ count() {
 machine "${peers[@]}"
 echo "| server | request | system calls | of which |"
 echo "| --- | --- | ---: | --- |"
-for server in ecohttpd "${peers[@]}"; do
-    count "$server" "1 KiB file" /1k.bin 1024
-done
-count hello "hello handler" / 6
-if [ -n "${BACKENDS:-}" ]; then
-    backends
-    connections=8
-    for server in ecohttpd "${peers[@]}"; do
-        [ "$server" != h2o ] || continue
-        count "$server" "1 KiB, proxied" /up/1k.bin 1024
-        count "$server" "PHP hello, FastCGI" /hello.php 6
-    done
-fi
+count_rows "${peers[@]}"

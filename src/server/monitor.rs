@@ -121,7 +121,7 @@ pub struct ConnectionInfo {
     pub is_http2: bool,
     /// How long it has been open, in whole seconds.
     pub age: Duration,
-    /// Method and target of the request in progress, as sent; empty if there is none. Of several on a connection of
+    /// Method and target of the request in progress, as sent; empty between requests. Of several on a connection of
     /// HTTP/2 it is any one.
     pub request: String,
     /// Requests in progress.
@@ -184,7 +184,7 @@ impl Monitor {
         found
     }
 
-    /// Closes the connection of that number, whatever it is doing; false if there is none. What was sent so far must not
+    /// Closes the connection of that number, whatever it is doing; false if no connection has it. What was sent so far must not
     /// look complete, so its client sees a reset.
     pub fn close(&self, id: u64) -> bool {
         let Some(event_loop) = self.0.upgrade() else { return false };

@@ -77,7 +77,7 @@ for (const { name, widget, check } of options.tabs.flatMap(tab => tab.options)) 
 				all.add(one);
 	mutated.add(String(check));
 
-	/* An empty value is none, in the page and in UCI. */
+	/* The page and UCI take an empty value for an unset one. */
 	for (const value of all)
 		if (value != '')
 			lines.push([ name, widget == 'list' ? 'list' : 'option', Buffer.from(value).toString('hex'), +(values.check(check, value) === true) ].join(' '));

@@ -36,7 +36,8 @@ pub fn object(variables: &[u8]) -> Vec<u8> {
     object
 }
 
-/// The field of the request that a variable was made of. The password of a login is none.
+/// The field of the request that a variable was made of: `None` for the name and password of a login, and for other
+/// variables.
 fn field(variable: &[u8]) -> Option<Vec<u8>> {
     let name = match variable.strip_prefix(b"HTTP_") {
         Some(b"AUTH_USER" | b"AUTH_PASS") => return None,

@@ -14,31 +14,52 @@ use std::io;
 use std::sync::Arc;
 use webpki::{EndEntityCert, KeyUsage};
 
-/// Verifies client certificates.
-pub(super) type Verifier = Arc<dyn ClientCertVerifier>;
-
-/// Makes the verifier for client certificates; `None` if none are requested.
-pub(super) fn verifier(files: &TlsFiles, provider: &CryptoProvider) -> io::Result<Option<Verifier>> {
+/// Makes what verifies client certificates; `None` if no certificates are requested.
+pub(super) fn authorities(files: &TlsFiles, provider: &CryptoProvider) -> io::Result<Option<Arc<Authorities>>> {
     let Some(ca) = &files.ca else { return Ok(None) };
     let mut roots = RootCertStore::empty();
     for cert in certificates(ca)? {
         roots.add(cert).map_err(|error| wrong(ca, error))?;
     }
     let algorithms = provider.signature_verification_algorithms;
-    Ok(Some(Arc::new(Authorities { names: roots.subjects(), roots, algorithms })))
+    Ok(Some(Arc::new(Authorities { names: roots.subjects(), roots, algorithms, later: files.insecure })))
 }
 
 /// Accepts clients whose certificate one of these has signed. rustls has the same as `WebPkiClientVerifier`, which can
 /// also read lists of revoked certificates: 13 KB more on MIPS, and nothing here gives it any.
 #[derive(Debug)]
-struct Authorities {
+pub(super) struct Authorities {
     roots: RootCertStore,
     /// Clients choose by them which certificate to send.
     names: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
+    /// The handshake accepts any certificate whose key the client owns, and none; the server verifies it when it asks.
+    /// Clients without a valid certificate can thus be told so by HTTP, and can use public resources.
+    pub(super) later: bool,
+}
+
+impl Authorities {
+    /// Checks that one of these has signed a certificate, which is in force and for clients.
+    pub(super) fn verify(
+        &self,
+        cert: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let usage = KeyUsage::client_auth();
+        EndEntityCert::try_from(cert)
+            .and_then(|cert| {
+                cert.verify_for_usage(self.algorithms.all, &self.roots.roots, between, now, usage, None, None).map(drop)
+            })
+            .map_err(|error| refusal(error).into())
+    }
 }
 
 impl ClientCertVerifier for Authorities {
+    fn client_auth_mandatory(&self) -> bool {
+        !self.later
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &self.names
     }
@@ -49,13 +70,10 @@ impl ClientCertVerifier for Authorities {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let usage = KeyUsage::client_auth();
-        EndEntityCert::try_from(cert)
-            .and_then(|cert| {
-                cert.verify_for_usage(self.algorithms.all, &self.roots.roots, between, now, usage, None, None).map(drop)
-            })
-            .map_err(|error| refusal(error).into())
-            .map(|()| ClientCertVerified::assertion())
+        if !self.later {
+            self.verify(cert, between, now)?;
+        }
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -104,52 +122,6 @@ pub(super) fn reason(error: &Error) -> &dyn Display {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(why))) => why,
         other => other,
-    }
-}
-
-/// Accepts clients with any certificate whose key they own, or with none. Whether an authority signed it is checked
-/// when the server asks. Clients without a valid certificate can thus be told so by HTTP, and can use public resources.
-#[derive(Debug)]
-pub(super) struct Lenient(pub(super) Verifier);
-
-impl ClientCertVerifier for Lenient {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::alerts;
 use super::certificates::Certificates;
-use super::clients::{Lenient, Verifier, verifier};
+use super::clients::{Authorities, authorities};
 use super::tls_files::TlsFiles;
 use crate::net::said;
 use rustls::crypto::{CryptoProvider, ring};
@@ -19,7 +19,7 @@ pub(super) const H2: &[u8] = b"h2";
 pub(super) struct Loaded {
     pub(super) server: Arc<ServerConfig>,
     /// Checks client certificates after the handshake, if the handshake did not.
-    pub(super) verifier: Option<Verifier>,
+    pub(super) authorities: Option<Arc<Authorities>>,
 }
 
 /// Makes a configuration from files.
@@ -31,11 +31,10 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let verifier = verifier(files, &provider)?;
-    let builder = match &verifier {
+    let authorities = authorities(files, &provider)?;
+    let builder = match authorities.clone() {
         None => builder.with_no_client_auth(),
-        Some(verifier) if files.insecure => builder.with_client_cert_verifier(Arc::new(Lenient(Arc::clone(verifier)))),
-        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+        Some(authorities) => builder.with_client_cert_verifier(authorities),
     };
     let mut config = builder.with_cert_resolver(resolver);
     // The server's order of suites, not the client's: this machine is the slower one.
@@ -50,7 +49,7 @@ pub(super) fn load(files: &TlsFiles) -> io::Result<Loaded> {
     config.ticketer = ring::Ticketer::new().map_err(io::Error::other)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
-    Ok(Loaded { server: Arc::new(config), verifier: verifier.filter(|_| files.insecure) })
+    Ok(Loaded { server: Arc::new(config), authorities: authorities.filter(|one| one.later) })
 }
 
 /// ring, with the cheapest suites first: AES-128 if the processor has AES instructions, else ChaCha20. AES-256 is for

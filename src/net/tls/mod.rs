@@ -431,14 +431,14 @@ impl Tls {
     pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
         let (cert, between) = self.session.peer_certificates()?.split_first()?;
         let loaded = self.context.loaded.borrow();
-        let is_right = |verifier: &clients::Verifier| {
-            let verified = verifier.verify_client_cert(cert, between, UnixTime::now());
+        let is_right = |authorities: &Arc<clients::Authorities>| {
+            let verified = authorities.verify(cert, between, UnixTime::now());
             if let (Err(error), Ok(peer)) = (&verified, self.stream.peer_addr()) {
                 log::info!("{peer}: client certificate not accepted: {}", clients::reason(error));
             }
             verified.is_ok()
         };
-        let verified = self.verified.get().unwrap_or_else(|| loaded.verifier.as_ref().is_none_or(is_right));
+        let verified = self.verified.get().unwrap_or_else(|| loaded.authorities.as_ref().is_none_or(is_right));
         self.verified.set(Some(verified));
         verified.then_some(cert.as_ref())
     }

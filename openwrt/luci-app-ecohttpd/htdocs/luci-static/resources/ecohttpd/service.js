@@ -43,7 +43,7 @@ return baseclass.extend({
 
 	/*
 	 * Checks the configuration with the changes of this session that are not applied: the exit code, which is not 0 if
-	 * something is wrong, and what is to be said.
+	 * something is wrong, and its messages.
 	 */
 	check: function() {
 		return fs.exec(INIT, [ 'check', rpc.getSessionID().slice(0, SESSION_DIGITS) ]).then(result, failure);

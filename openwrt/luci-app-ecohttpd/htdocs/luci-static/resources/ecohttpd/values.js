@@ -28,7 +28,7 @@ function splitWords(text) {
 	return (/[/.]/).test(first || '') && !found.every(word => word[0] == first) ? [ text ] : found;
 }
 
-/* The parts before and after the first of a mark; the second one is undefined if there is none. */
+/* The parts before and after the first of a mark; without a mark, the whole text alone. */
 function splitAt(text, mark) {
 	const at = text.indexOf(mark);
 	return at < 0 ? [ text ] : [ text.slice(0, at), text.slice(at + mark.length) ];
