@@ -38,7 +38,9 @@ const table = (id, columns, rows, none) => {
 let last;
 const show = s => {
   const now = performance.now(), c = s.connections, r = s.requests;
-  const rate = (value, old) => last ? Math.max(0, (value - old(last.s)) * 1000 / (now - last.now)) : 0;
+  // A tab that wakes up gets what has waited for it at once.
+  const passed = last && Math.max(1000, now - last.now);
+  const rate = (value, old) => last ? Math.max(0, (value - old(last.s)) * 1000 / passed) : 0;
   const fact = (name, value, note) => {
     const box = el("div"), dd = el("dd", value);
     dd.append(el("small", note));
