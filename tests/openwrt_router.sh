@@ -364,11 +364,15 @@ instance_new() {
     rm -f "$2"/jail "$2"/jail_mount "$2"/reload_signal
     cp "$1"/* "$2/"
 }
+# Seconds since boot.
+now() { local uptime; read -r uptime _ </proc/uptime; echo "${uptime%.*}"; }
+# It is killed after five seconds by the clock, however busy the machine is: the scripts wait for little more.
 instance_stop() {
-    local tries=0
+    local deadline
     if instance_runs "$1"; then
+        deadline=$(($(now) + 5))
         kill "$(cat "$1/supervisor")"
-        while instance_runs "$1" && [ "$tries" -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+        while instance_runs "$1" && [ "$(now)" -lt "$deadline" ]; do sleep 0.1; done
         ! instance_runs "$1" || kill -9 "$(cat "$1/child")" "$(cat "$1/supervisor")"
         echo "procd: stop of $service" >>/tmp/syslog
     fi

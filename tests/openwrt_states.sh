@@ -43,13 +43,13 @@ changed() {
     done
 }
 
-# check NAME COMMAND...: notes whether the command succeeds, within ten seconds.
+# check NAME COMMAND...: notes whether the command succeeds, within thirty seconds.
 check() {
     local name=$1 tries=0
     shift
     until "$@" >/tmp/check 2>&1; do
         tries=$((tries + 1))
-        [ "$tries" -lt 100 ] || {
+        [ "$tries" -lt 300 ] || {
             echo "FAILED: $name: $*"
             head -n 5 /tmp/check
             failed=1
@@ -276,16 +276,17 @@ END
     given_back
 }
 
-# It listens, and then stands still.
+# It listens and never answers: a program of its name that only reads, and stands still as soon as it is seen.
 program_stalls() {
     mkdir /packages/stalled
-    cp /packages/ecohttpd.bin /packages/stalled/ecohttpd
+    cp /bin/busybox /packages/stalled/ecohttpd
+    ln -s ecohttpd /packages/stalled/nc
     uhttpd_runs
     cat <<'END' | broken_program
 #!/bin/sh
 case "$*" in *--version* | *--test* | *--dump*) exec /packages/ecohttpd.bin "$@" ;; esac
 (until netstat -tln | grep -q ':80 '; do sleep 0.1; done; kill -STOP $$) &
-exec /packages/stalled/ecohttpd "$@"
+exec /packages/stalled/nc -l -p 80
 END
     pkg opkg install
     given_back
