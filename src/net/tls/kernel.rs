@@ -69,11 +69,22 @@ pub(super) fn in_mode<T>(mode: Mode, call: impl FnOnce() -> T) -> T {
     }
 
     MODE.set(mode);
-    // It may be of another connection.
+    // They may be of another connection: one whose session failed is not asked.
     NOTED.set(None);
+    CHANGED.set(false);
     // After a panic as well.
     let _reset = Reset;
     call()
+}
+
+/// Whether the kernel may take a key, as far as is known.
+pub(super) fn is_there() -> bool {
+    MISSING.load(Relaxed) & NOTHING == 0
+}
+
+/// Forgets the key that was noted.
+pub(super) fn forget() {
+    NOTED.set(None);
 }
 
 /// Sends what the kernel encrypts.
@@ -372,6 +383,17 @@ impl MessageEncrypter for Wrapped {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    /// A client may ask for another key, and send a record that ends its session in the same breath.
+    #[test]
+    fn a_changed_key_is_its_own_sessions() {
+        in_mode(Mode::Plain, || CHANGED.set(true));
+        in_mode(Mode::Encrypt, || ());
+        assert!(!key_changed(), "of the session before");
+        in_mode(Mode::Plain, || CHANGED.set(true));
+        assert!(key_changed());
+        assert!(!key_changed(), "told once");
+    }
 
     /// The records that rustls encrypts before, and a million of the kernel: no nonce of AES-GCM comes twice.
     #[test]

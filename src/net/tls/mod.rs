@@ -377,7 +377,7 @@ impl Tls {
     fn call<T>(&mut self, note: bool, call: impl FnOnce(&mut ServerConnection) -> T) -> T {
         let mode = match self.sender {
             Some(_) => kernel::Mode::Plain,
-            None if note => kernel::Mode::Note,
+            None if note && kernel::is_there() => kernel::Mode::Note,
             None => kernel::Mode::Encrypt,
         };
         kernel::in_mode(mode, || call(&mut self.session))
@@ -484,8 +484,13 @@ impl Sink for Tls {
         let n = self.call(true, |session| session.writer().write(&scratch[..n]))?;
         drop(scratch);
         #[cfg(feature = "ktls")]
-        if self.send_pending()? {
-            self.sender = kernel::Sender::new(&self.stream);
+        match self.send_pending() {
+            Ok(true) => self.sender = kernel::Sender::new(&self.stream),
+            // The key is noted again with the next record.
+            other => {
+                kernel::forget();
+                other?;
+            }
         }
         #[cfg(not(feature = "ktls"))]
         self.send_pending()?;
