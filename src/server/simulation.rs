@@ -53,7 +53,7 @@ impl World {
             let wire = self.wire.borrow();
             http1.link.readable |= self.announced && !wire.incoming.is_empty() || wire.eof;
             http1.link.peer_closed |= wire.eof;
-            http1.link.writable = true;
+            http1.link.writable |= self.announced;
             http1.make_ready(&self.event_loop.shared, self.key);
         }
         let mut woken = Vec::new();
@@ -386,6 +386,25 @@ fn a_reader_of_what_the_kernel_holds_does_not_stand_still() {
     }
     world.pass_seconds(1 + limits::READER_LOOK.as_secs());
     assert!(!world.is_open());
+}
+
+/// What encrypts in the kernel may refuse bytes while TCP has room, and no edge comes.
+#[test]
+fn a_reader_is_served_though_no_edge_told_of_room() {
+    for held in [100, 0] {
+        let mut world = World::new(Options::new().high_water(4096), handler);
+        world.send(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+        world.wire.borrow_mut().queued = Some(held);
+        world.wire.borrow_mut().stuck = true;
+        world.settle();
+        world.announced = false;
+        world.wire.borrow_mut().queued = Some(0);
+        world.wire.borrow_mut().stuck = false;
+        world.settle();
+        assert!(!world.answers().ends_with("\r\n0\r\n\r\n"), "it knew of {held}");
+        world.pass_seconds(1 + limits::READER_LOOK.as_secs());
+        assert!(world.answers().ends_with("\r\n0\r\n\r\n"), "{held}");
+    }
 }
 
 /// Whose place a new client takes, of three that stand still, each within its share: that of the one who did so first.

@@ -99,10 +99,14 @@ fn takes_last_look(http1: &mut Http1, write_due: bool) -> bool {
 
 /// Whether the client still has time to read. The time starts over whenever it has received some of what the kernel
 /// holds for it, even if not enough for the kernel to accept more.
+///
+/// Then more is offered to the kernel, too: where it encrypts, it may have refused bytes while TCP had room, and no edge
+/// tells when that ends.
 fn may_stand_still(http1: &mut Http1, shared: &Shared) -> bool {
     let timeout = http1.options().write_timeout;
     let Some(in_flight) = &mut http1.in_flight else { return false };
     let (now, queued) = (shared.now(), http1.link.transport.queued());
+    http1.link.writable |= queued < in_flight.queued || queued == 0;
     if queued < in_flight.queued {
         in_flight.queued = queued;
         in_flight.still_since = now;
