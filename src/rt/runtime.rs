@@ -95,7 +95,8 @@ impl Runtime {
         self.moment.set(self.moment.get().wrapping_add(1).max(1));
     }
 
-    /// A number that changes each time the loop waits for events: all that had happened before is known then.
+    /// A number that changes each time the loop waits for events. What had happened before is known then, unless more
+    /// descriptors were ready than one wait reports.
     #[cfg(feature = "client")]
     pub(crate) fn turn(&self) -> u32 {
         self.turn.get()

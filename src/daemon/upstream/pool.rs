@@ -24,6 +24,10 @@ const IDLE_MAX: usize = 16;
 /// How long one is kept. Many servers close theirs after a minute, some after five seconds.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
+/// After this time the system is asked whether the server has said something meanwhile. Before, what the loop knows will
+/// do: servers that give up an idle connection, some with a 408 (RFC 9110 §15.5.9), do so after seconds.
+const QUIET_FOR: Duration = Duration::from_millis(500);
+
 /// How often to check for connections to close.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -89,7 +93,7 @@ struct Server {
 struct Idle {
     stream: Upstream,
     server: usize,
-    until: Instant,
+    since: Instant,
 }
 
 /// A connection, and what is known of it.
@@ -233,6 +237,10 @@ impl Pool {
         ClientPace::new(con, &self.slow, timeout)
     }
 
+    fn idle_for(&self) -> Duration {
+        if self.has_workers { IDLE_FOR_WORKERS } else { IDLE_FOR }
+    }
+
     /// An idle connection to that server. Those that the server has closed are dropped.
     fn take(&self, server: usize, which: Reuse, now: Instant) -> Option<Upstream> {
         if which == Reuse::None {
@@ -240,8 +248,10 @@ impl Pool {
         }
         let mut idle = self.idle.borrow_mut();
         while let Some(at) = idle.iter().rposition(|one| one.server == server) {
-            let Idle { mut stream, until, .. } = idle.remove(at);
-            if now < until && if which == Reuse::Sure { stream.is_quiet() } else { stream.seems_quiet() } {
+            let Idle { mut stream, since, .. } = idle.remove(at);
+            let age = now.duration_since(since);
+            let asks = which == Reuse::Sure || age > QUIET_FOR;
+            if age < self.idle_for() && if asks { stream.is_quiet() } else { stream.seems_quiet() } {
                 return Some(stream);
             }
         }
@@ -254,12 +264,11 @@ impl Pool {
         if self.starves(now) {
             return;
         }
-        let idle_for = if self.has_workers { IDLE_FOR_WORKERS } else { IDLE_FOR };
         let mut idle = self.idle.borrow_mut();
         if idle.len() == IDLE_MAX {
             idle.remove(0);
         }
-        idle.push(Idle { stream: pooled.stream, server: pooled.server, until: now + idle_for });
+        idle.push(Idle { stream: pooled.stream, server: pooled.server, since: now });
         if !self.sweeping.replace(true) {
             ecohttpd::spawn(sweep(Rc::downgrade(self))).detach();
         }
@@ -290,9 +299,9 @@ async fn sweep(pool: Weak<Pool>) {
         sleep(if has_workers { SWEEP_WORKERS } else { SWEEP }).await;
         let Some(pool) = pool.upgrade() else { return };
         let now = Instant::now();
-        let starves = pool.starves(now);
+        let (starves, idle_for) = (pool.starves(now), pool.idle_for());
         let mut idle = pool.idle.borrow_mut();
-        idle.retain_mut(|one| !starves && now < one.until && one.stream.is_quiet());
+        idle.retain_mut(|one| !starves && now.duration_since(one.since) < idle_for && one.stream.is_quiet());
         if idle.is_empty() {
             *idle = Vec::new();
             pool.sweeping.set(false);
