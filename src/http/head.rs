@@ -3,7 +3,6 @@
 #[cfg(feature = "http2")]
 mod of_stream;
 
-use std::cell::OnceCell;
 use std::mem::MaybeUninit;
 use std::str::from_utf8;
 
@@ -22,8 +21,6 @@ use super::usual::{self, USUAL_MAX};
 pub struct Head {
     /// The head as received, but with field names in lower case.
     bytes: Vec<u8>,
-    /// The same, if it is UTF-8, once names are asked for: then not each of them has to be checked.
-    text: OnceCell<String>,
     fields: Vec<FieldSpan>,
     /// The path decoded; empty unless it holds percent-encoding.
     decoded: Vec<u8>,
@@ -217,8 +214,9 @@ impl Head {
 
     /// The fields in their order: names in lower case, values trimmed.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let text = self.text.get_or_init(|| from_utf8(&self.bytes).unwrap_or_default().to_owned());
-        self.fields.iter().map(|field| {
+        // All of it at once, if it is UTF-8: then not each name has to be checked.
+        let text = from_utf8(&self.bytes).unwrap_or_default();
+        self.fields.iter().map(move |field| {
             let name = text.get(field.name.range()).unwrap_or_else(|| self.text(field.name));
             (name, self.slice(field.value))
         })
@@ -275,7 +273,6 @@ impl Head {
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.text.take();
         self.fields.clear();
         self.decoded.clear();
         self.lossy.clear();
