@@ -149,6 +149,15 @@ pub(crate) struct Tls {
     sender: Option<kernel::Sender>,
 }
 
+impl Drop for Tls {
+    /// However it ended: by an alert, the end of the stream, a reset, or because the client took too long.
+    fn drop(&mut self) {
+        if self.session.is_handshaking() {
+            self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
+        }
+    }
+}
+
 /// A socket that records whether a read was short.
 struct Noting<'a> {
     stream: &'a mut TcpStream,
@@ -270,9 +279,6 @@ impl Tls {
             self.context.per_thread.steps_left.update(|left| left.saturating_sub(1));
         }
         if let Err(error) = processed {
-            if handshakes {
-                self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
-            }
             self.fail(&error);
             let kind = match error {
                 rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => REFUSED,
@@ -288,7 +294,6 @@ impl Tls {
         if self.session.is_handshaking() {
             self.send_pending()?;
             if n == 0 {
-                self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         } else if handshakes {
@@ -337,7 +342,6 @@ impl Tls {
         let _ = self.stream.write(&reply);
         let _ = self.stream.shutdown(Shutdown::Write);
         self.state = Stage::Refused;
-        self.context.per_thread.handshakes.add(HandshakeEnd::Failed);
     }
 
     /// Discards what a refused client still sends. Closing at once would send a reset, which may overtake the response.
