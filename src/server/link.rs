@@ -94,10 +94,11 @@ impl Link {
         let flushed = match output {
             Some(output) => {
                 let before = output.sent();
-                let drained = output.drain(&mut self.transport, limits::FLUSH_BUDGET)?;
+                let drained = output.drain(&mut self.transport, limits::FLUSH_BUDGET);
                 let sent = output.sent() - before;
+                // Also what went before an error.
                 self.traffic.send(sent);
-                Flushed { drained, moved: sent > 0 }
+                Flushed { drained: drained?, moved: sent > 0 }
             }
             None => {
                 let all = self.transport.flush()?;

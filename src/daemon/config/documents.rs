@@ -43,7 +43,7 @@ const NOTES: &[(&str, &str)] = &[
     ("send-timeout", "Such as a paused player."),
     ("access-log", "On the command line `--access-log` alone is stdout. In a terminal a line is for people, and has colours unless `NO_COLOR` is set."),
     ("metrics", "In Prometheus' text format."),
-    ("server-status", "The page updates itself. It shows the addresses and requests of all clients."),
+    ("server-status", "The page updates itself. It shows the addresses and requests of all clients, and the latest errors of the log."),
     ("lua-prefix", "As in uhttpd: the file defines `handle_request`. Where LuCI's can't be loaded, `/cgi-bin/luci` runs as CGI."),
     ("lua-worker", "It gets the handler's file and the folder as further arguments."),
     ("ucode-prefix", "As `lua_prefix`."),

@@ -1,4 +1,4 @@
-//! What there is to say about the certificates in use, and which end soon.
+//! What there is to say about the certificates in the files of the configuration, and which end soon.
 
 use super::report::{ServerStatus, SiteStatus, numbers, texts};
 use crate::daemon::config::TlsConfig;

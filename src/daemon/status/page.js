@@ -50,8 +50,8 @@ const show = s => {
   at("about").className = "";
   at("about").textContent = "ecohttpd " + s.version + ", running for " + time(s.uptime) + ", " + bytes(s.memory) + " of memory";
   at("facts").replaceChildren(
-    fact("Connections", c.open + " of " + c.max, c.idle + " idle, " + c.tls + " TLS, " + c.http2 + " HTTP/2"),
-    fact("Requests", r.total, rate(r.total, o => o.requests.total).toFixed(1) + " a second, " + (r["4xx"] + r["5xx"]) + " failed"),
+    fact("Connections", c.open + " of " + c.max, c.idle + " idle, " + c.tls + " TLS, " + c.http2 + " HTTP/2, " + c.refused + " refused"),
+    fact("Requests", r.total, rate(r.total, o => o.requests.total).toFixed(1) + " a second, " + r["4xx"] + " 4xx, " + r["5xx"] + " 5xx"),
     fact("Received", bytes(s.bytes.received), bytes(rate(s.bytes.received, o => o.bytes.received)) + "/s"),
     fact("Sent", bytes(s.bytes.sent), bytes(rate(s.bytes.sent, o => o.bytes.sent)) + "/s"),
     fact("TLS handshakes", s.handshakes.full + s.handshakes.resumed, s.handshakes.resumed + " resumed, " + s.handshakes.failed + " failed"),

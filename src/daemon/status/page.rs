@@ -5,6 +5,7 @@ use super::report::{ServerStatus, WatchedSites};
 use crate::daemon::config::SiteConfig;
 use crate::daemon::prefix::UrlPrefix;
 use crate::daemon::replies::{fail, respond};
+use ecohttpd::syntax::media_weight;
 use ecohttpd::{CleanPath, Connection, Request, Result};
 use std::rc::Rc;
 use std::time::Duration;
@@ -127,16 +128,11 @@ fn form(query: &[u8], accept: &[u8]) -> PageForm {
         b"js" => return PageForm::Script,
         _ => {}
     }
-    let accepts = |name: &[u8]| {
-        accept.split(|&byte| byte == b',').any(|member| {
-            let range = member.split(|&byte| byte == b';').next().unwrap_or_default();
-            range.trim_ascii().eq_ignore_ascii_case(name)
-        })
-    };
+    let [page, stream, json] =
+        ["text/html", "text/event-stream", "application/json"].map(|media| media_weight(accept, media));
     match () {
-        () if accepts(b"text/html") => PageForm::Page,
-        () if accepts(b"text/event-stream") => PageForm::Stream,
-        () if accepts(b"application/json") => PageForm::Json,
+        () if stream > page && stream >= json => PageForm::Stream,
+        () if json > page => PageForm::Json,
         () => PageForm::Page,
     }
 }
@@ -147,13 +143,19 @@ mod tests {
 
     #[test]
     fn forms() {
-        let rows: [(&str, &str, PageForm); 9] = [
+        let rows: [(&str, &str, PageForm); 15] = [
             ("", "", PageForm::Page),
             ("", "*/*", PageForm::Page),
             ("", "text/html,application/xhtml+xml,*/*;q=0.8", PageForm::Page),
             ("", "application/json", PageForm::Json),
             ("", "text/plain, Application/JSON;q=0.9", PageForm::Json),
             ("", "text/event-stream", PageForm::Stream),
+            ("", "application/json, text/html;q=0.1", PageForm::Json),
+            ("", "application/json;q=0.1, text/html;q=0", PageForm::Json),
+            ("", "application/json;q=0.5, text/html", PageForm::Page),
+            ("", "text/event-stream;q=0", PageForm::Page),
+            ("", "text/event-stream, */*;q=0.1", PageForm::Stream),
+            ("", "application/json, text/event-stream;q=0.9", PageForm::Json),
             ("css", "*/*", PageForm::Style),
             ("js", "application/json", PageForm::Script),
             ("x=1", "application/jsonx", PageForm::Page),

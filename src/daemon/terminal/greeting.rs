@@ -22,7 +22,7 @@ pub fn greeting(bound: &[(bool, SocketAddr)]) -> String {
 
 const ONLY_HERE: &str = "ecohttpd: other devices can't reach this: it listens on this machine alone. \
                          -p PORT without an address listens for all\n";
-const NO_NETWORK: &str = "ecohttpd: other devices can't reach this: this machine is in no network\n";
+const NO_NETWORK: &str = "ecohttpd: no address for other devices: this machine has no route to other networks\n";
 
 /// The address that others use for a listener; `None` if they can't reach it.
 fn reachable(addr: SocketAddr, own: impl Fn(bool) -> Option<IpAddr>) -> Option<SocketAddr> {
