@@ -6,6 +6,7 @@
 pub fn object(variables: &[u8]) -> Vec<u8> {
     let mut object = Vec::with_capacity(variables.len() * 2);
     let mut headers = b"{".to_vec();
+    let mut version: Option<&[u8]> = None;
     for variable in variables.split(|&byte| byte == 0) {
         let Some(at) = variable.iter().position(|&byte| byte == b'=') else { continue };
         let (name, value) = (variable.get(..at).unwrap_or_default(), variable.get(at + 1..).unwrap_or_default());
@@ -20,15 +21,17 @@ pub fn object(variables: &[u8]) -> Vec<u8> {
                 member(&mut headers, b"URL", value);
                 headers.push(b',');
             }
-            b"SERVER_PROTOCOL" => {
-                object.extend_from_slice(b",\"HTTP_VERSION\":");
-                object.extend_from_slice(if value == b"HTTP/1.0" { b"1.0" } else { b"1.1" });
-            }
+            b"SERVER_PROTOCOL" => version = Some(if value == b"HTTP/1.0" { b"1.0" } else { b"1.1" }),
             _ => {}
         }
     }
     if headers.last() == Some(&b',') {
         headers.pop();
+    }
+    // Behind the field `Version`, which has that name, too: of two members the last counts.
+    if let Some(version) = version {
+        object.extend_from_slice(b",\"HTTP_VERSION\":");
+        object.extend_from_slice(version);
     }
     object.extend_from_slice(if object.is_empty() { b"{\"headers\":" } else { b",\"headers\":" });
     object.extend_from_slice(&headers);
@@ -97,6 +100,11 @@ mod tests {
                 "SERVER_PROTOCOL=HTTP/1.1\0",
                 r#"{"SERVER_PROTOCOL":"HTTP/1.1","HTTP_VERSION":1.1,"headers":{}}"#,
                 "the usual version",
+            ),
+            (
+                "SERVER_PROTOCOL=HTTP/1.1\0HTTP_VERSION=9\0",
+                r#"{"SERVER_PROTOCOL":"HTTP/1.1","HTTP_VERSION":"9","HTTP_VERSION":1.1,"headers":{"version":"9"}}"#,
+                "a field of that name does not count",
             ),
             (
                 "A=\"\\\t\u{1f}\u{7f}é/\0",
