@@ -29,20 +29,20 @@ const end_process = exit;
 // The pieces of output before the empty line that ends the head. They are sent at once, as nobody can use a part of them.
 let head = [];
 
-// The line end before the next piece, or nothing.
-let line_end = '\n';
+// The end of what came before: as much as may belong to the empty line.
+let last_bytes = '\n';
 
 function send(...values) {
 	let text = join('', null in values ? filter(values, value => value != null) : values);
 	const sent = length(text);
 
 	if (head) {
-		const seen = line_end + text;
+		const seen = last_bytes + text;
 
 		push(head, text);
 
 		if (index(seen, '\n\r\n') < 0 && index(seen, '\n\n') < 0) {
-			line_end = substr(seen, -1) == '\n' ? '\n' : '';
+			last_bytes = substr(seen, max(0, length(seen) - 2));
 			return sent;
 		}
 
