@@ -267,7 +267,7 @@ const tests = {
 
 		page.button('«Reload the configuration»').attributes.click();
 		await later();
-		assert(router.asked.includes('ecohttpd reload') && router.shown[0].textContent.includes('loaded again'));
+		assert(router.asked.includes('ecohttpd reload') && router.shown[0].textContent.includes('loaded its configuration'));
 
 		page.button('«Switch back to uHTTPd»').attributes.click();
 		checkTranslated(router.modal);
@@ -313,7 +313,9 @@ const tests = {
 			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 1 } } }, '1', /ended with exit code 1.*The configuration is wrong/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
 			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 2 } } }, '1', /could not use an address.*The configuration has errors/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
 			[ { instances: { server: { running: false, command: [ 'x' ] } } }, '1', /system log/, [ '«Start»', '«Switch back to uHTTPd»' ], true ],
-			[ { instances: { server: { running: true, pid: 7 } } }, '1', /process 7.*not on ubus/, [ '«Switch back to uHTTPd»' ], false ]
+			[ { instances: { server: { running: true, pid: 7 } } }, '1', /process 7.*not on ubus/, [ '«Switch back to uHTTPd»' ], false ],
+			[ { instances: { server: { running: true, pid: 7 } } }, '0', /process 7.*not on ubus/, [ '«Replace uHTTPd»' ], false ],
+			[ { instances: { server: { running: false, command: [ 'x' ], exit_code: 1 } } }, '0', /The configuration is wrong/, [ '«Start»', '«Replace uHTTPd»' ], true ]
 		];
 		for (const [ service, inCharge, text, buttons, checks ] of rows) {
 			const router = new Router({ 'service list': { ecohttpd: service }, check: lines, start: { code: 0 }, ecohttpd: { global: { use_uhttpd_config: inCharge } } });

@@ -20,15 +20,18 @@ return baseclass.extend({
 	 * more, and the actions that make sense.
 	 */
 	of: function(status, process, inCharge) {
+		/* A server that is not in charge may run, too: sections of ecohttpd alone are served beside uhttpd. */
+		const change = inCharge == '0' || inCharge == 'auto' ? 'take_over' : 'give_back';
+
 		if (status.version)
-			return { text: _('Running (process %d)').format(status.pid), todo: '', check: false, actions: [ 'reload', 'give_back' ] };
+			return { text: _('Running (process %d)').format(status.pid), todo: '', check: false, actions: [ 'reload', change ] };
 
 		if (process.running)
 			return {
 				text: _('Running (process %d)').format(process.pid),
-				todo: _('It is not on ubus, so there are no details. The package ecohttpd-notls has none. With another package, wait some seconds: ubus may have been restarted.'),
+				todo: _('It is not on ubus, so there are no details. The package ecohttpd-notls has none, and neither has a server in the jail. Otherwise wait some seconds: ubus may have been restarted.'),
 				check: false,
-				actions: [ 'give_back' ]
+				actions: [ change ]
 			};
 
 		if (process.command)
@@ -36,7 +39,7 @@ return baseclass.extend({
 				text: _('Not running: it ended with exit code %d.').format(process.exit_code || 0),
 				todo: ended(process.exit_code),
 				check: true,
-				actions: [ 'start', 'give_back' ]
+				actions: [ 'start', change ]
 			};
 
 		if (inCharge != '1')

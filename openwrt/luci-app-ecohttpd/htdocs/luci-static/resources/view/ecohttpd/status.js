@@ -218,7 +218,7 @@ return view.extend({
 		};
 
 		return service.reload().then(
-			() => tell(_('The configuration has been loaded again.'), 'info'),
+			() => tell(_('The server has loaded its configuration and certificates again. Changes that are not applied yet need Save & Apply.'), 'info'),
 			() => tell(_('The configuration was refused, and the old one is still in effect. The latest error says why.'), 'danger')
 		).then(() => this.ask()).then(answers => this.update(answers));
 	},
